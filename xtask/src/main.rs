@@ -1,0 +1,3 @@
+//! Tasks of the workspace: `cargo xtask ci | layers | interop`.
+
+fn main() {}

@@ -1,0 +1,145 @@
+//! The name of bytes by their hash.
+
+use std::sync::Arc;
+
+use crate::{
+    Tag,
+    error::{Fault, ParseErrorKind},
+};
+
+/// The digest of some bytes, `algorithm:encoded`, which names them wherever they are stored.
+///
+/// Any algorithm the [image specification's grammar][spec] allows is accepted, as descriptors may name ones that are
+/// not registered; those that are must have exactly their number of lower-case hexadecimal digits. A clone is cheap.
+///
+/// [spec]: https://github.com/opencontainers/image-spec/blob/v1.1.1/descriptor.md#digests
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest(pub(crate) Arc<str>);
+
+checked_text!(Digest, check);
+
+/// The hash function of a digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Algorithm {
+    /// SHA-256: what nearly everyone writes.
+    Sha256,
+    /// SHA-384: not registered, but met in old references.
+    Sha384,
+    /// SHA-512.
+    Sha512,
+    /// BLAKE3 with 256 bits.
+    Blake3,
+    /// One that is not registered; [`Digest::algorithm_str`] has its name.
+    Other,
+}
+
+impl Digest {
+    /// The hash function.
+    pub fn algorithm(&self) -> Algorithm {
+        Algorithm::named(self.algorithm_str())
+    }
+
+    /// The text before the colon.
+    pub fn algorithm_str(&self) -> &str {
+        self.halves().0
+    }
+
+    /// The text after the colon.
+    pub fn encoded(&self) -> &str {
+        self.halves().1
+    }
+
+    /// The tag under which a registry without the referrers API lists what refers to this digest: the algorithm cut to
+    /// 32 bytes, `-`, the encoded part cut to 64, and `-` for each byte a tag can't have.
+    ///
+    /// See [Distribution specification, "Referrers tag schema"][spec].
+    ///
+    /// [spec]: https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#referrers-tag-schema
+    pub fn referrers_tag(&self) -> Tag {
+        let (algorithm, encoded) = self.halves();
+        let tag = format!("{algorithm:.32}-{encoded:.64}");
+        Tag(tag.replace(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')), "-").into())
+    }
+
+    #[expect(clippy::expect_used, reason = "every constructor makes sure of the colon")]
+    fn halves(&self) -> (&str, &str) {
+        self.0.split_once(':').expect("a digest has a colon")
+    }
+}
+
+impl Algorithm {
+    fn named(name: &str) -> Self {
+        match name {
+            "sha256" => Self::Sha256,
+            "sha384" => Self::Sha384,
+            "sha512" => Self::Sha512,
+            "blake3" => Self::Blake3,
+            _ => Self::Other,
+        }
+    }
+
+    /// How many hexadecimal digits a digest has.
+    fn digits(self) -> Option<usize> {
+        match self {
+            Self::Sha256 | Self::Blake3 => Some(64),
+            Self::Sha384 => Some(96),
+            Self::Sha512 => Some(128),
+            Self::Other => None,
+        }
+    }
+}
+
+/// What follows `algorithm:` in a text that starts so with an algorithm a reference may use.
+pub(crate) fn after_known_algorithm(text: &str) -> Option<&str> {
+    let (name, encoded) = text.split_once(':')?;
+    Algorithm::named(name).digits().map(|_| encoded)
+}
+
+/// Checks a digest as descriptors have them.
+fn check(digest: &str) -> Result<Algorithm, Fault> {
+    let name_len = check_algorithm(digest)?;
+    let (algorithm, encoded) = (Algorithm::named(&digest[..name_len]), &digest[name_len + 1..]);
+    check_encoded(algorithm, encoded).map_err(|fault| fault.after(name_len + 1))?;
+    Ok(algorithm)
+}
+
+/// Checks a digest as references have them: the algorithm must be one that is known.
+pub(crate) fn check_known(digest: &str) -> Result<(), Fault> {
+    let name_len = check_algorithm(digest)?;
+    match Algorithm::named(&digest[..name_len]) {
+        Algorithm::Other => Err(Fault::new(ParseErrorKind::UnsupportedAlgorithm, 0)),
+        _ => check(digest).map(|_| ()),
+    }
+}
+
+/// Checks the algorithm's grammar up to the colon, and says where that is.
+fn check_algorithm(digest: &str) -> Result<usize, Fault> {
+    let mut after_alnum = false;
+    for (offset, byte) in digest.bytes().enumerate() {
+        after_alnum = match byte {
+            b'a'..=b'z' | b'0'..=b'9' => true,
+            b'+' | b'.' | b'_' | b'-' if after_alnum => false,
+            b':' if after_alnum => return Ok(offset),
+            _ => return Err(Fault::new(ParseErrorKind::InvalidDigest, offset)),
+        };
+    }
+    Err(Fault::new(ParseErrorKind::InvalidDigest, digest.len()))
+}
+
+fn check_encoded(algorithm: Algorithm, encoded: &str) -> Result<(), Fault> {
+    let digits = algorithm.digits();
+    let wrong = encoded.bytes().position(|byte| match (digits, byte) {
+        (_, b'0'..=b'9' | b'a'..=b'f') => false,
+        (None, b'g'..=b'z' | b'A'..=b'Z' | b'=' | b'_' | b'-') => false,
+        _ => true,
+    });
+    match (wrong, digits) {
+        (Some(offset), _) => Err(Fault::new(ParseErrorKind::InvalidDigest, offset)),
+        (None, Some(digits)) if encoded.len() != digits => {
+            Err(Fault::new(ParseErrorKind::DigestLength, encoded.len().min(digits)))
+        }
+        (None, None) if encoded.is_empty() => Err(Fault::new(ParseErrorKind::InvalidDigest, 0)),
+        (None, _) => Ok(()),
+    }
+}

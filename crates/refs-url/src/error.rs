@@ -1,0 +1,189 @@
+//! Why a text is not a reference, a digest or a name.
+
+use std::{fmt, ops::Range};
+
+use crate::{digest::after_known_algorithm, parts::scheme_len};
+
+/// A text that breaks the grammar: which part, where, and often how to mend it.
+///
+/// # Security
+///
+/// `Display` and `Debug` replace credentials in front of an `@` by `***` and escape control and non-ASCII characters,
+/// so that an error can be logged. [`ParseError::input`] is the raw text and promises neither.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ParseError {
+    input: Box<str>,
+    offset: usize,
+    kind: ParseErrorKind,
+}
+
+/// The part of a text that is wrong, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ParseErrorKind {
+    /// There is no text at all, or none after the scheme.
+    Empty,
+    /// No registry host comes first, and this way of parsing does not assume one.
+    MissingRegistry,
+    /// The text begins with a scheme such as `https://`.
+    UnexpectedScheme,
+    /// The host is neither a domain name, an IPv4 address, nor an IPv6 address in brackets.
+    InvalidHost,
+    /// The port is not a number from 1 to 65535 without leading zeros.
+    InvalidPort,
+    /// Nothing stands where the repository should be.
+    EmptyRepository,
+    /// The repository contains an upper-case letter.
+    UppercaseRepository,
+    /// The repository contains another byte that may not stand where it stands.
+    InvalidRepository,
+    /// The repository is longer than [`RepoName::MAX_LEN`](crate::RepoName::MAX_LEN) bytes.
+    RepositoryTooLong,
+    /// The tag is empty, or contains a byte that may not stand where it stands.
+    InvalidTag,
+    /// The tag is longer than [`Tag::MAX_LEN`](crate::Tag::MAX_LEN) bytes.
+    TagTooLong,
+    /// The digest is not `algorithm:encoded`, or its encoded part is not lower-case hexadecimal.
+    InvalidDigest,
+    /// The algorithm of a digest in a reference is not sha256, sha384, sha512 or blake3.
+    UnsupportedAlgorithm,
+    /// The digest has too few or too many digits for its algorithm.
+    DigestLength,
+    /// The text is 64 hexadecimal digits: the id of a local image, not a name.
+    LooksLikeImageId,
+}
+
+/// A [`ParseErrorKind`] at a byte, before anyone asked for the input to be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) kind: ParseErrorKind,
+    pub(crate) offset: usize,
+}
+
+impl Fault {
+    pub(crate) fn new(kind: ParseErrorKind, offset: usize) -> Self {
+        Self { kind, offset }
+    }
+
+    /// The same fault, seen from a text in which this one starts at `base`.
+    pub(crate) fn after(self, base: usize) -> Self {
+        Self { offset: self.offset + base, ..self }
+    }
+}
+
+impl ParseError {
+    pub(crate) fn new(input: &str, fault: Fault) -> Self {
+        Self { input: input.into(), offset: fault.offset, kind: fault.kind }
+    }
+
+    /// The part that is wrong, and how.
+    pub fn kind(&self) -> ParseErrorKind {
+        self.kind
+    }
+
+    /// Where it is wrong, in bytes from the start of the input; its length when something is missing at the end.
+    pub fn offset(&self) -> usize {
+        self.offset
+    }
+
+    /// The text that was parsed, raw: it may contain credentials and terminal escapes.
+    pub fn input(&self) -> &str {
+        &self.input
+    }
+
+    /// What to write instead, as half a sentence, when there is something useful to say.
+    pub fn hint(&self) -> Option<String> {
+        crate::hint::hint(&self.input, self.kind, self.offset)
+    }
+}
+
+impl std::error::Error for ParseError {}
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.kind.message())?;
+        if !self.input.is_empty() {
+            write!(f, " at byte {} of `{}`", self.offset, Printable(&self.input))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ParseError")
+            .field("kind", &self.kind)
+            .field("offset", &self.offset)
+            .field("input", &format_args!("`{}`", Printable(&self.input)))
+            .finish()
+    }
+}
+
+impl ParseErrorKind {
+    fn message(self) -> &'static str {
+        match self {
+            Self::Empty => "reference is empty",
+            Self::MissingRegistry => "registry is missing",
+            Self::UnexpectedScheme => "reference has a scheme",
+            Self::InvalidHost => "registry host is invalid",
+            Self::InvalidPort => "registry port is not a number from 1 to 65535",
+            Self::EmptyRepository => "repository is empty",
+            Self::UppercaseRepository => "repository must be lower case",
+            Self::InvalidRepository => "repository is invalid",
+            Self::RepositoryTooLong => "repository is longer than 255 bytes",
+            Self::InvalidTag => "tag is invalid",
+            Self::TagTooLong => "tag is longer than 128 bytes",
+            Self::InvalidDigest => "digest is invalid",
+            Self::UnsupportedAlgorithm => "digest algorithm is not sha256, sha384, sha512 or blake3",
+            Self::DigestLength => "digest has the wrong number of digits for its algorithm",
+            Self::LooksLikeImageId => "reference is an image id, not a name",
+        }
+    }
+}
+
+/// A text made safe to show: credentials replaced, everything that is not printable ASCII escaped, the end cut.
+struct Printable<'a>(&'a str);
+
+impl Printable<'_> {
+    const MAX_CHARS: usize = 512;
+}
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = match credentials(self.0) {
+            Some(range) => {
+                write_escaped(f, &self.0[..range.start])?;
+                f.write_str("***")?;
+                &self.0[range.end..]
+            }
+            None => self.0,
+        };
+        write_escaped(f, shown)
+    }
+}
+
+fn write_escaped(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    for (count, c) in text.chars().enumerate() {
+        match c {
+            _ if count == Printable::MAX_CHARS => return f.write_str("..."),
+            ' '..='~' => write!(f, "{c}")?,
+            _ => write!(f, "{}", c.escape_default())?,
+        }
+    }
+    Ok(())
+}
+
+/// Where `input` holds what could be `user:password`: all between the scheme and the last `@` that starts no digest.
+///
+/// A password may itself contain `@` and `/`, so an `@` counts unless the text around it can only be a digest's.
+fn credentials(input: &str) -> Option<Range<usize>> {
+    let start = scheme_len(input).unwrap_or(0);
+    let (first_slash, last_slash) = (input[start..].find('/').map(|i| i + start), input.rfind('/'));
+    input.rmatch_indices('@').map(|(at, _)| at).take_while(|at| *at >= start).find_map(|at| {
+        let follows_host = first_slash.is_some_and(|slash| slash < at);
+        let precedes_path = last_slash.is_some_and(|slash| slash > at);
+        let is_digest = after_known_algorithm(&input[at + 1..]).is_some();
+        let userinfo = if is_digest { precedes_path && !follows_host } else { precedes_path || !follows_host };
+        userinfo.then_some(start..at)
+    })
+}

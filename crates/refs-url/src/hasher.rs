@@ -1,0 +1,87 @@
+//! Digests computed from bytes.
+
+use sha2::{Digest as _, Sha256, Sha512};
+
+use crate::{Algorithm, Digest};
+
+/// Computes a [`Digest`] from bytes that arrive in pieces; for sha256 and sha512.
+#[derive(Debug, Clone)]
+pub struct Hasher(State);
+
+#[derive(Debug, Clone)]
+enum State {
+    Sha256(Sha256),
+    Sha512(Sha512),
+}
+
+impl Hasher {
+    /// A hasher that has seen no bytes yet, or `None` when the algorithm is not one this crate computes.
+    pub fn new(algorithm: Algorithm) -> Option<Self> {
+        match algorithm {
+            Algorithm::Sha256 => Some(Self::sha256()),
+            Algorithm::Sha512 => Some(Self(State::Sha512(Sha512::new()))),
+            Algorithm::Sha384 | Algorithm::Blake3 | Algorithm::Other => None,
+        }
+    }
+
+    /// A sha256 hasher that has seen no bytes yet.
+    pub fn sha256() -> Self {
+        Self(State::Sha256(Sha256::new()))
+    }
+
+    /// A hasher whose result can be compared with `digest`, or `None` as for [`Hasher::new`].
+    pub fn for_digest(digest: &Digest) -> Option<Self> {
+        Self::new(digest.algorithm())
+    }
+
+    /// Takes in the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        match &mut self.0 {
+            State::Sha256(state) => state.update(bytes),
+            State::Sha512(state) => state.update(bytes),
+        }
+    }
+
+    /// The digest of all bytes taken in.
+    pub fn finish(self) -> Digest {
+        match self.0 {
+            State::Sha256(state) => Digest::from_sha256(state.finalize().into()),
+            State::Sha512(state) => Digest(hex("sha512:", &state.finalize()).into()),
+        }
+    }
+}
+
+impl Digest {
+    /// The sha256 digest of `bytes`.
+    pub fn sha256(bytes: &[u8]) -> Self {
+        Self::from_sha256(Sha256::digest(bytes).into())
+    }
+
+    /// The digest whose sha256 hash is `hash`.
+    pub fn from_sha256(hash: [u8; 32]) -> Self {
+        Self(hex("sha256:", &hash).into())
+    }
+
+    /// The hash as raw bytes, when the algorithm is sha256.
+    pub fn to_sha256(&self) -> Option<[u8; 32]> {
+        if self.algorithm() != Algorithm::Sha256 {
+            return None;
+        }
+        let mut hash = [0; 32];
+        for (byte, pair) in hash.iter_mut().zip(self.encoded().as_bytes().chunks_exact(2)) {
+            *byte = nibble(pair[0]) << 4 | nibble(pair[1]);
+        }
+        Some(hash)
+    }
+}
+
+fn hex(prefix: &str, hash: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = hash.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    prefix.chars().chain(digits.map(|digit| char::from(DIGITS[usize::from(digit)]))).collect()
+}
+
+/// The value of a digit that is known to be lower-case hexadecimal.
+fn nibble(digit: u8) -> u8 {
+    if digit.is_ascii_digit() { digit - b'0' } else { digit - b'a' + 10 }
+}

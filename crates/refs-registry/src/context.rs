@@ -1,0 +1,232 @@
+//! What errors speak of: the thing, the place, the request, and what was wrong.
+
+use std::{fmt, sync::Arc};
+
+use refs_url::{Digest, Host, RepoName, Tag, Target};
+
+/// The thing an error is about, in the words of the spec.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Wanted {
+    /// A repository.
+    Repository(RepoName),
+    /// The manifest at a tag or a digest.
+    Manifest(Target),
+    /// A blob.
+    Blob(Digest),
+    /// A part of a blob.
+    BlobPart(Digest),
+    /// An upload session.
+    Upload,
+    /// A tag.
+    Tag(Tag),
+    /// The list of tags.
+    Tags,
+    /// The list of repositories.
+    Repositories,
+    /// The list of referrers of a manifest.
+    Referrers(Digest),
+    /// A token of the registry's token service.
+    Token,
+    /// Reading a body again, from its middle.
+    Resume,
+    /// Deleting something.
+    Delete,
+    /// A host.
+    Host(Host),
+    /// A digest algorithm that this build cannot compute.
+    Algorithm(Digest),
+}
+
+impl fmt::Display for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Repository(name) => write!(f, "repository `{name}`"),
+            Self::Manifest(target) => write!(f, "manifest `{target}`"),
+            Self::Blob(digest) => write!(f, "blob `{digest}`"),
+            Self::BlobPart(digest) => write!(f, "a part of blob `{digest}`"),
+            Self::Upload => f.write_str("the upload session"),
+            Self::Tag(tag) => write!(f, "tag `{tag}`"),
+            Self::Tags => f.write_str("the list of tags"),
+            Self::Repositories => f.write_str("the list of repositories"),
+            Self::Referrers(digest) => write!(f, "the list of referrers of `{digest}`"),
+            Self::Token => f.write_str("the token"),
+            Self::Resume => f.write_str("reading again from the middle"),
+            Self::Delete => f.write_str("deleting"),
+            Self::Host(host) => write!(f, "host `{host}`"),
+            Self::Algorithm(digest) => write!(f, "the algorithm of digest `{digest}`"),
+        }
+    }
+}
+
+/// Where something was looked for, as a person would write it: `ghcr.io/org/repo`, a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place(Arc<str>);
+
+impl<T: AsRef<str>> From<T> for Place {
+    fn from(text: T) -> Self {
+        Self(Arc::from(text.as_ref()))
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A request in an error or a log: the method and the URL without its query, which may hold a signature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestLine(Arc<str>);
+
+impl RequestLine {
+    /// `method` on `url`, without userinfo, query and fragment.
+    #[must_use]
+    pub fn new(method: &http::Method, url: &url::Url) -> Self {
+        let host = url.host_str().unwrap_or_default();
+        let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+        Self(format!("{method} {}://{host}{port}{}", url.scheme(), url.path()).into())
+    }
+}
+
+impl fmt::Display for RequestLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`", self.0)
+    }
+}
+
+/// What the other side said about its refusal; nothing when it said nothing. Control characters are escaped.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Detail(Option<Arc<str>>);
+
+impl Detail {
+    /// The words of the other side, escaped and cut at 512 characters.
+    #[must_use]
+    pub fn new(words: &str) -> Self {
+        let words = words.trim();
+        if words.is_empty() {
+            return Self(None);
+        }
+        let shown: String = words
+            .chars()
+            .take(512)
+            .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
+            .collect();
+        Self(Some(shown.into()))
+    }
+
+    /// The words, if there are any.
+    #[must_use]
+    pub fn words(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+}
+
+impl fmt::Display for Detail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(words) => write!(f, ": {words}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// How an answer broke the protocol.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Fault {
+    /// A header that the answer needs is absent.
+    #[error("header `{0}` is missing")]
+    MissingHeader(&'static str),
+    /// A header has a value that can't be.
+    #[error("header `{name}` has the value `{value}`")]
+    BadHeader {
+        /// The header.
+        name: &'static str,
+        /// Its value, escaped.
+        value: String,
+    },
+    /// The body is not what its place in the protocol asks for.
+    #[error("the body is not {0}")]
+    BadBody(&'static str),
+    /// More redirects than any registry needs.
+    #[error("more than {0} redirects")]
+    TooManyRedirects(u32),
+    /// A redirect that would lose security.
+    #[error("a redirect to `{to}` is not followed: {reason}")]
+    UnsafeRedirect {
+        /// The origin it leads to.
+        to: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The token service is somewhere that credentials must not go.
+    #[error("the token service `{0}` is not trusted with credentials for this registry")]
+    UntrustedRealm(String),
+    /// A listing that never ends.
+    #[error("the listing repeats or exceeds its bounds")]
+    EndlessListing,
+    /// A digest that the registry reports and that is not the content's.
+    #[error("the registry reports the digest `{0}` for other content")]
+    WrongDigest(String),
+}
+
+/// What is wrong with a manifest.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum ManifestFault {
+    /// The JSON is not a manifest.
+    #[error("{0}")]
+    Json(Arc<str>),
+    /// It has both `layers` and `manifests`, so two readers may disagree on what it is (CVE-2021-41190).
+    #[error("it has the fields of an image and of an index")]
+    Ambiguous,
+    /// Its media type, in the answer or in the body, is another than the one it has to have.
+    #[error("it says to be `{found}` where `{expected}` was announced")]
+    MediaType {
+        /// The announced type.
+        expected: String,
+        /// The type in the body.
+        found: String,
+    },
+    /// A format that this library does not read.
+    #[error("manifests of type `{0}` are not read")]
+    Unknown(String),
+}
+
+/// An operation on a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Doing {
+    /// Making a file or a folder.
+    Create,
+    /// Reading.
+    Read,
+    /// Writing.
+    Write,
+    /// Making written bytes durable.
+    Sync,
+    /// Giving the file its name.
+    Rename,
+    /// Removing.
+    Remove,
+    /// Taking a lock.
+    Lock,
+    /// Listing a folder.
+    List,
+}
+
+impl fmt::Display for Doing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Create => "create",
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Sync => "sync",
+            Self::Rename => "rename",
+            Self::Remove => "remove",
+            Self::Lock => "lock",
+            Self::List => "list",
+        })
+    }
+}

@@ -1,0 +1,300 @@
+//! What can go wrong with a repository, wherever it lives.
+
+use std::{fmt, io, path::PathBuf, sync::Arc, time::Duration};
+
+use refs_url::{Digest, Host};
+
+pub use crate::context::{Detail, Doing, Fault, ManifestFault, Place, RequestLine, Wanted};
+
+/// A result with an [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A cause that several waiting callers can share.
+pub type Cause = Arc<dyn std::error::Error + Send + Sync>;
+
+/// Why an operation on a repository failed. Clones are cheap: one failure may be told to many waiters.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is no such thing, or these credentials may not know of it.
+    #[error("{wanted} not found in {at}")]
+    NotFound {
+        /// What was looked for.
+        wanted: Wanted,
+        /// Where it was looked for.
+        at: Place,
+    },
+    /// The registry wants other credentials than those that were tried.
+    #[error("{host} refused the credentials ({})", Tried(.tried))]
+    Unauthorized {
+        /// The registry.
+        host: Host,
+        /// Where each credential that was tried came from; empty when there was none.
+        tried: Vec<String>,
+        /// What the registry or its token service said.
+        detail: Detail,
+    },
+    /// The credentials are good, and do not allow this.
+    #[error("{host} denies {at}{detail}")]
+    Denied {
+        /// The registry.
+        host: Host,
+        /// The request.
+        at: RequestLine,
+        /// What the registry said.
+        detail: Detail,
+    },
+    /// The registry asks for fewer requests.
+    #[error("{host} limits the rate of requests{}", RetryAfter(.retry_after))]
+    RateLimited {
+        /// The registry.
+        host: Host,
+        /// How long it asks to wait, where it says so.
+        retry_after: Option<Duration>,
+    },
+    /// No connection, or it broke before an answer came.
+    #[error("cannot reach {host}")]
+    Unreachable {
+        /// The host that was dialled, which may be a token service or a content network.
+        host: Host,
+        /// The last attempt's failure.
+        #[source]
+        source: Cause,
+    },
+    /// The peer was silent for too long.
+    #[error("{at} timed out: nothing came for {} s", .after.as_secs())]
+    Timeout {
+        /// The request.
+        at: RequestLine,
+        /// The time without a byte.
+        after: Duration,
+    },
+    /// The registry answered with a status that is no success and has no variant of its own.
+    #[error("{at} was answered with {status}{detail}")]
+    Refused {
+        /// The request.
+        at: RequestLine,
+        /// The HTTP status.
+        status: u16,
+        /// What the registry said.
+        detail: Detail,
+    },
+    /// The answer breaks the protocol, so nothing in it can be used.
+    #[error("{at} was answered against the protocol: {fault}")]
+    Protocol {
+        /// The request.
+        at: RequestLine,
+        /// What was wrong with the answer.
+        fault: Fault,
+    },
+    /// The connection ended in the middle of a body.
+    #[error("the answer to {at} was cut off after {received} bytes")]
+    Cut {
+        /// The request.
+        at: RequestLine,
+        /// The bytes of the body that had come.
+        received: u64,
+        /// The failure below.
+        #[source]
+        source: Cause,
+    },
+    /// The bytes do not hash to the digest they were asked for by.
+    #[error("{wanted} does not match its digest: the bytes are {actual}")]
+    Digest {
+        /// What was read.
+        wanted: Wanted,
+        /// The digest of what came.
+        actual: Digest,
+    },
+    /// There are more or fewer bytes than were promised.
+    #[error("{wanted} has {actual} bytes where {expected} were promised")]
+    Size {
+        /// What was read.
+        wanted: Wanted,
+        /// The promised size in bytes.
+        expected: u64,
+        /// The bytes that came: at least so many, when there were too many.
+        actual: u64,
+    },
+    /// The input is larger than this library reads.
+    #[error("{wanted} exceeds the limit of {limit} bytes")]
+    TooLarge {
+        /// What was read.
+        wanted: Wanted,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The manifest is no image manifest and no index.
+    #[error("{wanted} is not valid: {fault}")]
+    Manifest {
+        /// The manifest.
+        wanted: Wanted,
+        /// What is wrong with it.
+        fault: ManifestFault,
+    },
+    /// The place, or this library, cannot do that.
+    #[error("{wanted} is not supported by {at}")]
+    Unsupported {
+        /// What was asked for.
+        wanted: Wanted,
+        /// By whom it is not supported.
+        at: Place,
+    },
+    /// The state of the place forbids it: a tag that may not move, something in the way.
+    #[error("{wanted} conflicts with what is in {at}{detail}")]
+    Conflict {
+        /// What was to be written.
+        wanted: Wanted,
+        /// The place.
+        at: Place,
+        /// What it said.
+        detail: Detail,
+    },
+    /// The settings can't be used: a certificate, a credential file, a URL of the user's own.
+    #[error("cannot use {what}")]
+    Settings {
+        /// Which setting.
+        what: String,
+        /// Why not.
+        #[source]
+        source: Cause,
+    },
+    /// The file system failed.
+    #[error("cannot {doing} `{}`", .path.display())]
+    Io {
+        /// The operation.
+        doing: Doing,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's own error.
+        #[source]
+        source: Arc<io::Error>,
+    },
+    /// The disk, or the store's own bound, is full.
+    #[error("no space left to {doing} `{}`", .path.display())]
+    Full {
+        /// The operation.
+        doing: Doing,
+        /// The file or folder.
+        path: PathBuf,
+    },
+    /// A store on this machine holds bytes that are not what their name says.
+    #[error("`{}` is corrupt: {fault}", .path.display())]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: String,
+    },
+    /// The cache does not have it, and asking further was not allowed.
+    #[error("{wanted} is not in the cache")]
+    NotCached {
+        /// What was looked for.
+        wanted: Wanted,
+    },
+    /// Another process holds the store.
+    #[error("`{}` is in use by another process", .path.display())]
+    Busy {
+        /// The lock that is held.
+        path: PathBuf,
+    },
+}
+
+/// What a caller does about an [`Error`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Ask for something else.
+    NotFound,
+    /// Log in.
+    Unauthorized,
+    /// Ask the owner for access.
+    Denied,
+    /// Wait.
+    RateLimited,
+    /// Check the network or the host's name.
+    Unreachable,
+    /// Try again, or allow more time.
+    Timeout,
+    /// Report it to the registry's operator.
+    Protocol,
+    /// Do not trust what was read.
+    Digest,
+    /// Do not trust what was read.
+    Size,
+    /// Do without.
+    Unsupported,
+    /// Change the state first.
+    Conflict,
+    /// Correct the settings.
+    Settings,
+    /// Look at the disk.
+    Io,
+    /// Make space.
+    Full,
+    /// Repair or drop the store.
+    Corrupt,
+    /// Go online.
+    NotCached,
+    /// Wait for the other process.
+    Busy,
+}
+
+impl Error {
+    /// What kind of failure this is, for deciding what to do.
+    #[must_use]
+    pub const fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NotFound { .. } => ErrorKind::NotFound,
+            Self::Unauthorized { .. } => ErrorKind::Unauthorized,
+            Self::Denied { .. } => ErrorKind::Denied,
+            Self::RateLimited { .. } => ErrorKind::RateLimited,
+            Self::Unreachable { .. } | Self::Cut { .. } => ErrorKind::Unreachable,
+            Self::Refused { status: 500..=599, .. } => ErrorKind::Unreachable,
+            Self::Timeout { .. } => ErrorKind::Timeout,
+            Self::Refused { .. } | Self::Protocol { .. } | Self::Manifest { .. } => ErrorKind::Protocol,
+            Self::Digest { .. } => ErrorKind::Digest,
+            Self::Size { .. } | Self::TooLarge { .. } => ErrorKind::Size,
+            Self::Unsupported { .. } => ErrorKind::Unsupported,
+            Self::Conflict { .. } => ErrorKind::Conflict,
+            Self::Settings { .. } => ErrorKind::Settings,
+            Self::Io { .. } => ErrorKind::Io,
+            Self::Full { .. } => ErrorKind::Full,
+            Self::Corrupt { .. } => ErrorKind::Corrupt,
+            Self::NotCached { .. } => ErrorKind::NotCached,
+            Self::Busy { .. } => ErrorKind::Busy,
+        }
+    }
+
+    /// The error of a file operation: `Full` when the disk is, else `Io`.
+    #[must_use]
+    pub fn io(doing: Doing, path: impl Into<PathBuf>, source: io::Error) -> Self {
+        let path = path.into();
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { doing, path },
+            _ => Self::Io { doing, path, source: Arc::new(source) },
+        }
+    }
+}
+
+struct Tried<'a>(&'a [String]);
+
+impl fmt::Display for Tried<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("none were given");
+        }
+        write!(f, "tried: {}", self.0.join(", "))
+    }
+}
+
+struct RetryAfter<'a>(&'a Option<Duration>);
+
+impl fmt::Display for RetryAfter<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(wait) => write!(f, " and asks to wait {} s", wait.as_secs()),
+            None => Ok(()),
+        }
+    }
+}

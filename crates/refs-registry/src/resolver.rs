@@ -1,0 +1,34 @@
+//! From a host and a repository name to somewhere that can be read or written.
+
+use std::{fmt::Debug, sync::Arc};
+
+use futures_core::stream::BoxStream;
+use refs_url::{Host, RepoName};
+
+use crate::{Result, Sink, Source};
+
+/// Hands out the read side of repositories by name: a set of registries, a folder of layouts, a mirror.
+pub trait Resolver: Debug + Send + Sync {
+    /// The repository `repository` of `host`, for reading. Opening it asks nothing of the network.
+    ///
+    /// # Errors
+    /// A kind of [`Unsupported`](crate::ErrorKind::Unsupported) when this resolver does not serve `host`; whether the
+    /// repository exists shows at the first read.
+    fn source(&self, host: &Host, repository: &RepoName) -> Result<Arc<dyn Source>>;
+
+    /// The names of the repositories of `host`, page by page
+    /// ([listing repositories](https://distribution.github.io/distribution/spec/api/#catalog)).
+    ///
+    /// # Errors
+    /// The stream ends after its first error; many registries answer `Unsupported`.
+    fn repositories(&self, host: &Host) -> BoxStream<'_, Result<RepoName>>;
+}
+
+/// A [`Resolver`] whose repositories can be written, too. What needs no writing asks for a `Resolver`.
+pub trait Writable: Resolver {
+    /// The repository `repository` of `host`, for reading and writing. It comes to exist with its first write.
+    ///
+    /// # Errors
+    /// As [`Resolver::source`].
+    fn sink(&self, host: &Host, repository: &RepoName) -> Result<Arc<dyn Sink>>;
+}

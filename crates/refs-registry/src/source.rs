@@ -1,0 +1,335 @@
+//! The two traits that every place of OCI content implements, and what passes through them.
+
+use std::{
+    fmt::{self, Debug},
+    ops::Range,
+    path::PathBuf,
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_core::stream::BoxStream;
+use futures_util::StreamExt;
+use refs_url::{Digest, Hasher, RepoName, Tag, Target};
+use serde::{Deserialize, Serialize};
+
+use crate::{Descriptor, Error, Manifest, MediaType, Result, error::Doing};
+
+/// Bytes as they arrive. The stream ends after its first error.
+pub type ByteStream = BoxStream<'static, Result<Bytes>>;
+
+/// One repository, to read: a registry's, a layout on disk, a cache, a map in memory.
+///
+/// What it gives as [`Manifest`] or whole [`Blob`] is verified against its digest, so nobody verifies it again. Errors
+/// are [`Error`] with a [`kind`](Error::kind) to act on.
+#[async_trait]
+pub trait Source: Debug + Send + Sync {
+    /// The descriptor of the manifest at `target`, without its body where the place allows (`HEAD` on a registry).
+    ///
+    /// # Errors
+    /// `NotFound` when there is none.
+    async fn resolve(&self, target: &Target) -> Result<Descriptor>;
+
+    /// The manifest at `target`: the bytes as stored, verified.
+    ///
+    /// # Errors
+    /// `NotFound`; `Digest` when the bytes are not those of `target`; `Size` above 4 MiB.
+    async fn manifest(&self, target: &Target) -> Result<Manifest>;
+
+    /// The whole blob from `from` on. Its bytes are verified once the stream has ended without an error, and not before.
+    ///
+    /// # Errors
+    /// `NotFound`; the stream yields `Digest` or `Size` when the bytes are not those of `digest`.
+    async fn blob(&self, digest: &Digest, from: Resume) -> Result<Blob>;
+
+    /// Bytes `range` of the blob. No digest can vouch for a part: the reader has to check it by other means.
+    ///
+    /// # Errors
+    /// `NotFound`; `Unsupported` when the place cannot give parts; `Protocol` when it answered with another range.
+    async fn blob_part(&self, digest: &Digest, range: Range<u64>) -> Result<Part>;
+
+    /// The size of the blob in bytes, `None` when there is no such blob.
+    ///
+    /// # Errors
+    /// Whatever kept the place from telling.
+    async fn stat_blob(&self, digest: &Digest) -> Result<Option<u64>>;
+
+    /// The tags, in the place's own order, from the one after `after` on.
+    fn tags(&self, after: Option<Tag>) -> BoxStream<'_, Result<Tag>>;
+
+    /// The manifests whose subject is `subject`
+    /// ([listing referrers](https://github.com/opencontainers/distribution-spec/blob/main/spec.md#listing-referrers)).
+    fn referrers(&self, subject: &Digest, filter: Filter) -> BoxStream<'_, Result<Descriptor>>;
+}
+
+/// One repository, to write as well.
+#[async_trait]
+pub trait Sink: Source {
+    /// Begins an upload, or goes on with one that an earlier [`Upload::state`] describes.
+    ///
+    /// # Errors
+    /// `NotFound` when the session to resume is gone.
+    async fn upload(&self, resume: Option<UploadState>) -> Result<Box<dyn Upload>>;
+
+    /// Makes the blob `digest` of the repository `from`, in the same place, part of this one without moving its bytes.
+    ///
+    /// # Errors
+    /// A place that cannot mount answers with [`Mounted::Upload`], not with an error.
+    async fn mount(&self, digest: &Digest, from: &RepoName) -> Result<Mounted>;
+
+    /// Stores a blob unless it is there already.
+    ///
+    /// # Errors
+    /// `Digest` or `Size` when `payload` is not what `blob` says. After an error the blob is absent, as before.
+    async fn put_blob(&self, blob: &Descriptor, payload: Payload) -> Result<()> {
+        if self.stat_blob(&blob.digest).await?.is_some() {
+            return Ok(());
+        }
+        let mut stream = payload.open().await?;
+        let mut upload = self.upload(None).await?;
+        loop {
+            let written = match stream.next().await {
+                None => return upload.commit(&blob.digest).await,
+                Some(Ok(chunk)) => upload.write(chunk).await,
+                Some(Err(error)) => Err(error),
+            };
+            if let Err(error) = written {
+                // The first failure is the one to report; a session that can't be cancelled expires by itself.
+                drop(upload.abort().await);
+                return Err(error);
+            }
+        }
+    }
+
+    /// Stores a manifest under its digest and under each of `tags`. What it refers to must be there already.
+    ///
+    /// # Errors
+    /// `Protocol` when the place refuses it, with the place's own words. Tags may have been set in part.
+    async fn put_manifest(&self, manifest: &Manifest, tags: &[Tag]) -> Result<Stored>;
+
+    /// Removes a tag, or a manifest with all its tags.
+    ///
+    /// # Errors
+    /// `NotFound`; `Unsupported` where deleting is switched off.
+    async fn delete_manifest(&self, target: &Target) -> Result<()>;
+
+    /// Removes a blob from the repository.
+    ///
+    /// # Errors
+    /// As [`delete_manifest`](Sink::delete_manifest).
+    async fn delete_blob(&self, digest: &Digest) -> Result<()>;
+}
+
+/// A blob on its way in. Dropped without [`commit`](Upload::commit), it leaves no blob behind.
+#[async_trait]
+pub trait Upload: Send {
+    /// Appends `chunk`, waiting while the place is slower than the caller.
+    ///
+    /// # Errors
+    /// Whatever broke the upload; it can then only be aborted or, by its [`state`](Upload::state), resumed.
+    async fn write(&mut self, chunk: Bytes) -> Result<()>;
+
+    /// How far the place has acknowledged the upload, to resume it from.
+    fn state(&self) -> UploadState;
+
+    /// Ends the upload: the bytes become the blob `digest`, if they hash to it.
+    ///
+    /// # Errors
+    /// `Digest` when they do not. The blob is then absent.
+    async fn commit(self: Box<Self>, digest: &Digest) -> Result<()>;
+
+    /// Gives the upload up and frees what the place kept of it.
+    ///
+    /// # Errors
+    /// When the place could not be told; it will forget the upload by itself.
+    async fn abort(self: Box<Self>) -> Result<()>;
+}
+
+/// Where to begin reading a blob: at zero, or where an earlier read ended.
+#[derive(Debug, Clone, Default)]
+pub struct Resume {
+    pub(crate) offset: u64,
+    pub(crate) hasher: Option<Hasher>,
+}
+
+impl Resume {
+    /// A fresh read, from the first byte.
+    pub const START: Self = Self { offset: 0, hasher: None };
+
+    /// Goes on at `offset` bytes, with the `hasher` that has taken in all bytes before it.
+    #[must_use]
+    pub const fn at(offset: u64, hasher: Hasher) -> Self {
+        Self { offset, hasher: Some(hasher) }
+    }
+
+    /// The first byte to give, counted from the start of the blob.
+    #[must_use]
+    pub const fn offset(&self) -> u64 {
+        self.offset
+    }
+}
+
+/// A whole blob, or its rest.
+pub struct Blob {
+    /// The size of the whole blob in bytes, whatever offset the stream began at.
+    pub size: u64,
+    /// The bytes, **verified when the stream has ended without an error**.
+    pub stream: ByteStream,
+}
+
+/// A part of a blob. Its bytes are not verified: only a digest of the part's own can vouch for it.
+pub struct Part {
+    /// The bytes of the blob that the stream gives, exactly.
+    pub range: Range<u64>,
+    /// The size of the whole blob in bytes.
+    pub total: u64,
+    /// The bytes.
+    pub stream: ByteStream,
+}
+
+impl Debug for Blob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Blob").field("size", &self.size).finish_non_exhaustive()
+    }
+}
+
+impl Debug for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Part").field("range", &self.range).field("total", &self.total).finish_non_exhaustive()
+    }
+}
+
+/// A body for an upload.
+pub enum Payload {
+    /// Bytes that can be read again, so that a new token, a redirect or a cut connection costs a retry and not the upload.
+    Again(Replay),
+    /// A stream that can be read a single time, such as standard input.
+    Once(ByteStream),
+}
+
+/// Bytes that can be read as often as needed, from any offset on.
+#[derive(Debug, Clone)]
+pub enum Replay {
+    /// Bytes in memory.
+    Bytes(Bytes),
+    /// A file, which must not change meanwhile.
+    File(PathBuf),
+    /// A blob of another place.
+    Blob(Arc<dyn Source>, Digest),
+}
+
+impl Payload {
+    /// The bytes, from the first one on.
+    ///
+    /// # Errors
+    /// As [`Replay::open`].
+    pub async fn open(self) -> Result<ByteStream> {
+        match self {
+            Self::Once(stream) => Ok(stream),
+            Self::Again(replay) => replay.open(0).await,
+        }
+    }
+}
+
+impl Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Again(replay) => f.debug_tuple("Again").field(replay).finish(),
+            Self::Once(_) => f.write_str("Once"),
+        }
+    }
+}
+
+impl From<Replay> for Payload {
+    fn from(replay: Replay) -> Self {
+        Self::Again(replay)
+    }
+}
+
+impl From<Bytes> for Payload {
+    fn from(bytes: Bytes) -> Self {
+        Self::Again(Replay::Bytes(bytes))
+    }
+}
+
+impl Replay {
+    /// The bytes from `offset` on; none when `offset` is beyond the end.
+    ///
+    /// # Errors
+    /// `Io` for a file, the source's own for a blob.
+    pub async fn open(&self, offset: u64) -> Result<ByteStream> {
+        match self {
+            Self::Bytes(bytes) => {
+                let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+                let rest = bytes.slice(start..);
+                Ok(futures_util::stream::iter([Ok(rest)]).boxed())
+            }
+            Self::File(path) => file_stream(path.clone(), offset).await,
+            Self::Blob(source, digest) if offset == 0 => Ok(source.blob(digest, Resume::START).await?.stream),
+            Self::Blob(source, digest) => {
+                let size = source.stat_blob(digest).await?.unwrap_or(offset);
+                Ok(source.blob_part(digest, offset.min(size)..size).await?.stream)
+            }
+        }
+    }
+}
+
+async fn file_stream(path: PathBuf, offset: u64) -> Result<ByteStream> {
+    use tokio::io::{AsyncReadExt, AsyncSeekExt};
+    const CHUNK_BYTES: usize = 256 * 1024;
+    let failed = |path: &PathBuf, source| Error::io(Doing::Read, path, source);
+    let mut file = tokio::fs::File::open(&path).await.map_err(|source| failed(&path, source))?;
+    file.seek(std::io::SeekFrom::Start(offset)).await.map_err(|source| failed(&path, source))?;
+    let chunks = futures_util::stream::try_unfold((file, path), move |(mut file, path)| async move {
+        let mut chunk = Vec::with_capacity(CHUNK_BYTES);
+        let read = (&mut file).take(CHUNK_BYTES as u64).read_to_end(&mut chunk).await;
+        match read.map_err(|source| failed(&path, source))? {
+            0 => Ok(None),
+            _ => Ok(Some((Bytes::from(chunk), (file, path)))),
+        }
+    });
+    Ok(chunks.boxed())
+}
+
+/// How far an upload has come: enough to go on with it, in another process too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UploadState {
+    /// The session as the place names it: a URL on a registry, a file's name in a layout.
+    pub session: String,
+    /// The bytes that the place has acknowledged.
+    pub offset: u64,
+}
+
+/// What came of an attempt to mount a blob.
+pub enum Mounted {
+    /// The blob is there now; no byte was moved.
+    Mounted,
+    /// The place wants the bytes, and has begun an upload for them.
+    Upload(Box<dyn Upload>),
+}
+
+impl Debug for Mounted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Mounted => "Mounted",
+            Self::Upload(_) => "Upload",
+        })
+    }
+}
+
+/// A manifest was stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// The digest it can be read by.
+    pub digest: Digest,
+    /// The subject that the place has recorded it as a referrer of (`OCI-Subject`); `None` where it keeps no record.
+    pub subject: Option<Digest>,
+}
+
+/// Which referrers to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Those of this artifact type only; all when `None`.
+    pub artifact_type: Option<MediaType>,
+}

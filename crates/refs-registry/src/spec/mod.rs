@@ -1,0 +1,14 @@
+//! The documents of the [image spec](https://github.com/opencontainers/image-spec): descriptors, manifests, configs.
+//! Docker's twins of them are read by the same types; only the media types differ.
+
+mod config;
+mod descriptor;
+mod manifest;
+mod media_type;
+mod platform;
+
+pub use config::{ImageConfig, RootFs};
+pub use descriptor::Descriptor;
+pub use manifest::{Document, ImageManifest, Index, Manifest};
+pub use media_type::{LayerFormat, MediaType};
+pub use platform::Platform;

@@ -2,12 +2,14 @@
 
 use std::{fmt::Debug, sync::Arc};
 
+use async_trait::async_trait;
 use futures_core::stream::BoxStream;
 use refs_url::{Host, RepoName};
 
 use crate::{Result, Sink, Source};
 
 /// Hands out the read side of repositories by name: a set of registries, a folder of layouts, a mirror.
+#[async_trait]
 pub trait Resolver: Debug + Send + Sync {
     /// The repository `repository` of `host`, for reading. Opening it asks nothing of the network.
     ///
@@ -22,6 +24,15 @@ pub trait Resolver: Debug + Send + Sync {
     /// # Errors
     /// The stream ends after its first error; many registries answer `Unsupported`.
     fn repositories(&self, host: &Host) -> BoxStream<'_, Result<RepoName>>;
+
+    /// Asks whether `host` is there and takes the credentials. What lives on this machine need not be asked.
+    ///
+    /// # Errors
+    /// `Unreachable`, `Unauthorized`, `Denied`, or `Protocol` when something else than a registry answers.
+    async fn check_auth(&self, host: &Host) -> Result<()> {
+        let _here = host;
+        Ok(())
+    }
 }
 
 /// A [`Resolver`] whose repositories can be written, too. What needs no writing asks for a `Resolver`.

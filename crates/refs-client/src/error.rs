@@ -1,0 +1,363 @@
+//! What can go wrong with an artifact's files.
+
+use std::{fmt, io, path::PathBuf};
+
+use refs_registry::{MediaType, Platform, error::Doing};
+use refs_url::{Digest, ParseError, Tag};
+
+/// A result with an [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a verb failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The text is no reference.
+    #[error(transparent)]
+    Reference(#[from] ParseError),
+    /// The text names a place, but not one that this verb can use.
+    #[error("`{input}` {fault}")]
+    Location {
+        /// The text as given.
+        input: String,
+        /// What is wrong with it.
+        fault: LocationFault,
+    },
+    /// The registry, or the store on this machine, failed.
+    #[error(transparent)]
+    Registry(#[from] refs_registry::Error),
+    /// A layer's table of contents or its chunks are not what they must be.
+    #[error("layer `{layer}` cannot be read")]
+    Estargz {
+        /// The layer's digest.
+        layer: Digest,
+        /// What is wrong with it.
+        #[source]
+        source: refs_estargz::Error,
+    },
+    /// A layer's archive is broken.
+    #[error("layer `{layer}` is corrupt at byte {offset} of its archive: {fault}")]
+    Corrupt {
+        /// The layer's digest.
+        layer: Digest,
+        /// Where in the inflated archive.
+        offset: u64,
+        /// What is wrong there.
+        fault: ArchiveFault,
+    },
+    /// The artifact holds something that this version does not read.
+    #[error("`{layer}` of type `{media_type}` is not read: {reason}")]
+    UnsupportedLayer {
+        /// The layer's digest.
+        layer: Digest,
+        /// The layer's media type.
+        media_type: MediaType,
+        /// Why not.
+        reason: &'static str,
+    },
+    /// A pattern that globs can't express.
+    #[error("`{pattern}` is not a valid glob")]
+    InvalidGlob {
+        /// The pattern as given.
+        pattern: String,
+        /// What is wrong with it.
+        #[source]
+        source: globset::Error,
+    },
+    /// Patterns were given, and nothing in the artifact matches any.
+    #[error("nothing in {at} matches {}", Quoted(.patterns))]
+    NoMatch {
+        /// The artifact.
+        at: String,
+        /// The patterns.
+        patterns: Vec<String>,
+    },
+    /// The artifact has no file of that name.
+    #[error("no file `{path}` in {at}")]
+    FileNotFound {
+        /// The artifact.
+        at: String,
+        /// The path asked for.
+        path: String,
+        /// A path of the artifact that looks much like it.
+        nearest: Option<String>,
+    },
+    /// The path is there, but it is no file.
+    #[error("`{path}` in {at} is a {kind}, not a file")]
+    NotFile {
+        /// The artifact.
+        at: String,
+        /// The path asked for.
+        path: String,
+        /// What it is.
+        kind: &'static str,
+    },
+    /// The artifact has no manifest file.
+    #[error("no manifest file `{name}` in {at}")]
+    ManifestNotFound {
+        /// The artifact.
+        at: String,
+        /// The name the manifest file would have.
+        name: String,
+    },
+    /// The registry knows the repository, but no such tag.
+    #[error("no tag `{tag}` in {at}")]
+    TagNotFound {
+        /// The repository.
+        at: String,
+        /// The tag asked for.
+        tag: Tag,
+    },
+    /// The index has no image for the platform.
+    #[error("no image for platform {wanted} in {at}: it has {}", Listed(.available))]
+    PlatformNotFound {
+        /// The index.
+        at: String,
+        /// The platform asked for.
+        wanted: Platform,
+        /// The platforms that the index has images for.
+        available: Vec<Platform>,
+    },
+    /// An index leads to an index leads to an index, deeper than this library follows.
+    #[error("{at} nests indexes more than {limit} deep")]
+    IndexTooDeep {
+        /// The outermost index.
+        at: String,
+        /// How deep is followed.
+        limit: u32,
+    },
+    /// A path in a layer leads, or might lead, out of the destination.
+    #[error("path `{path}` in a layer is not safe: {reason}")]
+    UnsafePath {
+        /// The path as the layer gives it.
+        path: String,
+        /// Why it is refused.
+        reason: &'static str,
+    },
+    /// A link in a layer leads, or might lead, out of the destination.
+    #[error("link `{path}` to `{target}` in a layer is not safe: {reason}")]
+    UnsafeLink {
+        /// The link's path.
+        path: String,
+        /// Where it points.
+        target: String,
+        /// Why it is refused.
+        reason: &'static str,
+    },
+    /// A layer holds something that is no file, directory or link.
+    #[error("`{path}` in a layer is a {kind}, which is not written")]
+    SpecialFile {
+        /// Its path.
+        path: String,
+        /// What it is.
+        kind: &'static str,
+    },
+    /// Two entries of a layer want the same path.
+    #[error("`{path}` is in a layer twice, as different things")]
+    PathConflict {
+        /// The path.
+        path: String,
+    },
+    /// A file has more bytes than allowed.
+    #[error("`{path}` has {size} bytes, more than the limit of {limit} for a file")]
+    FileTooLarge {
+        /// The file's path.
+        path: String,
+        /// Its size in bytes: at least so many.
+        size: u64,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The files have more bytes together than allowed.
+    #[error("the files have {total} bytes together, more than the limit of {limit}")]
+    TotalTooLarge {
+        /// The bytes: at least so many.
+        total: u64,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// There are more entries than allowed.
+    #[error("there are {count} files, directories and links, more than the limit of {limit}")]
+    TooManyEntries {
+        /// The entries: at least so many.
+        count: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// There is something at the destination already.
+    #[error("the destination `{}` {fault}", .path.display())]
+    Destination {
+        /// The destination.
+        path: PathBuf,
+        /// What is in the way.
+        fault: DestinationFault,
+    },
+    /// The directory to push can't be pushed as it is.
+    #[error("`{}` cannot be pushed: {fault}", .path.display())]
+    Source {
+        /// What in the directory, or the directory itself.
+        path: PathBuf,
+        /// Why not.
+        fault: SourceFault,
+    },
+    /// The file system failed.
+    #[error("cannot {doing} `{}`", .path.display())]
+    Io {
+        /// The operation.
+        doing: Doing,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's own error.
+        #[source]
+        source: io::Error,
+    },
+    /// A thread that worked on this died: a defect of this library.
+    #[error("a worker stopped before its work was done")]
+    Worker,
+}
+
+/// What is wrong with a location.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LocationFault {
+    /// It names no tag and no digest, and the verb needs one.
+    NoTarget,
+    /// It names a digest where only a tag can be written.
+    DigestAsTarget,
+    /// The verb works on a registry only.
+    NotRegistry,
+    /// The verb does not write there.
+    ReadOnly,
+    /// Nothing follows the scheme.
+    NoPath,
+    /// The tag or digest after the path is not one.
+    BadTarget(ParseError),
+}
+
+impl fmt::Display for LocationFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoTarget => f.write_str("names no tag and no digest"),
+            Self::DigestAsTarget => f.write_str("names a digest, and only a tag can be pushed to"),
+            Self::NotRegistry => f.write_str("is not a repository of a registry"),
+            Self::ReadOnly => f.write_str("is a place that can only be read"),
+            Self::NoPath => f.write_str("has no path after its scheme"),
+            Self::BadTarget(error) => write!(f, "does not end in a tag or digest: {error}"),
+        }
+    }
+}
+
+/// What is wrong with an archive.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ArchiveFault {
+    /// The compressed stream can't be inflated.
+    #[error("it cannot be inflated ({0})")]
+    Compression(String),
+    /// It ends in the middle of an entry.
+    #[error("it ends in the middle of an entry")]
+    Truncated,
+    /// The checksum of a header does not hold.
+    #[error("a header's checksum is wrong")]
+    Checksum,
+    /// A field of a header can't be read.
+    #[error("a header's field `{0}` cannot be read")]
+    Field(&'static str),
+    /// An extension header is larger than the limit.
+    #[error("an extension header has {size} bytes, more than {limit}")]
+    ExtensionTooLarge {
+        /// Its size in bytes.
+        size: u64,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// A type that carries no data declares some.
+    #[error("`{0}` declares data that its type cannot have")]
+    UnexpectedData(String),
+}
+
+/// What is in the way at a destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DestinationFault {
+    /// A directory with something in it.
+    NotEmpty,
+    /// Something that is no directory.
+    NotDirectory,
+    /// Another process put something there meanwhile.
+    Taken,
+    /// It has no last component to put a directory under.
+    NoName,
+}
+
+impl fmt::Display for DestinationFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotEmpty => "is not empty",
+            Self::NotDirectory => "is not a directory",
+            Self::Taken => "was taken by another process meanwhile",
+            Self::NoName => "has no name of its own",
+        })
+    }
+}
+
+/// Why something can't be pushed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SourceFault {
+    /// It is not a directory.
+    NotDirectory,
+    /// A socket, pipe or device.
+    SpecialFile(&'static str),
+    /// A symbolic link that leads out of the directory.
+    EscapingLink(PathBuf),
+    /// A name that is not UTF-8, which no registry tool could show.
+    NotUnicode,
+    /// It changed while it was read.
+    Changed,
+    /// An exclusion that is not a valid pattern.
+    BadExclusion(String),
+    /// A name that the layer format keeps for itself.
+    ReservedName,
+}
+
+impl fmt::Display for SourceFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotDirectory => f.write_str("it is not a directory"),
+            Self::SpecialFile(kind) => write!(f, "it is a {kind}"),
+            Self::EscapingLink(target) => {
+                write!(f, "it is a link to `{}`, outside of what is pushed", target.display())
+            }
+            Self::NotUnicode => f.write_str("its name is not valid UTF-8"),
+            Self::Changed => f.write_str("it changed while it was read"),
+            Self::BadExclusion(pattern) => write!(f, "the exclusion `{pattern}` is not a valid pattern"),
+            Self::ReservedName => f.write_str("its name is reserved by the layer format"),
+        }
+    }
+}
+
+struct Quoted<'a>(&'a [String]);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, pattern) in self.0.iter().enumerate() {
+            write!(f, "{}`{pattern}`", if i == 0 { "" } else { ", " })?;
+        }
+        Ok(())
+    }
+}
+
+struct Listed<'a>(&'a [Platform]);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("none that says its platform");
+        }
+        for (i, platform) in self.0.iter().enumerate() {
+            write!(f, "{}{platform}", if i == 0 { "" } else { ", " })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,191 @@
+//! Where an artifact is: the one place where `ocidir://` and `file://` are read.
+
+use std::{fmt, path::PathBuf, str::FromStr};
+
+use refs_url::{Host, ParseError, Reference, RepoName, Tag, Target};
+
+use crate::{
+    Error, Result,
+    error::LocationFault,
+};
+
+/// Where an artifact, or a repository of artifacts, is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Location {
+    /// In a repository of a registry.
+    Registry(Reference),
+    /// In an OCI image layout on disk: `ocidir://PATH[:TAG][@DIGEST]`.
+    Layout {
+        /// The directory of the layout.
+        path: PathBuf,
+        /// The tag or digest in it.
+        target: Option<Target>,
+    },
+    /// In a file that holds one layer: `file://PATH`.
+    File(PathBuf),
+}
+
+impl Location {
+    /// Reads `HOST/REPO[:TAG][@DIGEST]`, the same behind `oci://`, `docker://NAME` with Docker's short names,
+    /// `ocidir://PATH[:TAG][@DIGEST]` or `file://PATH`.
+    ///
+    /// # Errors
+    /// `Reference` for a bad reference, a short name without `docker://` included: a typo must not reach Docker Hub.
+    /// `Location` for a bad path or target.
+    pub fn parse(text: &str) -> Result<Self> {
+        if let Some(rest) = text.strip_prefix("ocidir://") {
+            return layout(text, rest);
+        }
+        if let Some(path) = text.strip_prefix("file://") {
+            return non_empty(text, path).map(Self::File);
+        }
+        let reference = match text.strip_prefix("oci://") {
+            Some(rest) => Reference::parse(rest)?,
+            None if text.starts_with("docker://") => Reference::parse_familiar(text)?,
+            None => Reference::parse(text)?,
+        };
+        Ok(Self::Registry(reference))
+    }
+
+    /// The tag or digest that is named. The digest, when both are.
+    #[must_use]
+    pub fn target(&self) -> Option<Target> {
+        match self {
+            Self::Registry(reference) => reference.target(),
+            Self::Layout { target, .. } => target.clone(),
+            Self::File(_) => None,
+        }
+    }
+
+    /// The host and repository of a registry.
+    ///
+    /// # Errors
+    /// `Location` for places on this machine.
+    pub fn registry(&self) -> Result<(&Host, &RepoName)> {
+        match self {
+            Self::Registry(reference) => Ok((reference.host(), reference.repository())),
+            Self::Layout { .. } | Self::File(_) => Err(self.fault(LocationFault::NotRegistry)),
+        }
+    }
+
+    /// The last component of the repository's name or of the path: what a pull names its directory, unasked.
+    #[must_use]
+    pub fn short_name(&self) -> Option<&str> {
+        match self {
+            Self::Registry(reference) => reference.repository().as_str().rsplit('/').next(),
+            Self::Layout { path, .. } => path.file_name().and_then(|name| name.to_str()),
+            Self::File(path) => path.file_stem().and_then(|name| name.to_str()),
+        }
+    }
+
+    pub(crate) fn needs_target(&self) -> Result<Target> {
+        self.target().ok_or_else(|| self.fault(LocationFault::NoTarget))
+    }
+
+    pub(crate) fn needs_tag(&self) -> Result<Tag> {
+        match self.needs_target()? {
+            Target::Tag(tag) => Ok(tag),
+            Target::Digest(_) => Err(self.fault(LocationFault::DigestAsTarget)),
+        }
+    }
+
+    pub(crate) fn fault(&self, fault: LocationFault) -> Error {
+        Error::Location { input: self.to_string(), fault }
+    }
+}
+
+impl FromStr for Location {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Self::parse(text)
+    }
+}
+
+impl From<Reference> for Location {
+    fn from(reference: Reference) -> Self {
+        Self::Registry(reference)
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Registry(reference) => write!(f, "{reference}"),
+            Self::Layout { path, target } => {
+                write!(f, "ocidir://{}", path.display())?;
+                match target {
+                    Some(Target::Tag(tag)) => write!(f, ":{tag}"),
+                    Some(Target::Digest(digest)) => write!(f, "@{digest}"),
+                    None => Ok(()),
+                }
+            }
+            Self::File(path) => write!(f, "file://{}", path.display()),
+        }
+    }
+}
+
+/// A digest follows the last `@`, a tag the last `:` that has no `/` behind it: so a path may hold both characters, as
+/// long as its last component does not.
+fn layout(text: &str, rest: &str) -> Result<Location> {
+    let bad = |error| Error::Location { input: text.to_owned(), fault: LocationFault::BadTarget(error) };
+    let after_slash = rest.rfind('/').map_or(0, |slash| slash + 1);
+    let (path, digest) = match rest[after_slash..].rfind('@') {
+        Some(at) => (&rest[..after_slash + at], Some(&rest[after_slash + at + 1..])),
+        None => (rest, None),
+    };
+    let (path, tag) = match path[after_slash..].rfind(':') {
+        Some(colon) => (&path[..after_slash + colon], Some(&path[after_slash + colon + 1..])),
+        None => (path, None),
+    };
+    let tag = tag.map(str::parse).transpose().map_err(bad)?.map(Target::Tag);
+    let digest = digest.map(|digest: &str| digest.parse()).transpose().map_err(|error: ParseError| bad(error))?;
+    let target = digest.map(Target::Digest).or(tag);
+    Ok(Location::Layout { path: non_empty(text, path)?, target })
+}
+
+fn non_empty(text: &str, path: &str) -> Result<PathBuf> {
+    if path.is_empty() {
+        return Err(Error::Location { input: text.to_owned(), fault: LocationFault::NoPath });
+    }
+    Ok(PathBuf::from(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, path: &str, target: Option<&str>) {
+        let parsed = Location::parse(text).unwrap();
+        let target = target.map(|target| target.parse().unwrap());
+        assert_eq!(parsed, Location::Layout { path: path.into(), target });
+    }
+
+    #[test]
+    fn layout_paths_and_targets_are_told_apart() {
+        check("ocidir://a", "a", None);
+        check("ocidir://a:v1", "a", Some("v1"));
+        check("ocidir:///tmp/a:b/c:v1", "/tmp/a:b/c", Some("v1"));
+        check("ocidir:///tmp/x@y/c", "/tmp/x@y/c", None);
+        let digest = format!("sha256:{}", "a".repeat(64));
+        check(&format!("ocidir://a@{digest}"), "a", Some(&digest));
+        check(&format!("ocidir://a:v1@{digest}"), "a", Some(&digest));
+    }
+
+    #[test]
+    fn a_short_name_needs_its_scheme() {
+        assert!(matches!(Location::parse("ubuntu"), Err(Error::Reference(_))));
+        assert_eq!(Location::parse("docker://ubuntu").unwrap().to_string(), "docker.io/library/ubuntu:latest");
+    }
+
+    #[test]
+    fn a_location_without_a_path_is_refused() {
+        for text in ["ocidir://", "file://", "ocidir://:v1"] {
+            assert!(matches!(
+                Location::parse(text),
+                Err(Error::Location { fault: LocationFault::NoPath, .. })
+            ));
+        }
+    }
+}

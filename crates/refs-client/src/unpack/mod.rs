@@ -1,0 +1,1 @@
+//! Writing entries below a root: never outside it, never more than allowed.

@@ -92,35 +92,32 @@ impl Algorithm {
 
 /// What follows `algorithm:` in a text that starts so with an algorithm a reference may use.
 pub(crate) fn after_known_algorithm(text: &str) -> Option<&str> {
-    let (name, encoded) = text.split_once(':')?;
-    Algorithm::named(name).digits().map(|_| encoded)
+    const KNOWN: [&str; 4] = ["sha256:", "sha384:", "sha512:", "blake3:"];
+    KNOWN.iter().find_map(|known| text.strip_prefix(known))
 }
 
 /// Checks a digest as descriptors have them.
-fn check(digest: &str) -> Result<Algorithm, Fault> {
-    let name_len = check_algorithm(digest)?;
-    let (algorithm, encoded) = (Algorithm::named(&digest[..name_len]), &digest[name_len + 1..]);
-    check_encoded(algorithm, encoded).map_err(|fault| fault.after(name_len + 1))?;
-    Ok(algorithm)
+fn check(digest: &str) -> Result<(), Fault> {
+    let (algorithm, encoded_start) = check_algorithm(digest)?;
+    check_encoded(algorithm, &digest[encoded_start..]).map_err(|fault| fault.after(encoded_start))
 }
 
 /// Checks a digest as references have them: the algorithm must be one that is known.
 pub(crate) fn check_known(digest: &str) -> Result<(), Fault> {
-    let name_len = check_algorithm(digest)?;
-    match Algorithm::named(&digest[..name_len]) {
-        Algorithm::Other => Err(Fault::new(ParseErrorKind::UnsupportedAlgorithm, 0)),
-        _ => check(digest).map(|_| ()),
+    match check_algorithm(digest)? {
+        (Algorithm::Other, _) => Err(Fault::new(ParseErrorKind::UnsupportedAlgorithm, 0)),
+        (algorithm, start) => check_encoded(algorithm, &digest[start..]).map_err(|fault| fault.after(start)),
     }
 }
 
-/// Checks the algorithm's grammar up to the colon, and says where that is.
-fn check_algorithm(digest: &str) -> Result<usize, Fault> {
+/// Checks the algorithm's grammar up to the colon, and says where the encoded part starts after it.
+fn check_algorithm(digest: &str) -> Result<(Algorithm, usize), Fault> {
     let mut after_alnum = false;
     for (offset, byte) in digest.bytes().enumerate() {
         after_alnum = match byte {
             b'a'..=b'z' | b'0'..=b'9' => true,
             b'+' | b'.' | b'_' | b'-' if after_alnum => false,
-            b':' if after_alnum => return Ok(offset),
+            b':' if after_alnum => return Ok((Algorithm::named(&digest[..offset]), offset + 1)),
             _ => return Err(Fault::new(ParseErrorKind::InvalidDigest, offset)),
         };
     }
@@ -129,11 +126,11 @@ fn check_algorithm(digest: &str) -> Result<usize, Fault> {
 
 fn check_encoded(algorithm: Algorithm, encoded: &str) -> Result<(), Fault> {
     let digits = algorithm.digits();
-    let wrong = encoded.bytes().position(|byte| match (digits, byte) {
-        (_, b'0'..=b'9' | b'a'..=b'f') => false,
-        (None, b'g'..=b'z' | b'A'..=b'Z' | b'=' | b'_' | b'-') => false,
-        _ => true,
-    });
+    let is_legal: fn(u8) -> bool = match digits {
+        Some(_) => |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
+        None => |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'=' | b'_' | b'-'),
+    };
+    let wrong = encoded.bytes().position(|byte| !is_legal(byte));
     match (wrong, digits) {
         (Some(offset), _) => Err(Fault::new(ParseErrorKind::InvalidDigest, offset)),
         (None, Some(digits)) if encoded.len() != digits => {

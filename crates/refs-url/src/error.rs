@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::Range};
 
-use crate::{digest::after_known_algorithm, parts::scheme_len};
+use crate::{RepoName, Tag, digest::after_known_algorithm, parts::scheme_len};
 
 /// A text that breaks the grammar: which part, where, and often how to mend it.
 ///
@@ -10,7 +10,8 @@ use crate::{digest::after_known_algorithm, parts::scheme_len};
 ///
 /// `Display` and `Debug` replace credentials in front of an `@` by `***` and escape control and non-ASCII characters,
 /// so that an error can be logged. [`ParseError::input`] is the raw text and promises neither.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{kind}{}", Place(self))]
 pub struct ParseError {
     input: Box<str>,
     offset: usize,
@@ -18,38 +19,53 @@ pub struct ParseError {
 }
 
 /// The part of a text that is wrong, and how.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseErrorKind {
     /// There is no text at all, or none after the scheme.
+    #[error("reference is empty")]
     Empty,
     /// No registry host comes first, and this way of parsing does not assume one.
+    #[error("registry is missing")]
     MissingRegistry,
     /// The text begins with a scheme such as `https://`.
+    #[error("reference has a scheme")]
     UnexpectedScheme,
     /// The host is neither a domain name, an IPv4 address, nor an IPv6 address in brackets.
+    #[error("registry host is invalid")]
     InvalidHost,
     /// The port is not a number from 1 to 65535 without leading zeros.
+    #[error("registry port is not a number from 1 to 65535")]
     InvalidPort,
     /// Nothing stands where the repository should be.
+    #[error("repository is empty")]
     EmptyRepository,
     /// The repository contains an upper-case letter.
+    #[error("repository must be lower case")]
     UppercaseRepository,
     /// The repository contains another byte that may not stand where it stands.
+    #[error("repository is invalid")]
     InvalidRepository,
-    /// The repository is longer than [`RepoName::MAX_LEN`](crate::RepoName::MAX_LEN) bytes.
+    /// The repository is longer than [`RepoName::MAX_LEN`] bytes.
+    #[error("repository is longer than {} bytes", RepoName::MAX_LEN)]
     RepositoryTooLong,
     /// The tag is empty, or contains a byte that may not stand where it stands.
+    #[error("tag is invalid")]
     InvalidTag,
-    /// The tag is longer than [`Tag::MAX_LEN`](crate::Tag::MAX_LEN) bytes.
+    /// The tag is longer than [`Tag::MAX_LEN`] bytes.
+    #[error("tag is longer than {} bytes", Tag::MAX_LEN)]
     TagTooLong,
     /// The digest is not `algorithm:encoded`, or its encoded part is not lower-case hexadecimal.
+    #[error("digest is invalid")]
     InvalidDigest,
     /// The algorithm of a digest in a reference is not sha256, sha384, sha512 or blake3.
+    #[error("digest algorithm is not sha256, sha384, sha512 or blake3")]
     UnsupportedAlgorithm,
     /// The digest has too few or too many digits for its algorithm.
+    #[error("digest has the wrong number of digits for its algorithm")]
     DigestLength,
     /// The text is 64 hexadecimal digits: the id of a local image, not a name.
+    #[error("reference is an image id, not a name")]
     LooksLikeImageId,
 }
 
@@ -97,18 +113,6 @@ impl ParseError {
     }
 }
 
-impl std::error::Error for ParseError {}
-
-impl fmt::Display for ParseError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.kind.message())?;
-        if !self.input.is_empty() {
-            write!(f, " at byte {} of `{}`", self.offset, Printable(&self.input))?;
-        }
-        Ok(())
-    }
-}
-
 impl fmt::Debug for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ParseError")
@@ -119,24 +123,15 @@ impl fmt::Debug for ParseError {
     }
 }
 
-impl ParseErrorKind {
-    fn message(self) -> &'static str {
-        match self {
-            Self::Empty => "reference is empty",
-            Self::MissingRegistry => "registry is missing",
-            Self::UnexpectedScheme => "reference has a scheme",
-            Self::InvalidHost => "registry host is invalid",
-            Self::InvalidPort => "registry port is not a number from 1 to 65535",
-            Self::EmptyRepository => "repository is empty",
-            Self::UppercaseRepository => "repository must be lower case",
-            Self::InvalidRepository => "repository is invalid",
-            Self::RepositoryTooLong => "repository is longer than 255 bytes",
-            Self::InvalidTag => "tag is invalid",
-            Self::TagTooLong => "tag is longer than 128 bytes",
-            Self::InvalidDigest => "digest is invalid",
-            Self::UnsupportedAlgorithm => "digest algorithm is not sha256, sha384, sha512 or blake3",
-            Self::DigestLength => "digest has the wrong number of digits for its algorithm",
-            Self::LooksLikeImageId => "reference is an image id, not a name",
+/// Where the error is, when there is any text to be in.
+struct Place<'a>(&'a ParseError);
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.0.offset, Printable(&self.0.input)) {
+            (_, Printable("")) => Ok(()),
+            (0, input) => write!(f, " in `{input}`"),
+            (offset, input) => write!(f, " at byte {offset} of `{input}`"),
         }
     }
 }

@@ -5,6 +5,17 @@ use sha2::{Digest as _, Sha256, Sha512};
 use crate::{Algorithm, Digest};
 
 /// Computes a [`Digest`] from bytes that arrive in pieces; for sha256 and sha512.
+///
+/// ```
+/// use refs_url::{Digest, Hasher};
+///
+/// let wanted: Digest = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad".parse()?;
+/// let mut hasher = Hasher::for_digest(&wanted).expect("sha256 is computed here");
+/// hasher.update(b"a");
+/// hasher.update(b"bc");
+/// assert_eq!(hasher.finish(), wanted);
+/// # Ok::<(), refs_url::ParseError>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Hasher(State);
 

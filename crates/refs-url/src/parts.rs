@@ -26,8 +26,13 @@ pub struct Parts<'a> {
 /// Which texts are references, and what those that leave something out mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
+    /// All is written out.
     Strict,
+    /// A scheme is dropped, and what is left out is filled in as docker does.
     Familiar,
+    /// What follows `oci://`: the host is written out, as in every URL, so that a typo does not become a name on
+    /// Docker Hub; the rest is familiar.
+    Url,
 }
 
 impl<'a> Parts<'a> {
@@ -94,12 +99,13 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// Looks at each byte a fixed number of times: one split at each delimiter, then one pass over each part.
+    /// Looks at each byte a fixed number of times: once for each kind of delimiter, then once in its part's grammar.
     pub(crate) fn scan(input: &'a str, mode: Mode) -> Result<Self, Fault> {
-        match mode {
-            Mode::Strict => scan_at(input, 0, ShortName::Rejected),
-            Mode::Familiar => familiar(input),
-        }
+        let (start, mode) = match mode {
+            Mode::Familiar => after_prefix(input),
+            Mode::Strict | Mode::Url => (0, mode),
+        };
+        take_apart(&input[start..], mode).map_err(|fault| fault.after(start))
     }
 }
 
@@ -123,34 +129,53 @@ pub(crate) fn scheme_len(text: &str) -> Option<usize> {
     text[len..].starts_with("://").then_some(len + "://".len())
 }
 
-/// What a text without an explicit host means.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum ShortName {
-    Rejected,
-    DockerHub,
+/// Where a familiar reference starts after its one scheme, if it has one, and how to read it from there.
+fn after_prefix(input: &str) -> (usize, Mode) {
+    match scheme_len(input).map(|len| (len, &input[..len])) {
+        Some((len, "oci://")) => (len, Mode::Url),
+        Some((len, "docker://")) => (len, Mode::Familiar),
+        _ => (0, Mode::Familiar),
+    }
 }
 
-fn familiar(input: &str) -> Result<Parts<'_>, Fault> {
-    let (start, short_name) = match scheme_len(input).map(|len| (len, &input[..len])) {
-        // A URL names its host: a typo must not turn into a name on Docker Hub.
-        Some((len, "oci://")) => (len, ShortName::Rejected),
-        Some((len, "docker://")) => (len, ShortName::DockerHub),
-        _ => (0, ShortName::DockerHub),
-    };
-    let rest = &input[start..];
-    if rest.len() == 64 && rest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
-        return Err(Fault::new(ParseErrorKind::LooksLikeImageId, start));
+/// Takes apart a text without a scheme. None of `@`, `/` and `:` is legal in a part to the right of the place where it
+/// divides, so cutting at the first of each is exact, and a surplus one is that part's own error.
+fn take_apart(text: &str, mode: Mode) -> Result<Parts<'_>, Fault> {
+    if let Some(kind) = other_text(text, mode) {
+        return Err(Fault::new(kind, 0));
     }
-    let mut parts = scan_at(input, start, short_name)?;
+    let (path, digest) = cut(text, '@');
+    if digest.is_some_and(|digest| is_after_userinfo(path, digest)) {
+        return Err(Fault::new(ParseErrorKind::InvalidHost, path.len()));
+    }
+    let (host, name_start) = match path.find('/') {
+        Some(len) if is_explicit(&path[..len], mode) => (&path[..len], len + 1),
+        _ if mode == Mode::Familiar => (DOCKER_HUB, 0),
+        _ => return Err(Fault::new(ParseErrorKind::MissingRegistry, 0)),
+    };
+    let (name, tag) = cut(&path[name_start..], ':');
+    host::check(host)?;
+    name::check_repository(name).map_err(|fault| fault.after(name_start))?;
+    tag.map_or(Ok(()), name::check_tag).map_err(|fault| fault.after(name_start + name.len() + 1))?;
+    digest.map_or(Ok(()), check_known).map_err(|fault| fault.after(path.len() + 1))?;
+    let parts = Parts { host, namespace: "", name, tag, tag_is_default: false, digest };
+    match mode {
+        Mode::Strict => Ok(parts),
+        Mode::Familiar | Mode::Url => completed(parts).map_err(|fault| fault.after(name_start)),
+    }
+}
+
+/// Fills in what a familiar reference leaves out; a fault counts from the start of the name.
+fn completed(mut parts: Parts<'_>) -> Result<Parts<'_>, Fault> {
     if parts.host == "index.docker.io" {
         parts.host = DOCKER_HUB;
     }
     if parts.host == DOCKER_HUB && !parts.name.contains('/') {
         parts.namespace = LIBRARY;
-        if parts.name.len() > RepoName::MAX_LEN - LIBRARY.len() {
-            let offset = parts.name.as_ptr().addr() - input.as_ptr().addr() + RepoName::MAX_LEN - LIBRARY.len();
-            return Err(Fault::new(ParseErrorKind::RepositoryTooLong, offset));
-        }
+    }
+    let name_max = RepoName::MAX_LEN - parts.namespace.len();
+    if parts.name.len() > name_max {
+        return Err(Fault::new(ParseErrorKind::RepositoryTooLong, name_max));
     }
     if parts.tag.is_none() && parts.digest.is_none() {
         (parts.tag, parts.tag_is_default) = (Some(LATEST), true);
@@ -158,41 +183,22 @@ fn familiar(input: &str) -> Result<Parts<'_>, Fault> {
     Ok(parts)
 }
 
-const DOCKER_HUB: &str = "docker.io";
+pub(crate) const DOCKER_HUB: &str = "docker.io";
 const LIBRARY: &str = "library/";
 
-/// Takes apart what stands in `input` from `start` on. None of `@`, `/` and `:` is legal in a part to the right of
-/// where it divides, so splitting at the first of each is exact and a surplus one is that part's own error.
-fn scan_at(input: &str, start: usize, short_name: ShortName) -> Result<Parts<'_>, Fault> {
-    let rest = &input[start..];
-    if rest.is_empty() {
-        return Err(Fault::new(ParseErrorKind::Empty, start));
+/// Why a text as a whole is something other than a reference.
+fn other_text(text: &str, mode: Mode) -> Option<ParseErrorKind> {
+    let is_id = || text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    match mode {
+        _ if text.is_empty() => Some(ParseErrorKind::Empty),
+        _ if scheme_len(text).is_some() => Some(ParseErrorKind::UnexpectedScheme),
+        Mode::Familiar | Mode::Url if is_id() => Some(ParseErrorKind::LooksLikeImageId),
+        _ => None,
     }
-    if scheme_len(rest).is_some() {
-        return Err(Fault::new(ParseErrorKind::UnexpectedScheme, start));
-    }
-    let (path, digest) = match rest.split_once('@') {
-        Some((path, digest)) => (path, Some(digest)),
-        None => (rest, None),
-    };
-    if digest.is_some_and(|digest| is_after_userinfo(path, digest)) {
-        return Err(Fault::new(ParseErrorKind::InvalidHost, start + path.len()));
-    }
-    let (host, repository_and_tag) = match path.split_once('/') {
-        Some((host, name)) if is_explicit(host, short_name) => (Some(host), name),
-        _ if short_name == ShortName::Rejected => return Err(Fault::new(ParseErrorKind::MissingRegistry, start)),
-        _ => (None, path),
-    };
-    let (name, tag) = match repository_and_tag.split_once(':') {
-        Some((name, tag)) => (name, Some(tag)),
-        None => (repository_and_tag, None),
-    };
-    let name_start = start + host.map_or(0, |host| host.len() + 1);
-    host.map_or(Ok(()), host::check).map_err(|fault| fault.after(start))?;
-    name::check_repository(name).map_err(|fault| fault.after(name_start))?;
-    tag.map_or(Ok(()), name::check_tag).map_err(|fault| fault.after(name_start + name.len() + 1))?;
-    digest.map_or(Ok(()), check_known).map_err(|fault| fault.after(start + path.len() + 1))?;
-    Ok(Parts { host: host.unwrap_or(DOCKER_HUB), namespace: "", name, tag, tag_is_default: false, digest })
+}
+
+fn cut(text: &str, delimiter: char) -> (&str, Option<&str>) {
+    text.split_once(delimiter).map_or((text, None), |(before, after)| (before, Some(after)))
 }
 
 /// Whether an `@` divides credentials from a host, instead of a name from a digest.
@@ -201,9 +207,10 @@ fn is_after_userinfo(before: &str, after: &str) -> bool {
 }
 
 /// Whether a first component is a host and not the start of a repository.
-fn is_explicit(component: &str, short_name: ShortName) -> bool {
+fn is_explicit(component: &str, mode: Mode) -> bool {
+    let has_capital = || component.bytes().any(|byte| byte.is_ascii_uppercase());
     component == "localhost"
         || component.starts_with('[')
         || component.contains(['.', ':'])
-        || short_name == ShortName::DockerHub && component.contains(|c: char| c.is_ascii_uppercase())
+        || mode == Mode::Familiar && has_capital()
 }

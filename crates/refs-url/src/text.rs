@@ -11,7 +11,7 @@ macro_rules! checked_text {
             /// The [`ParseErrorKind`](crate::ParseErrorKind) of the first byte that breaks the grammar.
             pub fn parse(text: &str) -> Result<Self, $crate::ParseError> {
                 match $check(text) {
-                    Ok(_) => Ok(Self(text.into())),
+                    Ok(()) => Ok(Self(text.into())),
                     Err(fault) => Err($crate::ParseError::new(text, fault)),
                 }
             }

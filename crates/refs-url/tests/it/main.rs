@@ -1,0 +1,13 @@
+//! What refs-url promises, seen from outside.
+
+mod detection;
+mod digests;
+mod errors;
+#[cfg(feature = "hash")]
+mod hashing;
+mod names;
+mod properties;
+mod references;
+#[cfg(feature = "serde")]
+mod serialised;
+mod vectors;

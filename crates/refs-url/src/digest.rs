@@ -16,7 +16,11 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest(pub(crate) Arc<str>);
 
-checked_text!(Digest, check);
+checked_text!(
+    Digest,
+    check,
+    "`InvalidDigest`, at the first byte that is wrong; else `DigestLength`, for a registered algorithm."
+);
 
 /// The hash function of a digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -125,18 +129,21 @@ fn check_algorithm(digest: &str) -> Result<(Algorithm, usize), Fault> {
 }
 
 fn check_encoded(algorithm: Algorithm, encoded: &str) -> Result<(), Fault> {
-    let digits = algorithm.digits();
-    let is_legal: fn(u8) -> bool = match digits {
-        Some(_) => |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
-        None => |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'=' | b'_' | b'-'),
+    let Some(digits) = algorithm.digits() else {
+        let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'=' | b'_' | b'-');
+        return match encoded.bytes().position(|byte| !is_legal(byte)) {
+            None if !encoded.is_empty() => Ok(()),
+            wrong => Err(Fault::new(ParseErrorKind::InvalidDigest, wrong.unwrap_or(0))),
+        };
     };
-    let wrong = encoded.bytes().position(|byte| !is_legal(byte));
-    match (wrong, digits) {
-        (Some(offset), _) => Err(Fault::new(ParseErrorKind::InvalidDigest, offset)),
-        (None, Some(digits)) if encoded.len() != digits => {
-            Err(Fault::new(ParseErrorKind::DigestLength, encoded.len().min(digits)))
-        }
-        (None, None) if encoded.is_empty() => Err(Fault::new(ParseErrorKind::InvalidDigest, 0)),
-        (None, _) => Ok(()),
+    let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    // Without an early way out the compiler looks at many bytes at once.
+    if !encoded.bytes().fold(true, |all, byte| all & is_digit(byte)) {
+        let wrong = encoded.bytes().take_while(|byte| is_digit(*byte)).count();
+        return Err(Fault::new(ParseErrorKind::InvalidDigest, wrong));
+    }
+    match encoded.len() {
+        len if len == digits => Ok(()),
+        len => Err(Fault::new(ParseErrorKind::DigestLength, len.min(digits))),
     }
 }

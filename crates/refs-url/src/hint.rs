@@ -47,15 +47,14 @@ fn missing_registry(name: &str) -> String {
 }
 
 fn unexpected_scheme(rest: &str) -> Option<String> {
-    let (scheme, name) = rest.split_at(scheme_len(rest)?);
+    let scheme = &rest[..scheme_len(rest)?];
     Some(match (scheme, Parts::scan(rest, Mode::Familiar)) {
         ("oci://" | "docker://", Ok(parts)) if parts.tag_is_default() => {
             format!("without a scheme this is `{}`", parts.to_reference().without_tag())
         }
         ("oci://" | "docker://", Ok(parts)) => format!("without a scheme this is `{parts}`"),
         ("http://" | "https://", _) => format!("drop `{scheme}`; plain HTTP is an option of the client"),
-        _ if name.is_empty() => "a reference is a registry's host and a repository, as in `ghcr.io/org/app`".into(),
-        _ => format!("drop `{scheme}`"),
+        _ => "write the registry's host and the repository alone, as in `ghcr.io/org/app`".into(),
     })
 }
 

@@ -14,7 +14,7 @@ use crate::error::{Fault, ParseErrorKind};
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Host(pub(crate) Arc<str>);
 
-checked_text!(Host, check);
+checked_text!(Host, check, "`InvalidHost` or `InvalidPort`, at the first byte that is wrong.");
 
 impl Host {
     /// The most bytes a host may have, port and brackets included.

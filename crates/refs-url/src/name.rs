@@ -13,7 +13,11 @@ use crate::error::{Fault, ParseErrorKind};
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RepoName(pub(crate) Arc<str>);
 
-checked_text!(RepoName, check_repository);
+checked_text!(
+    RepoName,
+    check_repository,
+    "`EmptyRepository`; `UppercaseRepository` or `InvalidRepository`, whichever comes first; else `RepositoryTooLong`."
+);
 
 impl RepoName {
     /// The most bytes a repository may have; the host is not counted.
@@ -26,7 +30,7 @@ impl RepoName {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tag(pub(crate) Arc<str>);
 
-checked_text!(Tag, check_tag);
+checked_text!(Tag, check_tag, "`InvalidTag`, at the first byte that is wrong; else `TagTooLong`.");
 
 impl Tag {
     /// The most bytes a tag may have.

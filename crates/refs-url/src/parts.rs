@@ -144,16 +144,16 @@ fn take_apart(text: &str, mode: Mode) -> Result<Parts<'_>, Fault> {
     if let Some(kind) = other_text(text, mode) {
         return Err(Fault::new(kind, 0));
     }
-    let (path, digest) = cut(text, '@');
+    let (path, digest) = cut(text, b'@');
     if digest.is_some_and(|digest| is_after_userinfo(path, digest)) {
         return Err(Fault::new(ParseErrorKind::InvalidHost, path.len()));
     }
-    let (host, name_start) = match path.find('/') {
+    let (host, name_start) = match path.bytes().position(|byte| byte == b'/') {
         Some(len) if is_explicit(&path[..len], mode) => (&path[..len], len + 1),
         _ if mode == Mode::Familiar => (DOCKER_HUB, 0),
         _ => return Err(Fault::new(ParseErrorKind::MissingRegistry, 0)),
     };
-    let (name, tag) = cut(&path[name_start..], ':');
+    let (name, tag) = cut(&path[name_start..], b':');
     host::check(host)?;
     name::check_repository(name).map_err(|fault| fault.after(name_start))?;
     tag.map_or(Ok(()), name::check_tag).map_err(|fault| fault.after(name_start + name.len() + 1))?;
@@ -197,8 +197,12 @@ fn other_text(text: &str, mode: Mode) -> Option<ParseErrorKind> {
     }
 }
 
-fn cut(text: &str, delimiter: char) -> (&str, Option<&str>) {
-    text.split_once(delimiter).map_or((text, None), |(before, after)| (before, Some(after)))
+/// What stands before and after the first `delimiter`, which is ASCII.
+fn cut(text: &str, delimiter: u8) -> (&str, Option<&str>) {
+    match text.bytes().position(|byte| byte == delimiter) {
+        Some(at) => (&text[..at], Some(&text[at + 1..])),
+        None => (text, None),
+    }
 }
 
 /// Whether an `@` divides credentials from a host, instead of a name from a digest.
@@ -211,6 +215,6 @@ fn is_explicit(component: &str, mode: Mode) -> bool {
     let has_capital = || component.bytes().any(|byte| byte.is_ascii_uppercase());
     component == "localhost"
         || component.starts_with('[')
-        || component.contains(['.', ':'])
+        || component.bytes().any(|byte| matches!(byte, b'.' | b':'))
         || mode == Mode::Familiar && has_capital()
 }

@@ -2,13 +2,13 @@
 
 /// Gives `$Type(Arc<str>)` its constructor, conversions and serde, all through one check of the grammar.
 macro_rules! checked_text {
-    ($Type:ident, $check:path) => {
+    ($Type:ident, $check:path, $errors:literal) => {
         impl $Type {
             /// Parses the whole of `text`; nothing is trimmed, decoded or changed.
             ///
             /// # Errors
             ///
-            /// The [`ParseErrorKind`](crate::ParseErrorKind) of the first byte that breaks the grammar.
+            #[doc = concat!($errors, " See [`ParseErrorKind`](crate::ParseErrorKind).")]
             pub fn parse(text: &str) -> Result<Self, $crate::ParseError> {
                 match $check(text) {
                     Ok(()) => Ok(Self(text.into())),

@@ -1,1 +1,42 @@
 #![doc = include_str!("../README.md")]
+
+mod archive;
+mod chunks;
+mod collect;
+mod emit;
+mod entry;
+mod error;
+mod footer;
+mod gzip;
+mod header;
+mod index;
+mod limits;
+mod path;
+mod plan;
+mod read;
+mod time;
+mod toc;
+mod tree;
+mod wire;
+mod write;
+
+pub use archive::{Archive, OpenOptions, RangeRead, ReadError};
+pub use entry::{Entry, Kind, path_order};
+pub use error::{
+    ActualSize, ChunkFault, Error, FieldFault, LinkFault, MemberFault, PathFault, Result, TocPart, TocTarFault,
+};
+pub use footer::{EXTERNAL_FOOTER_BYTES, FOOTER_BYTES, Footer, LEGACY_FOOTER_BYTES};
+pub use index::Toc;
+pub use limits::Limits;
+pub use plan::{Plan, PlanOptions, Span};
+pub use read::{Piece, SpanDecoder};
+pub use toc::Expected;
+pub use write::{Built, NewEntry, WriteOptions, Writer};
+
+/// The annotation of a layer's descriptor with the digest of its table of contents: what [`Expected::Digest`] takes.
+pub const TOC_DIGEST_ANNOTATION: &str = "containerd.io/snapshot/stargz/toc.digest";
+/// The annotation of a layer's descriptor with the size of the tar archive in it, in bytes, as a decimal number.
+pub const UNCOMPRESSED_SIZE_ANNOTATION: &str = "io.containers.estargz.uncompressed-size";
+/// The annotation of a layer's descriptor that says how many bytes at the end of the blob hold the files that are wanted
+/// first, the table of contents and the footer, as a decimal number: [`OpenOptions::tail_bytes`].
+pub const TAIL_ANNOTATION: &str = "dev.refs.estargz.tail";

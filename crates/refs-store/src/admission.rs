@@ -1,0 +1,101 @@
+//! What a repository makes sure of before it takes a manifest, and what it learns from it.
+
+use refs_registry::{
+    Descriptor, Error, Filter, Manifest, MediaType, Result,
+    error::Wanted,
+    spec::{Document, ImageManifest, Index},
+};
+use refs_url::{Digest, Hasher, Target};
+
+/// A manifest that is what its descriptor says.
+pub(crate) struct Admission {
+    /// The manifest's type, digest and size, without what its sender noted beside them.
+    pub(crate) descriptor: Descriptor,
+    /// The blobs that the repository must hold.
+    pub(crate) blobs: Vec<Digest>,
+    /// How the manifest shows in the list of its subject's referrers.
+    pub(crate) referrer: Option<Referrer>,
+}
+
+/// A manifest that refers to another.
+#[derive(Debug, Clone)]
+pub(crate) struct Referrer {
+    pub(crate) subject: Digest,
+    /// With the artifact type and the annotations of the manifest, as
+    /// [listings of referrers](https://github.com/opencontainers/distribution-spec/blob/main/spec.md#listing-referrers) have it.
+    pub(crate) descriptor: Descriptor,
+}
+
+/// Checks size, digest and document of `manifest`.
+pub(crate) fn admit(manifest: &Manifest) -> Result<Admission> {
+    check_bytes(manifest)?;
+    let Descriptor { media_type, digest, size, .. } = manifest.descriptor.clone();
+    let descriptor = Descriptor::new(media_type, digest, size);
+    let document = manifest.parse()?;
+    let referrer = referrer(&descriptor, &document);
+    Ok(Admission { blobs: blobs(&document), referrer, descriptor })
+}
+
+/// The listing of the manifest `descriptor` among the referrers of its subject, if it has one.
+pub(crate) fn referrer(descriptor: &Descriptor, document: &Document) -> Option<Referrer> {
+    let (subject, artifact_type, annotations) = match document {
+        Document::Image(image) => (&image.subject, Some(kind_of(image)), &image.annotations),
+        Document::Index(index) => (&index.subject, declared_kind_of(index), &index.annotations),
+    };
+    let mut descriptor = Descriptor::new(descriptor.media_type.clone(), descriptor.digest.clone(), descriptor.size);
+    descriptor.artifact_type = artifact_type.cloned();
+    descriptor.annotations = annotations.clone();
+    subject.as_ref().map(|subject| Referrer { subject: subject.digest.clone(), descriptor })
+}
+
+fn check_bytes(manifest: &Manifest) -> Result<()> {
+    let Descriptor { digest, size, .. } = &manifest.descriptor;
+    let wanted = || Wanted::Manifest(Target::Digest(digest.clone()));
+    let actual = manifest.raw.len() as u64;
+    if actual > Manifest::MAX_BYTES {
+        return Err(Error::TooLarge { wanted: wanted(), limit: Manifest::MAX_BYTES });
+    }
+    if actual != *size {
+        return Err(Error::Size { wanted: wanted(), expected: *size, actual });
+    }
+    let mut hasher = Hasher::for_digest(digest).ok_or_else(|| unknown_algorithm(digest))?;
+    hasher.update(&manifest.raw);
+    match hasher.finish() {
+        actual if actual == *digest => Ok(()),
+        actual => Err(Error::Digest { wanted: wanted(), actual }),
+    }
+}
+
+/// This build can't check bytes against `digest`.
+pub(crate) fn unknown_algorithm(digest: &Digest) -> Error {
+    Error::Unsupported { wanted: Wanted::Algorithm(digest.clone()), at: "this build".into() }
+}
+
+/// What an image can't be read without. Layers that are fetched from elsewhere (`urls`) need not be here, and an index
+/// may list platforms that are not.
+fn blobs(document: &Document) -> Vec<Digest> {
+    match document {
+        Document::Image(image) => {
+            let own = image.layers.iter().filter(|layer| layer.urls.is_empty());
+            std::iter::once(&image.config).chain(own).map(|blob| blob.digest.clone()).collect()
+        }
+        Document::Index(_) => Vec::new(),
+    }
+}
+
+fn kind_of(image: &ImageManifest) -> &MediaType {
+    let declared = image.artifact_type.as_ref().filter(|kind| !kind.as_str().is_empty());
+    declared.unwrap_or(&image.config.media_type)
+}
+
+fn declared_kind_of(index: &Index) -> Option<&MediaType> {
+    index.artifact_type.as_ref().filter(|kind| !kind.as_str().is_empty())
+}
+
+impl Referrer {
+    /// Whether a listing of what refers to `subject` shows this one.
+    pub(crate) fn listed(&self, subject: &Digest, filter: &Filter) -> bool {
+        self.subject == *subject
+            && filter.artifact_type.as_ref().is_none_or(|wanted| self.descriptor.artifact_type.as_ref() == Some(wanted))
+    }
+}

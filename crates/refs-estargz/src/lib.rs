@@ -12,6 +12,7 @@ mod header;
 mod index;
 mod limits;
 mod path;
+mod piece;
 mod plan;
 mod read;
 mod time;

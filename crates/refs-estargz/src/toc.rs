@@ -28,6 +28,9 @@ pub(crate) fn json(toc_tar_gz: &[u8], expected: Expected<'_>, limits: &Limits) -
     }
     let mut tar = inflate(toc_tar_gz, limits.toc_inflated)?;
     let size = payload_bytes(&tar).map_err(|fault| Error::TocTar { fault })?;
+    if size as u64 > limits.toc_inflated {
+        return Err(Error::TocLimit { part: TocPart::Inflated, limit: limits.toc_inflated });
+    }
     tar.truncate(BLOCK + size);
     tar.drain(..BLOCK);
     let actual = check_digest(&tar, expected)?;

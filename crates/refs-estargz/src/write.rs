@@ -20,7 +20,7 @@
 //! All of this depends on the entries, their content and the options alone.
 
 use std::{
-    io::{self, Read, Write},
+    io::{Read, Write},
     sync::Arc,
 };
 
@@ -30,7 +30,9 @@ use crate::{
     ActualSize, Error, FieldFault, Footer, Kind, Limits, Result, TocPart,
     emit::Emitter,
     gzip::Deflater,
-    header, path, time,
+    header, path,
+    piece::{ChunkOf, Piece, PieceChunk},
+    time,
     tree::Tree,
     wire::{self, WireEntry, WireKind, WireToc},
 };
@@ -101,30 +103,6 @@ pub struct Writer<W: Write> {
     emitter: Emitter<W>,
     hot: Hot,
     progress: Progress,
-}
-
-/// A part of the archive that becomes one member.
-#[derive(Debug, Default)]
-struct Piece {
-    raw: Vec<u8>,
-    /// What it starts with, if not with headers.
-    chunk: Option<PieceChunk>,
-}
-
-/// The chunk at the start of a piece.
-#[derive(Debug, Clone, Copy)]
-struct PieceChunk {
-    /// The element of the table that describes it.
-    element: usize,
-    of: ChunkOf,
-    bytes: usize,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ChunkOf {
-    /// A whole file, whose digest is that of the chunk.
-    File,
-    Part,
 }
 
 /// Where the files lie that are wanted first.
@@ -267,7 +245,7 @@ impl<W: Write> Writer<W> {
     }
 
     fn write_entry(&mut self, entry: &NewEntry, content: &mut dyn Read) -> Result<()> {
-        header::append(&mut self.piece.raw, entry);
+        header::append(self.piece.tar(), entry);
         self.toc.push(element(entry));
         if let Kind::File { size } = entry.kind {
             self.write_content(entry, size, content)?;
@@ -290,50 +268,48 @@ impl<W: Write> Writer<W> {
                 self.toc.push(further_chunk(entry, offset));
             }
             let bytes = (size - offset).min(self.chunk_bytes as u64);
-            self.piece.read(bytes, content).map_err(|fault| fault.of(entry, size, offset))?;
-            let element = self.toc.len() - 1;
-            if offset + bytes < size {
-                self.toc[element].chunk_size = bytes;
-            }
-            let of = if is_one_chunk { ChunkOf::File } else { ChunkOf::Part };
-            self.piece.chunk = Some(PieceChunk { element, of, bytes: self.piece.raw.len() });
+            let chunk = PieceChunk {
+                element: self.toc.len() - 1,
+                of: if is_one_chunk { ChunkOf::File } else { ChunkOf::Part },
+            };
+            let read = self.piece.read_chunk(chunk, bytes, content).map_err(|fault| fault.of(entry, size, offset))?;
             if !is_one_chunk {
-                whole.update(&self.piece.raw);
+                whole.update(read);
+            }
+            if offset + bytes < size {
+                self.toc[chunk.element].chunk_size = bytes;
             }
         }
         // The digest of a file that is one chunk is computed with that of the chunk.
         if size == 0 || !is_one_chunk {
             self.toc[first].digest = whole.finish().to_string().into();
         }
-        header::pad(&mut self.piece.raw, size);
+        header::pad(self.piece.tar(), size);
         Ok(())
     }
 
     /// Makes a member of the piece, and starts another.
     fn cut(&mut self) -> Result<()> {
-        if self.piece.raw.is_empty() {
+        if self.piece.is_empty() {
             return Ok(());
         }
-        self.member.clear();
-        let deflated = self.deflater.member(&self.piece.raw, &mut self.member);
-        deflated.map_err(|source| Error::Write { source: Arc::new(source) })?;
-        if let Some(chunk) = self.piece.chunk.take() {
-            self.record(chunk);
+        let deflated = self.piece.deflate(&mut self.deflater, &mut self.member);
+        if let Some((chunk, digest)) = deflated.map_err(|source| Error::Write { source: Arc::new(source) })? {
+            self.record(chunk, &digest);
         }
-        self.emitter.emit(&self.piece.raw, &self.member)?;
-        self.piece.raw.clear();
+        self.emitter.emit(self.piece.raw(), &self.member)?;
+        self.piece.clear();
         Ok(())
     }
 
-    /// Notes in the table where the chunk is that the piece starts with.
-    fn record(&mut self, chunk: PieceChunk) {
+    /// Notes in the table where the chunk is that the next member starts with.
+    fn record(&mut self, chunk: PieceChunk, digest: &Digest) {
         let (offset, element) = (self.emitter.offset(), &mut self.toc[chunk.element]);
-        let digest = Digest::sha256(&self.piece.raw[..chunk.bytes]).to_string();
-        if chunk.of == ChunkOf::File {
-            element.digest = digest.clone().into();
-        }
-        element.chunk_digest = digest.into();
         element.offset = offset;
+        element.chunk_digest = digest.to_string().into();
+        if chunk.of == ChunkOf::File {
+            element.digest = digest.to_string().into();
+        }
         if matches!(self.hot, Hot::From { element } if chunk.element >= element) {
             self.hot = Hot::At { offset };
         }
@@ -352,46 +328,14 @@ impl<W: Write> Writer<W> {
     fn write_toc(&mut self, json: &[u8]) -> Result<()> {
         let size = json.len() as u64;
         let entry = NewEntry { path: path::TOC_NAME.to_owned(), kind: Kind::File { size }, mode: 0o644, mtime: 0 };
-        header::append(&mut self.piece.raw, &entry);
-        self.piece.raw.extend_from_slice(json);
-        header::pad(&mut self.piece.raw, size);
-        header::end(&mut self.piece.raw);
+        header::append(self.piece.tar(), &entry);
+        self.piece.tar().extend_from_slice(json);
+        header::pad(self.piece.tar(), size);
+        header::end(self.piece.tar());
         self.cut()?;
         match self.member.len() as u64 > self.limits.toc_compressed {
             true => Err(Error::TocLimit { part: TocPart::Compressed, limit: self.limits.toc_compressed }),
             false => Ok(()),
-        }
-    }
-}
-
-impl Piece {
-    /// How many bytes of padding and headers there are behind the chunk.
-    fn run_bytes(&self) -> usize {
-        self.raw.len() - self.chunk.map_or(0, |chunk| chunk.bytes)
-    }
-
-    /// Reads the `bytes` of a chunk into a piece that is still empty; memory grows with what is really there.
-    fn read(&mut self, bytes: u64, content: &mut dyn Read) -> Result<(), ContentFault> {
-        content.take(bytes).read_to_end(&mut self.raw).map_err(ContentFault::Unreadable)?;
-        match self.raw.len() as u64 == bytes {
-            true => Ok(()),
-            false => Err(ContentFault::Ended { after: self.raw.len() as u64 }),
-        }
-    }
-}
-
-/// Why a chunk could not be read.
-enum ContentFault {
-    Unreadable(io::Error),
-    Ended { after: u64 },
-}
-
-impl ContentFault {
-    fn of(self, entry: &NewEntry, declared: u64, offset: u64) -> Error {
-        let path = entry.path.clone();
-        match self {
-            Self::Unreadable(source) => Error::Content { path, source: Arc::new(source) },
-            Self::Ended { after } => Error::SizeChanged { path, declared, actual: ActualSize::Ended(offset + after) },
         }
     }
 }

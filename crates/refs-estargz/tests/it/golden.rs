@@ -1,0 +1,30 @@
+use refs_estargz::{Kind, NewEntry, WriteOptions};
+
+use crate::support::{build_hot, dir, file, hardlink, other, symlink};
+
+/// The bytes of a layer are part of what this crate promises: a registry, a cache and a signature know it by its digest.
+/// When this fails, the same tree no longer gives the same layer as it did with the release before.
+#[test]
+fn bytes_of_a_layer_are_those_of_every_release() {
+    let text: String = (0..20_000).map(|line| format!("line {line} of a file\n")).collect();
+    let (mut script, content) = file("bin/run", "#!/bin/sh\n");
+    script.mode = 0o755;
+    let items = [
+        dir("bin"),
+        (script, content),
+        dir("empty"),
+        hardlink("link", "bin/run"),
+        symlink("symlink", "bin/run"),
+        file("text", &text),
+        file("größe", "non-ASCII"),
+        file(&format!("{}/{}", "d".repeat(120), "f".repeat(120)), "long"),
+        (NewEntry { mtime: -1, ..other("pipe", Kind::Fifo).0 }, Vec::new()),
+        file("zero", ""),
+    ];
+    let options = WriteOptions { chunk_bytes: 100_000, ..WriteOptions::default() };
+    let (blob, built) = build_hot(&items, &[file("README.md", "# Read me first\n")], &options).unwrap();
+    assert_eq!(built.toc_digest.as_str(), "sha256:toc");
+    assert_eq!(built.diff_id.as_str(), "sha256:diff");
+    assert_eq!(built.digest.as_str(), "sha256:blob");
+    assert_eq!((blob.len(), built.tail_bytes), (0, 0));
+}

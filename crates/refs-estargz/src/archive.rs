@@ -35,7 +35,7 @@ impl RangeRead for Bytes {
         self.len() as u64
     }
 
-    async fn read(&self, range: Range<u64>) -> io::Result<Bytes> {
+    async fn read(&self, range: Range<u64>) -> io::Result<Self> {
         let within = |at: u64| usize::try_from(at).ok().filter(|&at| at <= self.len());
         match (within(range.start), within(range.end)) {
             (Some(start), Some(end)) if start <= end => Ok(self.slice(start..end)),

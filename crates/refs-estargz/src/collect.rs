@@ -37,18 +37,18 @@ impl<'l> Collector<'l> {
         Self { limits, payload_bytes, entries: Vec::new(), chunks: Vec::new(), open: None }
     }
 
-    pub(crate) fn add(&mut self, wire: WireEntry<'_>) -> Result<()> {
+    pub(crate) fn add(&mut self, wire: &WireEntry<'_>) -> Result<()> {
         if wire.kind == WireKind::Chunk {
-            return self.add_chunk(&wire, None);
+            return self.add_chunk(wire, None);
         }
         self.close()?;
-        let entry = self.entry(&wire)?;
+        let entry = self.entry(wire)?;
         let (size, digest) = (entry.size(), entry.digest.as_ref().and_then(Digest::to_sha256));
         let is_file = entry.is_file();
         self.entries.push(entry);
         if size > 0 {
             self.open = Some(OpenFile { entry: self.entries.len() - 1, size, covered: 0 });
-            self.add_chunk(&wire, digest)?;
+            self.add_chunk(wire, digest)?;
         } else if is_file && digest.is_some() && digest != Digest::sha256(&[]).to_sha256() {
             return Err(self.chunk_fault(ChunkFault::Digest));
         }
@@ -105,7 +105,7 @@ impl<'l> Collector<'l> {
     }
 
     fn entry(&self, wire: &WireEntry<'_>) -> Result<Entry> {
-        let path = path::normalise(&wire.name, self.limits)?;
+        let path = path::normal_path(&wire.name, self.limits)?;
         let fault = |fault| Error::Field { path: path.clone(), fault };
         let kind = self.kind(wire, &path)?;
         if path.is_empty() && kind != Kind::Directory {
@@ -115,7 +115,7 @@ impl<'l> Collector<'l> {
             "" => 0,
             text => time::parse(text).ok_or_else(|| fault(FieldFault::Mtime))?,
         };
-        let owner = |id: i64| u32::try_from(id).map_err(|_| fault(FieldFault::Owner));
+        let owner = |id: i64| u32::try_from(id).ok().ok_or_else(|| fault(FieldFault::Owner));
         Ok(Entry {
             mode: (wire.mode & 0o7777) as u32,
             mtime,
@@ -139,7 +139,7 @@ impl<'l> Collector<'l> {
             }
             WireKind::Hardlink => {
                 path::check_target(path, &wire.link_name, self.limits)?;
-                Kind::Hardlink { target: path::normalise(&wire.link_name, self.limits)? }
+                Kind::Hardlink { target: path::normal_path(&wire.link_name, self.limits)? }
             }
             WireKind::Char => Kind::CharDevice { major, minor },
             WireKind::Block => Kind::BlockDevice { major, minor },
@@ -151,7 +151,7 @@ impl<'l> Collector<'l> {
         let mut xattrs = BTreeMap::new();
         let mut bytes = 0;
         for (name, encoded) in wire.xattrs.iter().flatten() {
-            let value = BASE64_STANDARD.decode(encoded).map_err(|_| FieldFault::Xattr)?;
+            let value = BASE64_STANDARD.decode(encoded).ok().ok_or(FieldFault::Xattr)?;
             bytes += name.len() + value.len();
             if bytes > self.limits.xattrs {
                 return Err(FieldFault::LargeXattrs);
@@ -183,7 +183,8 @@ fn chunk_digest(wire: &WireEntry<'_>, whole: Option<[u8; 32]>) -> Result<[u8; 32
 fn file_digest(wire: &WireEntry<'_>) -> Result<Option<Digest>, FieldFault> {
     match (wire.kind, &*wire.digest) {
         (WireKind::Reg, text) if !text.is_empty() => {
-            sha256(text).map(|hash| Some(Digest::from_sha256(hash))).ok_or(FieldFault::Digest)
+            let digest = Digest::parse(text).ok().ok_or(FieldFault::Digest)?;
+            digest.to_sha256().map(|_| Some(digest)).ok_or(FieldFault::Digest)
         }
         _ => Ok(None),
     }

@@ -86,5 +86,22 @@ impl Entry {
 /// Orders paths as a walk of the sorted tree meets them: component by component, so that what is below a directory
 /// follows it at once (`a`, `a/b`, `a-b`).
 pub fn path_order(left: &str, right: &str) -> Ordering {
-    left.split('/').map(str::as_bytes).cmp(right.split('/').map(str::as_bytes))
+    // What ends a component sorts before whatever may be in one.
+    let rank = |byte: u8| if byte == b'/' { 0 } else { u16::from(byte) + 1 };
+    let differing = left.bytes().zip(right.bytes()).find(|(left, right)| left != right);
+    differing.map_or_else(|| left.len().cmp(&right.len()), |(left, right)| rank(left).cmp(&rank(right)))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn path_order_is_that_of_components(left in "[-ab/]{0,6}", right in "[-ab/]{0,6}") {
+            prop_assert_eq!(path_order(&left, &right), left.split('/').cmp(right.split('/')));
+        }
+    }
 }

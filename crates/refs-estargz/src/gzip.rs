@@ -137,3 +137,32 @@ impl HeaderReader {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Bytes with matches near and far, as files have them.
+    fn texts() -> impl Strategy<Value = Vec<u8>> {
+        prop::collection::vec((0..40u8, 1..300usize), 0..400).prop_map(|runs| {
+            runs.iter().flat_map(|&(seed, len)| (0..len).map(move |at| (at as u8).wrapping_mul(seed) & 0x3f)).collect()
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn member_does_not_depend_on_the_one_before(before in texts(), raw in texts(), level in 0..10u32) {
+            let (mut fresh, mut used) = (Vec::new(), Vec::new());
+            Deflater::new(level).member(&raw, &mut fresh)?;
+            let mut deflater = Deflater::new(level);
+            deflater.member(&before, &mut used)?;
+            used.clear();
+            deflater.member(&raw, &mut used)?;
+            prop_assert_eq!(fresh, used);
+        }
+    }
+}

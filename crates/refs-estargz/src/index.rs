@@ -75,7 +75,7 @@ impl Toc {
             return Err(Error::TocLimit { part: TocPart::Entries, limit: limits.entries as u64 });
         };
         let mut collector = Collector::new(limits, payload_bytes);
-        for entry in wire_entries {
+        for entry in &wire_entries {
             collector.add(entry)?;
         }
         let (entries, chunks) = collector.finish()?;

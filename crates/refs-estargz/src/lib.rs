@@ -12,9 +12,9 @@ mod header;
 mod index;
 mod limits;
 mod path;
-mod piece;
 mod plan;
 mod read;
+mod segment;
 mod time;
 mod toc;
 mod tree;
@@ -29,6 +29,7 @@ pub use error::{
 pub use footer::{EXTERNAL_FOOTER_BYTES, FOOTER_BYTES, Footer, LEGACY_FOOTER_BYTES};
 pub use index::Toc;
 pub use limits::Limits;
+pub use path::{is_format_file, normal_path};
 pub use plan::{Plan, PlanOptions, Span};
 pub use read::{Piece, SpanDecoder};
 pub use toc::Expected;

@@ -17,13 +17,19 @@ pub(crate) const LANDMARK_CONTENT: [u8; 1] = [0x0f];
 /// Names with which layers mark deletions start so.
 const WHITEOUT_PREFIX: &str = ".wh.";
 
-/// Whether a path at the root is part of the format and no file of the user's.
-pub(crate) fn is_format_file(path: &str) -> bool {
+/// Whether a path, in its normal form, is part of the eStargz format and no file of the user's: the table of contents or
+/// a landmark. Whoever walks the tar archive of a layer passes over these.
+pub fn is_format_file(path: &str) -> bool {
     matches!(path, TOC_NAME | NO_PREFETCH_LANDMARK | PREFETCH_LANDMARK)
 }
 
-/// The normal form of a name in a tar archive: without leading `/`, `./` and trailing `/`; empty for the root.
-pub(crate) fn normalise(name: &str, limits: &Limits) -> Result<String> {
+/// The path of an [`Entry`](crate::Entry) that a tar archive gives this name: no leading `/`, no `.`, no trailing `/`;
+/// empty for the root.
+///
+/// # Errors
+///
+/// [`Error::Path`] for a name with a `..` or a NUL, or beyond the limits.
+pub fn normal_path(name: &str, limits: &Limits) -> Result<String> {
     normal_form(name, limits).map_err(|fault| Error::Path { path: shortened(name), fault })
 }
 

@@ -145,7 +145,8 @@ impl Toc {
     /// The file whose first wanted chunk is `first`; `chunks` are all that are wanted of it, and maybe of others.
     fn span_file(&self, entry: usize, first: usize, chunks: &[usize]) -> SpanFile {
         let all = self.content(entry).map_or(0..0, |content| content.chunks.clone());
-        let wanted = chunks.iter().filter(|index| all.contains(index)).count();
+        let before = |end: usize| chunks.partition_point(|&index| index < end);
+        let wanted = before(all.end) - before(all.start);
         let is_whole = first == all.start && wanted == all.len() && wanted > 1;
         let Some(file) = self.entries().get(entry) else {
             return SpanFile { entry, path: String::new(), whole: None };

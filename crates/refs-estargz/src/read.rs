@@ -1,6 +1,6 @@
 //! From the bytes of a span to pieces of files, each checked before anyone sees it.
 
-use std::{collections::VecDeque, mem};
+use std::collections::VecDeque;
 
 use bytes::{Buf, Bytes};
 use flate2::{Decompress, FlushDecompress, Status};
@@ -96,8 +96,15 @@ impl SpanDecoder {
 
     /// Turns to another span, and forgets all about the one before.
     pub fn start(&mut self, span: Span) {
-        let (inflate, chunk) = (mem::replace(&mut self.inflate, Decompress::new(false)), mem::take(&mut self.chunk));
-        *self = Self { inflate, chunk, ..Self::new(span) };
+        self.position = span.range.start;
+        self.files = span.files;
+        self.wants = span.wants;
+        self.next = 0;
+        self.pushed.clear();
+        self.member = Member::Before;
+        self.filled = 0;
+        self.whole = None;
+        self.failed = None;
     }
 
     /// Takes the next bytes of the span.
@@ -221,7 +228,8 @@ impl SpanDecoder {
         let status = self
             .inflate
             .decompress(input, &mut self.chunk[output], FlushDecompress::None)
-            .map_err(|_| MemberFault::Inflate)?;
+            .ok()
+            .ok_or(MemberFault::Inflate)?;
         let made = self.inflate.total_out() - before_out;
         let taken = to_usize(self.inflate.total_in() - before_in);
         if skip == 0 {

@@ -66,7 +66,7 @@ fn payload_bytes(tar: &[u8]) -> Result<usize, TocTarFault> {
     if *header.path_bytes() != *TOC_NAME.as_bytes() || !header.entry_type().is_file() {
         return Err(TocTarFault::Name);
     }
-    let claimed = header.entry_size().map_err(|_| TocTarFault::Header)?;
+    let claimed = header.entry_size().ok().ok_or(TocTarFault::Header)?;
     let size = usize::try_from(claimed).ok().filter(|&size| size <= rest.len()).ok_or(TocTarFault::Size)?;
     match rest[size..].iter().all(|&byte| byte == 0) {
         true => Ok(size),

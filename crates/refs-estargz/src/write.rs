@@ -2,8 +2,8 @@
 //!
 //! # Where members start
 //!
-//! The archive is cut into pieces, each deflated for itself to a gzip member, and the blob is the members one after the
-//! other, then the table of contents, then the footer. A piece starts
+//! The archive is cut into segments, each deflated for itself to a gzip member, and the blob is the members one after the
+//! other, then the table of contents, then the footer. A segment starts
 //!
 //! - at the start of the archive, which is the header of the landmark,
 //! - at the content of each file that is not empty, and again every [`WriteOptions::chunk_bytes`] of it,
@@ -14,8 +14,8 @@
 //! the reference implementation. A member of their own would buy nothing: the table of contents does not say where a
 //! member ends, so every reader takes it to reach to the next content, headers included; and each would cost 20 bytes
 //! and a deflate block, a tenth of a layer of small files. Independence costs nothing either, as headers are cheap
-//! to make: whoever walks the files in order has all bytes of a piece in hand before any of it is deflated. The bound on
-//! a run of headers keeps a piece small whatever the entries are.
+//! to make: whoever walks the files in order has all bytes of a segment in hand before any of it is deflated. The bound on
+//! a run of headers keeps a segment small whatever the entries are.
 //!
 //! All of this depends on the entries, their content and the options alone.
 
@@ -31,7 +31,7 @@ use crate::{
     emit::Emitter,
     gzip::Deflater,
     header, path,
-    piece::{ChunkOf, Piece, PieceChunk},
+    segment::{ChunkOf, Segment, SegmentChunk},
     time,
     tree::Tree,
     wire::{self, WireEntry, WireKind, WireToc},
@@ -96,7 +96,7 @@ pub struct Writer<W: Write> {
     tree: Tree,
     toc: Vec<WireEntry<'static>>,
     entries: u64,
-    piece: Piece,
+    segment: Segment,
     deflater: Deflater,
     /// The member that was deflated last; kept for its capacity.
     member: Vec<u8>,
@@ -146,7 +146,7 @@ impl<W: Write> Writer<W> {
             tree: Tree::default(),
             toc: Vec::new(),
             entries: 0,
-            piece: Piece::default(),
+            segment: Segment::default(),
             deflater: Deflater::new(options.level),
             member: Vec::new(),
             emitter: Emitter::new(output),
@@ -245,19 +245,19 @@ impl<W: Write> Writer<W> {
     }
 
     fn write_entry(&mut self, entry: &NewEntry, content: &mut dyn Read) -> Result<()> {
-        header::append(self.piece.tar(), entry);
+        header::append(self.segment.tar(), entry);
         self.toc.push(element(entry));
         if let Kind::File { size } = entry.kind {
             self.write_content(entry, size, content)?;
             check_end(entry, size, content)?;
         }
-        if self.piece.run_bytes() > RUN_BYTES {
+        if self.segment.run_bytes() > RUN_BYTES {
             self.cut()?;
         }
         Ok(())
     }
 
-    /// Reads the content, and starts a piece for each chunk of it.
+    /// Reads the content, and starts a segment for each chunk of it.
     fn write_content(&mut self, entry: &NewEntry, size: u64, content: &mut dyn Read) -> Result<()> {
         let first = self.toc.len() - 1;
         let is_one_chunk = size <= self.chunk_bytes as u64;
@@ -268,11 +268,11 @@ impl<W: Write> Writer<W> {
                 self.toc.push(further_chunk(entry, offset));
             }
             let bytes = (size - offset).min(self.chunk_bytes as u64);
-            let chunk = PieceChunk {
+            let chunk = SegmentChunk {
                 element: self.toc.len() - 1,
                 of: if is_one_chunk { ChunkOf::File } else { ChunkOf::Part },
             };
-            let read = self.piece.read_chunk(chunk, bytes, content).map_err(|fault| fault.of(entry, size, offset))?;
+            let read = self.segment.read_chunk(chunk, bytes, content).map_err(|fault| fault.of(entry, size, offset))?;
             if !is_one_chunk {
                 whole.update(read);
             }
@@ -284,26 +284,26 @@ impl<W: Write> Writer<W> {
         if size == 0 || !is_one_chunk {
             self.toc[first].digest = whole.finish().to_string().into();
         }
-        header::pad(self.piece.tar(), size);
+        header::pad(self.segment.tar(), size);
         Ok(())
     }
 
-    /// Makes a member of the piece, and starts another.
+    /// Makes a member of the segment, and starts another.
     fn cut(&mut self) -> Result<()> {
-        if self.piece.is_empty() {
+        if self.segment.is_empty() {
             return Ok(());
         }
-        let deflated = self.piece.deflate(&mut self.deflater, &mut self.member);
+        let deflated = self.segment.deflate(&mut self.deflater, &mut self.member);
         if let Some((chunk, digest)) = deflated.map_err(|source| Error::Write { source: Arc::new(source) })? {
             self.record(chunk, &digest);
         }
-        self.emitter.emit(self.piece.raw(), &self.member)?;
-        self.piece.clear();
+        self.emitter.emit(self.segment.raw(), &self.member)?;
+        self.segment.clear();
         Ok(())
     }
 
     /// Notes in the table where the chunk is that the next member starts with.
-    fn record(&mut self, chunk: PieceChunk, digest: &Digest) {
+    fn record(&mut self, chunk: SegmentChunk, digest: &Digest) {
         let (offset, element) = (self.emitter.offset(), &mut self.toc[chunk.element]);
         element.offset = offset;
         element.chunk_digest = digest.to_string().into();
@@ -328,10 +328,10 @@ impl<W: Write> Writer<W> {
     fn write_toc(&mut self, json: &[u8]) -> Result<()> {
         let size = json.len() as u64;
         let entry = NewEntry { path: path::TOC_NAME.to_owned(), kind: Kind::File { size }, mode: 0o644, mtime: 0 };
-        header::append(self.piece.tar(), &entry);
-        self.piece.tar().extend_from_slice(json);
-        header::pad(self.piece.tar(), size);
-        header::end(self.piece.tar());
+        header::append(self.segment.tar(), &entry);
+        self.segment.tar().extend_from_slice(json);
+        header::pad(self.segment.tar(), size);
+        header::end(self.segment.tar());
         self.cut()?;
         match self.member.len() as u64 > self.limits.toc_compressed {
             true => Err(Error::TocLimit { part: TocPart::Compressed, limit: self.limits.toc_compressed }),

@@ -4,7 +4,7 @@ use refs_estargz::{Error, Footer};
 const BLOB: u64 = 1 << 40;
 
 /// The 51 bytes as the reference implementation writes them, for an offset of 0x1234.
-const GOLDEN: &[u8; 51] = b"\x1f\x8b\x08\x04\0\0\0\0\0\xff\x1a\0SG\x16\00000000000001234STARGZ\
+const GOLDEN: &[u8; 51] = b"\x1f\x8b\x08\x04\0\0\0\0\0\xff\x1a\0SG\x16\x000000000000001234STARGZ\
     \x01\0\0\xff\xff\0\0\0\0\0\0\0\0";
 
 fn legacy(digits: &str) -> Vec<u8> {

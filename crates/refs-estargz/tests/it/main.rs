@@ -1,5 +1,8 @@
 //! Layers written, opened and read; and lies told to the reader.
 
+#![expect(clippy::single_range_in_vec_init, reason = "one range is what is meant")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails where it panics")]
+
 mod footer;
 mod golden;
 mod lies;

@@ -11,16 +11,16 @@ use crate::{ActualSize, Error, NewEntry, Result, gzip::Deflater};
 
 /// Bytes of the archive from one cut to the next: a chunk of a file or nothing, then padding and headers.
 #[derive(Debug, Default)]
-pub(crate) struct Piece {
+pub(crate) struct Segment {
     raw: Vec<u8>,
-    chunk: Option<PieceChunk>,
+    chunk: Option<SegmentChunk>,
     /// How many bytes the chunk has.
     chunk_bytes: usize,
 }
 
-/// The chunk at the start of a piece.
+/// The chunk at the start of a segment.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct PieceChunk {
+pub(crate) struct SegmentChunk {
     /// The element of the table of contents that describes it.
     pub(crate) element: usize,
     pub(crate) of: ChunkOf,
@@ -41,7 +41,7 @@ pub(crate) enum ContentFault {
     Ended { after: u64 },
 }
 
-impl Piece {
+impl Segment {
     pub(crate) fn is_empty(&self) -> bool {
         self.raw.is_empty()
     }
@@ -61,10 +61,10 @@ impl Piece {
         self.raw.len() - self.chunk_bytes
     }
 
-    /// Starts the piece, which is empty, with the next `bytes` of `content`. Memory grows with what is really there.
+    /// Starts the segment, which is empty, with the next `bytes` of `content`. Memory grows with what is really there.
     pub(crate) fn read_chunk(
         &mut self,
-        chunk: PieceChunk,
+        chunk: SegmentChunk,
         bytes: u64,
         content: &mut dyn Read,
     ) -> Result<&[u8], ContentFault> {
@@ -77,14 +77,14 @@ impl Piece {
         Ok(&self.raw)
     }
 
-    /// Makes a member of the piece in place of what `member` held, and gives the digest of the chunk.
+    /// Makes a member of the segment in place of what `member` held, and gives the digest of the chunk.
     ///
-    /// Nothing but the piece goes into it, so pieces can be deflated in any order.
+    /// Nothing but the segment goes into it, so segments can be deflated in any order.
     pub(crate) fn deflate(
         &self,
         deflater: &mut Deflater,
         member: &mut Vec<u8>,
-    ) -> io::Result<Option<(PieceChunk, Digest)>> {
+    ) -> io::Result<Option<(SegmentChunk, Digest)>> {
         member.clear();
         deflater.member(&self.raw, member)?;
         Ok(self.chunk.map(|chunk| (chunk, Digest::sha256(&self.raw[..self.chunk_bytes]))))

@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use async_trait::async_trait;
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt, stream};
 use refs_registry::{Resolver, Result, Sink, Source, Writable};
@@ -48,6 +49,7 @@ impl Debug for Memories {
     }
 }
 
+#[async_trait]
 impl Resolver for Memories {
     fn source(&self, host: &Host, repository: &RepoName) -> Result<Arc<dyn Source>> {
         Ok(Arc::new(self.repository(host, repository)))

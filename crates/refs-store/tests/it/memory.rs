@@ -12,7 +12,7 @@ use crate::content::{digest, fails, push, put, read, tags, upload};
 mod alone {
     use super::{Arc, Memory, Sink};
 
-    fn store() -> (Arc<dyn Sink>, ()) {
+    async fn store() -> (Arc<dyn Sink>, ()) {
         (Arc::new(Memory::new()), ())
     }
 
@@ -22,7 +22,7 @@ mod alone {
 mod among_others {
     use super::{Arc, Memories, Sink, Writable, host, name};
 
-    fn store() -> (Arc<dyn Sink>, Memories) {
+    async fn store() -> (Arc<dyn Sink>, Memories) {
         let memories = Memories::new();
         (memories.sink(&host("localhost:5000"), &name("org/repo")).unwrap(), memories)
     }

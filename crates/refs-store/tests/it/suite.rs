@@ -45,7 +45,7 @@ macro_rules! facts {
     ($store:path: $($fact:ident)*) => {
         $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
         async fn $fact() -> refs_registry::Result<()> {
-            let (sink, _keep) = $store();
+            let (sink, _keep) = $store().await;
             crate::suite::$fact(sink).await
         })*
     };

@@ -1,0 +1,103 @@
+//! Files, off the threads that run async code.
+
+use std::{
+    fs::{File, OpenOptions},
+    io,
+    ops::Range,
+    os::unix::fs::{FileExt, OpenOptionsExt},
+    path::Path,
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use refs_registry::{ByteStream, Error, Result, error::Doing};
+use rustix::{fs::OFlags, io::Errno};
+
+/// What is read or written in one go, in bytes.
+pub(crate) const CHUNK_BYTES: usize = 256 * 1024;
+
+/// Runs `work`, which waits for the disk at `path`, on a thread that may wait.
+pub(crate) async fn blocking<T, F>(path: &Path, work: F) -> Result<T>
+where
+    T: Send + 'static,
+    F: FnOnce() -> Result<T> + Send + 'static,
+{
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(ended) => match ended.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(shut_down) => Err(Error::io(Doing::Read, path, io::Error::other(shut_down))),
+        },
+    }
+}
+
+/// Opens the file that has its name itself: a link is not followed, and a pipe without a writer is not waited for.
+/// `None` when there is no such file.
+pub(crate) fn open_file(options: &mut OpenOptions, path: &Path) -> Result<Option<(File, u64)>> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
+    let file = match options.custom_flags(flags as i32).open(path) {
+        Ok(file) => file,
+        Err(error) if is_absent(&error) => return Ok(None),
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::LOOP) => {
+            return Err(corrupt(path, "it is a symbolic link"));
+        }
+        Err(error) => return Err(Error::io(Doing::Read, path, error)),
+    };
+    let metadata = file.metadata().map_err(|error| Error::io(Doing::Read, path, error))?;
+    if !metadata.is_file() {
+        return Err(corrupt(path, "it is not a file"));
+    }
+    Ok(Some((file, metadata.len())))
+}
+
+/// A name that no file system takes is one that no file has.
+pub(crate) fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidFilename)
+}
+
+pub(crate) fn corrupt(path: &Path, fault: impl Into<String>) -> Error {
+    Error::Corrupt { path: path.to_owned(), fault: fault.into() }
+}
+
+/// The bytes `range` of `file`, whose name is `path`; a file that ends within them is corrupt.
+pub(crate) fn read_range(file: Arc<File>, path: Arc<Path>, range: Range<u64>) -> ByteStream {
+    stream::try_unfold((file, path, range), |(file, path, range)| async move {
+        if range.is_empty() {
+            return Ok(None);
+        }
+        let place = path.clone();
+        blocking(&place, move || {
+            let chunk = read_chunk(&file, &path, &range)?;
+            let rest = range.start + chunk.len() as u64..range.end;
+            Ok(Some((chunk, (file, path, rest))))
+        })
+        .await
+    })
+    .boxed()
+}
+
+fn read_chunk(file: &File, path: &Path, range: &Range<u64>) -> Result<Bytes> {
+    let mut chunk = vec![0; (range.end - range.start).min(CHUNK_BYTES as u64) as usize];
+    let mut filled = 0;
+    while filled < chunk.len() {
+        match file.read_at(&mut chunk[filled..], range.start + filled as u64) {
+            Ok(0) => return Err(corrupt(path, format!("it ends before byte {}", range.end))),
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Error::io(Doing::Read, path, error)),
+        }
+    }
+    Ok(chunk.into())
+}
+
+/// Feeds the bytes `range` of `file` to `take`, chunk by chunk.
+pub(crate) fn each_chunk(file: &File, path: &Path, range: Range<u64>, mut take: impl FnMut(&[u8])) -> Result<()> {
+    let mut rest = range;
+    while !rest.is_empty() {
+        let chunk = read_chunk(file, path, &rest)?;
+        take(&chunk);
+        rest.start += chunk.len() as u64;
+    }
+    Ok(())
+}

@@ -1,0 +1,202 @@
+//! Files that have no name of their own yet. Whatever a store writes is written here first, and shows under its name
+//! when it is complete and durable.
+
+use std::{
+    fs::{self, File, OpenOptions, Permissions},
+    io,
+    os::unix::fs::{FileExt, PermissionsExt},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::SystemTime,
+};
+
+use refs_registry::{
+    Error, Result,
+    error::{Doing, Place, Wanted},
+};
+use refs_url::{Digest, Hasher};
+
+use crate::{
+    file::{each_chunk, open_file},
+    running::Running,
+};
+
+/// The permissions of a blob: its bytes never change again.
+pub(crate) const BLOB_MODE: u32 = 0o444;
+/// The permissions of a document that is replaced as a whole.
+pub(crate) const DOCUMENT_MODE: u32 = 0o644;
+
+/// A file that is being written, locked against other writers. Dropped before it is published, it is removed, unless it
+/// is to be left for a later [`resume`](Ingest::resume).
+#[derive(Debug)]
+pub(crate) struct Ingest {
+    file: File,
+    path: PathBuf,
+    running: Running,
+    leave: Arc<AtomicBool>,
+}
+
+/// What the file of an upload is called, before the random part that makes it hard to guess.
+const PREFIX: &str = "upload-";
+const RANDOM_CHARS: usize = 24;
+
+impl Ingest {
+    /// A new, empty file in `folder`, which is made when it is missing.
+    pub(crate) fn begin(folder: &Path) -> Result<Self> {
+        make_folder(folder)?;
+        let made =
+            tempfile::Builder::new().prefix(PREFIX).rand_bytes(RANDOM_CHARS).disable_cleanup(true).tempfile_in(folder);
+        let (file, path) = made.map_err(|error| Error::io(Doing::Create, folder, error))?.into_parts();
+        let ingest = Self { file, path: path.to_path_buf(), running: Running::default(), leave: Arc::default() };
+        ingest.file.try_lock().map_err(|error| Error::io(Doing::Lock, &ingest.path, error.into()))?;
+        Ok(ingest)
+    }
+
+    /// Goes on with the file that `session` names, after its first `offset` bytes; what follows them was never
+    /// acknowledged and is cut off. The bytes are hashed again: nothing else vouches for them.
+    pub(crate) fn resume(folder: &Path, session: &str, offset: u64) -> Result<Self> {
+        let gone = || Error::NotFound { wanted: Wanted::Upload, at: Place::from(folder.to_string_lossy()) };
+        let path = folder.join(file_name(session).ok_or_else(gone)?);
+        let opened = open_file(OpenOptions::new().read(true).write(true), &path)?;
+        let (file, bytes) = opened.ok_or_else(gone)?;
+        file.try_lock().map_err(|error| not_locked(&path, error))?;
+        if bytes < offset {
+            return Err(gone());
+        }
+        file.set_len(offset).map_err(|error| Error::io(Doing::Write, &path, error))?;
+        let mut running = Running::default();
+        each_chunk(&file, &path, 0..offset, |chunk| running.update(chunk))?;
+        Ok(Self { file, path, running, leave: Arc::new(AtomicBool::new(true)) })
+    }
+
+    /// What [`resume`](Ingest::resume) knows the file by.
+    pub(crate) fn session(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// When it holds true, the file is left behind for a later `resume`.
+    pub(crate) fn leave(&self) -> Arc<AtomicBool> {
+        self.leave.clone()
+    }
+
+    pub(crate) const fn bytes(&self) -> u64 {
+        self.running.bytes()
+    }
+
+    /// Appends `chunk`. After an error the file goes on from where it was.
+    pub(crate) fn append(&mut self, chunk: &[u8]) -> Result<()> {
+        let written = self.file.write_all_at(chunk, self.bytes());
+        written.map_err(|error| Error::io(Doing::Write, &self.path, error))?;
+        self.running.update(chunk);
+        Ok(())
+    }
+
+    /// Makes sure that the bytes are those of `digest`, and removes them when they are not.
+    pub(crate) fn check(self, digest: &Digest) -> Result<Self> {
+        self.leave.store(false, Ordering::Relaxed);
+        self.running.check(digest, |mut hasher: Hasher| {
+            each_chunk(&self.file, &self.path, 0..self.bytes(), |chunk| hasher.update(chunk))?;
+            Ok(hasher.finish())
+        })?;
+        Ok(self)
+    }
+
+    /// Gives the file its name, durably: its bytes reach the disk before the name does.
+    ///
+    /// A failed sync is final. The system may have dropped the pages it could not write, so that a second attempt would
+    /// succeed and mean nothing; the file is removed instead.
+    pub(crate) fn publish(self, name: &Path, mode: u32) -> Result<()> {
+        self.leave.store(false, Ordering::Relaxed);
+        self.file.sync_data().map_err(|error| Error::io(Doing::Sync, &self.path, error))?;
+        let permissions = Permissions::from_mode(mode);
+        self.file.set_permissions(permissions).map_err(|error| Error::io(Doing::Write, &self.path, error))?;
+        fs::rename(&self.path, name).map_err(|error| Error::io(Doing::Rename, name, error))?;
+        self.leave.store(true, Ordering::Relaxed);
+        sync_folder_of(name)
+    }
+}
+
+impl Drop for Ingest {
+    fn drop(&mut self) {
+        if self.leave.load(Ordering::Relaxed) {
+            return;
+        }
+        if let Err(error) = fs::remove_file(&self.path) {
+            tracing::debug!(path = %self.path.display(), %error, "a temporary file stays behind");
+        }
+    }
+}
+
+/// Writes a small document under its name, whole or not at all.
+pub(crate) fn replace(folder: &Path, name: &Path, document: &[u8]) -> Result<()> {
+    let mut ingest = Ingest::begin(folder)?;
+    ingest.append(document)?;
+    ingest.publish(name, DOCUMENT_MODE)
+}
+
+/// Removes the files in `folder` that nobody writes and that were last written before `before`; gives their number.
+pub(crate) fn reclaim(folder: &Path, before: SystemTime) -> Result<u64> {
+    let listed = match fs::read_dir(folder) {
+        Ok(listed) => listed,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(Error::io(Doing::List, folder, error)),
+    };
+    let mut removed = 0;
+    for entry in listed {
+        let path = entry.map_err(|error| Error::io(Doing::List, folder, error))?.path();
+        if is_abandoned(&path, before)? {
+            fs::remove_file(&path).map_err(|error| Error::io(Doing::Remove, &path, error))?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
+fn is_abandoned(path: &Path, before: SystemTime) -> Result<bool> {
+    let Some((file, _)) = open_file(OpenOptions::new().read(true), path)? else { return Ok(false) };
+    let written = file.metadata().and_then(|metadata| metadata.modified());
+    let written = written.map_err(|error| Error::io(Doing::Read, path, error))?;
+    Ok(written < before && file.try_lock().is_ok())
+}
+
+/// A session comes from whoever asks to resume it: only the shape of name that `begin` gives leads to a file.
+fn file_name(session: &str) -> Option<&str> {
+    let random = session.strip_prefix(PREFIX)?;
+    let plain = random.len() == RANDOM_CHARS && random.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    plain.then_some(session)
+}
+
+fn not_locked(path: &Path, error: fs::TryLockError) -> Error {
+    match error {
+        fs::TryLockError::WouldBlock => Error::Busy { path: path.to_owned() },
+        fs::TryLockError::Error(error) => Error::io(Doing::Lock, path, error),
+    }
+}
+
+/// Makes the folder `path` inside one that exists, so that it is still there after a crash.
+pub(crate) fn make_folder(path: &Path) -> Result<()> {
+    match fs::create_dir(path) {
+        Ok(()) => sync_folder_of(path),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(Error::io(Doing::Create, path, error)),
+    }
+}
+
+/// [`make_folder`] for `path` and every folder above it that is missing.
+pub(crate) fn make_folders(path: &Path) -> Result<()> {
+    if path.as_os_str().is_empty() || path.is_dir() {
+        return Ok(());
+    }
+    path.parent().map_or(Ok(()), make_folders)?;
+    make_folder(path)
+}
+
+/// Makes the name of `path` in its folder durable.
+pub(crate) fn sync_folder_of(path: &Path) -> Result<()> {
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let synced = File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(|error| Error::io(Doing::Sync, folder, error))
+}

@@ -1,0 +1,282 @@
+//! The files of a layout. Everything here waits for the disk.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use refs_registry::{
+    Error, Result,
+    error::{Doing, Place, Wanted},
+};
+use refs_url::{Digest, RepoName};
+use serde::Deserialize;
+
+use super::index::LayoutIndex;
+use crate::{
+    file::{corrupt, is_absent, open_file},
+    ingest::{BLOB_MODE, Ingest, make_folder, make_folders, replace, sync_folder_of},
+    lock::{Lock, PATIENCE},
+};
+
+/// A layout's folder. One of a [`Shelf`] may not exist yet: it is empty then, and is made by the first write.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    root: PathBuf,
+    shelf: Option<(Shelf, RepoName)>,
+}
+
+/// A folder of layouts, one for each repository.
+#[derive(Debug, Clone)]
+pub(crate) struct Shelf {
+    pub(crate) root: PathBuf,
+}
+
+/// What the layout of a repository is called beneath its name. No part of a repository's name begins so.
+pub(crate) const LAYOUT_FOLDER: &str = "_layout";
+const VERSION_FILE: &str = "oci-layout";
+const INDEX_FILE: &str = "index.json";
+const LOCK_FILE: &str = "lock";
+const BLOBS_FOLDER: &str = "blobs";
+const INGEST_FOLDER: &str = "ingest";
+const VERSION: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+const INDEX_MAX_BYTES: u64 = 64 * 1024 * 1024;
+
+impl Shelf {
+    pub(crate) fn folder(&self, name: &RepoName) -> Folder {
+        Folder { root: self.root.join(name.as_str()).join(LAYOUT_FOLDER), shelf: Some((self.clone(), name.clone())) }
+    }
+}
+
+impl Folder {
+    /// The layout at `root`, which must be one.
+    pub(crate) fn open(root: PathBuf) -> Result<Self> {
+        let folder = Self { root, shelf: None };
+        folder.check_version()?;
+        folder.index()?;
+        Ok(folder)
+    }
+
+    /// The layout at `root`, which is made when there is nothing at `root`.
+    pub(crate) fn create(root: PathBuf) -> Result<Self> {
+        let folder = Self { root, shelf: None };
+        folder.make()?;
+        folder.check_version()?;
+        folder.index()?;
+        Ok(folder)
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(crate) fn exists(&self) -> bool {
+        self.path(VERSION_FILE).is_file()
+    }
+
+    pub(crate) fn ingest(&self) -> PathBuf {
+        self.path(INGEST_FOLDER)
+    }
+
+    pub(super) fn shelf(&self) -> Option<&Shelf> {
+        self.shelf.as_ref().map(|(shelf, _)| shelf)
+    }
+
+    pub(super) fn not_found(&self, wanted: Wanted) -> Error {
+        Error::NotFound { wanted, at: self.place() }
+    }
+
+    pub(super) fn place(&self) -> Place {
+        self.root.to_string_lossy().into()
+    }
+
+    /// The error for a repository that nobody has written to; `None` for a layout, which is there even when it is empty.
+    pub(super) fn unwritten(&self) -> Option<Error> {
+        let (_, name) = self.shelf.as_ref()?;
+        (!self.exists()).then(|| self.not_found(Wanted::Repository(name.clone())))
+    }
+
+    /// Makes a repository's layout before its first write.
+    pub(super) fn prepare(&self) -> Result<()> {
+        if self.shelf.is_some() && !self.exists() { self.make() } else { Ok(()) }
+    }
+
+    pub(super) fn lock(&self) -> Result<Lock> {
+        self.prepare()?;
+        Lock::take(&self.path(LOCK_FILE), PATIENCE)
+    }
+
+    pub(super) fn index(&self) -> Result<LayoutIndex> {
+        let path = self.path(INDEX_FILE);
+        let Some((file, _)) = open_file(OpenOptions::new().read(true), &path)? else {
+            return match self.shelf {
+                Some(_) if !self.exists() => Ok(LayoutIndex::empty()),
+                _ => Err(corrupt(&path, "it is missing, so the folder is not an image layout")),
+            };
+        };
+        let mut json = Vec::new();
+        file.take(INDEX_MAX_BYTES + 1).read_to_end(&mut json).map_err(|error| Error::io(Doing::Read, &path, error))?;
+        if json.len() as u64 > INDEX_MAX_BYTES {
+            return Err(corrupt(&path, format!("it has more than {INDEX_MAX_BYTES} bytes")));
+        }
+        LayoutIndex::parse(&json).map_err(|fault| corrupt(&path, fault.to_string()))
+    }
+
+    /// Lets `change` change the index, and writes it back when it did. The layout must be locked.
+    pub(super) fn change_index<T>(&self, _held: &Lock, change: impl FnOnce(&mut LayoutIndex) -> T) -> Result<T> {
+        let before = self.index()?;
+        let mut index = before.clone();
+        let result = change(&mut index);
+        if index != before {
+            self.write_index(&index)?;
+        }
+        Ok(result)
+    }
+
+    /// The blob's file and size in bytes; `None` when it is not here.
+    pub(super) fn open_blob(&self, digest: &Digest) -> Result<Option<(File, u64)>> {
+        open_file(OpenOptions::new().read(true), &self.blob_path(digest))
+    }
+
+    pub(super) fn blob_size(&self, digest: &Digest) -> Result<Option<u64>> {
+        let path = self.blob_path(digest);
+        match fs::symlink_metadata(&path) {
+            Ok(metadata) if metadata.is_file() => Ok(Some(metadata.len())),
+            Ok(metadata) if metadata.is_symlink() => Err(corrupt(&path, "it is a symbolic link")),
+            Ok(_) => Err(corrupt(&path, "it is not a file")),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(Error::io(Doing::Read, &path, error)),
+        }
+    }
+
+    pub(super) fn blob_path(&self, digest: &Digest) -> PathBuf {
+        self.path(BLOBS_FOLDER).join(digest.algorithm_str()).join(digest.encoded())
+    }
+
+    /// Makes the bytes of `ingest` the blob `digest`, if they are.
+    pub(super) fn keep_blob(&self, ingest: Ingest, digest: &Digest) -> Result<()> {
+        let checked = ingest.check(digest)?;
+        checked.publish(&self.place_for_blob(digest)?, BLOB_MODE)
+    }
+
+    pub(super) fn write_blob(&self, bytes: &[u8], digest: &Digest) -> Result<()> {
+        let mut ingest = Ingest::begin(&self.ingest())?;
+        ingest.append(bytes)?;
+        self.keep_blob(ingest, digest)
+    }
+
+    /// Gives a blob of `other`'s a second name here, without a copy; says whether `other` has it.
+    ///
+    /// Both names lead to one file from then on. That is safe between the layouts of a shelf, as blobs are read-only,
+    /// replaced as a whole and never handed out as files: nothing changes one through either name. Files that people
+    /// edit must never share their bytes with a store so.
+    pub(super) fn link_blob(&self, digest: &Digest, other: &Self) -> Result<bool> {
+        if other.blob_size(digest)?.is_none() {
+            return Ok(false);
+        }
+        self.prepare()?;
+        let (from, to) = (other.blob_path(digest), self.place_for_blob(digest)?);
+        match fs::hard_link(&from, &to) {
+            Ok(()) => sync_folder_of(&to).map(|()| true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(true),
+            Err(error) if is_absent(&error) => Ok(false),
+            Err(error) => {
+                tracing::debug!(%digest, %error, "a blob is copied, as it can't be linked");
+                self.copy_blob(digest, other)
+            }
+        }
+    }
+
+    pub(super) fn remove_blob(&self, digest: &Digest) -> Result<bool> {
+        let path = self.blob_path(digest);
+        match fs::remove_file(&path) {
+            Ok(()) => sync_folder_of(&path).map(|()| true),
+            Err(error) if is_absent(&error) => Ok(false),
+            Err(error) => Err(Error::io(Doing::Remove, path, error)),
+        }
+    }
+
+    fn copy_blob(&self, digest: &Digest, other: &Self) -> Result<bool> {
+        let Some((file, size)) = other.open_blob(digest)? else { return Ok(false) };
+        let mut ingest = Ingest::begin(&self.ingest())?;
+        let mut copied = Ok(());
+        crate::file::each_chunk(&file, &other.blob_path(digest), 0..size, |chunk| {
+            if copied.is_ok() {
+                copied = ingest.append(chunk);
+            }
+        })?;
+        copied?;
+        self.keep_blob(ingest, digest).map(|()| true)
+    }
+
+    /// Where the blob belongs, in a folder that is there.
+    fn place_for_blob(&self, digest: &Digest) -> Result<PathBuf> {
+        let blobs = self.path(BLOBS_FOLDER);
+        make_folder(&blobs)?;
+        make_folder(&blobs.join(digest.algorithm_str()))?;
+        Ok(self.blob_path(digest))
+    }
+
+    /// The version file comes last: a folder that has it is complete.
+    fn make(&self) -> Result<()> {
+        if self.exists() {
+            return Ok(());
+        }
+        make_folders(&self.root)?;
+        self.check_nothing_else_is_here()?;
+        let _held = Lock::take(&self.path(LOCK_FILE), PATIENCE)?;
+        if self.exists() {
+            return Ok(());
+        }
+        make_folder(&self.path(BLOBS_FOLDER))?;
+        if !self.path(INDEX_FILE).exists() {
+            self.write_index(&LayoutIndex::empty())?;
+        }
+        replace(&self.ingest(), &self.path(VERSION_FILE), VERSION)
+    }
+
+    /// A mistyped path must not scatter a layout over somebody's files.
+    fn check_nothing_else_is_here(&self) -> Result<()> {
+        const OURS: [&str; 5] = [VERSION_FILE, INDEX_FILE, LOCK_FILE, BLOBS_FOLDER, INGEST_FOLDER];
+        let failed = |error| Error::io(Doing::List, &self.root, error);
+        for entry in fs::read_dir(&self.root).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            if !OURS.iter().any(|ours| name == *ours) {
+                return Err(Error::io(Doing::Create, &self.root, io::ErrorKind::DirectoryNotEmpty.into()));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_version(&self) -> Result<()> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Version {
+            image_layout_version: String,
+        }
+        const MAX_BYTES: u64 = 4096;
+        let path = self.path(VERSION_FILE);
+        fs::metadata(&self.root).map_err(|error| Error::io(Doing::Read, &self.root, error))?;
+        let Some((file, _)) = open_file(OpenOptions::new().read(true), &path)? else {
+            return Err(corrupt(&path, "it is missing, so the folder is not an image layout"));
+        };
+        let mut json = Vec::new();
+        file.take(MAX_BYTES).read_to_end(&mut json).map_err(|error| Error::io(Doing::Read, &path, error))?;
+        let version: Version = serde_json::from_slice(&json).map_err(|fault| corrupt(&path, fault.to_string()))?;
+        match version.image_layout_version.split_once('.') {
+            Some(("1", _)) => Ok(()),
+            _ => Err(corrupt(&path, "it is of a version other than 1")),
+        }
+    }
+
+    fn write_index(&self, index: &LayoutIndex) -> Result<()> {
+        let path = self.path(INDEX_FILE);
+        let json = index.to_json().map_err(|error| Error::io(Doing::Write, &path, error.into()))?;
+        replace(&self.ingest(), &path, &json)
+    }
+
+    fn path(&self, file: &str) -> PathBuf {
+        self.root.join(file)
+    }
+}

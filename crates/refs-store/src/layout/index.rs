@@ -1,0 +1,274 @@
+//! `index.json`: which manifests a layout lists, and by which tags.
+
+use std::collections::BTreeMap;
+
+use refs_registry::{Descriptor, MediaType, spec::Index};
+use refs_url::{Digest, Reference, Tag, Target};
+use serde_json::Value;
+
+/// The annotation that names a manifest in an image layout.
+const REF_NAME: &str = "org.opencontainers.image.ref.name";
+
+/// The index of a layout. Each manifest has an entry for each of its tags, or a single one without a tag. What other
+/// programs wrote beside that is kept.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct LayoutIndex(Index);
+
+impl LayoutIndex {
+    pub(super) fn empty() -> Self {
+        Self(Index {
+            schema_version: 2,
+            media_type: Some(MediaType::OCI_INDEX),
+            artifact_type: None,
+            manifests: Vec::new(),
+            subject: None,
+            annotations: Default::default(),
+            extra: Default::default(),
+        })
+    }
+
+    pub(super) fn parse(json: &[u8]) -> serde_json::Result<Self> {
+        let mut document: Value = serde_json::from_slice(json)?;
+        // Programs in Go write an empty list as `null`.
+        if let Some(list) = document.get_mut("manifests").filter(|list| list.is_null()) {
+            *list = Value::Array(Vec::new());
+        }
+        serde_json::from_value(document).map(Self)
+    }
+
+    pub(super) fn to_json(&self) -> serde_json::Result<Vec<u8>> {
+        serde_json::to_vec(&self.0)
+    }
+
+    pub(super) fn entries(&self) -> &[Descriptor] {
+        &self.0.manifests
+    }
+
+    /// The tags, sorted, each once.
+    pub(super) fn tags(&self) -> Vec<Tag> {
+        let mut claims: BTreeMap<Tag, Option<&Digest>> = BTreeMap::new();
+        for entry in self.entries() {
+            match name_of(entry) {
+                Some(Name::Exact(tag)) => drop(claims.insert(tag, None)),
+                Some(Name::Reference(tag)) => drop(claims.entry(tag).or_insert(Some(&entry.digest))),
+                None => {}
+            }
+        }
+        // Only the claims of references can be disputed.
+        claims.retain(|tag, claim| claim.is_none() || self.tagged(tag).is_some());
+        claims.into_keys().collect()
+    }
+
+    pub(super) fn find(&self, target: &Target) -> Option<&Descriptor> {
+        match target {
+            Target::Tag(tag) => self.tagged(tag),
+            Target::Digest(digest) => self.entries().iter().find(|entry| entry.digest == *digest),
+        }
+    }
+
+    /// The entry named exactly `tag`, the last one when some program wrote several; else the one named by a reference
+    /// with that tag (`ghcr.io/org/repo:v1`), when all such references lead to the same manifest.
+    fn tagged(&self, tag: &Tag) -> Option<&Descriptor> {
+        if let Some(entry) = self.entries().iter().rfind(|entry| is_named(entry, tag)) {
+            return Some(entry);
+        }
+        let mut named = self.entries().iter().filter(|entry| is_referred(entry, tag));
+        let first = named.next()?;
+        named.all(|other| other.digest == first.digest).then_some(first)
+    }
+
+    /// Lists `manifest` under each of `tags`, and at least once.
+    pub(super) fn put(&mut self, manifest: &Descriptor, tags: &[Tag]) {
+        for tag in tags {
+            self.take_names(|entry| is_named(entry, tag) && entry.digest != manifest.digest);
+            if !self.entries().iter().any(|entry| is_named(entry, tag)) {
+                self.add_tag(manifest, tag);
+            }
+        }
+        if self.find(&Target::Digest(manifest.digest.clone())).is_none() {
+            self.0.manifests.push(manifest.clone());
+        }
+    }
+
+    /// Takes `tag` from its manifest, which stays listed; says whether there was one.
+    pub(super) fn remove_tag(&mut self, tag: &Tag) -> bool {
+        let mut found = false;
+        // Under an exact name there may be a reference that would show now.
+        while let Some(digest) = self.tagged(tag).map(|entry| entry.digest.clone()) {
+            self.take_names(|entry| entry.digest == digest && (is_named(entry, tag) || is_referred(entry, tag)));
+            found = true;
+        }
+        found
+    }
+
+    /// Drops all entries of `digest`; says whether there were any.
+    pub(super) fn remove(&mut self, digest: &Digest) -> bool {
+        let before = self.entries().len();
+        self.0.manifests.retain(|entry| entry.digest != *digest);
+        self.entries().len() < before
+    }
+
+    /// Takes the names off the entries that `which` picks, and drops those of a manifest that is still listed by another.
+    fn take_names(&mut self, which: impl Fn(&Descriptor) -> bool) {
+        let mut at = 0;
+        while at < self.entries().len() {
+            let entry = &self.entries()[at];
+            if !which(entry) {
+                at += 1;
+                continue;
+            }
+            let listed = self.entries().iter().filter(|other| other.digest == entry.digest).count();
+            if listed > 1 {
+                self.0.manifests.remove(at);
+            } else {
+                self.0.manifests[at].annotations.remove(REF_NAME);
+                at += 1;
+            }
+        }
+    }
+
+    /// Names the entry of `manifest` that has no name yet, or a new one.
+    fn add_tag(&mut self, manifest: &Descriptor, tag: &Tag) {
+        let mut unnamed = self.0.manifests.iter_mut().filter(|entry| !entry.annotations.contains_key(REF_NAME));
+        let name = (REF_NAME.to_owned(), tag.to_string());
+        match unnamed.find(|entry| entry.digest == manifest.digest) {
+            Some(entry) => entry.annotations.extend([name]),
+            None => {
+                let mut entry = manifest.clone();
+                entry.annotations.extend([name]);
+                self.0.manifests.push(entry);
+            }
+        }
+    }
+}
+
+/// How an entry comes by its tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Name {
+    /// Its name is the tag.
+    Exact(Tag),
+    /// Its name is a whole reference that ends in the tag.
+    Reference(Tag),
+}
+
+fn name_of(entry: &Descriptor) -> Option<Name> {
+    let name = entry.annotations.get(REF_NAME)?;
+    if let Ok(tag) = Tag::parse(name) {
+        return Some(Name::Exact(tag));
+    }
+    let reference = Reference::parse_familiar(name).ok().filter(|reference| !reference.tag_is_default())?;
+    reference.tag().cloned().map(Name::Reference)
+}
+
+fn is_named(entry: &Descriptor, tag: &Tag) -> bool {
+    entry.annotations.get(REF_NAME).is_some_and(|name| name == tag.as_str())
+}
+
+fn is_referred(entry: &Descriptor, tag: &Tag) -> bool {
+    matches!(name_of(entry), Some(Name::Reference(named)) if named == *tag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest(content: &str) -> Descriptor {
+        Descriptor::of(MediaType::OCI_MANIFEST, content.as_bytes())
+    }
+
+    fn tag(text: &str) -> Tag {
+        Tag::parse(text).unwrap()
+    }
+
+    /// An index whose entries are `(content, name)`; an empty name is none.
+    fn index(entries: &[(&str, &str)]) -> LayoutIndex {
+        let mut index = LayoutIndex::empty();
+        for (content, name) in entries {
+            let mut entry = manifest(content);
+            if !name.is_empty() {
+                entry.annotations.insert(REF_NAME.to_owned(), (*name).to_owned());
+            }
+            index.0.manifests.push(entry);
+        }
+        index
+    }
+
+    #[track_caller]
+    fn resolves(index: &LayoutIndex, name: &str, content: Option<&str>) {
+        let found = index.find(&Target::Tag(tag(name))).map(|entry| entry.digest.clone());
+        assert_eq!(found, content.map(|content| Digest::sha256(content.as_bytes())));
+        assert_eq!(index.tags().contains(&tag(name)), content.is_some());
+    }
+
+    #[test]
+    fn a_reference_names_by_its_tag_unless_two_differ() {
+        resolves(&index(&[("a", "ghcr.io/o/r:v1")]), "v1", Some("a"));
+        resolves(&index(&[("a", "debian:v1")]), "v1", Some("a"));
+        resolves(&index(&[("a", "ghcr.io/o/r:v1"), ("a", "ghcr.io/o/s:v1")]), "v1", Some("a"));
+        resolves(&index(&[("a", "ghcr.io/o/r:v1"), ("b", "ghcr.io/o/s:v1")]), "v1", None);
+        resolves(&index(&[("a", "v1"), ("b", "ghcr.io/o/s:v1")]), "v1", Some("a"));
+        resolves(&index(&[("a", "ghcr.io/o/r")]), "latest", None);
+        resolves(&index(&[("a", "not a name!")]), "latest", None);
+    }
+
+    #[test]
+    fn of_two_entries_of_one_name_the_last_counts() {
+        resolves(&index(&[("a", "v1"), ("b", "v1")]), "v1", Some("b"));
+    }
+
+    #[track_caller]
+    fn after(entries: &[(&str, &str)], change: impl FnOnce(&mut LayoutIndex), expect: &[(&str, &str)]) {
+        let mut changed = index(entries);
+        change(&mut changed);
+        assert_eq!(changed, index(expect));
+    }
+
+    #[test]
+    fn putting_replaces_and_never_duplicates() {
+        let put = |content, tags: &'static [&str]| {
+            move |index: &mut LayoutIndex| {
+                index.put(&manifest(content), &tags.iter().map(|text| tag(text)).collect::<Vec<_>>());
+            }
+        };
+        after(&[], put("a", &[]), &[("a", "")]);
+        after(&[("a", "")], put("a", &[]), &[("a", "")]);
+        after(&[("a", "")], put("a", &["v1"]), &[("a", "v1")]);
+        after(&[("a", "v1")], put("a", &[]), &[("a", "v1")]);
+        after(&[("a", "v1")], put("a", &["v1"]), &[("a", "v1")]);
+        after(&[("a", "v1")], put("a", &["v2"]), &[("a", "v1"), ("a", "v2")]);
+        after(&[("a", "v1")], put("b", &["v1"]), &[("a", ""), ("b", "v1")]);
+        after(&[("a", "v1"), ("a", "v2")], put("b", &["v1"]), &[("a", "v2"), ("b", "v1")]);
+        after(&[("a", "v1"), ("b", "v1")], put("c", &["v1"]), &[("a", ""), ("b", ""), ("c", "v1")]);
+        after(&[("a", "x.io/r:v1")], put("b", &["v1"]), &[("a", "x.io/r:v1"), ("b", "v1")]);
+    }
+
+    #[test]
+    fn a_removed_tag_leaves_its_manifest_and_no_other_by_that_name() {
+        let remove = |name| move |index: &mut LayoutIndex| assert!(index.remove_tag(&tag(name)));
+        after(&[("a", "v1")], remove("v1"), &[("a", "")]);
+        after(&[("a", "v1"), ("a", "v2")], remove("v1"), &[("a", "v2")]);
+        after(&[("a", "v1"), ("b", "v1")], remove("v1"), &[("a", ""), ("b", "")]);
+        after(&[("a", "x.io/r:v1"), ("b", "v1")], remove("v1"), &[("a", ""), ("b", "")]);
+        assert!(!index(&[("a", "v1")]).remove_tag(&tag("v2")));
+    }
+
+    #[test]
+    fn what_others_wrote_is_kept() {
+        let json = br#"{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json",
+            "digest":"sha256:ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb","size":1,
+            "annotations":{"kept":"yes"},"of-theirs":[1.5]}],"more":{"deep":null},"annotations":{"a":"b"}}"#;
+        let mut parsed = LayoutIndex::parse(json).unwrap();
+        let before: Value = serde_json::from_slice(json).unwrap();
+        assert_eq!(serde_json::from_slice::<Value>(&parsed.to_json().unwrap()).unwrap(), before);
+        parsed.put(&manifest("a"), &[tag("v1")]);
+        let [entry] = parsed.entries() else { panic!("{parsed:?}") };
+        assert_eq!(entry.annotations["kept"], "yes");
+        assert_eq!(entry.extra["of-theirs"][0], 1.5);
+    }
+
+    #[test]
+    fn an_empty_list_may_be_null() {
+        let parsed = LayoutIndex::parse(br#"{"schemaVersion":2,"manifests":null}"#).unwrap();
+        assert!(parsed.entries().is_empty());
+    }
+}

@@ -1,0 +1,10 @@
+//! OCI image layouts on disk ([image layout](https://github.com/opencontainers/image-spec/blob/main/image-layout.md)).
+
+mod folder;
+mod index;
+mod manifests;
+mod repository;
+mod upload;
+
+pub(crate) use folder::{Folder, LAYOUT_FOLDER, Shelf};
+pub use repository::Layout;

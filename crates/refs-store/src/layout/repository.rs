@@ -1,0 +1,182 @@
+//! One image layout, to read and to write.
+
+use std::{
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::SystemTime,
+};
+
+use async_trait::async_trait;
+use futures_core::stream::BoxStream;
+use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
+use refs_registry::{
+    Blob, Descriptor, Filter, Manifest, Mounted, Part, Result, Resume, Sink, Source, Stored, Upload, UploadState,
+    Verify, error::Wanted, verified,
+};
+use refs_url::{Digest, RepoName, Tag, Target};
+
+use super::{folder::Folder, upload::LayoutUpload};
+use crate::{
+    file::{blocking, read_range},
+    ingest::reclaim,
+    part::within,
+};
+
+/// An OCI image layout on disk
+/// ([image layout](https://github.com/opencontainers/image-spec/blob/main/image-layout.md)) as a repository.
+///
+/// Tags are the `org.opencontainers.image.ref.name` annotations of `index.json`. A name that is a whole reference, as
+/// some programs write, counts by its tag, unless another such name leads that tag elsewhere. What other programs wrote
+/// into the index is kept. Reading changes nothing in the folder.
+///
+/// A blob shows under its name when it is complete, verified and on the disk; the index is replaced as a whole. Writers
+/// in this process and others take turns; one that waits more than 30 s for the others fails with `Busy`.
+///
+/// An upload that is dropped unfinished is removed, unless its [`state`](Upload::state) has been asked for: then it is
+/// kept, to be resumed. What a crash leaves in the folder `ingest` is harmless; [`reclaim`](Layout::reclaim) removes it.
+///
+/// A clone is cheap and is of the same layout.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    folder: Arc<Folder>,
+}
+
+impl Layout {
+    /// The layout at `path`.
+    ///
+    /// # Errors
+    /// `Io` when there is no folder at `path`; `Corrupt` when it is not a layout of version 1, or its index is damaged.
+    pub async fn open(path: impl Into<PathBuf>) -> Result<Self> {
+        let path = path.into();
+        let folder = blocking(&path.clone(), move || Folder::open(path)).await?;
+        Ok(Self::of(folder))
+    }
+
+    /// The layout at `path`, which is made, empty, when there is none. An empty folder may be there already.
+    ///
+    /// # Errors
+    /// `Io` when the folder has other things in it, or can't be made; otherwise as [`open`](Layout::open).
+    pub async fn create(path: impl Into<PathBuf>) -> Result<Self> {
+        let path = path.into();
+        let folder = blocking(&path.clone(), move || Folder::create(path)).await?;
+        Ok(Self::of(folder))
+    }
+
+    pub(crate) fn of(folder: Folder) -> Self {
+        Self { folder: Arc::new(folder) }
+    }
+
+    /// The layout's folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.folder.root()
+    }
+
+    /// Removes what unfinished uploads left behind and nobody has written to since `before`; gives the number of files.
+    ///
+    /// # Errors
+    /// `Io`. Files before the one that failed are gone.
+    pub async fn reclaim(&self, before: SystemTime) -> Result<u64> {
+        self.run(move |folder| reclaim(&folder.ingest(), before)).await
+    }
+
+    async fn run<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Arc<Folder>) -> Result<T> + Send + 'static,
+    {
+        let folder = self.folder.clone();
+        blocking(self.folder.root(), move || work(&folder)).await
+    }
+
+    /// What `list` lists, once it is asked for.
+    fn listing<T, F>(&self, list: F) -> BoxStream<'_, Result<T>>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Folder) -> Result<Vec<T>> + Send + 'static,
+    {
+        let listed = self.run(move |folder| list(folder)).into_stream();
+        listed.map_ok(|items| stream::iter(items.into_iter().map(Ok))).try_flatten().boxed()
+    }
+
+    /// A blob's file, its size in bytes, and its path for errors.
+    async fn blob_file(&self, digest: &Digest) -> Result<(Arc<std::fs::File>, u64, Arc<Path>)> {
+        let digest = digest.clone();
+        self.run(move |folder| match folder.open_blob(&digest)? {
+            Some((file, size)) => Ok((Arc::new(file), size, folder.blob_path(&digest).into())),
+            None => Err(folder.not_found(Wanted::Blob(digest))),
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl Source for Layout {
+    async fn resolve(&self, target: &Target) -> Result<Descriptor> {
+        self.manifest(target).await.map(|manifest| manifest.descriptor)
+    }
+
+    async fn manifest(&self, target: &Target) -> Result<Manifest> {
+        let target = target.clone();
+        self.run(move |folder| folder.manifest(&target)).await
+    }
+
+    async fn blob(&self, digest: &Digest, from: Resume) -> Result<Blob> {
+        let (file, size, path) = self.blob_file(digest).await?;
+        let bytes = read_range(file, path, from.offset().min(size)..size);
+        Ok(Blob { size, stream: verified(bytes, Verify::new(digest, size, from)?) })
+    }
+
+    async fn blob_part(&self, digest: &Digest, range: Range<u64>) -> Result<Part> {
+        let (file, total, path) = self.blob_file(digest).await?;
+        let range = within(digest, range, total)?;
+        Ok(Part { range: range.clone(), total, stream: read_range(file, path, range) })
+    }
+
+    async fn stat_blob(&self, digest: &Digest) -> Result<Option<u64>> {
+        let digest = digest.clone();
+        self.run(move |folder| folder.blob_size(&digest)).await
+    }
+
+    fn tags(&self, after: Option<Tag>) -> BoxStream<'_, Result<Tag>> {
+        self.listing(move |folder| folder.tags(after.as_ref()))
+    }
+
+    fn referrers(&self, subject: &Digest, filter: Filter) -> BoxStream<'_, Result<Descriptor>> {
+        let subject = subject.clone();
+        self.listing(move |folder| folder.referrers(&subject, &filter))
+    }
+}
+
+#[async_trait]
+impl Sink for Layout {
+    async fn upload(&self, resume: Option<UploadState>) -> Result<Box<dyn Upload>> {
+        let upload = self.run(move |folder| LayoutUpload::open(folder.clone(), resume.as_ref())).await?;
+        Ok(Box::new(upload))
+    }
+
+    async fn mount(&self, digest: &Digest, from: &RepoName) -> Result<Mounted> {
+        let (wanted, from) = (digest.clone(), from.clone());
+        let mounted = self.run(move |folder| {
+            let linked = |shelf: &super::Shelf| folder.link_blob(&wanted, &shelf.folder(&from));
+            Ok(folder.blob_size(&wanted)?.is_some() || folder.shelf().map_or(Ok(false), linked)?)
+        });
+        if mounted.await? { Ok(Mounted::Mounted) } else { Ok(Mounted::Upload(self.upload(None).await?)) }
+    }
+
+    async fn put_manifest(&self, manifest: &Manifest, tags: &[Tag]) -> Result<Stored> {
+        let (manifest, tags) = (manifest.clone(), tags.to_vec());
+        self.run(move |folder| folder.put_manifest(&manifest, &tags)).await
+    }
+
+    async fn delete_manifest(&self, target: &Target) -> Result<()> {
+        let target = target.clone();
+        self.run(move |folder| folder.delete_manifest(&target)).await
+    }
+
+    async fn delete_blob(&self, digest: &Digest) -> Result<()> {
+        let digest = digest.clone();
+        self.run(move |folder| folder.delete_blob(&digest)).await
+    }
+}

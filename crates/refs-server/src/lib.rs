@@ -1,1 +1,21 @@
 #![doc = include_str!("../README.md")]
+
+mod answer;
+mod blobs;
+mod body;
+mod call;
+mod error;
+mod listing;
+mod manifests;
+mod range;
+mod referrers;
+mod serve;
+mod server;
+mod session;
+mod uploads;
+
+pub use answer::{Body, BoxError};
+pub use call::{Call, Page, Read, Start, UploadId, Write};
+pub use error::{Code, Refusal};
+pub use serve::{ServeOptions, serve};
+pub use server::{Options, Server};

@@ -1,0 +1,91 @@
+//! Blobs: read whole or in part, removed.
+
+use std::ops::Range;
+
+use http::{
+    HeaderMap, HeaderName, StatusCode,
+    header::{ACCEPT_RANGES, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, IF_RANGE, RANGE},
+};
+use refs_registry::{ErrorKind, Resume, Sink, Source, error::Wanted};
+use refs_url::Digest;
+
+use crate::{
+    Refusal,
+    answer::{DOCKER_CONTENT_DIGEST, Outcome, Reply},
+    body,
+    range::Wants,
+};
+
+pub(crate) async fn head(source: &dyn Source, digest: &Digest, headers: &HeaderMap) -> Outcome {
+    let size = stat(source, digest).await?;
+    if is_known(headers, IF_NONE_MATCH, digest) {
+        return Ok(described(StatusCode::NOT_MODIFIED, digest));
+    }
+    Ok(described(StatusCode::OK, digest).with_length(size))
+}
+
+pub(crate) async fn read(source: &dyn Source, digest: &Digest, headers: &HeaderMap) -> Outcome {
+    if is_known(headers, IF_NONE_MATCH, digest) {
+        stat(source, digest).await?;
+        return Ok(described(StatusCode::NOT_MODIFIED, digest));
+    }
+    let Some(range) = headers.get(RANGE).and_then(|value| value.to_str().ok()) else {
+        return whole(source, digest).await;
+    };
+    // With another validator the client holds the beginning of something else, and needs it all.
+    if headers.contains_key(IF_RANGE) && !is_known(headers, IF_RANGE, digest) {
+        return whole(source, digest).await;
+    }
+    let size = stat(source, digest).await?;
+    match Wants::parse(range, size) {
+        Wants::Whole => whole(source, digest).await,
+        Wants::Part(range) => part(source, digest, range).await,
+        Wants::Nothing => Err(Refusal::range_not_in(size)),
+    }
+}
+
+pub(crate) async fn delete(sink: &dyn Sink, digest: &Digest) -> Outcome {
+    sink.delete_blob(digest).await.map_err(|error| Refusal::of_write(&error))?;
+    Ok(Reply::new(StatusCode::ACCEPTED))
+}
+
+/// Whether the condition in header `name` lists the validator of `digest`.
+pub(crate) fn is_known(headers: &HeaderMap, name: HeaderName, digest: &Digest) -> bool {
+    let any = name == IF_NONE_MATCH;
+    let tags = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok()).flat_map(|v| v.split(','));
+    tags.map(str::trim).any(|tag| {
+        // A weak validator may not stand for a range (RFC 9110, 13.1.5), and is never made here.
+        let bare = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
+        bare == Some(digest.as_str()) || (any && tag == "*")
+    })
+}
+
+async fn whole(source: &dyn Source, digest: &Digest) -> Outcome {
+    let blob = source.blob(digest, Resume::START).await.map_err(|error| Refusal::of_read(&error))?;
+    Ok(described(StatusCode::OK, digest).with_body(blob.size, body::outgoing(blob.stream)))
+}
+
+async fn part(source: &dyn Source, digest: &Digest, range: Range<u64>) -> Outcome {
+    let part = match source.blob_part(digest, range).await {
+        Ok(part) => part,
+        Err(error) if error.kind() == ErrorKind::Unsupported => return whole(source, digest).await,
+        Err(error) => return Err(Refusal::of_read(&error)),
+    };
+    let Range { start, end } = part.range;
+    let reply = described(StatusCode::PARTIAL_CONTENT, digest)
+        .with(CONTENT_RANGE, format_args!("bytes {start}-{}/{}", end.saturating_sub(1), part.total));
+    Ok(reply.with_body(end.saturating_sub(start), body::outgoing(part.stream)))
+}
+
+async fn stat(source: &dyn Source, digest: &Digest) -> Result<u64, Refusal> {
+    let size = source.stat_blob(digest).await.map_err(|error| Refusal::of_read(&error))?;
+    size.ok_or_else(|| Refusal::not_found(&Wanted::Blob(digest.clone())))
+}
+
+fn described(status: StatusCode, digest: &Digest) -> Reply {
+    Reply::new(status)
+        .with(CONTENT_TYPE, "application/octet-stream")
+        .with(DOCKER_CONTENT_DIGEST, digest)
+        .with(ETAG, format_args!("\"{digest}\""))
+        .with(ACCEPT_RANGES, "bytes")
+}

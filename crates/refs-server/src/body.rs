@@ -1,0 +1,90 @@
+//! Bodies on their way in and out.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_core::stream::BoxStream;
+use futures_util::{StreamExt, TryStreamExt};
+use http::StatusCode;
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::Frame;
+use refs_registry::ByteStream;
+
+use crate::{
+    Code, Refusal,
+    answer::{Body, BoxError},
+};
+
+/// The body of a request. It ends after its first error.
+pub(crate) type Incoming = BoxStream<'static, Result<Bytes, Refusal>>;
+
+/// `body` as a stream that fails when no byte came for `idle`.
+pub(crate) fn incoming<B>(body: B, idle: Duration) -> Incoming
+where
+    B: hyper::body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let chunks = futures_util::stream::try_unfold(Box::pin(body), move |mut body| async move {
+        loop {
+            match tokio::time::timeout(idle, body.frame()).await {
+                Err(_) => return Err(broken(StatusCode::REQUEST_TIMEOUT, "the body stopped coming")),
+                Ok(None) => return Ok(None),
+                Ok(Some(Err(error))) => {
+                    tracing::debug!(error = %error.into(), "the body of a request broke off");
+                    return Err(broken(StatusCode::BAD_REQUEST, "the body broke off"));
+                }
+                // Trailers carry nothing that this API knows.
+                Ok(Some(Ok(frame))) => {
+                    if let Ok(chunk) = frame.into_data() {
+                        return Ok(Some((chunk, body)));
+                    }
+                }
+            }
+        }
+    });
+    chunks.boxed()
+}
+
+/// The whole of `body`, at most `limit` bytes.
+pub(crate) async fn collect(mut body: Incoming, limit: u64) -> Result<Bytes, Refusal> {
+    let mut collected = Vec::new();
+    let mut seen = 0;
+    while let Some(chunk) = body.try_next().await? {
+        seen += chunk.len() as u64;
+        if seen <= limit {
+            collected.extend_from_slice(&chunk);
+        } else if seen > 4 * limit {
+            // Up to here the rest was read and dropped: a client that is still sending would lose the answer to a reset.
+            break;
+        }
+    }
+    if seen > limit { Err(Refusal::too_large(limit)) } else { Ok(collected.into()) }
+}
+
+/// The bytes of `stream` as a body whose last piece leaves only when the stream has ended without an error.
+///
+/// A stream's verdict on its bytes comes after the last of them. Sent at once, they would complete the body before the
+/// verdict; held back, a bad verdict leaves it short, and the connection ends in a way that no client takes for success.
+pub(crate) fn outgoing(stream: ByteStream) -> Body {
+    let chunks = futures_util::stream::try_unfold(Some((stream, None::<Bytes>)), |state| async move {
+        let Some((mut stream, mut held)) = state else { return Ok(None) };
+        loop {
+            let next = stream.try_next().await?;
+            match (held.take(), next) {
+                (None, None) => return Ok(None),
+                (Some(last), None) => return Ok(Some((last, None))),
+                (None, Some(first)) => held = Some(first).filter(|chunk| !chunk.is_empty()),
+                (Some(chunk), Some(next)) => return Ok(Some((chunk, Some((stream, Some(next)))))),
+            }
+        }
+    });
+    let frames = chunks.map_ok(Frame::data).map_err(|error: refs_registry::Error| {
+        tracing::warn!(%error, "a body is broken off");
+        BoxError::from(error)
+    });
+    BodyExt::boxed_unsync(StreamBody::new(frames))
+}
+
+fn broken(status: StatusCode, message: &'static str) -> Refusal {
+    Refusal::new(status, Code::BlobUploadInvalid, message)
+}

@@ -1,0 +1,227 @@
+//! Why a request is refused: a status, and a code of the spec.
+
+use std::{borrow::Cow, fmt, time::Duration};
+
+use http::{
+    HeaderName, StatusCode,
+    header::{CONTENT_RANGE, RETRY_AFTER},
+};
+use refs_registry::{Error, error::Wanted};
+
+/// The codes that errors have on the wire
+/// ([error codes](https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#error-codes), and the few that
+/// registries add to them).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Code {
+    /// No such blob.
+    BlobUnknown,
+    /// The upload can't go on like this.
+    BlobUploadInvalid,
+    /// No such upload session.
+    BlobUploadUnknown,
+    /// The access is denied.
+    Denied,
+    /// The digest is malformed, or another than that of the bytes.
+    DigestInvalid,
+    /// The manifest refers to something that is not there.
+    ManifestBlobUnknown,
+    /// The manifest is no manifest.
+    ManifestInvalid,
+    /// No such manifest.
+    ManifestUnknown,
+    /// The repository's name breaks the grammar.
+    NameInvalid,
+    /// No such repository.
+    NameUnknown,
+    /// The `n` of a list is no number.
+    PaginationNumberInvalid,
+    /// The range is malformed, or not the one that has to come next.
+    RangeInvalid,
+    /// More or fewer bytes than announced, or too many.
+    SizeInvalid,
+    /// The tag breaks the grammar.
+    TagInvalid,
+    /// Too many requests.
+    TooManyRequests,
+    /// Credentials are needed.
+    Unauthorized,
+    /// This server does not do that.
+    Unsupported,
+    /// Anything else.
+    Unknown,
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::BlobUnknown => "BLOB_UNKNOWN",
+            Self::BlobUploadInvalid => "BLOB_UPLOAD_INVALID",
+            Self::BlobUploadUnknown => "BLOB_UPLOAD_UNKNOWN",
+            Self::Denied => "DENIED",
+            Self::DigestInvalid => "DIGEST_INVALID",
+            Self::ManifestBlobUnknown => "MANIFEST_BLOB_UNKNOWN",
+            Self::ManifestInvalid => "MANIFEST_INVALID",
+            Self::ManifestUnknown => "MANIFEST_UNKNOWN",
+            Self::NameInvalid => "NAME_INVALID",
+            Self::NameUnknown => "NAME_UNKNOWN",
+            Self::PaginationNumberInvalid => "PAGINATION_NUMBER_INVALID",
+            Self::RangeInvalid => "RANGE_INVALID",
+            Self::SizeInvalid => "SIZE_INVALID",
+            Self::TagInvalid => "TAG_INVALID",
+            Self::TooManyRequests => "TOOMANYREQUESTS",
+            Self::Unauthorized => "UNAUTHORIZED",
+            Self::Unsupported => "UNSUPPORTED",
+            Self::Unknown => "UNKNOWN",
+        })
+    }
+}
+
+/// A request that is answered with an error.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{status}, {code}: {message}")]
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The code in the answer's JSON.
+    pub code: Code,
+    /// The message in the answer's JSON. It tells the client nothing that the client may not know.
+    pub message: Cow<'static, str>,
+    /// Headers that go with the status.
+    pub headers: Vec<(HeaderName, String)>,
+}
+
+impl Refusal {
+    /// A refusal without further headers.
+    #[must_use]
+    pub fn new(status: StatusCode, code: Code, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, code, message: message.into(), headers: Vec::new() }
+    }
+
+    /// The same refusal with one more header.
+    #[must_use]
+    pub fn with(mut self, name: HeaderName, value: impl fmt::Display) -> Self {
+        self.headers.push((name, value.to_string()));
+        self
+    }
+
+    pub(crate) fn unsupported(message: &'static str) -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported, message)
+    }
+
+    pub(crate) fn no_such_page() -> Self {
+        Self::new(StatusCode::NOT_FOUND, Code::Unknown, "there is nothing at this path")
+    }
+
+    pub(crate) fn no_such_upload() -> Self {
+        Self::new(StatusCode::NOT_FOUND, Code::BlobUploadUnknown, "the upload is unknown to this server")
+    }
+
+    pub(crate) fn not_found(wanted: &Wanted) -> Self {
+        let code = match wanted {
+            Wanted::Manifest(_) | Wanted::Tag(_) => Code::ManifestUnknown,
+            Wanted::Blob(_) | Wanted::BlobPart(_) => Code::BlobUnknown,
+            Wanted::Upload => return Self::no_such_upload(),
+            _ => Code::NameUnknown,
+        };
+        Self::new(StatusCode::NOT_FOUND, code, format!("{wanted} is unknown to this server"))
+    }
+
+    pub(crate) fn range_not_in(size: u64) -> Self {
+        Self::new(StatusCode::RANGE_NOT_SATISFIABLE, Code::RangeInvalid, "the range is outside of the blob")
+            .with(CONTENT_RANGE, format_args!("bytes */{size}"))
+    }
+
+    /// What to tell a client whose read failed with `error`. What is wrong with the stored bytes is not its fault.
+    pub(crate) fn of_read(error: &Error) -> Self {
+        match error {
+            Error::Digest { .. } | Error::Size { .. } | Error::TooLarge { .. } | Error::Manifest { .. } => {
+                broken(error, StatusCode::BAD_GATEWAY, "the stored content is damaged")
+            }
+            _ => of_either(error),
+        }
+    }
+
+    /// What to tell a client whose write failed with `error`. What is wrong with the bytes is its fault.
+    pub(crate) fn of_write(error: &Error) -> Self {
+        const BAD: StatusCode = StatusCode::BAD_REQUEST;
+        match error {
+            Error::Digest { actual, .. } => {
+                Self::new(BAD, Code::DigestInvalid, format!("the bytes have the digest {actual}"))
+            }
+            Error::Size { .. } => Self::new(BAD, Code::SizeInvalid, "there are more or fewer bytes than announced"),
+            Error::TooLarge { limit, .. } => Self::too_large(*limit),
+            Error::Manifest { fault, .. } => Self::new(BAD, Code::ManifestInvalid, fault.to_string()),
+            _ => of_either(error),
+        }
+    }
+
+    /// What to tell a client whose manifest could not be stored.
+    pub(crate) fn of_manifest(error: &Error) -> Self {
+        match error {
+            Error::NotFound { wanted: wanted @ (Wanted::Blob(_) | Wanted::Manifest(_)), .. } => Self::new(
+                StatusCode::BAD_REQUEST,
+                Code::ManifestBlobUnknown,
+                format!("the manifest refers to {wanted}, which is not in this repository"),
+            ),
+            _ => Self::of_write(error),
+        }
+    }
+
+    fn coded(self, code: Code) -> Self {
+        Self { code, ..self }
+    }
+
+    pub(crate) fn too_large(limit: u64) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, Code::SizeInvalid, format!("the limit is {limit} bytes"))
+    }
+}
+
+fn of_either(error: &Error) -> Refusal {
+    match error {
+        Error::NotFound { wanted, .. } | Error::NotCached { wanted } => Refusal::not_found(wanted),
+        Error::Unauthorized { .. } | Error::Denied { .. } => {
+            broken(error, StatusCode::FORBIDDEN, "the registry behind this server denies it").coded(Code::Denied)
+        }
+        Error::RateLimited { retry_after, .. } => rate_limited(*retry_after),
+        Error::Unsupported { wanted, .. } => Refusal::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            Code::Unsupported,
+            format!("{wanted} is not supported by this server"),
+        ),
+        Error::Conflict { .. } => Refusal::new(StatusCode::CONFLICT, Code::Denied, "what is stored forbids it"),
+        Error::Timeout { .. } => {
+            broken(error, StatusCode::GATEWAY_TIMEOUT, "the registry behind this server is silent")
+        }
+        Error::Unreachable { .. } | Error::Cut { .. } | Error::Refused { .. } | Error::Protocol { .. } => {
+            broken(error, StatusCode::BAD_GATEWAY, "the registry behind this server fails")
+        }
+        Error::Full { .. } => broken(error, StatusCode::INSUFFICIENT_STORAGE, "there is no space left"),
+        Error::Busy { .. } => broken(error, StatusCode::SERVICE_UNAVAILABLE, "the store is in use by another process"),
+        _ => broken(error, StatusCode::INTERNAL_SERVER_ERROR, "the store failed"),
+    }
+}
+
+/// A failure that the operator has to hear of, and whose details (paths, hosts) the client must not.
+fn broken(error: &Error, status: StatusCode, message: &'static str) -> Refusal {
+    tracing::warn!(error = %Chain(error), "{message}");
+    Refusal::new(status, Code::Unknown, message)
+}
+
+fn rate_limited(retry_after: Option<Duration>) -> Refusal {
+    let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, Code::TooManyRequests, "too many requests");
+    match retry_after {
+        Some(wait) => refusal.with(RETRY_AFTER, wait.as_secs().max(1)),
+        None => refusal,
+    }
+}
+
+/// An error with its causes, for the log.
+struct Chain<'a>(&'a dyn std::error::Error);
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        std::iter::successors(self.0.source(), |error| error.source()).try_for_each(|cause| write!(f, ": {cause}"))
+    }
+}

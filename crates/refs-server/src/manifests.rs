@@ -1,0 +1,94 @@
+//! Manifests: read, stored, removed.
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, StatusCode,
+    header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION},
+};
+use refs_registry::{Descriptor, Manifest, MediaType, Sink, Source};
+use refs_url::{Digest, Hasher, RepoName, Tag, Target};
+
+use crate::{
+    Code, Refusal,
+    answer::{DOCKER_CONTENT_DIGEST, OCI_SUBJECT, OCI_TAG, Outcome, Reply},
+    blobs::is_known,
+    body::{self, Incoming},
+};
+
+pub(crate) async fn read(source: &dyn Source, target: &Target, headers: &HeaderMap) -> Outcome {
+    let manifest = source.manifest(target).await.map_err(|error| Refusal::of_read(&error))?;
+    let reply = described(&manifest.descriptor, headers);
+    Ok(if reply.is_empty() { reply } else { reply.with_bytes(manifest.raw) })
+}
+
+pub(crate) async fn head(source: &dyn Source, target: &Target, headers: &HeaderMap) -> Outcome {
+    let descriptor = source.resolve(target).await.map_err(|error| Refusal::of_read(&error))?;
+    let reply = described(&descriptor, headers);
+    Ok(if reply.is_empty() { reply } else { reply.with_length(descriptor.size) })
+}
+
+pub(crate) async fn put(
+    sink: &dyn Sink,
+    name: &RepoName,
+    target: &Target,
+    mut tags: Vec<Tag>,
+    headers: &HeaderMap,
+    body: Incoming,
+) -> Outcome {
+    let raw = body::collect(body, Manifest::MAX_BYTES).await?;
+    let digest = digest_of(&raw, target)?;
+    let descriptor = Descriptor::new(media_type(&raw, headers)?, digest, raw.len() as u64);
+    let manifest = Manifest { descriptor, raw };
+    manifest.parse().map_err(|error| Refusal::of_write(&error))?;
+    let by_query = tags.clone();
+    if let Target::Tag(tag) = target {
+        tags.push(tag.clone());
+    }
+    let stored = sink.put_manifest(&manifest, &tags).await.map_err(|error| Refusal::of_manifest(&error))?;
+    let reply = Reply::new(StatusCode::CREATED)
+        .with(LOCATION, format_args!("/v2/{name}/manifests/{}", stored.digest))
+        .with(DOCKER_CONTENT_DIGEST, &stored.digest);
+    let reply = by_query.iter().fold(reply, |reply, tag| reply.with(OCI_TAG, tag));
+    Ok(stored.subject.into_iter().fold(reply, |reply, subject| reply.with(OCI_SUBJECT, subject)))
+}
+
+pub(crate) async fn delete(sink: &dyn Sink, target: &Target) -> Outcome {
+    sink.delete_manifest(target).await.map_err(|error| Refusal::of_write(&error))?;
+    Ok(Reply::new(StatusCode::ACCEPTED))
+}
+
+fn described(descriptor: &Descriptor, headers: &HeaderMap) -> Reply {
+    let digest = &descriptor.digest;
+    let status = if is_known(headers, IF_NONE_MATCH, digest) { StatusCode::NOT_MODIFIED } else { StatusCode::OK };
+    Reply::new(status)
+        .with(CONTENT_TYPE, &descriptor.media_type)
+        .with(DOCKER_CONTENT_DIGEST, digest)
+        .with(ETAG, format_args!("\"{digest}\""))
+}
+
+/// The digest to store `raw` under: the one in the path, which must be its own, else its sha256.
+fn digest_of(raw: &Bytes, target: &Target) -> Result<Digest, Refusal> {
+    let Target::Digest(expected) = target else { return Ok(Digest::sha256(raw)) };
+    let invalid = |message| Refusal::new(StatusCode::BAD_REQUEST, Code::DigestInvalid, message);
+    let mut hasher = Hasher::for_digest(expected)
+        .ok_or_else(|| invalid(format!("{} digests are not supported", expected.algorithm_str())))?;
+    hasher.update(raw);
+    let actual = hasher.finish();
+    if actual == *expected { Ok(actual) } else { Err(invalid(format!("the bytes have the digest {actual}"))) }
+}
+
+/// The type that the client announces; else the one that the manifest itself names.
+fn media_type(raw: &Bytes, headers: &HeaderMap) -> Result<MediaType, Refusal> {
+    #[derive(serde::Deserialize)]
+    struct Named {
+        #[serde(rename = "mediaType")]
+        media_type: MediaType,
+    }
+    if let Some(announced) = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) {
+        return Ok(MediaType::new(announced));
+    }
+    let named: Result<Named, _> = serde_json::from_slice(raw);
+    named.map(|named| named.media_type).map_err(|_| {
+        Refusal::new(StatusCode::BAD_REQUEST, Code::ManifestInvalid, "neither Content-Type nor mediaType is there")
+    })
+}

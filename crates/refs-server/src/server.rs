@@ -1,0 +1,173 @@
+//! The server: from a request to its answer.
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, StatusCode, request};
+use refs_registry::{Resolver, Writable};
+use refs_url::{Host, RepoName};
+
+use crate::{
+    Body, BoxError, Call, Code, Read, Refusal, Write,
+    answer::{self, Outcome, Reply},
+    blobs,
+    body::{self, Incoming},
+    listing, manifests, referrers,
+    session::Sessions,
+    uploads::Uploads,
+};
+
+/// The server side of the distribution spec, over repositories that live anywhere. Clones share their uploads.
+///
+/// What it gives away is what its [`Resolver`] gives; what it can change is decided by which of the two constructors
+/// made it. It doesn't know who asks: authentication belongs in front of it.
+#[derive(Clone)]
+pub struct Server(Arc<Inner>);
+
+struct Inner {
+    host: Host,
+    reads: Arc<dyn Resolver>,
+    writes: Option<Arc<dyn Writable>>,
+    sessions: Sessions,
+    page: usize,
+    body_idle: Duration,
+}
+
+/// How a [`Server`] behaves.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The host that the resolver is asked for, `localhost` by default.
+    ///
+    /// A server has the repositories of one host. The `Host` header of a request is the client's claim, and picks nothing.
+    pub host: Host,
+    /// The most entries of a page of tags or of repositories. 1,000 by default.
+    pub page: usize,
+    /// The most uploads under way at a time. 1,000 by default.
+    pub uploads: usize,
+    /// How long an upload that nobody goes on with is kept. An hour by default.
+    pub upload_idle: Duration,
+    /// How long the body of a request may be silent. A minute by default.
+    pub body_idle: Duration,
+}
+
+impl Default for Options {
+    #[expect(clippy::expect_used, reason = "the text is a constant")]
+    fn default() -> Self {
+        Self {
+            host: Host::parse("localhost").expect("`localhost` is a host"),
+            page: 1000,
+            uploads: 1000,
+            upload_idle: Duration::from_secs(60 * 60),
+            body_idle: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Server {
+    /// A server that gives what `resolver` has. Whatever would change it is answered with 405 and `UNSUPPORTED`.
+    #[must_use]
+    pub fn new(resolver: Arc<dyn Resolver>, options: &Options) -> Self {
+        Self::over(resolver, None, options)
+    }
+
+    /// A server that takes pushes, too.
+    #[must_use]
+    pub fn writable(writable: Arc<dyn Writable>, options: &Options) -> Self {
+        Self::over(Arc::clone(&writable) as Arc<dyn Resolver>, Some(writable), options)
+    }
+
+    fn over(reads: Arc<dyn Resolver>, writes: Option<Arc<dyn Writable>>, options: &Options) -> Self {
+        let sessions = Sessions::new(options.uploads, options.upload_idle);
+        let Options { host, page, body_idle, .. } = options.clone();
+        Self(Arc::new(Inner { host, reads, writes, sessions, page, body_idle }))
+    }
+
+    /// The answer to `request`.
+    ///
+    /// Bodies pass piece by piece in both directions. The body of the answer fails when what was read turns out not to
+    /// be what it had to be; the connection must then be closed without ending the body, as hyper does.
+    ///
+    /// A write that has begun goes on to its end when this future is dropped, so that a client that leaves can't stop
+    /// a store halfway; a request's body that breaks off ends it.
+    pub async fn answer<B>(&self, request: Request<B>) -> Response<Body>
+    where
+        B: hyper::body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let (head, body) = request.into_parts();
+        let body = body::incoming(body, self.0.body_idle);
+        let begun = Instant::now();
+        let response = answer::finish(self.outcome(&head, body).await);
+        let (path, status) = (head.uri.path(), response.status().as_u16());
+        tracing::debug!(method = %head.method, path, status, ms = begun.elapsed().as_millis(), "answered");
+        if head.method == Method::HEAD { answer::without_body(response) } else { response }
+    }
+
+    /// Forgets the uploads that nobody has gone on with, as of `now`.
+    ///
+    /// It happens with every new upload, too; calling it now and then frees what they hold while nobody uploads.
+    pub fn expire_uploads(&self, now: Instant) {
+        self.0.sessions.expire(now);
+    }
+
+    async fn outcome(&self, head: &request::Parts, body: Incoming) -> Outcome {
+        let query = head.uri.query().unwrap_or_default();
+        match Call::parse(&head.method, head.uri.path(), query)? {
+            Call::Ping => Ok(Reply::new(StatusCode::OK).with_json(&serde_json::json!({}))),
+            Call::Catalog(page) => listing::catalog(&*self.0.reads, &self.0.host, &page, self.0.page).await,
+            Call::Read(name, read) => self.read(&name, read, &head.headers).await,
+            Call::Write(name, write) => {
+                let (server, headers) = (self.clone(), head.headers.clone());
+                let write = tokio::spawn(async move { server.write(name, write, &headers, body).await });
+                write.await.unwrap_or_else(|ended| match ended.try_into_panic() {
+                    Ok(panic) => std::panic::resume_unwind(panic),
+                    Err(_) => Err(stopping()),
+                })
+            }
+        }
+    }
+
+    async fn read(&self, name: &RepoName, read: Read, headers: &HeaderMap) -> Outcome {
+        let source = self.0.reads.source(&self.0.host, name).map_err(|error| Refusal::of_read(&error))?;
+        let source = &*source;
+        match read {
+            Read::Manifest(target) => manifests::read(source, &target, headers).await,
+            Read::ManifestHead(target) => manifests::head(source, &target, headers).await,
+            Read::Blob(digest) => blobs::read(source, &digest, headers).await,
+            Read::BlobHead(digest) => blobs::head(source, &digest, headers).await,
+            Read::Tags(page) => listing::tags(source, name, &page, self.0.page).await,
+            Read::Referrers(subject, filter) => referrers::list(source, &subject, filter).await,
+        }
+    }
+
+    async fn write(&self, name: RepoName, write: Write, headers: &HeaderMap, body: Incoming) -> Outcome {
+        let writes = self.0.writes.as_ref().ok_or_else(|| Refusal::unsupported("this server only reads"))?;
+        let sink = writes.sink(&self.0.host, &name).map_err(|error| Refusal::of_write(&error))?;
+        let uploads = Uploads { sessions: &self.0.sessions, sink: &*sink, repository: &name, headers };
+        match write {
+            Write::Manifest { target, tags } => manifests::put(&*sink, &name, &target, tags, headers, body).await,
+            Write::DeleteManifest(target) => manifests::delete(&*sink, &target).await,
+            Write::DeleteBlob(digest) => blobs::delete(&*sink, &digest).await,
+            Write::Upload(start) => uploads.start(start, body).await,
+            Write::Append(id) => uploads.append(id, body).await,
+            Write::Finish(id, digest) => uploads.finish(id, &digest, body).await,
+            Write::Progress(id) => uploads.progress(id),
+            Write::Cancel(id) => uploads.cancel(id).await,
+        }
+    }
+}
+
+fn stopping() -> Refusal {
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unknown, "this server is stopping")
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = &self.0;
+        f.debug_struct("Server").field("host", &inner.host).field("reads", &inner.reads).finish_non_exhaustive()
+    }
+}

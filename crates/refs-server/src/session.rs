@@ -1,0 +1,196 @@
+//! The uploads that are under way.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use http::StatusCode;
+use refs_registry::Upload;
+use refs_url::RepoName;
+
+use crate::{Code, Refusal, UploadId};
+
+/// The sessions of a server, each with an upload of its own, so that none waits for another.
+pub(crate) struct Sessions {
+    open: Mutex<HashMap<UploadId, Arc<Session>>>,
+    most: usize,
+    idle: Duration,
+    /// Keyed by the system's randomness, so that ids can't be guessed from others.
+    ids: RandomState,
+    begun: AtomicU64,
+}
+
+/// One upload under way.
+pub(crate) struct Session {
+    pub(crate) id: UploadId,
+    pub(crate) repository: RepoName,
+    /// `None` when the upload has ended while someone waited for the lock.
+    pub(crate) upload: tokio::sync::Mutex<Option<Box<dyn Upload>>>,
+    received: AtomicU64,
+    used: Mutex<Instant>,
+}
+
+impl Sessions {
+    /// Room for `most` sessions, which are forgotten when nobody used them for `idle`.
+    pub(crate) fn new(most: usize, idle: Duration) -> Self {
+        Self { open: Mutex::default(), most, idle, ids: RandomState::new(), begun: AtomicU64::new(0) }
+    }
+
+    /// Begins a session for `upload`.
+    pub(crate) fn begin(
+        &self,
+        repository: &RepoName,
+        upload: Box<dyn Upload>,
+        now: Instant,
+    ) -> Result<Arc<Session>, Refusal> {
+        self.expire(now);
+        let session = Arc::new(Session {
+            id: self.next_id(),
+            repository: repository.clone(),
+            upload: tokio::sync::Mutex::new(Some(upload)),
+            received: AtomicU64::new(0),
+            used: Mutex::new(now),
+        });
+        let mut open = lock(&self.open);
+        if open.len() >= self.most {
+            return Err(Refusal::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                Code::TooManyRequests,
+                "too many uploads are under way",
+            ));
+        }
+        open.insert(session.id, Arc::clone(&session));
+        Ok(session)
+    }
+
+    /// The session `id`, if it is one of `repository`.
+    pub(crate) fn find(&self, repository: &RepoName, id: UploadId, now: Instant) -> Result<Arc<Session>, Refusal> {
+        let open = lock(&self.open);
+        let session = open.get(&id).filter(|session| session.repository == *repository);
+        let session = session.ok_or_else(Refusal::no_such_upload)?;
+        *lock(&session.used) = now;
+        Ok(Arc::clone(session))
+    }
+
+    /// Forgets the session `id`.
+    pub(crate) fn end(&self, id: UploadId) {
+        lock(&self.open).remove(&id);
+    }
+
+    /// Forgets the sessions that were idle for too long, and with them what had been uploaded.
+    pub(crate) fn expire(&self, now: Instant) {
+        // Someone else who holds a session is at work on it, however long ago that work began.
+        let is_alive = |session: &Arc<Session>| {
+            Arc::strong_count(session) > 1 || now.saturating_duration_since(*lock(&session.used)) < self.idle
+        };
+        let mut open = lock(&self.open);
+        let (alive, expired) = open.drain().partition(|(_, session)| is_alive(session));
+        *open = alive;
+        drop(open);
+        // An upload may remove a file when it is dropped; nobody has to wait for that.
+        drop::<HashMap<_, _>>(expired);
+    }
+
+    fn next_id(&self) -> UploadId {
+        let nth = self.begun.fetch_add(1, Ordering::Relaxed);
+        let half = |side: u8| u128::from(self.ids.hash_one((nth, side)));
+        UploadId(half(0) << 64 | half(1))
+    }
+}
+
+impl Session {
+    /// The bytes that have arrived so far.
+    pub(crate) fn received(&self) -> u64 {
+        self.received.load(Ordering::Acquire)
+    }
+
+    /// Counts bytes that were handed to the upload.
+    pub(crate) fn add(&self, bytes: u64) {
+        self.received.fetch_add(bytes, Ordering::AcqRel);
+    }
+
+    /// Marks the session as in use.
+    pub(crate) fn touch(&self, now: Instant) {
+        *lock(&self.used) = now;
+    }
+}
+
+/// A lock that a panic elsewhere does not spoil: each of these maps and times is whole at any moment.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use bytes::Bytes;
+    use refs_registry::{Result, UploadState};
+    use refs_url::Digest;
+
+    use super::*;
+
+    struct Nowhere;
+
+    #[async_trait]
+    impl Upload for Nowhere {
+        async fn write(&mut self, _: Bytes) -> Result<()> {
+            Ok(())
+        }
+        fn state(&self) -> UploadState {
+            UploadState { session: String::new(), offset: 0 }
+        }
+        async fn commit(self: Box<Self>, _: &Digest) -> Result<()> {
+            Ok(())
+        }
+        async fn abort(self: Box<Self>) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    const IDLE: Duration = Duration::from_secs(60);
+
+    fn repository() -> RepoName {
+        RepoName::parse("o/r").unwrap()
+    }
+
+    #[test]
+    fn a_session_that_nobody_uses_is_forgotten() {
+        let (sessions, start) = (Sessions::new(10, IDLE), Instant::now());
+        let id = sessions.begin(&repository(), Box::new(Nowhere), start).unwrap().id;
+        assert!(sessions.find(&repository(), id, start + IDLE / 2).is_ok());
+        sessions.expire(start + IDLE);
+        assert!(sessions.find(&repository(), id, start + IDLE).is_ok());
+        sessions.expire(start + 2 * IDLE);
+        assert_eq!(sessions.find(&repository(), id, start + 2 * IDLE).err(), Some(Refusal::no_such_upload()));
+    }
+
+    #[test]
+    fn a_session_in_use_is_kept() {
+        let (sessions, start) = (Sessions::new(10, IDLE), Instant::now());
+        let held = sessions.begin(&repository(), Box::new(Nowhere), start).unwrap();
+        sessions.expire(start + 9 * IDLE);
+        assert!(sessions.find(&repository(), held.id, start).is_ok());
+    }
+
+    #[test]
+    fn a_session_is_known_in_its_own_repository_only() {
+        let sessions = Sessions::new(10, IDLE);
+        let id = sessions.begin(&repository(), Box::new(Nowhere), Instant::now()).unwrap().id;
+        assert!(sessions.find(&RepoName::parse("o/other").unwrap(), id, Instant::now()).is_err());
+    }
+
+    #[test]
+    fn sessions_are_bounded() {
+        let (sessions, start) = (Sessions::new(2, IDLE), Instant::now());
+        let mut begin = |now| sessions.begin(&repository(), Box::new(Nowhere), now).map(|session| session.id);
+        assert_ne!(begin(start).unwrap(), begin(start).unwrap());
+        assert_eq!(begin(start).unwrap_err().status, StatusCode::TOO_MANY_REQUESTS);
+        assert!(begin(start + IDLE).is_ok());
+    }
+}

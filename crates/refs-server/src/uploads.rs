@@ -1,0 +1,177 @@
+//! Blobs on their way in.
+
+use std::{ops::RangeInclusive, sync::Arc, time::Instant};
+
+use futures_util::TryStreamExt;
+use http::{
+    HeaderMap, StatusCode,
+    header::{CONTENT_LENGTH, CONTENT_RANGE, LOCATION, RANGE},
+};
+use refs_registry::{Mounted, Sink, Upload};
+use refs_url::{Digest, RepoName};
+
+use crate::{
+    Code, Refusal, Start, UploadId,
+    answer::{DOCKER_CONTENT_DIGEST, DOCKER_UPLOAD_UUID, Outcome, Reply},
+    body::Incoming,
+    session::{Session, Sessions},
+};
+
+/// The uploads of one repository, for the time of one request.
+pub(crate) struct Uploads<'a> {
+    pub(crate) sessions: &'a Sessions,
+    pub(crate) sink: &'a dyn Sink,
+    pub(crate) repository: &'a RepoName,
+    pub(crate) headers: &'a HeaderMap,
+}
+
+impl Uploads<'_> {
+    pub(crate) async fn start(&self, start: Start, body: Incoming) -> Outcome {
+        match start {
+            Start::Empty => self.begin(self.fresh().await?),
+            Start::Whole(digest) => self.whole(&digest, body).await,
+            Start::Mount { digest, from: Some(from) } => {
+                match self.sink.mount(&digest, &from).await.map_err(|error| Refusal::of_write(&error))? {
+                    Mounted::Mounted => Ok(self.created(&digest)),
+                    Mounted::Upload(upload) => self.begin(upload),
+                }
+            }
+            // Looking through all repositories would tell a stranger which blobs the private ones have.
+            Start::Mount { from: None, .. } => self.begin(self.fresh().await?),
+        }
+    }
+
+    pub(crate) async fn append(&self, id: UploadId, body: Incoming) -> Outcome {
+        let session = self.find(id)?;
+        self.receive(&session, body).await?;
+        Ok(self.state(StatusCode::ACCEPTED, &session))
+    }
+
+    pub(crate) async fn finish(&self, id: UploadId, digest: &Digest, body: Incoming) -> Outcome {
+        let session = self.find(id)?;
+        self.receive(&session, body).await?;
+        let upload = session.upload.lock().await.take().ok_or_else(Refusal::no_such_upload)?;
+        self.sessions.end(id);
+        upload.commit(digest).await.map_err(|error| Refusal::of_write(&error))?;
+        Ok(self.created(digest))
+    }
+
+    pub(crate) fn progress(&self, id: UploadId) -> Outcome {
+        Ok(self.state(StatusCode::NO_CONTENT, &*self.find(id)?))
+    }
+
+    pub(crate) async fn cancel(&self, id: UploadId) -> Outcome {
+        let session = self.find(id)?;
+        self.sessions.end(id);
+        if let Some(upload) = session.upload.lock().await.take() {
+            upload.abort().await.map_err(|error| Refusal::of_write(&error))?;
+        }
+        Ok(Reply::new(StatusCode::NO_CONTENT))
+    }
+
+    /// The whole blob in the request that begins the upload
+    /// ([single POST](https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#single-post)).
+    async fn whole(&self, digest: &Digest, mut body: Incoming) -> Outcome {
+        let mut upload = self.fresh().await?;
+        while let Some(chunk) = body.try_next().await? {
+            upload.write(chunk).await.map_err(|error| Refusal::of_write(&error))?;
+        }
+        upload.commit(digest).await.map_err(|error| Refusal::of_write(&error))?;
+        Ok(self.created(digest))
+    }
+
+    /// Hands `body` to the upload of `session`. When the body breaks off, what came of it stays, so that the client can ask
+    /// how much that was and go on.
+    async fn receive(&self, session: &Session, mut body: Incoming) -> Result<(), Refusal> {
+        let mut held = session.upload.lock().await;
+        let upload = held.as_mut().ok_or_else(Refusal::no_such_upload)?;
+        let announced = self.announced(session)?;
+        let mut came = 0;
+        while let Some(chunk) = body.try_next().await? {
+            came += chunk.len() as u64;
+            if announced.is_some_and(|announced| came > announced) {
+                return Err(wrong_size());
+            }
+            let bytes = chunk.len() as u64;
+            if let Err(error) = upload.write(chunk).await {
+                // Nobody can tell how much of the chunk was taken, so there is nothing to go on from.
+                *held = None;
+                self.sessions.end(session.id);
+                return Err(Refusal::of_write(&error));
+            }
+            session.add(bytes);
+            session.touch(Instant::now());
+        }
+        if announced.is_some_and(|announced| came < announced) { Err(wrong_size()) } else { Ok(()) }
+    }
+
+    /// How many bytes `Content-Range` announces, when it is there; they must be the ones to come next.
+    fn announced(&self, session: &Session) -> Result<Option<u64>, Refusal> {
+        let Some(header) = self.headers.get(CONTENT_RANGE) else { return Ok(None) };
+        let range = header.to_str().ok().and_then(content_range).ok_or_else(|| {
+            Refusal::new(StatusCode::BAD_REQUEST, Code::RangeInvalid, "Content-Range is not `first-last`")
+        })?;
+        if *range.start() != session.received() {
+            return Err(self.out_of_order(session));
+        }
+        let announced = range.end() - range.start() + 1;
+        let length = self.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        if length.is_some_and(|length: u64| length != announced) { Err(wrong_size()) } else { Ok(Some(announced)) }
+    }
+
+    fn out_of_order(&self, session: &Session) -> Refusal {
+        let message = format!("the next byte of this upload is {}", session.received());
+        Refusal::new(StatusCode::RANGE_NOT_SATISFIABLE, Code::RangeInvalid, message)
+            .with(LOCATION, self.location(session))
+            .with(RANGE, received(session))
+    }
+
+    async fn fresh(&self) -> Result<Box<dyn Upload>, Refusal> {
+        self.sink.upload(None).await.map_err(|error| Refusal::of_write(&error))
+    }
+
+    fn begin(&self, upload: Box<dyn Upload>) -> Outcome {
+        let session = self.sessions.begin(self.repository, upload, Instant::now())?;
+        Ok(self.state(StatusCode::ACCEPTED, &session))
+    }
+
+    fn find(&self, id: UploadId) -> Result<Arc<Session>, Refusal> {
+        self.sessions.find(self.repository, id, Instant::now())
+    }
+
+    fn state(&self, status: StatusCode, session: &Session) -> Reply {
+        Reply::new(status)
+            .with(LOCATION, self.location(session))
+            .with(RANGE, received(session))
+            .with(DOCKER_UPLOAD_UUID, session.id)
+    }
+
+    fn location(&self, session: &Session) -> String {
+        format!("/v2/{}/blobs/uploads/{}", self.repository, session.id)
+    }
+
+    fn created(&self, digest: &Digest) -> Reply {
+        Reply::new(StatusCode::CREATED)
+            .with(LOCATION, format_args!("/v2/{}/blobs/{digest}", self.repository))
+            .with(DOCKER_CONTENT_DIGEST, digest)
+    }
+}
+
+/// The bytes of a session as a range with an inclusive end, which can't tell none from one: both are `0-0`.
+fn received(session: &Session) -> String {
+    format!("0-{}", session.received().saturating_sub(1))
+}
+
+/// `first-last`, without a unit as the spec has it.
+fn content_range(header: &str) -> Option<RangeInclusive<u64>> {
+    let (first, last) = header.split_once('-')?;
+    let number =
+        |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u64>().ok()).flatten();
+    // The whole range of `u64` has more bytes than it can count.
+    let (first, last) = (number(first)?, number(last).filter(|last| *last < u64::MAX)?);
+    (first <= last).then_some(first..=last)
+}
+
+fn wrong_size() -> Refusal {
+    Refusal::new(StatusCode::BAD_REQUEST, Code::SizeInvalid, "the body is not as long as announced")
+}

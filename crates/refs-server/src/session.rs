@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn sessions_are_bounded() {
         let (sessions, start) = (Sessions::new(2, IDLE), Instant::now());
-        let mut begin = |now| sessions.begin(&repository(), Box::new(Nowhere), now).map(|session| session.id);
+        let begin = |now| sessions.begin(&repository(), Box::new(Nowhere), now).map(|session| session.id);
         assert_ne!(begin(start).unwrap(), begin(start).unwrap());
         assert_eq!(begin(start).unwrap_err().status, StatusCode::TOO_MANY_REQUESTS);
         assert!(begin(start + IDLE).is_ok());

@@ -1,0 +1,5 @@
+//! The server over loopback, driven by a plain HTTP client.
+
+mod client;
+mod pull;
+mod push;

@@ -1,1 +1,21 @@
 //! Writing entries below a root: never outside it, never more than allowed.
+//!
+//! [`Staging`] is a tree beside the destination, which takes its place when complete; [`Unpack`] fills it, within a
+//! [`Budget`]. `confine` has the rules for names, `plan` and `links` those for what entries make together; only `root`,
+//! `file` and `remove` touch the tree.
+
+mod budget;
+mod confine;
+mod file;
+mod links;
+mod plan;
+mod remove;
+mod root;
+mod scratch;
+mod staging;
+mod tree;
+
+pub(crate) use budget::Budget;
+pub use budget::Limits;
+pub(crate) use staging::{Existing, Staging};
+pub(crate) use tree::{Unpack, Unpacked};

@@ -1,0 +1,107 @@
+//! Where symbolic links lead when the links on their way are followed.
+
+use std::collections::HashMap;
+
+use super::{
+    confine::split,
+    plan::{Place, Plan},
+};
+use crate::{Error, Result};
+
+/// Checks that no symbolic link leads out of the root.
+///
+/// Taking targets as text is not enough: where `a/b/up` points to `../..`, the target `a/b/up/../x` looks as if it stays
+/// inside, and does not. So each link is followed through the others, and each only once. A link that leads nowhere, or in
+/// a circle, is harmless.
+///
+/// # Errors
+/// `UnsafeLink`.
+pub(super) fn check(plan: &Plan) -> Result<()> {
+    let mut ends = HashMap::new();
+    for (path, place) in plan.iter() {
+        if let Place::Symlink { target, .. } = place {
+            follow(plan, path, target, &mut ends)?;
+        }
+    }
+    Ok(())
+}
+
+/// Where a link leads.
+#[derive(Debug, Clone)]
+enum End {
+    /// To this path; the root is the empty one.
+    At(String),
+    /// To nothing that can be told: it is still being followed, so it leads in a circle.
+    Circle,
+}
+
+/// A link that is being followed.
+struct Walk<'a> {
+    link: &'a str,
+    target: &'a str,
+    at: String,
+    rest: std::str::Split<'a, char>,
+}
+
+impl<'a> Walk<'a> {
+    fn start(link: &'a str, target: &'a str) -> Self {
+        Self { link, target, at: split(link).0.to_owned(), rest: target.split('/') }
+    }
+
+    /// One component up.
+    fn up(&mut self) -> Result<()> {
+        if self.at.is_empty() {
+            let reason = "the target is outside of the destination, by way of another link";
+            return Err(Error::UnsafeLink { path: self.link.to_owned(), target: self.target.to_owned(), reason });
+        }
+        self.at.truncate(split(&self.at).0.len());
+        Ok(())
+    }
+
+    /// One component down.
+    fn down(&mut self, component: &str) {
+        if !self.at.is_empty() {
+            self.at.push('/');
+        }
+        self.at.push_str(component);
+    }
+}
+
+/// Follows a link and all the links on its way, with a stack of its own: a chain can be as long as there are entries.
+fn follow<'a>(plan: &'a Plan, link: &'a str, target: &'a str, ends: &mut HashMap<&'a str, End>) -> Result<()> {
+    let mut walks = Vec::new();
+    if !ends.contains_key(link) {
+        walks.push(Walk::start(link, target));
+        ends.insert(link, End::Circle);
+    }
+    while let Some(walk) = walks.last_mut() {
+        match walk.rest.next() {
+            Some("" | ".") => continue,
+            Some("..") => {
+                walk.up()?;
+                continue;
+            }
+            Some(component) => walk.down(component),
+            None => {
+                let end = std::mem::take(&mut walk.at);
+                ends.insert(walk.link, End::At(end.clone()));
+                walks.pop();
+                if let Some(before) = walks.last_mut() {
+                    before.at = end;
+                }
+                continue;
+            }
+        }
+        let Some((link, target)) = plan.symlink(&walk.at) else { continue };
+        match ends.get(link) {
+            Some(End::At(end)) => walk.at.clone_from(end),
+            // All that is on the stack depends on it, and so leads in a circle too.
+            Some(End::Circle) => return Ok(()),
+            None => {
+                ends.insert(link, End::Circle);
+                walks.push(Walk::start(link, target));
+            }
+        }
+    }
+    Ok(())
+}

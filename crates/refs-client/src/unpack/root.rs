@@ -1,0 +1,213 @@
+//! The only calls that make something below a root.
+
+use std::{
+    ffi::OsStr,
+    fs::File,
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use refs_registry::error::Doing;
+use rustix::{
+    fs::{AtFlags, FileType, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT},
+    io::Errno,
+};
+
+use super::{confine::split, remove};
+use crate::{Error, Result};
+
+/// A directory that is only held, to reach what is below it.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) const HELD: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) const HELD: OFlags = OPENED;
+/// A directory whose mode and times can be set, and which can be listed.
+pub(super) const OPENED: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// The one directory below which an unpack writes, held open: no path from a layer is looked up from anywhere else.
+///
+/// # Security
+/// No call follows a symbolic link, wherever in the path it is, and whoever puts it there while this runs.
+#[derive(Debug)]
+pub(crate) struct Root {
+    fd: OwnedFd,
+    /// What it will be called in the end, for errors.
+    shown: PathBuf,
+    /// The bits that the system takes away from the mode of what this process makes here.
+    mask: u32,
+    /// Set where the kernel does not have `openat2`, or a sandbox forbids it.
+    by_component: AtomicBool,
+}
+
+impl Root {
+    /// Makes the directory `name` in `parent`, with the mode that directories have by default.
+    pub(super) fn make(parent: BorrowedFd<'_>, name: &OsStr, shown: &Path) -> Result<Self> {
+        let failed = |errno| failure(Doing::Create, shown, errno);
+        rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o777)).map_err(failed)?;
+        let fd = rustix::fs::openat(parent, name, OPENED, Mode::empty()).map_err(failed)?;
+        let made = rustix::fs::fstat(&fd).map_err(failed)?.st_mode;
+        Ok(Self { fd, shown: shown.to_owned(), mask: !made & 0o777, by_component: AtomicBool::new(false) })
+    }
+
+    /// The mode that something made with `mode` gets.
+    pub(super) fn masked(&self, mode: u32) -> u32 {
+        mode & 0o777 & !self.mask
+    }
+
+    /// The error for a call that failed on a path below the root.
+    pub(super) fn failed(&self, doing: Doing, path: &str, error: impl Into<io::Error>) -> Error {
+        failure(doing, &self.shown.join(path), error)
+    }
+
+    /// Opens the directory at `path`, without a link on the way; the empty path is the root itself.
+    fn directory(&self, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+        if path.is_empty() {
+            return rustix::fs::openat(&self.fd, ".", flags, Mode::empty());
+        }
+        if self.by_component.load(Ordering::Relaxed) {
+            return self.walk(path, flags);
+        }
+        match beneath(self.fd.as_fd(), path, flags) {
+            Err(Errno::NOSYS | Errno::PERM) => {
+                self.by_component.store(true, Ordering::Relaxed);
+                self.walk(path, flags)
+            }
+            other => other,
+        }
+    }
+
+    fn walk(&self, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+        let (parent, name) = split(path);
+        let mut at = rustix::fs::openat(&self.fd, ".", HELD, Mode::empty())?;
+        for component in parent.split('/').filter(|component| !component.is_empty()) {
+            at = rustix::fs::openat(&at, component, HELD, Mode::empty())?;
+        }
+        rustix::fs::openat(&at, name, flags, Mode::empty())
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn beneath(root: BorrowedFd<'_>, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    use rustix::fs::ResolveFlags;
+
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    rustix::fs::openat2(root, path, flags, Mode::empty(), resolve)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn beneath(_: BorrowedFd<'_>, _: &str, _: OFlags) -> rustix::io::Result<OwnedFd> {
+    Err(Errno::NOSYS)
+}
+
+/// The error for a call that failed on a path.
+pub(super) fn failure(doing: Doing, path: &Path, error: impl Into<io::Error>) -> Error {
+    Error::Io { doing, path: path.to_owned(), source: error.into() }
+}
+
+/// A hand below the root, which keeps hold of the directory it was in last: entries come directory by directory, so that
+/// most calls need no look-up.
+#[derive(Debug)]
+pub(super) struct Cursor {
+    root: Arc<Root>,
+    held: Option<(String, OwnedFd)>,
+}
+
+impl Cursor {
+    pub(super) fn new(root: Arc<Root>) -> Self {
+        Self { root, held: None }
+    }
+
+    pub(super) fn root(&self) -> &Root {
+        &self.root
+    }
+
+    /// Lets go of the directory: to be called when one was removed, since another may get its path.
+    pub(super) fn release(&mut self) {
+        self.held = None;
+    }
+
+    /// Makes a file that was not there. The system takes its mask from the mode.
+    pub(super) fn create(&mut self, path: &str, mode: u32) -> Result<File> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mode = Mode::from_raw_mode((mode & 0o777) as _);
+        self.make(path, |parent, name| rustix::fs::openat(parent, name, flags, mode)).map(File::from)
+    }
+
+    /// Makes a directory that was not there. The system takes its mask from the mode.
+    pub(super) fn create_directory(&mut self, path: &str, mode: u32) -> Result<()> {
+        let mode = Mode::from_raw_mode((mode & 0o777) as _);
+        self.make(path, |parent, name| rustix::fs::mkdirat(parent, name, mode))
+    }
+
+    /// Makes a symbolic link with the modification time `mtime` in seconds.
+    pub(super) fn symlink(&mut self, path: &str, target: &str, mtime: i64) -> Result<()> {
+        self.make(path, |parent, name| {
+            rustix::fs::symlinkat(target, parent, name)?;
+            rustix::fs::utimensat(parent, name, &modified(mtime), AtFlags::SYMLINK_NOFOLLOW)
+        })
+    }
+
+    /// Gives the file at `target` a further name.
+    pub(super) fn hardlink(&mut self, path: &str, target: &str) -> Result<()> {
+        let (directory, file) = split(target);
+        let from = self.root.directory(directory, HELD);
+        let from = from.map_err(|errno| self.root.failed(Doing::Read, target, errno))?;
+        self.make(path, |parent, name| {
+            // Should the file have become something else meanwhile: a name for a link or a device is not what was asked.
+            let stat = rustix::fs::statat(&from, file, AtFlags::SYMLINK_NOFOLLOW)?;
+            if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+                return Err(Errno::LOOP);
+            }
+            rustix::fs::linkat(&from, file, parent, name, AtFlags::empty())
+        })
+    }
+
+    /// Removes what is at `path`: a file, or a directory with all below it.
+    pub(super) fn remove(&mut self, path: &str) -> Result<()> {
+        self.release();
+        let (directory, name) = split(path);
+        let removed =
+            self.root.directory(directory, HELD).and_then(|parent| remove::remove(parent.as_fd(), OsStr::new(name)));
+        removed.map_err(|errno| self.root.failed(Doing::Remove, path, errno))
+    }
+
+    /// Gives a directory its last mode, if it is not the one it was made with, and its modification time in seconds.
+    pub(super) fn seal_directory(&self, path: &str, mode: Option<u32>, mtime: Option<i64>) -> Result<()> {
+        let sealed = self.root.directory(path, OPENED).and_then(|directory| {
+            if let Some(mtime) = mtime {
+                rustix::fs::futimens(&directory, &modified(mtime))?;
+            }
+            mode.map_or(Ok(()), |mode| rustix::fs::fchmod(&directory, Mode::from_raw_mode(mode as _)))
+        });
+        sealed.map_err(|errno| self.root.failed(Doing::Write, path, errno))
+    }
+
+    fn make<T>(&mut self, path: &str, call: impl FnOnce(BorrowedFd<'_>, &str) -> rustix::io::Result<T>) -> Result<T> {
+        let (directory, name) = split(path);
+        if self.held.as_ref().is_none_or(|(held, _)| held != directory) {
+            let fd = self.root.directory(directory, HELD);
+            let fd = fd.map_err(|errno| self.root.failed(Doing::Create, path, errno))?;
+            self.held = Some((directory.to_owned(), fd));
+        }
+        let parent = self.held.as_ref().map_or(self.root.fd.as_fd(), |(_, fd)| fd.as_fd());
+        call(parent, name).map_err(|errno| match errno {
+            // Two names that this file system takes for one, as those that differ in case only.
+            Errno::EXIST => Error::PathConflict { path: path.to_owned() },
+            errno => self.root.failed(Doing::Create, path, errno),
+        })
+    }
+}
+
+/// A modification time in whole seconds; the time of access stays.
+pub(super) fn modified(mtime: i64) -> Timestamps {
+    Timestamps {
+        last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+        last_modification: Timespec { tv_sec: mtime, tv_nsec: 0 },
+    }
+}

@@ -1,0 +1,196 @@
+//! The tree that is made beside a destination, and takes its place.
+
+use std::{
+    ffi::{OsStr, OsString},
+    fs, io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use refs_registry::error::Doing;
+use rustix::{
+    fs::{AtFlags, FileType, Mode, OFlags},
+    io::Errno,
+};
+
+use super::{
+    remove,
+    root::{OPENED, Root, failure},
+    scratch::Scratch,
+};
+use crate::{Error, Result, error::DestinationFault};
+
+/// What the tree is called in its scratch directory.
+const TREE: &str = "tree";
+
+/// What to do with a directory that is at the destination and has something in it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Existing {
+    /// Leave it, and fail.
+    #[default]
+    Refuse,
+    /// Put the new one in its place, and remove it.
+    Replace,
+}
+
+/// A tree that is made beside its destination and gets its name when it is complete. Until then, and after a failure, what
+/// is at the destination is what was there before.
+///
+/// Dropped without [`publish`](Self::publish) it removes what it made, but for missing parents of the destination. What a
+/// killed process left is removed by the next one that has the same destination.
+#[derive(Debug)]
+pub(crate) struct Staging {
+    destination: Destination,
+    scratch: Scratch,
+    root: Arc<Root>,
+    existing: Existing,
+}
+
+/// A name in a directory that is held open.
+#[derive(Debug)]
+struct Destination {
+    path: PathBuf,
+    parent: OwnedFd,
+    name: OsString,
+}
+
+/// What is at a destination.
+#[derive(Debug, PartialEq, Eq)]
+enum Found {
+    Nothing,
+    EmptyDirectory,
+    Directory,
+    Other,
+}
+
+impl Staging {
+    /// Starts a tree for the destination `path`, which is absent, or a directory: an empty one, unless `existing` says
+    /// otherwise. A symbolic link to such a place is followed, once and now. Missing parents are made.
+    ///
+    /// The tree's directory gets the mode that new directories have; one that was there is not kept.
+    ///
+    /// # Errors
+    /// `Destination` for something in the way, and for a path like `.` or `/` that has no name to put a directory under;
+    /// `Io`.
+    pub(crate) fn beside(path: &Path, existing: Existing) -> Result<Self> {
+        let destination = Destination::find(path)?;
+        match (destination.look()?, existing) {
+            (Found::Nothing | Found::EmptyDirectory, _) | (Found::Directory, Existing::Replace) => {}
+            (Found::Directory, Existing::Refuse) => return Err(destination.fault(DestinationFault::NotEmpty)),
+            (Found::Other, _) => return Err(destination.fault(DestinationFault::NotDirectory)),
+        }
+        let scratch = Scratch::make(&destination.parent, &destination.name, &destination.path)?;
+        let root = Root::make(scratch.fd(), OsStr::new(TREE), &destination.path)?;
+        Ok(Self { destination, scratch, root: Arc::new(root), existing })
+    }
+
+    /// The root of the tree.
+    pub(crate) fn root(&self) -> &Arc<Root> {
+        &self.root
+    }
+
+    /// Gives the tree its name, in one step wherever the file system can, and makes the name durable. The content of files
+    /// is left to the system to write.
+    ///
+    /// # Errors
+    /// `Destination` when something was put there meanwhile, `Io`. The destination is then as it was.
+    pub(crate) fn publish(self) -> Result<()> {
+        match (self.existing, self.destination.look()?) {
+            (Existing::Replace, Found::Directory) => self.replace()?,
+            _ => self.rename().map_err(|errno| self.destination.taken(errno))?,
+        }
+        let synced = rustix::fs::fsync(&self.destination.parent);
+        synced.map_err(|errno| failure(Doing::Sync, &self.destination.path, errno))
+    }
+
+    /// A directory takes the place of nothing, or of an empty directory; whatever else is there makes this fail.
+    fn rename(&self) -> rustix::io::Result<()> {
+        rustix::fs::renameat(self.scratch.fd(), TREE, &self.destination.parent, &self.destination.name)
+    }
+
+    /// Swaps the trees; the scratch directory then has the old one, and is removed with it.
+    fn replace(&self) -> Result<()> {
+        match exchange(self.scratch.fd(), TREE, self.destination.parent.as_fd(), &self.destination.name) {
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => self.replace_in_two_steps(),
+            other => other.map_err(|errno| self.destination.taken(errno)),
+        }
+    }
+
+    /// For file systems that can't swap: for a moment nothing is at the destination.
+    fn replace_in_two_steps(&self) -> Result<()> {
+        const OLD: &str = "old";
+        let (scratch, Destination { parent, name, .. }) = (self.scratch.fd(), &self.destination);
+        rustix::fs::renameat(parent, name, scratch, OLD).map_err(|errno| self.destination.taken(errno))?;
+        self.rename().map_err(|errno| match rustix::fs::renameat(scratch, OLD, parent, name) {
+            Ok(()) => self.destination.taken(errno),
+            Err(lost) => failure(Doing::Rename, &self.destination.path, lost),
+        })
+    }
+}
+
+impl Destination {
+    fn find(path: &Path) -> Result<Self> {
+        // A slash at the end would make a link look like what it points to.
+        let path = resolve(path.components().collect())?;
+        let Some(name) = path.file_name().map(OsStr::to_owned) else {
+            return Err(Error::Destination { path, fault: DestinationFault::NoName });
+        };
+        let folder = match path.parent() {
+            Some(parent) if parent != Path::new("") => parent,
+            _ => Path::new("."),
+        };
+        fs::create_dir_all(folder).map_err(|error| failure(Doing::Create, folder, error))?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let parent = rustix::fs::open(folder, flags, Mode::empty());
+        let parent = parent.map_err(|errno| failure(Doing::Read, folder, errno))?;
+        Ok(Self { path, parent, name })
+    }
+
+    fn look(&self) -> Result<Found> {
+        let failed = |errno| failure(Doing::Read, &self.path, errno);
+        let stat = match rustix::fs::statat(&self.parent, &self.name, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => return Ok(Found::Nothing),
+            other => other.map_err(failed)?,
+        };
+        if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+            return Ok(Found::Other);
+        }
+        let directory = rustix::fs::openat(&self.parent, &self.name, OPENED, Mode::empty()).map_err(failed)?;
+        let names = remove::names(directory.as_fd()).map_err(failed)?;
+        Ok(if names.is_empty() { Found::EmptyDirectory } else { Found::Directory })
+    }
+
+    fn fault(&self, fault: DestinationFault) -> Error {
+        Error::Destination { path: self.path.clone(), fault }
+    }
+
+    /// The error for a rename that failed: most likely something is there by now.
+    fn taken(&self, errno: Errno) -> Error {
+        match errno {
+            Errno::EXIST | Errno::NOTEMPTY | Errno::NOTDIR | Errno::NOENT => self.fault(DestinationFault::Taken),
+            errno => failure(Doing::Rename, &self.path, errno),
+        }
+    }
+}
+
+/// Where a symbolic link leads; any other path as it is.
+fn resolve(path: PathBuf) -> Result<PathBuf> {
+    if !fs::symlink_metadata(&path).is_ok_and(|found| found.is_symlink()) {
+        return Ok(path);
+    }
+    fs::canonicalize(&path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Error::Destination { path, fault: DestinationFault::NotDirectory },
+        _ => failure(Doing::Read, &path, error),
+    })
+}
+
+#[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+fn exchange(from: BorrowedFd<'_>, tree: &str, to: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<()> {
+    rustix::fs::renameat_with(from, tree, to, name, rustix::fs::RenameFlags::EXCHANGE)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
+fn exchange(_: BorrowedFd<'_>, _: &str, _: BorrowedFd<'_>, _: &OsStr) -> rustix::io::Result<()> {
+    Err(Errno::NOSYS)
+}

@@ -1,1 +1,21 @@
 //! The files of an artifact, whatever its layers are: eStargz read by ranges, a tar archive streamed, or one file a blob.
+
+mod archive;
+mod contents;
+mod deliver;
+mod find;
+mod form;
+mod header;
+mod path;
+mod pax;
+mod pipe;
+mod ranges;
+mod spans;
+mod stream;
+mod survey;
+mod tar;
+#[cfg(test)]
+mod tests;
+mod union;
+
+pub(crate) use contents::{Contents, Trust};

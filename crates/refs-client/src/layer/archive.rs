@@ -1,0 +1,46 @@
+//! Opens the archive in a layer's bytes: a tar file, gzipped or not.
+
+use std::io::{BufRead, BufReader, Cursor, Read};
+
+use flate2::bufread::MultiGzDecoder;
+use refs_registry::Descriptor;
+
+use super::tar::{self, Walk};
+use crate::{Error, Result};
+
+const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
+const ZSTD_MAGIC: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+/// Headers are small, and each call into the inflater costs.
+const INFLATED_BUFFER_BYTES: usize = 128 << 10;
+
+/// An archive whose bytes come from anywhere.
+pub(crate) type Archive = Walk<Box<dyn BufRead + Send>>;
+
+/// Reads `bytes`, the whole blob of `layer`, as an archive. How it is compressed is taken from its first bytes: media
+/// types are wrong about it often enough that every tool looks there.
+///
+/// # Errors
+/// `UnsupportedLayer` when the bytes are no such archive and the media type doesn't claim it either.
+pub(crate) fn open(mut bytes: impl BufRead + Send + 'static, layer: &Descriptor) -> Result<Archive> {
+    let mut start = Vec::with_capacity(tar::BLOCK_BYTES);
+    // An error here comes again at the next read, where it is reported.
+    let _ = bytes.by_ref().take(tar::BLOCK_BYTES as u64).read_to_end(&mut start);
+    let is_gzip = start.starts_with(GZIP_MAGIC);
+    let is_known = is_gzip || tar::is_header(&start) || layer.media_type.layer_format().is_some();
+    if start.starts_with(ZSTD_MAGIC) {
+        return Err(unsupported(layer, "it is compressed with zstd"));
+    }
+    if !is_known {
+        return Err(unsupported(layer, "it is no tar archive, and has no title that would make it a file"));
+    }
+    let whole = Cursor::new(start).chain(bytes);
+    let inflated: Box<dyn BufRead + Send> = match is_gzip {
+        true => Box::new(BufReader::with_capacity(INFLATED_BUFFER_BYTES, MultiGzDecoder::new(whole))),
+        false => Box::new(whole),
+    };
+    Ok(Walk::new(inflated, layer.digest.clone()))
+}
+
+pub(crate) fn unsupported(layer: &Descriptor, reason: &'static str) -> Error {
+    Error::UnsupportedLayer { layer: layer.digest.clone(), media_type: layer.media_type.clone(), reason }
+}

@@ -1,0 +1,189 @@
+//! Opens an artifact, lists it, and hands its files over.
+
+use std::{io::Write, sync::Arc};
+
+use refs_estargz::{Entry, Expected};
+use refs_registry::Source;
+
+use super::{
+    archive,
+    deliver::{Delivery, Names},
+    find,
+    form::{self, Form, Layer},
+    path,
+    ranges::{Indexed, Ranges},
+    spans::Choice,
+    stream::read_blob,
+    survey::{Capture, Found, Output, Spool, Survey},
+};
+use crate::{Error, Result, platform::Artifact, receive::Receive, select::Selection};
+
+/// What must vouch for the part of a layer that is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// The manifest: by the digest of the table of contents, or of the whole blob.
+    Verified,
+    /// Nothing, if there is nothing: the table of contents is taken as it is.
+    Unverified,
+}
+
+/// The files of an artifact.
+#[derive(Debug)]
+pub(crate) struct Contents {
+    source: Arc<dyn Source>,
+    at: String,
+    /// The lowest first.
+    layers: Vec<Layer>,
+}
+
+impl Contents {
+    /// Decides how each layer is to be read. Nothing is requested yet.
+    ///
+    /// # Errors
+    /// `UnsupportedLayer`; `UnsafePath` for a file whose title is no path.
+    pub(crate) fn open(source: Arc<dyn Source>, artifact: &Artifact, trust: Trust) -> Result<Self> {
+        let layers = form::layers(&artifact.image, trust)?;
+        Ok(Self { source, at: artifact.at.clone(), layers })
+    }
+
+    /// All entries, in the order of a walk through the sorted tree.
+    ///
+    /// # Errors
+    /// Those of the source and of the layers' formats.
+    pub(crate) async fn entries(&self) -> Result<Vec<Entry>> {
+        let survey = self.survey(None).await?;
+        Ok(survey.found.into_iter().map(|found| found.entry).collect())
+    }
+
+    /// Hands over what is meant, and gives the receiver back once all of it was verified. Directories of files that
+    /// are meant are not made up; hard links come last.
+    ///
+    /// # Errors
+    /// Those of the receiver, the source and the layers' formats. What was handed over before an error may be anything.
+    pub(crate) async fn extract<R: Receive>(&self, selection: &Selection, receiver: R) -> Result<R> {
+        let mut delivery = Delivery::new(selection.clone(), self.layers.len(), receiver);
+        for (at, layer) in self.layers.iter().enumerate().rev() {
+            delivery = self.deliver(at, layer, delivery).await?;
+            delivery.union.descend();
+        }
+        let (mut delivery, missing) = blocking(move || delivery.links().map(|missing| (delivery, missing))).await?;
+        for (at, names) in missing {
+            delivery = self.deliver_renamed(&self.layers[at], names, delivery).await?;
+        }
+        Ok(delivery.receiver)
+    }
+
+    /// Writes the content of one file, of at most `max_bytes`, to `output`, which gets verified bytes only. Links are
+    /// followed inside the artifact.
+    ///
+    /// # Errors
+    /// `FileNotFound`, `NotFile`, `FileTooLarge`; `UnsafeLink` for links that lead out of the artifact or in circles;
+    /// `Io` when `output` fails. A part of the file may have been written.
+    pub(crate) async fn read_file<W: Write + Send + 'static>(
+        &self,
+        path: &str,
+        max_bytes: u64,
+        output: W,
+    ) -> Result<W> {
+        let wanted = path::entry_path(path.trim_start_matches('/').as_bytes())?;
+        let survey = self.survey(Some(Capture { path: wanted.clone(), max_bytes })).await?;
+        let Found { entry, layer: at } = find::file(&survey.found, &wanted, &self.at)?;
+        if entry.size() > max_bytes {
+            return Err(Error::FileTooLarge { path: entry.path.clone(), size: entry.size(), limit: max_bytes });
+        }
+        if let Some(spool) = survey.captured.filter(|spool| spool.is_of(*at, &entry.path)) {
+            return blocking(move || spool.copy_to(output)).await;
+        }
+        let selection = Selection::new(&[globset::escape(&entry.path)])?;
+        let layer = &self.layers[*at];
+        if let Some(index) = self.index(layer).await? {
+            let delivery = Delivery::new(selection, 1, Output::new(&entry.path, output));
+            let choice = Choice::new(index, Arc::clone(&layer.descriptor), &delivery)?;
+            return Ok(choice.deliver(*at, self.ranges(layer), delivery).await?.receiver.into_inner());
+        }
+        let spool = Delivery::new(selection, 1, Output::new(&entry.path, Spool::new(*at, &entry.path)));
+        let spool = self.deliver(*at, layer, spool).await?.receiver.into_inner();
+        blocking(move || spool.copy_to(output)).await
+    }
+
+    async fn survey(&self, capture: Option<Capture>) -> Result<Survey> {
+        let mut survey = Survey::new(self.layers.len(), capture);
+        for (at, layer) in self.layers.iter().enumerate().rev() {
+            survey = match (&layer.form, self.index(layer).await?) {
+                (_, Some(index)) => survey.with(at, &layer.descriptor, index.entries())?,
+                (Form::File(entry), None) => survey.with(at, &layer.descriptor, std::slice::from_ref(entry))?,
+                (_, None) => {
+                    let (descriptor, root) = (Arc::clone(&layer.descriptor), layer.root().to_owned());
+                    let work =
+                        move |bytes| survey.with_archive(at, &descriptor, archive::open(bytes, &descriptor)?, &root);
+                    read_blob(self.source.as_ref(), &layer.descriptor.digest, work).await?
+                }
+            };
+            survey.descend();
+        }
+        Ok(survey.sorted())
+    }
+
+    async fn deliver<R: Receive>(&self, at: usize, layer: &Layer, mut delivery: Delivery<R>) -> Result<Delivery<R>> {
+        let descriptor = Arc::clone(&layer.descriptor);
+        if let Form::File(entry) = &layer.form {
+            if !delivery.wants(&descriptor, entry)? {
+                return Ok(delivery);
+            }
+            let entry = entry.clone();
+            let work = move |bytes| delivery.file(&entry, &descriptor, bytes).map(|()| delivery);
+            return read_blob(self.source.as_ref(), &layer.descriptor.digest, work).await;
+        }
+        if let Selection::Some(_) = delivery.selection
+            && let Some(index) = self.index(layer).await?
+        {
+            let choice = Choice::new(index, Arc::clone(&descriptor), &delivery)?;
+            if !choice.is_whole_cheaper() {
+                return choice.deliver(at, self.ranges(layer), delivery).await;
+            }
+        }
+        let root = layer.root().to_owned();
+        let work = move |bytes| {
+            delivery.archive(at, &descriptor, archive::open(bytes, &descriptor)?, &root).map(|()| delivery)
+        };
+        read_blob(self.source.as_ref(), &layer.descriptor.digest, work).await
+    }
+
+    /// Reads a layer again for files that are wanted by another name than their own, which came too late.
+    async fn deliver_renamed<R: Receive>(
+        &self,
+        layer: &Layer,
+        names: Names,
+        mut delivery: Delivery<R>,
+    ) -> Result<Delivery<R>> {
+        let descriptor = Arc::clone(&layer.descriptor);
+        let work = move |bytes| delivery.renamed(archive::open(bytes, &descriptor)?, names).map(|()| delivery);
+        read_blob(self.source.as_ref(), &layer.descriptor.digest, work).await
+    }
+
+    /// The table of contents of a layer that has one, which is read once.
+    async fn index(&self, layer: &Layer) -> Result<Option<Arc<Indexed>>> {
+        let Form::Estargz { expected, index } = &layer.form else { return Ok(None) };
+        let expected = expected.as_ref().map_or(Expected::Unverified, Expected::Digest);
+        let open = async || Ok(self.ranges(layer).open(&layer.descriptor, expected).await?.map(Arc::new));
+        index.get_or_try_init(open).await.cloned()
+    }
+
+    fn ranges(&self, layer: &Layer) -> Ranges {
+        Ranges::new(Arc::clone(&self.source), &layer.descriptor)
+    }
+}
+
+impl Layer {
+    fn root(&self) -> &str {
+        match &self.form {
+            Form::Archive { root } => root,
+            Form::Estargz { .. } | Form::File(_) => "",
+        }
+    }
+}
+
+/// Runs what may block on a thread that may.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(Error::Worker))
+}

@@ -1,0 +1,164 @@
+//! Hands the entries of layers to whoever receives them: those that are meant, each once, links after their files.
+
+use std::{collections::HashMap, io::BufRead};
+
+use refs_estargz::{Entry, Kind};
+use refs_registry::{Descriptor, error::Wanted};
+
+use super::{archive::Archive, path, pipe::PipeReader, union::Union};
+use crate::{
+    Error, Result,
+    receive::{Content, Receive},
+    select::Selection,
+};
+
+/// What is handed over, to whom, and what is still to come.
+#[derive(Debug)]
+pub(crate) struct Delivery<R> {
+    pub(crate) selection: Selection,
+    pub(crate) receiver: R,
+    pub(crate) union: Union,
+    /// Hard links, which come last: the file that one names may be in a layer that is read later.
+    links: Vec<Link>,
+}
+
+/// A hard link, and which layer it is of.
+#[derive(Debug)]
+struct Link {
+    layer: usize,
+    entry: Entry,
+}
+
+/// Names of files that were not handed over themselves, by the path of the file.
+pub(crate) type Names = HashMap<String, Vec<Entry>>;
+
+impl<R: Receive> Delivery<R> {
+    pub(crate) fn new(selection: Selection, layers: usize, receiver: R) -> Self {
+        Self { selection, receiver, union: Union::of(layers), links: Vec::new() }
+    }
+
+    /// Whether `entry` is to be handed over: it is meant, and no layer above has another of its path.
+    pub(crate) fn wants(&mut self, layer: &Descriptor, entry: &Entry) -> Result<bool> {
+        if !self.union.shows(layer, entry)? {
+            return Ok(false);
+        }
+        self.union.add(layer, entry)?;
+        Ok(self.selection.contains(entry))
+    }
+
+    /// Hands over what `archive` holds.
+    pub(crate) fn archive(&mut self, at: usize, layer: &Descriptor, mut archive: Archive, root: &str) -> Result<()> {
+        while let Some(entry) = archive.next_entry()? {
+            check_below(&entry.path, root)?;
+            if self.wants(layer, &entry)? {
+                self.from_archive(at, entry, &mut archive)?;
+            }
+        }
+        archive.finish()
+    }
+
+    /// Hands over a blob that is one file.
+    pub(crate) fn file(&mut self, entry: &Entry, layer: &Descriptor, mut bytes: PipeReader) -> Result<()> {
+        let content = self.receiver.entry(entry)?;
+        let mut received = 0;
+        let wrong_size = |actual| refs_registry::Error::Size {
+            wanted: Wanted::Blob(layer.digest.clone()),
+            expected: layer.size,
+            actual,
+        };
+        // The pipe fails only when whoever fills it does, and that one reports it.
+        while let Some(chunk) = bytes.next_chunk().map_err(|_| Error::Worker)? {
+            received += chunk.len() as u64;
+            if received > layer.size {
+                return Err(wrong_size(received).into());
+            }
+            if content == Content::Take {
+                self.receiver.content(&chunk)?;
+            }
+        }
+        if received != layer.size {
+            return Err(wrong_size(received).into());
+        }
+        if content == Content::Take { self.receiver.end_of_file() } else { Ok(()) }
+    }
+
+    /// Keeps a hard link for the end.
+    pub(crate) fn link(&mut self, layer: usize, entry: Entry) {
+        self.links.push(Link { layer, entry });
+    }
+
+    /// Hands over the hard links whose files were handed over. What remains, by layer, are links to files that were not
+    /// asked for.
+    pub(crate) fn links(&mut self) -> Result<HashMap<usize, Names>> {
+        let mut missing: HashMap<usize, Names> = HashMap::new();
+        for Link { layer, entry } in std::mem::take(&mut self.links) {
+            let Kind::Hardlink { target } = &entry.kind else { continue };
+            if self.selection.contains(&Entry { path: target.clone(), ..entry.clone() }) {
+                self.receiver.entry(&entry)?;
+            } else {
+                missing.entry(layer).or_default().entry(target.clone()).or_default().push(entry);
+            }
+        }
+        Ok(missing)
+    }
+
+    /// Hands over files of `archive` under other names than their own.
+    pub(crate) fn renamed(&mut self, mut archive: Archive, mut names: Names) -> Result<()> {
+        while let Some(entry) = archive.next_entry()? {
+            if !entry.is_file() {
+                continue;
+            }
+            if let Some(links) = names.remove(&entry.path) {
+                self.under_names(entry, links, |delivery, file| delivery.content(file, &mut archive))?;
+            }
+        }
+        if let Some((target, links)) = names.into_iter().next() {
+            let path = links.into_iter().next().map(|link| link.path).unwrap_or_default();
+            return Err(Error::UnsafeLink { path, target, reason: "it names no file of its layer" });
+        }
+        archive.finish()
+    }
+
+    /// Hands over `file` as the first of `names`, by `content`, and the other names as links to that.
+    pub(crate) fn under_names(
+        &mut self,
+        file: Entry,
+        names: Vec<Entry>,
+        content: impl FnOnce(&mut Self, &Entry) -> Result<()>,
+    ) -> Result<()> {
+        let mut names = names.into_iter();
+        let Some(first) = names.next() else { return Ok(()) };
+        content(self, &Entry { path: first.path.clone(), ..file })?;
+        for name in names {
+            self.receiver.entry(&Entry { kind: Kind::Hardlink { target: first.path.clone() }, ..name })?;
+        }
+        Ok(())
+    }
+
+    fn from_archive(&mut self, layer: usize, entry: Entry, archive: &mut Archive) -> Result<()> {
+        match entry.kind {
+            Kind::Hardlink { .. } => {
+                self.link(layer, entry);
+                Ok(())
+            }
+            Kind::File { .. } => self.content(&entry, archive),
+            _ => self.receiver.entry(&entry).map(drop),
+        }
+    }
+
+    fn content(&mut self, file: &Entry, archive: &mut super::tar::Walk<impl BufRead>) -> Result<()> {
+        if self.receiver.entry(file)? == Content::Skip {
+            return Ok(());
+        }
+        archive.content(|bytes| self.receiver.content(bytes))?;
+        self.receiver.end_of_file()
+    }
+}
+
+/// Checks that `path` is in the directory that its layer is for; an empty `root` is the artifact's.
+pub(crate) fn check_below(path: &str, root: &str) -> Result<()> {
+    if root.is_empty() || path == root || path::parents(path).any(|parent| parent == root) {
+        return Ok(());
+    }
+    Err(Error::UnsafePath { path: path.to_owned(), reason: "it is outside of the directory that its layer is for" })
+}

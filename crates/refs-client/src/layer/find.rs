@@ -1,0 +1,224 @@
+//! Finds the file that a path leads to, through links, as far as they stay inside the artifact.
+
+use refs_estargz::{Kind, path_order};
+
+use super::survey::Found;
+use crate::{Error, Result};
+
+/// So many links are followed.
+const MAX_LINKS: u32 = 40;
+
+/// The file at `path`, or where the links on the way to it lead. `found` is ordered by path.
+///
+/// # Errors
+/// `FileNotFound`, `NotFile`, `UnsafeLink`.
+pub(crate) fn file<'f>(found: &'f [Found], path: &str, at: &str) -> Result<&'f Found> {
+    let missing = || Error::FileNotFound { at: at.to_owned(), path: path.to_owned(), nearest: nearest(found, path) };
+    let not_file = |kind| Error::NotFile { at: at.to_owned(), path: path.to_owned(), kind };
+    let mut reached = String::new();
+    let mut left: Vec<String> = components(path);
+    let mut links = 0;
+    while let Some(component) = left.pop() {
+        if component == ".." {
+            reached.truncate(reached.rfind('/').unwrap_or(0));
+            continue;
+        }
+        let link = join(&reached, &component);
+        let Some(entry) = find(found, &link).map(|found| &found.entry) else {
+            // A directory need not have an entry of its own.
+            reached = link;
+            continue;
+        };
+        match &entry.kind {
+            Kind::Symlink { target } | Kind::Hardlink { target } => {
+                links += 1;
+                let is_hard = matches!(entry.kind, Kind::Hardlink { .. });
+                check_link(&entry.path, target, if is_hard { "" } else { &reached }, links)?;
+                if is_hard || target.starts_with('/') {
+                    reached.clear();
+                }
+                left.extend(components(target));
+            }
+            _ => reached = link,
+        }
+    }
+    match find(found, &reached) {
+        Some(found) => match kind_name(&found.entry.kind) {
+            None => Ok(found),
+            Some(kind) => Err(not_file(kind)),
+        },
+        None if is_directory(found, &reached) => Err(not_file("directory")),
+        None => Err(missing()),
+    }
+}
+
+/// Components, the first one last; neither empty ones nor `.`.
+fn components(path: &str) -> Vec<String> {
+    path.rsplit('/').filter(|part| !matches!(*part, "" | ".")).map(str::to_owned).collect()
+}
+
+fn join(directory: &str, name: &str) -> String {
+    if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") }
+}
+
+/// Refuses a link that climbs out of the artifact, judged by its text, and one too many.
+fn check_link(path: &str, target: &str, directory: &str, links: u32) -> Result<()> {
+    let refuse = |reason| Err(Error::UnsafeLink { path: path.to_owned(), target: target.to_owned(), reason });
+    if links > MAX_LINKS {
+        return refuse("it is one of more than 40 links on the way");
+    }
+    let start = if target.starts_with('/') { 0 } else { components(directory).len() };
+    let climbs = components(target).iter().rev().try_fold(start, |depth, part| match part.as_str() {
+        ".." => depth.checked_sub(1),
+        _ => Some(depth + 1),
+    });
+    if climbs.is_none() { refuse("it leads out of the artifact") } else { Ok(()) }
+}
+
+fn find<'f>(found: &'f [Found], path: &str) -> Option<&'f Found> {
+    let index = found.binary_search_by(|found| path_order(&found.entry.path, path)).ok()?;
+    found.get(index)
+}
+
+/// Whether anything lies below `path`.
+fn is_directory(found: &[Found], path: &str) -> bool {
+    let next = found.partition_point(|found| path_order(&found.entry.path, path).is_le());
+    let below = |found: &Found| found.entry.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'));
+    path.is_empty() || found.get(next).is_some_and(below)
+}
+
+/// What an entry is, unless it is a file.
+const fn kind_name(kind: &Kind) -> Option<&'static str> {
+    match kind {
+        Kind::File { .. } => None,
+        Kind::Directory => Some("directory"),
+        Kind::Symlink { .. } | Kind::Hardlink { .. } => Some("link"),
+        Kind::CharDevice { .. } | Kind::BlockDevice { .. } => Some("device"),
+        Kind::Fifo => Some("named pipe"),
+    }
+}
+
+/// The path that was most likely meant: one of the same name elsewhere, else the one with the fewest letters changed.
+fn nearest(found: &[Found], path: &str) -> Option<String> {
+    let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_lowercase();
+    let wanted = name(path);
+    let files = || found.iter().filter(|found| !found.entry.is_directory()).map(|found| found.entry.path.as_str());
+    let most = path.len() / 3;
+    let alike = |other: &str| other.len().abs_diff(path.len()) <= most && other.len() <= 2 * MAX_COMPARED;
+    let same_name = files().find(|other| name(other) == wanted);
+    let close = || {
+        let distances =
+            files().filter(|other| alike(other)).take(MAX_COMPARED).map(|other| (distance(path, other), other));
+        distances.filter(|(distance, _)| *distance <= most).min().map(|(_, other)| other)
+    };
+    same_name.or_else(close).map(str::to_owned)
+}
+
+/// So many paths are compared letter by letter.
+const MAX_COMPARED: usize = 10_000;
+
+/// How many bytes must be added, removed or replaced to make one text of the other.
+fn distance(left: &str, right: &str) -> usize {
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (i, a) in left.bytes().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, b) in right.bytes().enumerate() {
+            let replaced = diagonal + usize::from(a != b);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use refs_estargz::Entry;
+
+    use super::*;
+
+    fn tree() -> Vec<Found> {
+        let link = |target: &str| Kind::Symlink { target: target.to_owned() };
+        let file = || Kind::File { size: 1 };
+        let entries = [
+            ("README.md", file()),
+            ("absolute", link("/docs/guide.md")),
+            ("circle", link("circle")),
+            ("current", link("docs")),
+            ("dangling", link("gone")),
+            ("docs", Kind::Directory),
+            ("docs/guide.md", file()),
+            ("docs/up", link("../README.md")),
+            ("hard", Kind::Hardlink { target: "docs/guide.md".to_owned() }),
+            ("implied/file", file()),
+            ("out", link("../etc/passwd")),
+            ("pipe", Kind::Fifo),
+        ];
+        let entry = |(path, kind): (&str, Kind)| Entry {
+            path: path.to_owned(),
+            kind,
+            mode: 0o644,
+            mtime: 0,
+            uid: 0,
+            gid: 0,
+            xattrs: BTreeMap::new(),
+            digest: None,
+        };
+        entries.into_iter().map(|each| Found { entry: entry(each), layer: 0 }).collect()
+    }
+
+    #[track_caller]
+    fn check(path: &str, expected: &str) {
+        assert_eq!(file(&tree(), path, "here").unwrap().entry.path, expected);
+    }
+
+    #[track_caller]
+    fn check_error(path: &str, expected: &str) {
+        assert_eq!(file(&tree(), path, "here").unwrap_err().to_string(), expected);
+    }
+
+    #[test]
+    fn links_are_followed_inside() {
+        check("README.md", "README.md");
+        check("absolute", "docs/guide.md");
+        check("current/guide.md", "docs/guide.md");
+        check("current/up", "README.md");
+        check("hard", "docs/guide.md");
+        check("implied/file", "implied/file");
+    }
+
+    #[test]
+    fn other_paths_give_no_file() {
+        check_error("docs", "`docs` in here is a directory, not a file");
+        check_error("implied", "`implied` in here is a directory, not a file");
+        check_error("pipe", "`pipe` in here is a named pipe, not a file");
+        check_error("dangling", "no file `dangling` in here");
+        check_error("docs/none", "no file `docs/none` in here");
+        check_error("out", "link `out` to `../etc/passwd` in a layer is not safe: it leads out of the artifact");
+        check_error(
+            "circle",
+            "link `circle` to `circle` in a layer is not safe: it is one of more than 40 links on the way",
+        );
+    }
+
+    #[test]
+    fn a_path_that_looks_alike_is_offered() {
+        for (path, expected) in [
+            ("guide.md", Some("docs/guide.md")),
+            ("readme.md", Some("README.md")),
+            ("docs/guides.md", Some("docs/guide.md")),
+            ("xyz", None),
+        ] {
+            assert_eq!(nearest(&tree(), path).as_deref(), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn distances_count_changed_bytes() {
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("same", "same"), 0);
+    }
+}

@@ -1,0 +1,113 @@
+//! How the files of a layer are packed, as far as the manifest tells.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use refs_estargz::{Entry, Kind, TOC_DIGEST_ANNOTATION};
+use refs_registry::{
+    Descriptor, MediaType,
+    spec::{ImageManifest, LayerFormat},
+};
+use refs_url::Digest;
+use tokio::sync::OnceCell;
+
+use super::{Trust, archive::unsupported, path, ranges::Indexed};
+use crate::{Error, Result};
+
+/// The name that a file was pushed under.
+const TITLE: &str = "org.opencontainers.image.title";
+/// Says that a blob is a directory, packed, and its title the directory's name.
+const UNPACK: &str = "io.deis.oras.content.unpack";
+/// An artifact may have many files, but layers that lie on each other are no more than this.
+const MAX_LAYERS: usize = 128;
+
+/// A layer, and how to read it.
+#[derive(Debug)]
+pub(crate) struct Layer {
+    pub(crate) descriptor: Arc<Descriptor>,
+    pub(crate) form: Form,
+}
+
+/// How the files of a layer are packed.
+#[derive(Debug)]
+pub(crate) enum Form {
+    /// An archive that may have a table of contents.
+    Estargz {
+        /// The digest of the table; `None` when nothing vouches for it.
+        expected: Option<Digest>,
+        /// The table once it was read; `None` inside when the layer turned out to be an archive like any other.
+        index: OnceCell<Option<Arc<Indexed>>>,
+    },
+    /// An archive that is read as a stream.
+    Archive {
+        /// The directory that all its entries are in; empty for the artifact's root.
+        root: String,
+    },
+    /// The blob is one file.
+    File(Entry),
+}
+
+/// The layers of an image that hold files, the lowest first.
+///
+/// # Errors
+/// `UnsupportedLayer`; `UnsafePath` for a title that is no path.
+pub(crate) fn layers(image: &ImageManifest, trust: Trust) -> Result<Vec<Layer>> {
+    let is_image =
+        image.config.media_type == MediaType::OCI_CONFIG || image.config.media_type == MediaType::DOCKER_CONFIG;
+    let filled = image.layers.iter().filter(|layer| layer.media_type != MediaType::OCI_EMPTY);
+    let layers = filled
+        .map(|layer| Ok(Layer { descriptor: Arc::new(layer.clone()), form: form(layer, is_image, trust)? }))
+        .collect::<Result<Vec<_>>>()?;
+    let mut archives = layers.iter().filter(|layer| !matches!(layer.form, Form::File(_)));
+    match archives.nth(MAX_LAYERS) {
+        Some(beyond) => Err(unsupported(&beyond.descriptor, "it is one of more than 128 layers")),
+        None => Ok(layers),
+    }
+}
+
+fn form(layer: &Descriptor, is_image: bool, trust: Trust) -> Result<Form> {
+    let format = layer.media_type.layer_format();
+    let has_title = layer.annotations.contains_key(TITLE);
+    // Without a type of its own, oras gives a file the type of an image's layer: only an image's config tells.
+    let is_image_layer = format.is_some() && (is_image || !has_title);
+    match (format, expected_toc(layer)) {
+        (Some(LayerFormat::TarZstd), _) if is_image_layer => Err(unsupported(layer, "it is compressed with zstd")),
+        (Some(LayerFormat::TarGzip) | None, Some(digest)) => Ok(estargz(match trust {
+            Trust::Verified => Some(digest),
+            Trust::Unverified => None,
+        })),
+        (Some(LayerFormat::TarGzip), None) if is_image_layer && trust == Trust::Unverified => Ok(estargz(None)),
+        _ if is_image_layer => Ok(Form::Archive { root: String::new() }),
+        _ => by_title(layer),
+    }
+}
+
+const fn estargz(expected: Option<Digest>) -> Form {
+    Form::Estargz { expected, index: OnceCell::const_new() }
+}
+
+/// What the manifest says of the table of contents. What is no digest vouches for nothing, as if it were not there.
+fn expected_toc(layer: &Descriptor) -> Option<Digest> {
+    layer.annotations.get(TOC_DIGEST_ANNOTATION)?.parse().ok()
+}
+
+/// As oras packs: a file is a blob of its own, a directory an archive whose names begin with that of the directory.
+fn by_title(layer: &Descriptor) -> Result<Form> {
+    let Some(title) = layer.annotations.get(TITLE) else { return Ok(Form::Archive { root: String::new() }) };
+    let path = path::entry_path(title.as_bytes())?;
+    if layer.annotations.get(UNPACK).is_some_and(|unpack| unpack == "true") {
+        return Ok(Form::Archive { root: path });
+    }
+    if path.is_empty() {
+        return Err(Error::UnsafePath { path: title.clone(), reason: "it names no file" });
+    }
+    Ok(Form::File(Entry {
+        path,
+        kind: Kind::File { size: layer.size },
+        mode: 0o644,
+        mtime: 0,
+        uid: 0,
+        gid: 0,
+        xattrs: BTreeMap::new(),
+        digest: Some(layer.digest.clone()),
+    }))
+}

@@ -1,0 +1,94 @@
+//! The one place where a blob is read by ranges.
+
+use std::{ops::Range, sync::Arc};
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use refs_estargz::{Archive, Error as EstargzError, Expected, OpenOptions, RangeRead, ReadError, TAIL_ANNOTATION};
+use refs_registry::{ByteStream, Descriptor, Error as RegistryError, ErrorKind, Source, error::Wanted};
+use refs_url::Digest;
+
+use crate::{Error, Result};
+
+/// The blob of a layer, by ranges.
+#[derive(Debug, Clone)]
+pub(crate) struct Ranges {
+    source: Arc<dyn Source>,
+    digest: Digest,
+    size: u64,
+}
+
+#[async_trait]
+impl RangeRead for Ranges {
+    type Error = RegistryError;
+
+    fn blob_bytes(&self) -> u64 {
+        self.size
+    }
+
+    async fn read(&self, range: Range<u64>) -> refs_registry::Result<Bytes> {
+        let part = self.source.blob_part(&self.digest, range.clone()).await?;
+        let expected = range.end - range.start;
+        let bytes = collect(part.stream, usize::try_from(expected).unwrap_or(usize::MAX)).await?;
+        match bytes.len() as u64 {
+            actual if actual == expected => Ok(bytes),
+            actual => Err(RegistryError::Size { wanted: Wanted::BlobPart(self.digest.clone()), expected, actual }),
+        }
+    }
+}
+
+/// The bytes of a stream, no more than needed to see that there are more than `wanted`.
+async fn collect(mut stream: ByteStream, wanted: usize) -> refs_registry::Result<Bytes> {
+    let mut bytes = BytesMut::new();
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk?;
+        if bytes.is_empty() && chunk.len() == wanted {
+            return Ok(chunk);
+        }
+        bytes.extend_from_slice(&chunk);
+        if bytes.len() > wanted {
+            break;
+        }
+    }
+    Ok(bytes.freeze())
+}
+
+/// A layer whose table of contents is known.
+pub(crate) type Indexed = Archive<Ranges>;
+
+impl Ranges {
+    pub(crate) fn new(source: Arc<dyn Source>, layer: &Descriptor) -> Self {
+        Self { source, digest: layer.digest.clone(), size: layer.size }
+    }
+
+    /// Reads the table of contents of `layer`. `None` when the layer has to be read as a stream: the registry gives no
+    /// ranges, the table is not in the blob, or nothing is expected of it and it is no eStargz.
+    ///
+    /// # Errors
+    /// `Estargz`, and those of the source.
+    pub(crate) async fn open(self, layer: &Descriptor, expected: Expected<'_>) -> Result<Option<Indexed>> {
+        let tail_bytes = layer.annotations.get(TAIL_ANNOTATION).and_then(|bytes| bytes.parse().ok());
+        let options = OpenOptions { tail_bytes, ..OpenOptions::default() };
+        match Archive::open(self, expected, &options).await {
+            Ok(archive) => Ok(Some(archive)),
+            Err(ReadError::Read { source, .. }) if source.kind() == ErrorKind::Unsupported => {
+                tracing::warn!(layer = %layer.digest, "the registry gives no parts of blobs: the whole layer is read");
+                Ok(None)
+            }
+            Err(ReadError::Layer(EstargzError::ExternalToc)) => Ok(None),
+            Err(ReadError::Layer(EstargzError::NotEstargz)) if matches!(expected, Expected::Unverified) => Ok(None),
+            Err(error) => Err(read_error(&layer.digest, error)),
+        }
+    }
+}
+
+/// The registry's failure as it is, anything else as one of the layer.
+pub(crate) fn read_error(layer: &Digest, error: ReadError<RegistryError>) -> Error {
+    match error {
+        ReadError::Read { source, .. } => source.into(),
+        ReadError::Layer(source) => Error::Estargz { layer: layer.clone(), source },
+        // No other length than the one asked for comes out of `Ranges`.
+        _ => Error::Worker,
+    }
+}

@@ -1,0 +1,48 @@
+//! Reads a whole blob in a thread while it arrives.
+
+use futures_util::StreamExt;
+use refs_registry::{ByteStream, Resume, Source};
+use refs_url::Digest;
+
+use super::pipe::{PipeReader, PipeWriter, Unwanted, pipe};
+use crate::{Error, Result};
+
+/// Lets `work` read the blob, and gives its result only if all of the blob was read and its digest holds.
+///
+/// # Errors
+/// The blob's own error before that of `work`: what was wrong on the way explains what is wrong in the bytes.
+pub(crate) async fn read_blob<T, W>(source: &dyn Source, digest: &Digest, work: W) -> Result<T>
+where
+    T: Send + 'static,
+    W: FnOnce(PipeReader) -> Result<T> + Send + 'static,
+{
+    let mut stream = source.blob(digest, Resume::START).await?.stream;
+    let (writer, reader) = pipe();
+    let worker = tokio::task::spawn_blocking(move || work(reader));
+    let fed = feed(&mut stream, writer).await;
+    let worked = worker.await.unwrap_or(Err(Error::Worker));
+    fed?;
+    // Bytes that make no sense may be those of the blob, or may have been changed on the way. Only the rest can tell.
+    if matches!(worked, Ok(_) | Err(Error::Corrupt { .. })) {
+        drain(&mut stream).await?;
+    }
+    worked
+}
+
+/// Moves bytes until there are no more, or nobody wants them.
+async fn feed(stream: &mut ByteStream, writer: PipeWriter) -> Result<()> {
+    while let Some(chunk) = stream.next().await {
+        if let Err(Unwanted) = writer.write(chunk?).await {
+            return Ok(());
+        }
+    }
+    writer.finish();
+    Ok(())
+}
+
+async fn drain(stream: &mut ByteStream) -> Result<()> {
+    while let Some(chunk) = stream.next().await {
+        chunk?;
+    }
+    Ok(())
+}

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod answer;
+mod answered;
 mod blobs;
 mod body;
 mod call;
@@ -15,6 +16,7 @@ mod session;
 mod uploads;
 
 pub use answer::{Body, BoxError};
+pub use answered::Answered;
 pub use call::{Call, Page, Read, Start, UploadId, Write};
 pub use error::{Code, Refusal};
 pub use serve::{ServeOptions, serve};

@@ -10,9 +10,10 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, request};
 use refs_registry::{Resolver, Writable};
 use refs_url::{Host, RepoName};
+use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{
-    Body, BoxError, Call, Code, Read, Refusal, Write,
+    Answered, Body, BoxError, Call, Code, Read, Refusal, Write,
     answer::{self, Outcome, Reply},
     blobs,
     body::{self, Incoming},
@@ -35,6 +36,7 @@ struct Inner {
     sessions: Sessions,
     page: usize,
     body_idle: Duration,
+    log: Option<UnboundedSender<Answered>>,
 }
 
 /// How a [`Server`] behaves.
@@ -52,6 +54,8 @@ pub struct Options {
     pub upload_idle: Duration,
     /// How long the body of a request may be silent. A minute by default.
     pub body_idle: Duration,
+    /// Where to tell of each answer. Nowhere by default; a receiver that is gone is no error.
+    pub log: Option<UnboundedSender<Answered>>,
 }
 
 impl Default for Options {
@@ -63,6 +67,7 @@ impl Default for Options {
             uploads: 1000,
             upload_idle: Duration::from_secs(60 * 60),
             body_idle: Duration::from_secs(60),
+            log: None,
         }
     }
 }
@@ -82,8 +87,8 @@ impl Server {
 
     fn over(reads: Arc<dyn Resolver>, writes: Option<Arc<dyn Writable>>, options: &Options) -> Self {
         let sessions = Sessions::new(options.uploads, options.upload_idle);
-        let Options { host, page, body_idle, .. } = options.clone();
-        Self(Arc::new(Inner { host, reads, writes, sessions, page, body_idle }))
+        let Options { host, page, body_idle, log, .. } = options.clone();
+        Self(Arc::new(Inner { host, reads, writes, sessions, page, body_idle, log }))
     }
 
     /// The answer to `request`.
@@ -104,7 +109,12 @@ impl Server {
         let response = answer::finish(self.outcome(&head, body).await);
         let (path, status) = (head.uri.path(), response.status().as_u16());
         tracing::debug!(method = %head.method, path, status, ms = begun.elapsed().as_millis(), "answered");
-        if head.method == Method::HEAD { answer::without_body(response) } else { response }
+        let response = if head.method == Method::HEAD { answer::without_body(response) } else { response };
+        if let Some(log) = &self.0.log {
+            // Whoever listened may have left.
+            drop(log.send(Answered::new(&head, &response)));
+        }
+        response
     }
 
     /// Forgets the uploads that nobody has gone on with, as of `now`.

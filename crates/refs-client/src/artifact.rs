@@ -39,7 +39,8 @@ impl Artifact {
 }
 
 fn choose<'a>(index: &'a Index, wanted: &Platform, at: &str) -> Result<&'a Descriptor> {
-    let fits = |candidate: &&Descriptor| candidate.platform.as_ref().is_some_and(|platform| satisfies(platform, wanted));
+    let fits =
+        |candidate: &&Descriptor| candidate.platform.as_ref().is_some_and(|platform| satisfies(platform, wanted));
     // An index of one artifact that names no platform has nothing to choose from.
     let only = match index.manifests.as_slice() {
         [only] if only.platform.is_none() => Some(only),
@@ -47,7 +48,7 @@ fn choose<'a>(index: &'a Index, wanted: &Platform, at: &str) -> Result<&'a Descr
     };
     index.manifests.iter().find(fits).or(only).ok_or_else(|| Error::PlatformNotFound {
         at: at.to_owned(),
-        wanted: wanted.clone(),
+        wanted: Box::new(wanted.clone()),
         available: index.manifests.iter().filter_map(|manifest| manifest.platform.clone()).collect(),
     })
 }

@@ -3,7 +3,7 @@
 use std::{fmt, io, path::PathBuf};
 
 use refs_registry::{MediaType, Platform, error::Doing};
-use refs_url::{Digest, ParseError, Tag};
+use refs_url::{Digest, ParseError};
 
 /// A result with an [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -32,6 +32,15 @@ pub enum Error {
         /// The layer's digest.
         layer: Digest,
         /// What is wrong with it.
+        #[source]
+        source: refs_estargz::Error,
+    },
+    /// A directory can't be packed.
+    #[error("cannot pack `{}`", .path.display())]
+    Pack {
+        /// The directory.
+        path: PathBuf,
+        /// What is in the way.
         #[source]
         source: refs_estargz::Error,
     },
@@ -100,21 +109,13 @@ pub enum Error {
         /// The name the manifest file would have.
         name: String,
     },
-    /// The registry knows the repository, but no such tag.
-    #[error("no tag `{tag}` in {at}")]
-    TagNotFound {
-        /// The repository.
-        at: String,
-        /// The tag asked for.
-        tag: Tag,
-    },
     /// The index has no image for the platform.
     #[error("no image for platform {wanted} in {at}: it has {}", Listed(.available))]
     PlatformNotFound {
         /// The index.
         at: String,
         /// The platform asked for.
-        wanted: Platform,
+        wanted: Box<Platform>,
         /// The platforms that the index has images for.
         available: Vec<Platform>,
     },
@@ -226,8 +227,6 @@ pub enum LocationFault {
     DigestAsTarget,
     /// The verb works on a registry only.
     NotRegistry,
-    /// The verb does not write there.
-    ReadOnly,
     /// Nothing follows the scheme.
     NoPath,
     /// The tag or digest after the path is not one.
@@ -240,7 +239,6 @@ impl fmt::Display for LocationFault {
             Self::NoTarget => f.write_str("names no tag and no digest"),
             Self::DigestAsTarget => f.write_str("names a digest, and only a tag can be pushed to"),
             Self::NotRegistry => f.write_str("is not a repository of a registry"),
-            Self::ReadOnly => f.write_str("is a place that can only be read"),
             Self::NoPath => f.write_str("has no path after its scheme"),
             Self::BadTarget(error) => write!(f, "does not end in a tag or digest: {error}"),
         }
@@ -305,6 +303,8 @@ impl fmt::Display for DestinationFault {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SourceFault {
+    /// It is not there.
+    Missing,
     /// It is not a directory.
     NotDirectory,
     /// A socket, pipe or device.
@@ -324,6 +324,7 @@ pub enum SourceFault {
 impl fmt::Display for SourceFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Missing => f.write_str("it does not exist"),
             Self::NotDirectory => f.write_str("it is not a directory"),
             Self::SpecialFile(kind) => write!(f, "it is a {kind}"),
             Self::EscapingLink(target) => {

@@ -1,12 +1,32 @@
 #![doc = include_str!("../README.md")]
 
+mod artifact;
+mod client;
+mod config;
 mod error;
 mod layer;
+mod list;
 mod location;
-mod platform;
+mod meter;
+mod pack;
+mod pull;
+mod push;
 mod receive;
 mod select;
+mod thread;
 mod unpack;
 
+pub use client::Client;
 pub use error::{ArchiveFault, DestinationFault, Error, LocationFault, Result, SourceFault};
+pub use layer::Trust;
+pub use list::{Listing, ReadOptions};
 pub use location::Location;
+pub use meter::Meter;
+pub use pack::Mtime;
+pub use pull::{PullOptions, Pulled};
+pub use push::{PushOptions, Pushed, Sent};
+pub use refs_estargz::{Entry as FileEntry, Kind};
+pub use unpack::{Existing, Limits};
+
+/// The manifest file of an artifact, at its root: what it is and whom it is for.
+pub const MANIFEST_FILE: &str = ".sow-ref.yaml";

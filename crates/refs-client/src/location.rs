@@ -1,13 +1,10 @@
-//! Where an artifact is: the one place where `ocidir://` and `file://` are read.
+//! Where an artifact is: the one place where `ocidir://` is read.
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
-use refs_url::{Host, ParseError, Reference, RepoName, Tag, Target};
+use refs_url::{Digest, Host, ParseError, Reference, RepoName, Tag, Target};
 
-use crate::{
-    Error, Result,
-    error::LocationFault,
-};
+use crate::{Error, Result, error::LocationFault};
 
 /// Where an artifact, or a repository of artifacts, is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,13 +18,11 @@ pub enum Location {
         /// The tag or digest in it.
         target: Option<Target>,
     },
-    /// In a file that holds one layer: `file://PATH`.
-    File(PathBuf),
 }
 
 impl Location {
     /// Reads `HOST/REPO[:TAG][@DIGEST]`, the same behind `oci://`, `docker://NAME` with Docker's short names,
-    /// `ocidir://PATH[:TAG][@DIGEST]` or `file://PATH`.
+    /// or `ocidir://PATH[:TAG][@DIGEST]`.
     ///
     /// # Errors
     /// `Reference` for a bad reference, a short name without `docker://` included: a typo must not reach Docker Hub.
@@ -35,9 +30,6 @@ impl Location {
     pub fn parse(text: &str) -> Result<Self> {
         if let Some(rest) = text.strip_prefix("ocidir://") {
             return layout(text, rest);
-        }
-        if let Some(path) = text.strip_prefix("file://") {
-            return non_empty(text, path).map(Self::File);
         }
         let reference = match text.strip_prefix("oci://") {
             Some(rest) => Reference::parse(rest)?,
@@ -53,7 +45,6 @@ impl Location {
         match self {
             Self::Registry(reference) => reference.target(),
             Self::Layout { target, .. } => target.clone(),
-            Self::File(_) => None,
         }
     }
 
@@ -64,7 +55,7 @@ impl Location {
     pub fn registry(&self) -> Result<(&Host, &RepoName)> {
         match self {
             Self::Registry(reference) => Ok((reference.host(), reference.repository())),
-            Self::Layout { .. } | Self::File(_) => Err(self.fault(LocationFault::NotRegistry)),
+            Self::Layout { .. } => Err(self.fault(LocationFault::NotRegistry)),
         }
     }
 
@@ -74,7 +65,15 @@ impl Location {
         match self {
             Self::Registry(reference) => reference.repository().as_str().rsplit('/').next(),
             Self::Layout { path, .. } => path.file_name().and_then(|name| name.to_str()),
-            Self::File(path) => path.file_stem().and_then(|name| name.to_str()),
+        }
+    }
+
+    /// The same repository, at `digest`, without a tag.
+    #[must_use]
+    pub fn at_digest(self, digest: Digest) -> Self {
+        match self {
+            Self::Registry(reference) => Self::Registry(reference.without_tag().with_digest(digest)),
+            Self::Layout { path, .. } => Self::Layout { path, target: Some(Target::Digest(digest)) },
         }
     }
 
@@ -120,7 +119,6 @@ impl fmt::Display for Location {
                     None => Ok(()),
                 }
             }
-            Self::File(path) => write!(f, "file://{}", path.display()),
         }
     }
 }
@@ -181,11 +179,8 @@ mod tests {
 
     #[test]
     fn a_location_without_a_path_is_refused() {
-        for text in ["ocidir://", "file://", "ocidir://:v1"] {
-            assert!(matches!(
-                Location::parse(text),
-                Err(Error::Location { fault: LocationFault::NoPath, .. })
-            ));
+        for text in ["ocidir://", "ocidir://:v1"] {
+            assert!(matches!(Location::parse(text), Err(Error::Location { fault: LocationFault::NoPath, .. })));
         }
     }
 }

@@ -17,8 +17,9 @@ pub(crate) enum Selection {
 /// Paths that match any of several globs.
 #[derive(Debug, Clone)]
 pub(crate) struct Matching {
-    patterns: Vec<String>,
     globs: GlobSet,
+    /// A path that comes along whatever the globs say.
+    along: Option<&'static str>,
 }
 
 impl Selection {
@@ -38,22 +39,30 @@ impl Selection {
             globs.add(glob);
         }
         let globs = globs.build().map_err(|source| Error::InvalidGlob { pattern: patterns.join(", "), source })?;
-        Ok(Self::Some(Matching { patterns: patterns.to_vec(), globs }))
+        Ok(Self::Some(Matching { globs, along: None }))
+    }
+
+    /// The same paths, and `path` with them.
+    pub(crate) fn along_with(mut self, path: &'static str) -> Self {
+        if let Self::Some(matching) = &mut self {
+            matching.along = Some(path);
+        }
+        self
     }
 
     /// Whether `entry` is meant.
     pub(crate) fn contains(&self, entry: &Entry) -> bool {
         match self {
             Self::All => true,
-            Self::Some(matching) => matching.globs.is_match(&entry.path),
+            Self::Some(matching) => matching.along == Some(entry.path.as_str()) || self.names(entry),
         }
     }
 
-    /// The patterns as given; none for all.
-    pub(crate) fn patterns(&self) -> &[String] {
+    /// Whether `entry` is meant by a pattern, and not just comes along.
+    pub(crate) fn names(&self, entry: &Entry) -> bool {
         match self {
-            Self::All => &[],
-            Self::Some(matching) => &matching.patterns,
+            Self::All => true,
+            Self::Some(matching) => matching.globs.is_match(&entry.path),
         }
     }
 }

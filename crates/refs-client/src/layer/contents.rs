@@ -16,12 +16,13 @@ use super::{
     stream::read_blob,
     survey::{Capture, Found, Output, Spool, Survey},
 };
-use crate::{Error, Result, platform::Artifact, receive::Receive, select::Selection};
+use crate::{Error, Result, artifact::Artifact, receive::Receive, select::Selection};
 
 /// What must vouch for the part of a layer that is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Trust {
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Trust {
     /// The manifest: by the digest of the table of contents, or of the whole blob.
+    #[default]
     Verified,
     /// Nothing, if there is nothing: the table of contents is taken as it is.
     Unverified,

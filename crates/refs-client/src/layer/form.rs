@@ -14,9 +14,9 @@ use super::{Trust, archive::unsupported, path, ranges::Indexed};
 use crate::{Error, Result};
 
 /// The name that a file was pushed under.
-const TITLE: &str = "org.opencontainers.image.title";
+pub(crate) const TITLE: &str = "org.opencontainers.image.title";
 /// Says that a blob is a directory, packed, and its title the directory's name.
-const UNPACK: &str = "io.deis.oras.content.unpack";
+pub(crate) const UNPACK: &str = "io.deis.oras.content.unpack";
 /// An artifact may have many files, but layers that lie on each other are no more than this.
 const MAX_LAYERS: usize = 128;
 

@@ -18,4 +18,6 @@ mod tar;
 mod tests;
 mod union;
 
-pub(crate) use contents::{Contents, Trust};
+pub(crate) use contents::Contents;
+pub use contents::Trust;
+pub(crate) use form::{TITLE, UNPACK};

@@ -17,5 +17,6 @@ mod tree;
 
 pub(crate) use budget::Budget;
 pub use budget::Limits;
-pub(crate) use staging::{Existing, Staging};
-pub(crate) use tree::{Unpack, Unpacked};
+pub use staging::Existing;
+pub(crate) use staging::Staging;
+pub(crate) use tree::Unpack;

@@ -26,7 +26,7 @@ const TREE: &str = "tree";
 
 /// What to do with a directory that is at the destination and has something in it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Existing {
+pub enum Existing {
     /// Leave it, and fail.
     #[default]
     Refuse,

@@ -62,6 +62,19 @@ impl MediaType {
         Self(Cow::Owned(bare.trim().to_owned()))
     }
 
+    /// The media type `text`; `None` when it is not `type/subtype` by the grammar of
+    /// [RFC 6838, section 4.2](https://www.rfc-editor.org/rfc/rfc6838#section-4.2).
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (kind, subtype) = text.split_once('/')?;
+        let is_name = |name: &str| {
+            name.len() <= 127
+                && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+                && name.chars().all(|c| c.is_ascii_alphanumeric() || "!#$&-^_.+".contains(c))
+        };
+        (is_name(kind) && is_name(subtype)).then(|| Self(Cow::Owned(text.to_owned())))
+    }
+
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -1,0 +1,182 @@
+//! The facade: opens a place, calls the verb.
+
+use std::{io::Write, path::Path, sync::Arc};
+
+use bytes::Bytes;
+use futures_util::TryStreamExt;
+use refs_registry::{Descriptor, Platform, Sink, Source, Writable};
+use refs_store::Layout;
+use refs_url::{Digest, Host, Tag};
+
+use crate::{
+    Error, Listing, Location, MANIFEST_FILE, Meter, PullOptions, Pulled, PushOptions, Pushed, ReadOptions, Result,
+    artifact::Artifact,
+    layer::Contents,
+    list,
+    meter::Metered,
+    pull::{self, Pull},
+    push,
+};
+
+/// Files in OCI registries and layouts. Cheap to clone; clones share connections, tokens and the [`Meter`].
+#[derive(Debug, Clone)]
+pub struct Client {
+    registries: Arc<dyn Writable>,
+    meter: Arc<Meter>,
+}
+
+impl Client {
+    /// A client that finds repositories through `registries`: `refs_registry::Registries` for the network,
+    /// `refs_store::Memories` for a test.
+    #[must_use]
+    pub fn new(registries: Arc<dyn Writable>) -> Self {
+        Self { registries, meter: Arc::default() }
+    }
+
+    /// The running figures of all verbs of this client.
+    #[must_use]
+    pub fn meter(&self) -> &Arc<Meter> {
+        &self.meter
+    }
+
+    /// The repository at `at`, to read it by its own methods.
+    ///
+    /// # Errors
+    /// `Registry` when there is no layout at the path, or no such kind of host.
+    pub async fn source(&self, at: &Location) -> Result<Arc<dyn Source>> {
+        let source: Arc<dyn Source> = match at {
+            Location::Registry(reference) => self.registries.source(reference.host(), reference.repository())?,
+            Location::Layout { path, .. } => Arc::new(Layout::open(path).await?),
+        };
+        Ok(Arc::new(Metered::new(source, Arc::clone(&self.meter))))
+    }
+
+    /// The repository at `at`, to write. A layout that is not there is made.
+    ///
+    /// # Errors
+    /// As [`source`](Client::source).
+    pub async fn sink(&self, at: &Location) -> Result<Arc<dyn Sink>> {
+        match at {
+            Location::Registry(reference) => Ok(self.registries.sink(reference.host(), reference.repository())?),
+            Location::Layout { path, .. } => Ok(Arc::new(Layout::create(path).await?)),
+        }
+    }
+
+    /// The files of an artifact, sorted by path. Of an eStargz artifact only the table of contents is fetched.
+    ///
+    /// # Errors
+    /// `NoMatch` when patterns were given and nothing matches; `Registry` with its kinds; what reading layers gives.
+    pub async fn list_files(&self, at: &Location, options: &ReadOptions) -> Result<Listing> {
+        let (artifact, contents) = self.open(at, options).await?;
+        list::list(&artifact, &contents, options).await
+    }
+
+    /// Writes the bytes of one file to `output`, which is called from a thread that may block, and gets verified bytes
+    /// only. The file's own chunks are all that is fetched, where the layer allows it. A hard link gives its file; so does
+    /// a symbolic link that stays inside the artifact.
+    ///
+    /// # Errors
+    /// `FileNotFound`, with the path that looks most like it; `NotFile`; `Io` when `output` fails, which may have been given a part; else as
+    /// [`list_files`](Client::list_files).
+    pub async fn read_file<W: Write + Send + 'static>(
+        &self,
+        at: &Location,
+        path: &str,
+        options: &ReadOptions,
+        output: W,
+    ) -> Result<W> {
+        let (_, contents) = self.open(at, options).await?;
+        contents.read_file(path, u64::MAX, output).await
+    }
+
+    /// The artifact's manifest file, [`MANIFEST_FILE`].
+    ///
+    /// # Errors
+    /// `ManifestNotFound`; `FileTooLarge` above 1 MiB; else as [`read_file`](Client::read_file).
+    pub async fn get_manifest(&self, at: &Location) -> Result<Bytes> {
+        const MAX_BYTES: u64 = 1 << 20;
+        let (_, contents) = self.open(at, &ReadOptions::default()).await?;
+        match contents.read_file(MANIFEST_FILE, MAX_BYTES, Vec::new()).await {
+            Ok(content) => Ok(content.into()),
+            Err(Error::FileNotFound { at, path, .. }) => Err(Error::ManifestNotFound { at, name: path }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Extracts an artifact, or the files of it that `options` choose, into `destination`, which is complete or absent
+    /// at every moment.
+    ///
+    /// # Errors
+    /// `Destination` when something is in the way; a limit; an unsafe path or link; else as
+    /// [`list_files`](Client::list_files). After an error the destination is as it was.
+    pub async fn pull(&self, at: &Location, destination: &Path, options: &PullOptions) -> Result<Pulled> {
+        let prepared = Pull::prepare(destination, options).await?;
+        let fetched_before = self.meter.fetched();
+        let (artifact, contents) = self.open(at, &options.read).await?;
+        let pulled = pull::pull(&artifact, &contents, prepared, options).await?;
+        Ok(Pulled { fetched_bytes: self.meter.fetched() - fetched_before, ..pulled })
+    }
+
+    /// Packs `directory` as an eStargz layer and pushes it to the tag that `at` names. The same tree gives the same
+    /// digest, always.
+    ///
+    /// # Errors
+    /// As [`push`](crate::PushOptions) says; `Location` when `at` names no tag.
+    pub async fn push(&self, directory: &Path, at: &Location, options: &PushOptions) -> Result<Pushed> {
+        let tag = at.needs_tag()?;
+        let sink = self.sink(at).await?;
+        push::push(sink.as_ref(), directory, &tag, &self.meter, options).await
+    }
+
+    /// What the tag or digest of `at` stands for now: an index, where it is one.
+    ///
+    /// # Errors
+    /// `Location` when `at` names neither; `Registry` with the kind `NotFound` when there is no such manifest.
+    pub async fn resolve_tag(&self, at: &Location) -> Result<Descriptor> {
+        let target = at.needs_target()?;
+        Ok(self.source(at).await?.resolve(&target).await?)
+    }
+
+    /// The digest of what the tag of `at` stands for now.
+    ///
+    /// # Errors
+    /// As [`resolve_tag`](Client::resolve_tag).
+    pub async fn get_digest(&self, at: &Location) -> Result<Digest> {
+        Ok(self.resolve_tag(at).await?.digest)
+    }
+
+    /// The image for `platform` behind the tag or digest of `at`: an index is followed.
+    ///
+    /// # Errors
+    /// `PlatformNotFound` with the platforms there are; else as [`resolve_tag`](Client::resolve_tag).
+    pub async fn resolve_platform(&self, at: &Location, platform: &Platform) -> Result<Descriptor> {
+        let target = at.needs_target()?;
+        let source = self.source(at).await?;
+        Ok(Artifact::find(source.as_ref(), &at.to_string(), &target, platform).await?.manifest.descriptor)
+    }
+
+    /// All tags of the repository, in the registry's own order.
+    ///
+    /// # Errors
+    /// `Registry`; of a listing that fails half way nothing is returned.
+    pub async fn list_tags(&self, at: &Location) -> Result<Vec<Tag>> {
+        Ok(self.source(at).await?.tags(None).try_collect().await?)
+    }
+
+    /// Asks the registry whether it is there and takes the credentials.
+    ///
+    /// # Errors
+    /// `Registry` with the kind `Unreachable`, `Unauthorized` or `Denied`.
+    pub async fn check_auth(&self, host: &Host) -> Result<()> {
+        Ok(self.registries.check_auth(host).await?)
+    }
+
+    async fn open(&self, at: &Location, options: &ReadOptions) -> Result<(Artifact, Contents)> {
+        let target = at.needs_target()?;
+        let source = self.source(at).await?;
+        let platform = options.platform.clone().unwrap_or_else(Platform::linux_here);
+        let artifact = Artifact::find(source.as_ref(), &at.to_string(), &target, &platform).await?;
+        let contents = Contents::open(source, &artifact, options.trust)?;
+        Ok((artifact, contents))
+    }
+}

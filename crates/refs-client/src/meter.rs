@@ -1,0 +1,116 @@
+//! Counts what a source gives, for reports and progress.
+
+use std::{
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use futures_core::stream::BoxStream;
+use futures_util::StreamExt;
+use refs_registry::{Blob, ByteStream, Descriptor, Filter, Manifest, Part, Result, Resume, Source};
+use refs_url::{Digest, Tag, Target};
+
+/// Running figures of one verb, to be looked at from elsewhere while it works.
+#[derive(Debug, Default)]
+pub struct Meter {
+    fetched: AtomicU64,
+    packed: AtomicU64,
+    expected: AtomicU64,
+}
+
+impl Meter {
+    /// Bytes of manifests and blobs that have come in.
+    #[must_use]
+    pub fn fetched(&self) -> u64 {
+        self.fetched.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of files that have been packed.
+    #[must_use]
+    pub fn packed(&self) -> u64 {
+        self.packed.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that the verb will fetch or pack in all, as far as it knows by now; 0 while it does not.
+    #[must_use]
+    pub fn expected(&self) -> u64 {
+        self.expected.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn add_fetched(&self, bytes: u64) {
+        self.fetched.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add_packed(&self, bytes: u64) {
+        self.packed.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn expect(&self, bytes: u64) {
+        self.expected.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+/// A source whose bytes are counted as they pass.
+#[derive(Debug)]
+pub(crate) struct Metered {
+    inner: Arc<dyn Source>,
+    meter: Arc<Meter>,
+}
+
+impl Metered {
+    pub(crate) fn new(inner: Arc<dyn Source>, meter: Arc<Meter>) -> Self {
+        Self { inner, meter }
+    }
+
+    fn count(&self, stream: ByteStream) -> ByteStream {
+        let meter = Arc::clone(&self.meter);
+        let counted = stream.inspect(move |chunk| {
+            if let Ok(chunk) = chunk {
+                meter.add_fetched(chunk.len() as u64);
+            }
+        });
+        counted.boxed()
+    }
+}
+
+#[async_trait]
+impl Source for Metered {
+    async fn resolve(&self, target: &Target) -> Result<Descriptor> {
+        self.inner.resolve(target).await
+    }
+
+    async fn manifest(&self, target: &Target) -> Result<Manifest> {
+        let manifest = self.inner.manifest(target).await?;
+        self.meter.add_fetched(manifest.raw.len() as u64);
+        Ok(manifest)
+    }
+
+    async fn blob(&self, digest: &Digest, from: Resume) -> Result<Blob> {
+        let offset = from.offset();
+        let blob = self.inner.blob(digest, from).await?;
+        self.meter.expect(blob.size.saturating_sub(offset));
+        Ok(Blob { size: blob.size, stream: self.count(blob.stream) })
+    }
+
+    async fn blob_part(&self, digest: &Digest, range: Range<u64>) -> Result<Part> {
+        let part = self.inner.blob_part(digest, range).await?;
+        self.meter.expect(part.range.end - part.range.start);
+        Ok(Part { range: part.range, total: part.total, stream: self.count(part.stream) })
+    }
+
+    async fn stat_blob(&self, digest: &Digest) -> Result<Option<u64>> {
+        self.inner.stat_blob(digest).await
+    }
+
+    fn tags(&self, after: Option<Tag>) -> BoxStream<'_, Result<Tag>> {
+        self.inner.tags(after)
+    }
+
+    fn referrers(&self, subject: &Digest, filter: Filter) -> BoxStream<'_, Result<Descriptor>> {
+        self.inner.referrers(subject, filter)
+    }
+}

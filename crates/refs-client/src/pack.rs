@@ -1,0 +1,218 @@
+//! From a directory to the entries of a layer, always in the same order.
+
+use std::{
+    fs::{File, Metadata},
+    io,
+    os::unix::fs::{FileTypeExt, MetadataExt},
+    path::{Component, Path, PathBuf},
+};
+
+use ignore::gitignore::{Gitignore, GitignoreBuilder};
+use refs_estargz::{Kind, NewEntry, path_order};
+use refs_registry::error::Doing;
+
+use crate::{Error, MANIFEST_FILE, Result, error::SourceFault};
+
+/// Left out of every push unless the options say otherwise: what belongs to a working copy, not to its content.
+const DEFAULT_EXCLUSIONS: [&str; 3] = [".git/", ".DS_Store", "node_modules/"];
+/// A file that is read before anything else is chosen for: small ones travel beside the table of contents.
+const HOT_FILE_BYTES: u64 = 16 * 1024;
+const HOT_TOTAL_BYTES: u64 = 256 * 1024;
+
+/// Which modification times go into a layer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Mtime {
+    /// Each file's own, in whole seconds.
+    #[default]
+    Keep,
+    /// The same for all, in seconds since 1970-01-01: so that two checkouts give one digest.
+    Fixed(i64),
+}
+
+/// What a directory holds, in the order in which it is packed: by path, but for the hot files, which come last.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) root: PathBuf,
+    pub(crate) cold: Vec<NewEntry>,
+    pub(crate) hot: Vec<NewEntry>,
+}
+
+impl Plan {
+    /// Walks `root`. Nothing is followed out of it, and nothing is read but directories and links.
+    pub(crate) fn walk(root: &Path, exclude: &[String], mtime: Mtime) -> Result<Self> {
+        let metadata = std::fs::metadata(root).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => Error::Source { path: root.to_owned(), fault: SourceFault::Missing },
+            _ => io_error(Doing::Read, root, source),
+        })?;
+        if !metadata.is_dir() {
+            return Err(Error::Source { path: root.to_owned(), fault: SourceFault::NotDirectory });
+        }
+        let mut walk = Walk { exclusions: exclusions(root, exclude)?, mtime, entries: Vec::new() };
+        walk.directory(root, "")?;
+        let mut entries = walk.entries;
+        entries.sort_by(|left, right| path_order(&left.path, &right.path));
+        let (cold, hot) = split_hot(entries);
+        Ok(Self { root: root.to_owned(), cold, hot })
+    }
+
+    /// All entries, in order.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &NewEntry> {
+        self.cold.iter().chain(&self.hot)
+    }
+
+    /// The bytes of all files together.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.entries().map(|entry| file_bytes(&entry.kind)).sum()
+    }
+
+    /// Opens the file of `entry`, unless something else has taken its place since the walk.
+    pub(crate) fn open(&self, entry: &NewEntry) -> Result<File> {
+        let path = self.root.join(&entry.path);
+        let failed = |source| io_error(Doing::Read, &path, source);
+        let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::CLOEXEC;
+        let opened = rustix::fs::open(&path, flags | rustix::fs::OFlags::NONBLOCK, rustix::fs::Mode::empty());
+        let file = File::from(opened.map_err(|errno| failed(errno.into()))?);
+        if !file.metadata().map_err(failed)?.is_file() {
+            return Err(Error::Source { path, fault: SourceFault::Changed });
+        }
+        Ok(file)
+    }
+}
+
+fn file_bytes(kind: &Kind) -> u64 {
+    match kind {
+        Kind::File { size } => *size,
+        _ => 0,
+    }
+}
+
+struct Walk {
+    exclusions: Gitignore,
+    mtime: Mtime,
+    entries: Vec<NewEntry>,
+}
+
+impl Walk {
+    fn directory(&mut self, directory: &Path, prefix: &str) -> Result<()> {
+        let failed = |source| io_error(Doing::List, directory, source);
+        for found in std::fs::read_dir(directory).map_err(failed)? {
+            let found = found.map_err(failed)?;
+            let path = found.path();
+            let Some(name) = found.file_name().to_str().map(str::to_owned) else {
+                return Err(Error::Source { path, fault: SourceFault::NotUnicode });
+            };
+            let below = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };
+            let metadata = std::fs::symlink_metadata(&path).map_err(|source| io_error(Doing::Read, &path, source))?;
+            let excluded = self.exclusions.matched(&below, metadata.is_dir()).is_ignore();
+            if excluded && below != MANIFEST_FILE {
+                continue;
+            }
+            self.add(&path, below, &metadata)?;
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, path: &Path, below: String, metadata: &Metadata) -> Result<()> {
+        let kind = Self::kind(path, &below, metadata)?;
+        // Owner's execute bit alone decides: what a checkout's umask left of the others must not change the digest.
+        let executable = metadata.is_dir() || metadata.is_symlink() || metadata.mode() & 0o100 != 0;
+        let mode = match (metadata.is_symlink(), executable) {
+            (true, _) => 0o777,
+            (false, true) => 0o755,
+            (false, false) => 0o644,
+        };
+        let mtime = match self.mtime {
+            Mtime::Keep => metadata.mtime(),
+            Mtime::Fixed(seconds) => seconds,
+        };
+        let directory = matches!(kind, Kind::Directory).then(|| below.clone());
+        self.entries.push(NewEntry { path: below, kind, mode, mtime });
+        match directory {
+            Some(below) => self.directory(path, &below),
+            None => Ok(()),
+        }
+    }
+
+    fn kind(path: &Path, below: &str, metadata: &Metadata) -> Result<Kind> {
+        let file_type = metadata.file_type();
+        let fault = |fault| Error::Source { path: path.to_owned(), fault };
+        if file_type.is_dir() {
+            return Ok(Kind::Directory);
+        }
+        if file_type.is_file() {
+            return Ok(Kind::File { size: metadata.len() });
+        }
+        if !file_type.is_symlink() {
+            return Err(fault(SourceFault::SpecialFile(special(&file_type))));
+        }
+        let target = std::fs::read_link(path).map_err(|source| io_error(Doing::Read, path, source))?;
+        if !stays_inside(below, &target) {
+            return Err(fault(SourceFault::EscapingLink(target)));
+        }
+        match target.into_os_string().into_string() {
+            Ok(target) => Ok(Kind::Symlink { target }),
+            Err(_) => Err(fault(SourceFault::NotUnicode)),
+        }
+    }
+}
+
+fn special(file_type: &std::fs::FileType) -> &'static str {
+    if file_type.is_socket() {
+        "socket"
+    } else if file_type.is_fifo() {
+        "named pipe"
+    } else {
+        "device"
+    }
+}
+
+/// Whether a link at `below`, a path under the root, leads to somewhere under the root, by its words alone.
+fn stays_inside(below: &str, target: &Path) -> bool {
+    let mut depth = below.split('/').count() - 1;
+    for component in target.components() {
+        match component {
+            Component::Normal(_) => depth += 1,
+            Component::CurDir => {}
+            Component::ParentDir if depth > 0 => depth -= 1,
+            Component::ParentDir | Component::RootDir | Component::Prefix(_) => return false,
+        }
+    }
+    true
+}
+
+fn exclusions(root: &Path, exclude: &[String]) -> Result<Gitignore> {
+    let mut builder = GitignoreBuilder::new("");
+    for pattern in DEFAULT_EXCLUSIONS.into_iter().chain(exclude.iter().map(String::as_str)) {
+        let bad = |_unshown: ignore::Error| bad_exclusion(root, pattern);
+        builder.add_line(None, pattern).map_err(bad)?;
+    }
+    builder.build().map_err(|_unshown| bad_exclusion(root, &exclude.join(" ")))
+}
+
+fn bad_exclusion(root: &Path, pattern: &str) -> Error {
+    Error::Source { path: root.to_owned(), fault: SourceFault::BadExclusion(pattern.to_owned()) }
+}
+
+/// Takes the hot files out of `entries`, up to their bound.
+fn split_hot(entries: Vec<NewEntry>) -> (Vec<NewEntry>, Vec<NewEntry>) {
+    let mut room = HOT_TOTAL_BYTES;
+    let mut is_hot = |entry: &NewEntry| {
+        let Kind::File { size } = entry.kind else { return false };
+        let name = entry.path.rsplit('/').next().unwrap_or_default();
+        let wanted = entry.path == MANIFEST_FILE || name.starts_with("README");
+        let hot = wanted && size > 0 && size <= HOT_FILE_BYTES.min(room);
+        if hot {
+            room -= size;
+        }
+        hot
+    };
+    let (mut cold, mut hot) = (Vec::with_capacity(entries.len()), Vec::new());
+    for entry in entries {
+        if is_hot(&entry) { hot.push(entry) } else { cold.push(entry) }
+    }
+    (cold, hot)
+}
+
+fn io_error(doing: Doing, path: &Path, source: io::Error) -> Error {
+    Error::Io { doing, path: path.to_owned(), source }
+}

@@ -1,0 +1,119 @@
+//! Extracts an artifact, or a part of it.
+
+use std::{path::Path, sync::Arc};
+
+use refs_estargz::Entry;
+use refs_registry::Descriptor;
+
+use crate::{
+    Error, Existing, Limits, MANIFEST_FILE, ReadOptions, Result,
+    artifact::Artifact,
+    layer::Contents,
+    receive::{Content, Receive},
+    select::Selection,
+    thread,
+    unpack::{Budget, Staging, Unpack},
+};
+
+/// How to pull.
+///
+/// Patterns are globs: `*` and `?` stop at `/`, `**` does not, `{a,b}` and `[…]` choose; a trailing `/` means all below;
+/// a leading `./` or `/` means nothing. The manifest file always comes along.
+#[derive(Debug, Clone, Default)]
+pub struct PullOptions {
+    /// What to read, and how.
+    pub read: ReadOptions,
+    /// How much may be written.
+    pub limits: Limits,
+    /// What to do with a destination that is there already.
+    pub existing: Existing,
+}
+
+/// What a pull wrote.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pulled {
+    /// The image's manifest.
+    pub descriptor: Descriptor,
+    /// Files.
+    pub files: u64,
+    /// Directories, those that were made on the way included.
+    pub directories: u64,
+    /// Symbolic and hard links.
+    pub links: u64,
+    /// The bytes of the files together.
+    pub written_bytes: u64,
+    /// The bytes of manifests and blobs that were fetched for it.
+    pub fetched_bytes: u64,
+}
+
+/// A destination that has been looked at, and what is to go there.
+pub(crate) struct Pull {
+    selection: Selection,
+    staging: Staging,
+    budget: Arc<Budget>,
+}
+
+impl Pull {
+    /// Refuses what can be refused before anything is asked of a registry, and makes room beside `destination`.
+    pub(crate) async fn prepare(destination: &Path, options: &PullOptions) -> Result<Self> {
+        let selection = Selection::new(&options.read.patterns)?.along_with(MANIFEST_FILE);
+        let budget = Arc::new(Budget::new(options.limits.clone()));
+        let (destination, existing) = (destination.to_owned(), options.existing);
+        let staging = thread::run(move || Staging::beside(&destination, existing)).await?;
+        Ok(Self { selection, staging, budget })
+    }
+}
+
+/// Extracts what `pull` chose of `contents`, and gives it the destination's name.
+pub(crate) async fn pull(
+    artifact: &Artifact,
+    contents: &Contents,
+    pull: Pull,
+    options: &PullOptions,
+) -> Result<Pulled> {
+    let Pull { selection, staging, budget } = pull;
+    let unpack = Unpack::new(staging.root(), &budget);
+    let chosen = Chosen { unpack, staging, selection: selection.clone(), found: false };
+    let chosen = contents.extract(&selection, chosen).await?;
+    if !chosen.found && !options.read.patterns.is_empty() {
+        return Err(Error::NoMatch { at: artifact.at.clone(), patterns: options.read.patterns.clone() });
+    }
+    let unpacked = thread::run(move || {
+        let unpacked = chosen.unpack.finish()?;
+        chosen.staging.publish()?;
+        Ok(unpacked)
+    })
+    .await?;
+    Ok(Pulled {
+        descriptor: artifact.manifest.descriptor.clone(),
+        files: unpacked.files,
+        directories: unpacked.directories,
+        links: unpacked.links,
+        written_bytes: unpacked.bytes,
+        fetched_bytes: 0,
+    })
+}
+
+/// Hands on what is chosen, and notes whether a pattern chose anything. It owns the staged tree, so that the thread that
+/// writes is the one that removes it when nobody waits for it any more.
+struct Chosen {
+    unpack: Unpack,
+    staging: Staging,
+    selection: Selection,
+    found: bool,
+}
+
+impl Receive for Chosen {
+    fn entry(&mut self, entry: &Entry) -> Result<Content> {
+        self.found |= self.selection.names(entry);
+        self.unpack.entry(entry)
+    }
+
+    fn content(&mut self, bytes: &[u8]) -> Result<()> {
+        self.unpack.content(bytes)
+    }
+
+    fn end_of_file(&mut self) -> Result<()> {
+        self.unpack.end_of_file()
+    }
+}

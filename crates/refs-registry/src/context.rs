@@ -163,6 +163,9 @@ pub enum Fault {
     /// The token service is somewhere that credentials must not go.
     #[error("the token service `{0}` is not trusted with credentials for this registry")]
     UntrustedRealm(String),
+    /// An upload was answered before all of it was sent.
+    #[error("the answer came before the body had ended")]
+    EarlyAnswer,
     /// A listing that never ends.
     #[error("the listing repeats or exceeds its bounds")]
     EndlessListing,

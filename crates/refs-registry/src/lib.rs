@@ -1,16 +1,27 @@
 #![doc = include_str!("../README.md")]
 
+pub mod auth;
 mod context;
 pub mod error;
+mod options;
+mod registries;
+mod registry;
+mod repository;
 mod resolver;
 mod source;
 pub mod spec;
+mod transport;
 mod verify;
 
 pub use error::{Error, ErrorKind, Result};
+pub use options::{Options, Retry, Timeouts};
+pub use registries::Registries;
+pub use registry::Registry;
+pub use repository::Repository;
 pub use resolver::{Resolver, Writable};
 pub use source::{
     Blob, ByteStream, Filter, Mounted, Part, Payload, Replay, Resume, Sink, Source, Stored, Upload, UploadState,
 };
 pub use spec::{Descriptor, Manifest, MediaType, Platform};
+pub use transport::{Clock, SystemClock};
 pub use verify::{Verify, verified};

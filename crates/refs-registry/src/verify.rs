@@ -41,6 +41,12 @@ impl Verify {
         Ok(())
     }
 
+    /// The bytes taken in so far, those before the start of this check included.
+    #[must_use]
+    pub const fn seen(&self) -> u64 {
+        self.seen
+    }
+
     /// Where a later read could go on: all bytes so far, hashed.
     #[must_use]
     pub fn resume(&self) -> Resume {

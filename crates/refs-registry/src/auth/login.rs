@@ -1,0 +1,371 @@
+//! From a refusal to the next thing to show, until one is accepted or none is left.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use http::{HeaderValue, Method, StatusCode, header};
+use refs_url::{Host, RepoName};
+use url::Url;
+
+use super::{
+    Candidate, Credential, Credentials, Scopes, Secret,
+    challenge::Demand,
+    realm::{self, Trust},
+    token::{self, Age, Token, TokenKey},
+};
+use crate::{
+    Error,
+    error::{Detail, Fault, RequestLine, Wanted},
+    transport::{Body, Bounds, Call, Failure, Grant, Transport},
+};
+
+/// A token service's answer is at most this long.
+const TOKEN_BYTES: u64 = 1024 * 1024;
+
+/// What is known of one registry's demands.
+#[derive(Debug)]
+pub(crate) struct Authority {
+    host: Host,
+    base: Url,
+    credentials: Arc<dyn Credentials>,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    /// What the registry asked for last, so that the next request shows it at once.
+    demand: Option<Demand>,
+    candidates: HashMap<Option<RepoName>, Arc<[Candidate]>>,
+    settled: HashMap<Scopes, Settled>,
+}
+
+/// What was accepted.
+#[derive(Debug, Clone)]
+struct Settled {
+    candidate: usize,
+    /// What was asked for, with what the registry wanted besides.
+    scopes: Scopes,
+}
+
+/// Beyond so many repositories, what is known of them is learnt anew.
+const MANY_REPOSITORIES: usize = 4096;
+
+impl Authority {
+    pub(crate) fn new(host: Host, base: Url, credentials: Arc<dyn Credentials>) -> Self {
+        Self { host, base, credentials, known: Mutex::default() }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn candidates(&self, repository: Option<&RepoName>) -> Result<Arc<[Candidate]>, Failure> {
+        let repository = repository.cloned();
+        if let Some(candidates) = self.known().candidates.get(&repository) {
+            return Ok(candidates.clone());
+        }
+        let mut found = self.credentials.candidates(&self.host, repository.as_ref()).await?;
+        if found.is_empty() {
+            found.push(Candidate { from: "anonymous".to_owned(), credential: Credential::Anonymous });
+        }
+        let found: Arc<[Candidate]> = found.into();
+        let mut known = self.known();
+        if known.candidates.len() >= MANY_REPOSITORIES {
+            known.candidates.clear();
+            known.settled.clear();
+        }
+        known.candidates.insert(repository, found.clone());
+        Ok(found)
+    }
+}
+
+/// The attempts to have one request accepted.
+#[derive(Debug)]
+pub(crate) struct Login<'a> {
+    authority: &'a Authority,
+    transport: &'a Transport,
+    bounds: &'a Bounds,
+    call: &'a Call,
+    demand: Option<Demand>,
+    scopes: Scopes,
+    candidates: Option<Arc<[Candidate]>>,
+    at: usize,
+    shown: Shown,
+    tried: Vec<String>,
+    denied: Option<Error>,
+    withheld: Option<Error>,
+    detail: Detail,
+}
+
+/// What the last request carried.
+#[derive(Debug)]
+enum Shown {
+    Nothing,
+    Kept(Secret),
+    /// Made for this request, or the credential itself: a refusal is meant.
+    Fresh,
+}
+
+/// A registry's 401 or 403.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) status: StatusCode,
+    pub(crate) demand: Option<Demand>,
+    pub(crate) at: RequestLine,
+    pub(crate) detail: Detail,
+}
+
+impl<'a> Login<'a> {
+    pub(crate) fn new(authority: &'a Authority, transport: &'a Transport, bounds: &'a Bounds, call: &'a Call) -> Self {
+        let known = authority.known();
+        let settled = known.settled.get(&call.scopes).cloned();
+        let (at, scopes) =
+            settled.map_or_else(|| (0, call.scopes.clone()), |settled| (settled.candidate, settled.scopes));
+        Self {
+            authority,
+            transport,
+            bounds,
+            call,
+            demand: known.demand.clone(),
+            scopes,
+            candidates: None,
+            at,
+            shown: Shown::Nothing,
+            tried: Vec::new(),
+            denied: None,
+            withheld: None,
+            detail: Detail::default(),
+        }
+    }
+
+    /// What to show with the first request: nothing, unless the registry is known to ask.
+    pub(crate) async fn opening(&mut self) -> Result<Option<Grant>, Failure> {
+        match self.demand {
+            Some(_) => self.next_grant().await,
+            None => Ok(None),
+        }
+    }
+
+    /// What to show after a refusal.
+    ///
+    /// # Errors
+    /// What to tell the user when nothing is left to show.
+    pub(crate) async fn refused(&mut self, refusal: Refusal) -> Result<Grant, Failure> {
+        if refusal.status == StatusCode::FORBIDDEN {
+            let (host, at, detail) = (self.authority.host.clone(), refusal.at, refusal.detail);
+            self.denied.get_or_insert(Error::Denied { host, at, detail });
+            if self.demand.is_some() {
+                self.reject();
+            }
+        } else {
+            self.detail = refusal.detail;
+            self.challenged(refusal.demand);
+        }
+        let next = if self.demand.is_some() { self.next_grant().await? } else { None };
+        next.ok_or_else(|| Failure::last(self.exhausted()))
+    }
+
+    /// The request was accepted: what it took is remembered. Says whose credential it was, and which were refused before.
+    pub(crate) fn accepted(self) -> (Option<String>, Vec<String>) {
+        if matches!(self.shown, Shown::Nothing) {
+            return (None, self.tried);
+        }
+        let settled = Settled { candidate: self.at, scopes: self.scopes };
+        self.authority.known().settled.insert(self.call.scopes.clone(), settled);
+        let candidate = self.candidates.as_ref().and_then(|candidates| candidates.get(self.at));
+        let named = candidate.filter(|candidate| candidate.credential != Credential::Anonymous);
+        (named.map(|candidate| candidate.from.clone()), self.tried)
+    }
+
+    /// Takes in a 401.
+    fn challenged(&mut self, demand: Option<Demand>) {
+        let mut widened = false;
+        if let Some(Demand::Bearer { scopes, .. }) = &demand {
+            let wider = self.scopes.clone().union(scopes);
+            widened = wider != self.scopes;
+            self.scopes = wider;
+        }
+        if let Some(demand) = demand {
+            self.authority.known().demand = Some(demand.clone());
+            self.demand = Some(demand);
+        }
+        match &self.shown {
+            Shown::Nothing => {}
+            Shown::Kept(token) => self.transport.tokens().evict(token),
+            // The token was for less than the registry wants.
+            Shown::Fresh if widened => {}
+            Shown::Fresh => self.reject(),
+        }
+    }
+
+    /// Gives the current candidate up.
+    fn reject(&mut self) {
+        let candidate = self.candidates.as_ref().and_then(|candidates| candidates.get(self.at));
+        if let Some(candidate) = candidate.filter(|candidate| candidate.credential != Credential::Anonymous) {
+            tracing::debug!(host = %self.authority.host, from = %candidate.from, "credential refused");
+            self.tried.push(candidate.from.clone());
+        }
+        self.at += 1;
+    }
+
+    /// The first thing that the candidates, from the current one on, can show.
+    async fn next_grant(&mut self) -> Result<Option<Grant>, Failure> {
+        let candidates = match &self.candidates {
+            Some(candidates) => candidates.clone(),
+            None => self.authority.candidates(self.call.repository.as_ref()).await?,
+        };
+        self.candidates = Some(candidates.clone());
+        while let Some(candidate) = candidates.get(self.at) {
+            match self.show(&candidate.credential).await {
+                Ok(Some((header, shown))) => {
+                    self.shown = shown;
+                    return Ok(Some(Grant { origin: self.authority.base.origin(), header }));
+                }
+                Ok(None) => self.at += 1,
+                Err(failure) => match failure.error {
+                    Error::Unauthorized { detail, .. } => {
+                        self.detail = detail;
+                        self.reject();
+                    }
+                    _ => return Err(failure),
+                },
+            }
+        }
+        Ok(None)
+    }
+
+    /// The header that shows `credential`; `None` when the registry's demand leaves no way to.
+    async fn show(&mut self, credential: &Credential) -> Result<Option<(HeaderValue, Shown)>, Failure> {
+        match (&self.demand, credential) {
+            (Some(Demand::Basic), Credential::Basic { username, password }) => {
+                Ok(Some((basic(username, password)?, Shown::Fresh)))
+            }
+            (Some(Demand::Bearer { .. }), Credential::Bearer(token)) => Ok(Some((bearer(token)?, Shown::Fresh))),
+            (Some(Demand::Bearer { realm, service, .. }), _) => {
+                let (realm, service) = (realm.clone(), service.clone());
+                let Some((token, age)) = self.token(&realm, service, credential).await? else { return Ok(None) };
+                let header = bearer(&token)?;
+                Ok(Some((header, if age == Age::Kept { Shown::Kept(token) } else { Shown::Fresh })))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// A token for `credential`; `None` when the token service may not see it.
+    async fn token(
+        &mut self,
+        realm: &str,
+        service: Option<String>,
+        credential: &Credential,
+    ) -> Result<Option<(Secret, Age)>, Failure> {
+        let base = &self.authority.base;
+        let options = self.transport.options();
+        let untrusted = || Error::Protocol { at: self.call.line(), fault: Fault::UntrustedRealm(shown_realm(realm)) };
+        let realm = base.join(realm).map_err(|_| Failure::last(untrusted()))?;
+        match realm::trust(base, &realm, &options.trusted_realms, &self.bounds.plain) {
+            Trust::Full => {}
+            Trust::AnonymousOnly if *credential == Credential::Anonymous => {}
+            Trust::AnonymousOnly => {
+                tracing::warn!(host = %self.authority.host, realm = %shown_realm(realm.as_str()), "credentials withheld");
+                self.withheld = Some(untrusted());
+                return Ok(None);
+            }
+            Trust::Nothing => return Err(Failure::last(untrusted())),
+        }
+        let scopes = self.scopes.clone();
+        let key = TokenKey { registry: base.origin(), realm, service, scopes, credential: credential.clone() };
+        let now = options.clock.now();
+        self.transport.tokens().take(&key, now, self.fetch(&key)).await.map(Some)
+    }
+
+    async fn fetch(&self, key: &TokenKey) -> Result<Token, Failure> {
+        let (call, grant) = question(key)?;
+        let asked = self.transport.options().clock.now();
+        // The token service is a place of its own: what leaves it must not lead back into the registry's network.
+        let bounds = Bounds { from: key.realm.clone(), plain: self.bounds.plain.clone() };
+        let answer = self.transport.exchange(&call, grant.as_ref(), &bounds).await?;
+        let at = answer.at.clone();
+        if matches!(answer.status.as_u16(), 400 | 401 | 403) {
+            let detail = answer.detail(grant.as_ref()).await;
+            return Err(Failure::last(Error::Unauthorized {
+                host: self.authority.host.clone(),
+                tried: Vec::new(),
+                detail,
+            }));
+        }
+        let mut answer = answer.accepted(&call, &self.authority.host, grant.as_ref()).await?;
+        let body = answer.body.collect(TOKEN_BYTES, &Wanted::Token).await?;
+        token::read(&body, asked).map_err(|fault| Failure::last(Error::Protocol { at, fault }))
+    }
+
+    fn exhausted(&mut self) -> Error {
+        let mut known = self.authority.known();
+        known.candidates.remove(&self.call.repository);
+        known.settled.remove(&self.call.scopes);
+        drop(known);
+        let unauthorized = || Error::Unauthorized {
+            host: self.authority.host.clone(),
+            tried: self.tried.clone(),
+            detail: self.detail.clone(),
+        };
+        self.withheld.take().or_else(|| self.denied.take()).unwrap_or_else(unauthorized)
+    }
+}
+
+/// The request for a token: `GET` with name and password, `POST` with a refresh token.
+fn question(key: &TokenKey) -> Result<(Call, Option<Grant>), Failure> {
+    let mut url = key.realm.clone();
+    if let Credential::Identity(identity) = &key.credential {
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        form.append_pair("grant_type", "refresh_token").append_pair("client_id", "refs");
+        form.extend_pairs(key.service.iter().map(|service| ("service", service.as_str())));
+        form.append_pair("scope", &key.scopes.to_string()).append_pair("refresh_token", identity.reveal());
+        let call = Call::new(Method::POST, url, Wanted::Token)
+            .header(header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"))
+            .body(Body::Bytes(form.finish().into()));
+        return Ok((call.within_origin(), None));
+    }
+    {
+        let mut query = url.query_pairs_mut();
+        query.extend_pairs(key.service.iter().map(|service| ("service", service.as_str())));
+        query.extend_pairs(key.scopes.each().iter().map(|scope| ("scope", scope.as_str())));
+    }
+    if url.query() == Some("") {
+        url.set_query(None);
+    }
+    let grant = match &key.credential {
+        Credential::Basic { username, password } => {
+            Some(Grant { origin: url.origin(), header: basic(username, password)? })
+        }
+        _ => None,
+    };
+    Ok((Call::get(url, Wanted::Token).within_origin(), grant))
+}
+
+fn basic(username: &str, password: &Secret) -> Result<HeaderValue, Failure> {
+    let pair = zeroize::Zeroizing::new(format!("{username}:{}", password.reveal()));
+    sensitive(&format!("Basic {}", BASE64_STANDARD.encode(pair.as_bytes())))
+}
+
+fn bearer(token: &Secret) -> Result<HeaderValue, Failure> {
+    sensitive(&format!("Bearer {}", token.reveal()))
+}
+
+fn sensitive(text: &str) -> Result<HeaderValue, Failure> {
+    let mut header = HeaderValue::from_str(text).map_err(|error| {
+        Failure::last(Error::Settings { what: "the credential as a header".to_owned(), source: Arc::new(error) })
+    })?;
+    header.set_sensitive(true);
+    Ok(header)
+}
+
+/// The origin of a realm, which is what matters of it; its own text when it is no URL.
+fn shown_realm(realm: &str) -> String {
+    match Url::parse(realm) {
+        Ok(url) => url.origin().ascii_serialization(),
+        Err(_) => realm.chars().take(64).flat_map(char::escape_default).collect(),
+    }
+}

@@ -1,0 +1,222 @@
+//! Tokens: asking for them, and keeping them while they last
+//! ([token authentication](https://distribution.github.io/distribution/spec/auth/token/)).
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use url::Url;
+
+use super::{Credential, Scopes, Secret};
+use crate::{error::Fault, transport::Failure};
+
+/// A token, and when it ends.
+#[derive(Debug, Clone)]
+pub(crate) struct Token {
+    pub(crate) secret: Secret,
+    pub(crate) until: Instant,
+}
+
+/// Everything that a token depends on. A token is never used for anything else.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct TokenKey {
+    pub(crate) registry: url::Origin,
+    pub(crate) realm: Url,
+    pub(crate) service: Option<String>,
+    pub(crate) scopes: Scopes,
+    pub(crate) credential: Credential,
+}
+
+impl TokenKey {
+    /// Whether a token for `self` is one for `other`, too.
+    fn covers(&self, other: &Self) -> bool {
+        self.registry == other.registry
+            && self.realm == other.realm
+            && self.service == other.service
+            && self.credential == other.credential
+            && self.scopes.contains(&other.scopes)
+    }
+}
+
+/// Where a token came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Age {
+    /// It was kept, so it may have been revoked meanwhile.
+    Kept,
+    /// It was made for this very request.
+    Fresh,
+}
+
+/// The tokens of all registries.
+#[derive(Debug, Default)]
+pub(crate) struct Tokens {
+    slots: Mutex<HashMap<TokenKey, Arc<Slot>>>,
+}
+
+/// One token, or the place where one is being waited for.
+#[derive(Debug, Default)]
+struct Slot {
+    /// How many times the token was asked for.
+    rounds: AtomicU64,
+    last: tokio::sync::Mutex<Option<Result<Token, Failure>>>,
+}
+
+/// More than any program speaks to; beyond it, what has ended is dropped.
+const MANY_SLOTS: usize = 1024;
+
+impl Tokens {
+    /// The token for `key`: a kept one that lasts, or a fresh one from `fetch`. Callers who arrive while one is fetched
+    /// wait for it and share it, or its failure.
+    pub(crate) async fn take(
+        &self,
+        key: &TokenKey,
+        now: Instant,
+        fetch: impl Future<Output = Result<Token, Failure>> + Send,
+    ) -> Result<(Secret, Age), Failure> {
+        if let Some(kept) = self.kept(key, now) {
+            return Ok((kept, Age::Kept));
+        }
+        let slot = self.slot(key, now);
+        let seen = slot.rounds.load(Ordering::Acquire);
+        let mut last = slot.last.lock().await;
+        if slot.rounds.load(Ordering::Acquire) != seen
+            && let Some(shared) = &*last
+        {
+            return shared.clone().map(|token| (token.secret, Age::Fresh));
+        }
+        let outcome = fetch.await;
+        slot.rounds.fetch_add(1, Ordering::Release);
+        *last = Some(outcome.clone());
+        outcome.map(|token| (token.secret, Age::Fresh))
+    }
+
+    /// Drops `refused`: the registry does not take it any more.
+    pub(crate) fn evict(&self, refused: &Secret) {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.retain(|_, slot| match slot.last.try_lock() {
+            Ok(last) => !matches!(&*last, Some(Ok(token)) if token.secret == *refused),
+            Err(_) => true,
+        });
+    }
+
+    fn kept(&self, key: &TokenKey, now: Instant) -> Option<Secret> {
+        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let lasting = |slot: &Arc<Slot>| match &*slot.last.try_lock().ok()? {
+            Some(Ok(token)) if token.until > now => Some(token.secret.clone()),
+            _ => None,
+        };
+        let exact = slots.get(key).and_then(lasting);
+        exact.or_else(|| slots.iter().filter(|(known, _)| known.covers(key)).find_map(|(_, slot)| lasting(slot)))
+    }
+
+    fn slot(&self, key: &TokenKey, now: Instant) -> Arc<Slot> {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        if slots.len() >= MANY_SLOTS {
+            slots.retain(|_, slot| match slot.last.try_lock() {
+                Ok(last) => matches!(&*last, Some(Ok(token)) if token.until > now),
+                Err(_) => true,
+            });
+        }
+        slots.entry(key.clone()).or_default().clone()
+    }
+}
+
+/// Reads a token service's answer, asked at `asked`.
+pub(crate) fn read(body: &[u8], asked: Instant) -> Result<Token, Fault> {
+    let answer: Value = serde_json::from_slice(body).map_err(|_| Fault::BadBody("a token"))?;
+    let text = |name| answer.get(name).and_then(Value::as_str).filter(|text: &&str| !text.is_empty());
+    // Azure's service gives `access_token` alone.
+    let secret = text("token").or_else(|| text("access_token")).ok_or(Fault::BadBody("a token"))?;
+    let lasts = lifetime(answer.get("expires_in"));
+    // A token that ends on its way is of no use.
+    let slack = (lasts / 10).min(Duration::from_secs(30));
+    Ok(Token { secret: secret.into(), until: asked + (lasts - slack) })
+}
+
+/// How long a token lasts: what the service says, as far as it makes sense, else the 60 s of the specification.
+fn lifetime(claimed: Option<&Value>) -> Duration {
+    const DAY_SECONDS: f64 = 86_400.0;
+    let seconds = match claimed {
+        Some(Value::Number(number)) => number.as_f64(),
+        Some(Value::String(text)) => text.trim().parse().ok(),
+        _ => None,
+    };
+    let seconds = seconds.filter(|seconds: &f64| *seconds >= 1.0).unwrap_or(60.0);
+    Duration::from_secs_f64(seconds.min(DAY_SECONDS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_lifetime(body: &str, expect_seconds: u64) {
+        let asked = Instant::now();
+        let token = read(body.as_bytes(), asked).unwrap();
+        assert_eq!(token.until - asked, Duration::from_secs(expect_seconds), "{body}");
+    }
+
+    #[test]
+    fn m045_odd_lifetimes_are_bounded() {
+        check_lifetime(r#"{"token":"t"}"#, 54);
+        check_lifetime(r#"{"token":"t","expires_in":300}"#, 270);
+        check_lifetime(r#"{"token":"t","expires_in":"300"}"#, 270);
+        check_lifetime(r#"{"token":"t","expires_in":600.0}"#, 570);
+        check_lifetime(r#"{"token":"t","expires_in":-5}"#, 54);
+        check_lifetime(r#"{"token":"t","expires_in":0}"#, 54);
+        check_lifetime(r#"{"token":"t","expires_in":1180591620717411303424}"#, 86_370);
+        check_lifetime(r#"{"token":"t","expires_in":1e300}"#, 86_370);
+        check_lifetime(r#"{"token":"t","expires_in":"NaN"}"#, 54);
+        check_lifetime(r#"{"token":"t","expires_in":null}"#, 54);
+        check_lifetime(r#"{"token":"","access_token":"t","expires_in":[1]}"#, 54);
+    }
+
+    #[test]
+    fn what_is_no_token_is_refused() {
+        for body in ["", "{}", "[]", r#"{"token":""}"#, r#"{"token":7}"#, "<html>"] {
+            assert_eq!(read(body.as_bytes(), Instant::now()).unwrap_err(), Fault::BadBody("a token"), "{body}");
+        }
+    }
+
+    fn key(scopes: &str, password: &str) -> TokenKey {
+        TokenKey {
+            registry: Url::parse("https://r.test").unwrap().origin(),
+            realm: Url::parse("https://r.test/token").unwrap(),
+            service: None,
+            scopes: Scopes::parse(scopes),
+            credential: Credential::Basic { username: "u".into(), password: password.into() },
+        }
+    }
+
+    async fn take(tokens: &Tokens, key: &TokenKey, now: Instant, fetched: &str) -> (String, Age) {
+        let token = Token { secret: fetched.into(), until: now + Duration::from_secs(60) };
+        let (secret, age) = tokens.take(key, now, async { Ok(token) }).await.unwrap();
+        (secret.reveal().to_owned(), age)
+    }
+
+    #[tokio::test]
+    async fn m049_a_token_serves_only_what_it_was_made_for() {
+        let (tokens, now) = (Tokens::default(), Instant::now());
+        let wide = key("repository:a:pull,push", "one");
+        assert_eq!(take(&tokens, &wide, now, "1").await, ("1".into(), Age::Fresh));
+        assert_eq!(take(&tokens, &wide, now, "2").await, ("1".into(), Age::Kept));
+        assert_eq!(take(&tokens, &key("repository:a:pull", "one"), now, "2").await, ("1".into(), Age::Kept));
+        assert_eq!(take(&tokens, &key("repository:a:pull", "two"), now, "2").await, ("2".into(), Age::Fresh));
+        assert_eq!(take(&tokens, &key("repository:b:pull", "one"), now, "3").await, ("3".into(), Age::Fresh));
+        let elsewhere = TokenKey { registry: Url::parse("https://s.test").unwrap().origin(), ..wide.clone() };
+        assert_eq!(take(&tokens, &elsewhere, now, "4").await, ("4".into(), Age::Fresh));
+        let other_realm = TokenKey { realm: Url::parse("https://r.test/other").unwrap(), ..wide.clone() };
+        assert_eq!(take(&tokens, &other_realm, now, "5").await, ("5".into(), Age::Fresh));
+        let later = now + Duration::from_secs(60);
+        assert_eq!(take(&tokens, &wide, later, "6").await, ("6".into(), Age::Fresh));
+        tokens.evict(&"6".into());
+        assert_eq!(take(&tokens, &wide, later, "7").await, ("7".into(), Age::Fresh));
+    }
+}

@@ -1,0 +1,98 @@
+//! How registries are spoken to.
+
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
+
+use refs_url::Host;
+
+use crate::{
+    auth::{Anonymous, Chain, Credentials, DockerConfig},
+    transport::{Clock, SystemClock},
+};
+
+/// How [`Registries`](crate::Registries) speak to hosts.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The hosts that speak HTTP without TLS. Hosts on loopback do so by themselves; all others speak TLS.
+    pub plain_http: BTreeSet<Host>,
+    /// Where passwords and tokens come from. By default docker's configuration file, then nothing.
+    pub credentials: Arc<dyn Credentials>,
+    /// Token services that may see the credentials of any registry, besides those on a registry's own site.
+    pub trusted_realms: BTreeSet<Host>,
+    /// How failures are repeated.
+    pub retry: Retry,
+    /// How long silence is borne.
+    pub timeouts: Timeouts,
+    /// Certificates (PEM) to trust besides the system's.
+    pub ca_files: Vec<PathBuf>,
+    /// The `User-Agent` of every request.
+    pub user_agent: String,
+    /// The clock that all waiting is done by.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            plain_http: BTreeSet::new(),
+            credentials: Arc::new(Chain::new(vec![Arc::new(DockerConfig::from_env()), Arc::new(Anonymous)])),
+            trusted_realms: BTreeSet::new(),
+            retry: Retry::default(),
+            timeouts: Timeouts::default(),
+            ca_files: Vec::new(),
+            user_agent: concat!("refs/", env!("CARGO_PKG_VERSION")).to_owned(),
+            clock: Arc::new(SystemClock),
+        }
+    }
+}
+
+impl Options {
+    /// Whether `host` is spoken to without TLS.
+    #[must_use]
+    pub fn is_plain(&self, host: &Host) -> bool {
+        host.is_loopback() || self.plain_http.contains(host)
+    }
+}
+
+/// How often, and after which waits, one operation is tried. This is the only layer that repeats anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retry {
+    /// The most attempts, the first one included.
+    pub attempts: u32,
+    /// The most time spent waiting between the attempts of an operation.
+    pub waiting: Duration,
+    /// The bound of the first wait, which doubles with each attempt; the wait itself is drawn from zero to the bound.
+    pub first_wait: Duration,
+    /// The bound that doubling stops at.
+    pub longest_wait: Duration,
+    /// The longest `Retry-After` that is obeyed. A registry that asks for more is not waited for.
+    pub longest_hint: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            attempts: 5,
+            waiting: Duration::from_secs(120),
+            first_wait: Duration::from_millis(250),
+            longest_wait: Duration::from_secs(10),
+            longest_hint: Duration::from_secs(60),
+        }
+    }
+}
+
+/// How long silence is borne. There is no bound on a whole operation: large blobs take their time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For a connection to be made.
+    pub connect: Duration,
+    /// From the end of a request to the head of its answer.
+    pub headers: Duration,
+    /// Between two pieces of a body.
+    pub idle: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(10), headers: Duration::from_secs(60), idle: Duration::from_secs(30) }
+    }
+}

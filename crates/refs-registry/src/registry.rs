@@ -1,0 +1,80 @@
+//! One registry.
+
+use std::sync::Arc;
+
+use futures_core::stream::BoxStream;
+use refs_url::{Host, RepoName};
+
+use crate::{
+    Error, Repository, Result,
+    error::{Detail, Wanted},
+    repository::catalog,
+    transport::{Answer, Call, Remote},
+};
+
+/// One registry: whether it is there and who we are to it, and its repositories.
+#[derive(Debug, Clone)]
+pub struct Registry {
+    remote: Arc<Remote>,
+}
+
+impl Registry {
+    pub(crate) const fn new(remote: Arc<Remote>) -> Self {
+        Self { remote }
+    }
+
+    /// The registry's host.
+    #[must_use]
+    pub fn host(&self) -> &Host {
+        &self.remote.host
+    }
+
+    /// Makes sure that a registry answers at the host
+    /// ([determining support](https://github.com/opencontainers/distribution-spec/blob/main/spec.md#determining-support)).
+    /// That it wants credentials is an answer, too.
+    ///
+    /// # Errors
+    /// `Unreachable`, `Timeout`, or what the host answered when it is no registry: `NotFound`, mostly.
+    pub async fn ping(&self) -> Result<()> {
+        match self.ask().await {
+            Ok(_) | Err(Error::Unauthorized { .. } | Error::Denied { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Has the credentials for the registry checked, and says where those that it took came from; `None` when it asks
+    /// nobody who they are, or when there are none and it lets everyone in.
+    ///
+    /// # Errors
+    /// `Unauthorized` when there are credentials and all were refused, whatever it grants to everyone; those of
+    /// [`ping`](Registry::ping).
+    pub async fn check_auth(&self) -> Result<Option<String>> {
+        let answer = self.ask().await?;
+        if answer.accepted.is_none() && !answer.refused.is_empty() {
+            let (host, tried) = (self.host().clone(), answer.refused);
+            return Err(Error::Unauthorized { host, tried, detail: Detail::default() });
+        }
+        Ok(answer.accepted)
+    }
+
+    /// The names of the registry's repositories, page by page. Few registries for the public tell.
+    ///
+    /// # Errors
+    /// The stream ends after its first error: `Unsupported`, `NotFound`, `Denied` where listing is switched off,
+    /// `Protocol` for a listing without an end.
+    #[must_use]
+    pub fn catalog(&self) -> BoxStream<'static, Result<RepoName>> {
+        catalog(self.remote.clone())
+    }
+
+    /// The repository `name`. Nothing is asked of the network.
+    #[must_use]
+    pub fn repository(&self, name: &RepoName) -> Repository {
+        Repository::new(self.remote.clone(), name.clone())
+    }
+
+    async fn ask(&self) -> Result<Answer> {
+        let call = Call::get(self.remote.endpoints.ping(), Wanted::Host(self.host().clone()));
+        self.remote.send(&call, &mut self.remote.budget()).await
+    }
+}

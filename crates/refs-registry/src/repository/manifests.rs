@@ -1,0 +1,179 @@
+//! Manifests: found, read, written, deleted.
+
+use http::{HeaderName, HeaderValue, Method, header};
+use refs_url::{Algorithm, Digest, Hasher, Tag, Target};
+use serde::Deserialize;
+use url::Url;
+
+use super::Repository;
+use crate::{
+    Descriptor, Error, Manifest, MediaType, Result, Stored,
+    auth::Scopes,
+    error::{Fault, ManifestFault, Wanted},
+    transport::{Answer, Body, Call},
+};
+
+/// All types in one line: some proxies and registries read the first `Accept` only, and Quay gives its oldest format to
+/// those who do not ask for a newer one.
+const ACCEPT: HeaderValue = HeaderValue::from_static(
+    "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, \
+     application/vnd.docker.distribution.manifest.v2+json, application/vnd.docker.distribution.manifest.list.v2+json",
+);
+
+impl Repository {
+    pub(super) async fn head_manifest(&self, target: &Target) -> Result<Descriptor> {
+        match self.remote.send(&self.manifest_call(Method::HEAD, target), &mut self.remote.budget()).await {
+            Ok(answer) => match described(target, &answer)? {
+                Some(descriptor) => Ok(descriptor),
+                // ECR and Red Hat's registry leave headers out.
+                None => Ok(self.read_manifest(target).await?.descriptor),
+            },
+            Err(Error::Unsupported { .. }) => Ok(self.read_manifest(target).await?.descriptor),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) async fn read_manifest(&self, target: &Target) -> Result<Manifest> {
+        let wanted = Wanted::Manifest(target.clone());
+        let call = self.manifest_call(Method::GET, target);
+        let (answer, raw) = self.remote.document(&call, Manifest::MAX_BYTES).await?;
+        let digest = self.checked_digest(target, &answer, &raw)?;
+        let announced = answer.header(&header::CONTENT_TYPE).map(MediaType::new);
+        if announced.as_ref().is_some_and(|announced| announced.as_str() == "text/html") {
+            return Err(answer.protocol(Fault::BadBody("a manifest")));
+        }
+        let media_type = media_type(announced, &raw).map_err(|fault| Error::Manifest { wanted, fault })?;
+        Ok(Manifest { descriptor: Descriptor::new(media_type, digest, raw.len() as u64), raw })
+    }
+
+    pub(super) async fn write_manifest(&self, manifest: &Manifest, tags: &[Tag]) -> Result<Stored> {
+        let digest = &manifest.descriptor.digest;
+        let mut targets: Vec<Target> = tags.iter().cloned().map(Target::Tag).collect();
+        // A registry files a manifest that comes by tag under its sha256.
+        if targets.is_empty() || digest.algorithm() != Algorithm::Sha256 {
+            targets.insert(0, Target::Digest(digest.clone()));
+        }
+        let mut subject = None;
+        for target in &targets {
+            subject = self.put_one(manifest, target).await?.or(subject);
+        }
+        Ok(Stored { digest: digest.clone(), subject })
+    }
+
+    /// Writes to one target, and gives the subject that the registry has taken note of.
+    async fn put_one(&self, manifest: &Manifest, target: &Target) -> Result<Option<Digest>> {
+        const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
+        let media_type =
+            HeaderValue::from_str(manifest.descriptor.media_type.as_str()).map_err(|_| Error::Manifest {
+                wanted: Wanted::Manifest(target.clone()),
+                fault: ManifestFault::Unknown(manifest.descriptor.media_type.to_string()),
+            })?;
+        let url = self.remote.endpoints.manifest(&self.name, target);
+        let call = Call::new(Method::PUT, url, Wanted::Manifest(target.clone()))
+            .header(header::CONTENT_TYPE, media_type)
+            .body(Body::Bytes(manifest.raw.clone()));
+        // The same bytes once more do no harm, so this is repeated like a reading request.
+        let answer = self.remote.send(&self.writing(call), &mut self.remote.budget()).await?;
+        check_stored(&answer, &manifest.descriptor.digest)?;
+        Ok(answer.header(&SUBJECT).and_then(|subject| Digest::parse(subject).ok()))
+    }
+
+    pub(super) async fn delete(&self, url: Url, wanted: Wanted) -> Result<()> {
+        let is_tag = matches!(wanted, Wanted::Manifest(Target::Tag(_)));
+        let unsupported = || Error::Unsupported { wanted: Wanted::Delete, at: self.place() };
+        let call = Call::new(Method::DELETE, url, wanted).scoped(&self.name, Scopes::delete(&self.name));
+        let mut budget = self.remote.budget();
+        match self.remote.send(&call, &mut budget).await {
+            Ok(_) => Ok(()),
+            // An earlier attempt has done it, though its answer was lost.
+            Err(Error::NotFound { .. }) if budget.is_touched() => Ok(()),
+            Err(Error::Unsupported { .. }) => Err(unsupported()),
+            // Distribution before 3.0 deletes by digest only, and says that the tag is no digest.
+            Err(Error::Refused { status: 400, .. }) if is_tag => Err(unsupported()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn manifest_call(&self, method: Method, target: &Target) -> Call {
+        let url = self.remote.endpoints.manifest(&self.name, target);
+        self.reading(Call::new(method, url, Wanted::Manifest(target.clone())).header(header::ACCEPT, ACCEPT))
+    }
+
+    /// The digest of what came, which must be what was asked for, and what the registry says it is.
+    fn checked_digest(&self, target: &Target, answer: &Answer, raw: &[u8]) -> Result<Digest> {
+        let digest = match target {
+            Target::Tag(_) => Digest::sha256(raw),
+            Target::Digest(expected) => {
+                let actual = hash(expected, raw).ok_or_else(|| Error::Unsupported {
+                    wanted: Wanted::Algorithm(expected.clone()),
+                    at: "this build".into(),
+                })?;
+                if actual != *expected {
+                    return Err(Error::Digest { wanted: Wanted::Manifest(target.clone()), actual });
+                }
+                actual
+            }
+        };
+        if let Some(reported) = answer.content_digest()?
+            && hash(&reported, raw).is_some_and(|actual| actual != reported)
+        {
+            return Err(answer.protocol(Fault::WrongDigest(reported.to_string())));
+        }
+        Ok(digest)
+    }
+}
+
+/// Refuses an answer to a write that reports another digest than the one of what was written.
+pub(super) fn check_stored(answer: &Answer, digest: &Digest) -> Result<()> {
+    match answer.content_digest()? {
+        // Distribution 2.8 answers a sha512 with its own sha256 of the same bytes.
+        Some(reported) if reported.algorithm() == digest.algorithm() && reported != *digest => {
+            Err(answer.protocol(Fault::WrongDigest(reported.to_string())))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn hash(like: &Digest, raw: &[u8]) -> Option<Digest> {
+    let mut hasher = Hasher::for_digest(like)?;
+    hasher.update(raw);
+    Some(hasher.finish())
+}
+
+/// What the head of an answer says of a manifest; `None` when it does not say enough.
+fn described(target: &Target, answer: &Answer) -> Result<Option<Descriptor>> {
+    let reported = answer.content_digest()?;
+    let digest = match (target, reported) {
+        (Target::Digest(asked), Some(reported)) if reported.algorithm() == asked.algorithm() && reported != *asked => {
+            return Err(answer.protocol(Fault::WrongDigest(reported.to_string())));
+        }
+        (Target::Digest(asked), _) => asked.clone(),
+        (Target::Tag(_), Some(reported)) => reported,
+        (Target::Tag(_), None) => return Ok(None),
+    };
+    let media_type = answer.header(&header::CONTENT_TYPE).map(MediaType::new);
+    let media_type = media_type.filter(|media_type| media_type.is_image() || media_type.is_index());
+    Ok(media_type.zip(answer.content_length()).map(|(media_type, size)| Descriptor::new(media_type, digest, size)))
+}
+
+/// The type of a manifest: announced and written in it alike, or one of both.
+fn media_type(announced: Option<MediaType>, raw: &[u8]) -> Result<MediaType, ManifestFault> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Shape {
+        media_type: Option<MediaType>,
+        manifests: Option<serde::de::IgnoredAny>,
+    }
+    let shape: Shape = serde_json::from_slice(raw).map_err(|error| ManifestFault::Json(error.to_string().into()))?;
+    // Some storage behind a registry announces all it has as one of these.
+    let vague = ["application/json", "application/octet-stream", "binary/octet-stream", "text/plain", ""];
+    let announced = announced.filter(|announced| !vague.contains(&announced.as_str()));
+    match (announced, shape.media_type) {
+        (Some(announced), Some(found)) if announced != found => {
+            Err(ManifestFault::MediaType { expected: announced.to_string(), found: found.to_string() })
+        }
+        (Some(known), _) | (None, Some(known)) => Ok(known),
+        (None, None) if shape.manifests.is_some() => Ok(MediaType::OCI_INDEX),
+        (None, None) => Ok(MediaType::OCI_MANIFEST),
+    }
+}

@@ -1,0 +1,98 @@
+//! Manifests that refer to a manifest
+//! ([listing referrers](https://github.com/opencontainers/distribution-spec/blob/main/spec.md#listing-referrers)).
+
+use futures_core::stream::BoxStream;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use http::{HeaderName, HeaderValue, header};
+use refs_url::{Digest, Target};
+
+use super::{
+    Repository,
+    listing::{json, pages},
+};
+use crate::{
+    Descriptor, Error, Filter, MediaType, Result,
+    error::{Fault, Wanted},
+    spec::{Document, Index},
+    transport::{Answer, Call},
+};
+
+impl Repository {
+    pub(super) fn list_referrers(&self, subject: Digest, filter: Filter) -> BoxStream<'_, Result<Descriptor>> {
+        let listing = async move {
+            let only = filter.artifact_type.as_ref();
+            let url = self.remote.endpoints.referrers(&self.name, &subject, only);
+            // GHCR sends this request on to a site that is no registry.
+            let call = self.reading(Call::get(url, Wanted::Referrers(subject.clone()))).within_origin();
+            let call = call.header(header::ACCEPT, HeaderValue::from_static("application/vnd.oci.image.index.v1+json"));
+            let only = filter.artifact_type.clone();
+            let mut listed = pages(self.remote.clone(), call, move |answer, body| {
+                let mut found = read_page(answer, body)?;
+                found.retain(|found| is_filtered(answer) || matches(found, only.as_ref()));
+                Ok(found)
+            });
+            let first = listed.next().await.transpose();
+            match first {
+                Ok(first) => Ok(stream::iter(first.map(Ok)).chain(listed).boxed()),
+                Err(error) if is_unusable(&error) => self.tagged_referrers(&subject, filter).await,
+                Err(error) => Err(error),
+            }
+        };
+        stream::once(listing).try_flatten().boxed()
+    }
+
+    /// The list that clients keep under a tag where the registry keeps none.
+    async fn tagged_referrers(
+        &self,
+        subject: &Digest,
+        filter: Filter,
+    ) -> Result<BoxStream<'static, Result<Descriptor>>> {
+        let target = Target::Tag(subject.referrers_tag());
+        let index = match self.read_manifest(&target).await {
+            Ok(manifest) => manifest.parse()?,
+            Err(Error::NotFound { .. }) => return Ok(stream::empty().boxed()),
+            Err(error) => return Err(error),
+        };
+        match index {
+            Document::Index(index) => {
+                let mut found = index.manifests;
+                found.retain(|found| matches(found, filter.artifact_type.as_ref()));
+                Ok(stream::iter(found.into_iter().map(Ok)).boxed())
+            }
+            Document::Image(_) => {
+                let wanted = Wanted::Referrers(subject.clone());
+                Err(Error::Unsupported { wanted, at: self.place() })
+            }
+        }
+    }
+}
+
+fn read_page(answer: &Answer, body: &bytes::Bytes) -> Result<Vec<Descriptor>> {
+    let announced = answer.header(&header::CONTENT_TYPE).map(MediaType::new);
+    if announced.is_some_and(|announced| announced != MediaType::OCI_INDEX) {
+        return Err(answer.protocol(Fault::BadBody("a list of referrers")));
+    }
+    let index: Index = json(answer, body, "a list of referrers")?;
+    Ok(index.manifests)
+}
+
+/// Whether the registry says that it has filtered already.
+fn is_filtered(answer: &Answer) -> bool {
+    const APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
+    answer.header(&APPLIED).is_some_and(|applied| applied.split(',').any(|filter| filter.trim() == "artifactType"))
+}
+
+/// Whether the registry's answer means that it keeps no such list.
+fn is_unusable(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::NotFound { .. }
+            | Error::Unsupported { .. }
+            | Error::Refused { status: 300..=499, .. }
+            | Error::Protocol { fault: Fault::BadBody(_) | Fault::UnsafeRedirect { .. }, .. }
+    )
+}
+
+fn matches(found: &Descriptor, wanted: Option<&MediaType>) -> bool {
+    wanted.is_none_or(|wanted| found.artifact_type.as_ref() == Some(wanted))
+}

@@ -1,0 +1,263 @@
+//! An answer, and what it means when it is no success.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use futures_core::stream::BoxStream;
+use futures_util::StreamExt;
+use http::{HeaderMap, HeaderName, StatusCode, header};
+use refs_url::{Digest, Host};
+use serde::Deserialize;
+use url::Url;
+
+use super::{
+    call::Call,
+    exchange::{Grant, SLOWEST},
+    retry::{Failure, Retryable, retry_after},
+};
+use crate::{
+    Error, Options, Result, Timeouts,
+    auth::{Demand, Refusal},
+    error::{Detail, Fault, RequestLine, Wanted},
+    transport::Clock,
+};
+
+/// Of what a registry says about a refusal, more is not read.
+const REFUSAL_BYTES: u64 = 8 * 1024;
+
+/// An answer's head, and its body to be read.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    /// Where it came from, after all redirects.
+    pub(crate) url: Url,
+    pub(crate) at: RequestLine,
+    pub(crate) body: Incoming,
+    /// Whose credential was accepted, when one was asked for.
+    pub(crate) accepted: Option<String>,
+    /// Whose credentials were refused before.
+    pub(crate) refused: Vec<String>,
+}
+
+impl Answer {
+    /// The value of a header, when it is there and is text.
+    pub(crate) fn header(&self, name: &HeaderName) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    pub(crate) fn location(&self) -> Option<String> {
+        self.header(&header::LOCATION).map(str::to_owned)
+    }
+
+    /// The digest that the registry reports.
+    ///
+    /// # Errors
+    /// `Protocol` when it reports something that is none.
+    pub(crate) fn content_digest(&self) -> Result<Option<Digest>> {
+        const NAME: HeaderName = HeaderName::from_static("docker-content-digest");
+        let Some(value) = self.header(&NAME) else { return Ok(None) };
+        Digest::parse(value).map(Some).map_err(|_| self.bad_header("docker-content-digest", value))
+    }
+
+    /// The length that the registry announces.
+    pub(crate) fn content_length(&self) -> Option<u64> {
+        self.header(&header::CONTENT_LENGTH)?.parse().ok()
+    }
+
+    pub(crate) fn protocol(&self, fault: Fault) -> Error {
+        Error::Protocol { at: self.at.clone(), fault }
+    }
+
+    pub(crate) fn bad_header(&self, name: &'static str, value: &str) -> Error {
+        self.protocol(Fault::BadHeader {
+            name,
+            value: value.chars().take(128).flat_map(char::escape_default).collect(),
+        })
+    }
+
+    /// This answer when it is a success.
+    ///
+    /// # Errors
+    /// What its status means for `call`, which was shown `grant`.
+    pub(crate) async fn accepted(self, call: &Call, host: &Host, grant: Option<&Grant>) -> Result<Self, Failure> {
+        if self.status.is_success() {
+            return Ok(self);
+        }
+        let (status, at, hint) = (self.status, self.at.clone(), retry_after(&self.headers));
+        let is_elsewhere = self.url.origin() != call.url.origin();
+        let detail = self.detail(grant).await;
+        let host = host.clone();
+        let place = || match &call.repository {
+            Some(repository) => format!("{host}/{repository}").into(),
+            None => host.as_str().into(),
+        };
+        let retryable = Retryable::of_status(status, hint);
+        let error = match status.as_u16() {
+            404 | 410 => Error::NotFound { wanted: call.wanted.clone(), at: place() },
+            401 if !is_elsewhere => Error::Unauthorized { host, tried: Vec::new(), detail },
+            403 if !is_elsewhere => Error::Denied { host, at, detail },
+            405 | 501 => Error::Unsupported { wanted: call.wanted.clone(), at: place() },
+            409 => Error::Conflict { wanted: call.wanted.clone(), at: place(), detail },
+            429 => Error::RateLimited { host, retry_after: hint },
+            status => Error::Refused { at, status, detail },
+        };
+        // A signed URL that has expired is refused by the host it leads to: the registry gives a new one.
+        let is_expired = is_elsewhere && matches!(status.as_u16(), 400 | 401 | 403);
+        Err(Failure { error, retryable: if is_expired { Retryable::Anew } else { retryable } })
+    }
+
+    /// What to answer a 401 or 403 with.
+    pub(crate) async fn refusal(self, grant: Option<&Grant>) -> Refusal {
+        let (status, at) = (self.status, self.at.clone());
+        let demand = Demand::of(&self.headers);
+        Refusal { status, demand, at, detail: self.detail(grant).await }
+    }
+
+    /// What the other side says, without what it was shown.
+    pub(crate) async fn detail(self, grant: Option<&Grant>) -> Detail {
+        let body = self.body.beginning(REFUSAL_BYTES).await;
+        let mut words = words(&body);
+        let shown = grant.and_then(|grant| grant.header.to_str().ok()?.split_once(' '));
+        if let Some((_, secret)) = shown.filter(|(_, secret)| !secret.is_empty()) {
+            words = words.replace(secret, "***");
+        }
+        Detail::new(&words)
+    }
+}
+
+/// The words in an error body
+/// ([error codes](https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes)); none in a page
+/// that was made for a browser.
+fn words(body: &[u8]) -> String {
+    #[derive(Deserialize)]
+    struct Errors {
+        errors: Vec<One>,
+    }
+    #[derive(Deserialize)]
+    struct One {
+        #[serde(default)]
+        code: String,
+        #[serde(default)]
+        message: String,
+    }
+    #[derive(Deserialize)]
+    struct Plain {
+        #[serde(alias = "details", alias = "error_description", alias = "error")]
+        message: String,
+    }
+    if let Ok(Errors { errors }) = serde_json::from_slice(body) {
+        let said = errors.iter().map(|one| match (one.code.as_str(), one.message.as_str()) {
+            (code, "") => code.to_owned(),
+            ("", message) => message.to_owned(),
+            (code, message) => format!("{code}: {message}"),
+        });
+        return said.collect::<Vec<_>>().join("; ");
+    }
+    if let Ok(Plain { message }) = serde_json::from_slice(body) {
+        return message;
+    }
+    let text = String::from_utf8_lossy(body);
+    if text.trim_start().starts_with(['<', '{', '[']) { String::new() } else { text.into_owned() }
+}
+
+/// A body on its way in.
+pub(crate) struct Incoming {
+    stream: BoxStream<'static, reqwest::Result<Bytes>>,
+    at: RequestLine,
+    clock: Arc<dyn Clock>,
+    timeouts: Timeouts,
+    received: u64,
+    pace: Pace,
+}
+
+/// How much has come in how much time of waiting for it. The time that the reader takes does not count.
+#[derive(Debug, Default)]
+struct Pace {
+    bytes: u64,
+    waited: Duration,
+}
+
+impl Pace {
+    /// Whether the other side has been too slow for too long.
+    fn is_too_slow(&mut self, bytes: usize, waited: Duration) -> bool {
+        let (least, window) = SLOWEST;
+        self.bytes += bytes as u64;
+        self.waited += waited;
+        if self.waited < window {
+            return false;
+        }
+        std::mem::take(self).bytes < least
+    }
+}
+
+impl Incoming {
+    pub(crate) fn new(response: reqwest::Response, at: RequestLine, options: &Options) -> Self {
+        Self {
+            stream: response.bytes_stream().boxed(),
+            at,
+            clock: options.clock.clone(),
+            timeouts: options.timeouts,
+            received: 0,
+            pace: Pace::default(),
+        }
+    }
+
+    /// The next bytes; `None` at the end that the other side announced.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
+        let timed_out = |after| Failure::passing(Error::Timeout { at: self.at.clone(), after });
+        let began = self.clock.now();
+        let chunk = tokio::select! {
+            biased;
+            chunk = self.stream.next() => chunk,
+            () = self.clock.sleep(self.timeouts.idle) => return Err(timed_out(self.timeouts.idle)),
+        };
+        let waited = self.clock.now().saturating_duration_since(began);
+        match chunk {
+            None => Ok(None),
+            Some(Ok(chunk)) if self.pace.is_too_slow(chunk.len(), waited) => Err(timed_out(SLOWEST.1)),
+            Some(Ok(chunk)) => {
+                self.received += chunk.len() as u64;
+                Ok(Some(chunk))
+            }
+            Some(Err(error)) => {
+                let (at, received) = (self.at.clone(), self.received);
+                Err(Failure::passing(Error::Cut { at, received, source: Arc::new(error.without_url()) }))
+            }
+        }
+    }
+
+    /// The whole body.
+    ///
+    /// # Errors
+    /// `TooLarge` beyond `limit` bytes.
+    pub(crate) async fn collect(&mut self, limit: u64, wanted: &Wanted) -> Result<Bytes, Failure> {
+        let mut all = BytesMut::new();
+        while let Some(chunk) = self.next().await? {
+            if (all.len() + chunk.len()) as u64 > limit {
+                return Err(Failure::last(Error::TooLarge { wanted: wanted.clone(), limit }));
+            }
+            all.extend_from_slice(&chunk);
+        }
+        Ok(all.freeze())
+    }
+
+    /// At most `limit` bytes of the body, as far as it comes.
+    async fn beginning(mut self, limit: u64) -> Bytes {
+        let mut all = BytesMut::new();
+        while let Ok(Some(chunk)) = self.next().await {
+            let room = usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(all.len());
+            all.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
+            if room <= chunk.len() {
+                break;
+            }
+        }
+        all.freeze()
+    }
+}
+
+impl fmt::Debug for Incoming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Incoming").field("at", &self.at).field("received", &self.received).finish_non_exhaustive()
+    }
+}

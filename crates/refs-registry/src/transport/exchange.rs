@@ -1,0 +1,180 @@
+//! One request and its answer, redirects included.
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant},
+};
+
+use http::{HeaderValue, Method, header};
+use refs_url::Host;
+use url::Url;
+
+use super::{
+    answer::{Answer, Incoming},
+    call::Call,
+    client,
+    outgoing::Pulse,
+    redirect::{self, Bounds},
+    retry::Failure,
+};
+use crate::{
+    Error, Options, Result,
+    auth::Tokens,
+    error::{Fault, RequestLine},
+};
+
+/// Sends requests: one connection pool and one set of tokens for all registries.
+#[derive(Debug)]
+pub(crate) struct Transport {
+    options: Options,
+    client: OnceLock<Result<reqwest::Client>>,
+    tokens: Tokens,
+}
+
+/// What may be shown, and to whom.
+#[derive(Debug, Clone)]
+pub(crate) struct Grant {
+    pub(crate) origin: url::Origin,
+    pub(crate) header: HeaderValue,
+}
+
+impl Transport {
+    pub(crate) fn new(options: Options) -> Self {
+        Self { options, client: OnceLock::new(), tokens: Tokens::default() }
+    }
+
+    pub(crate) const fn options(&self) -> &Options {
+        &self.options
+    }
+
+    pub(crate) const fn tokens(&self) -> &Tokens {
+        &self.tokens
+    }
+
+    /// Sends `call` and follows where it is sent on to, as far as `bounds` allow. `grant` is shown to its own origin and to
+    /// nobody else. An answer of any status is an answer.
+    pub(crate) async fn exchange(
+        &self,
+        call: &Call,
+        grant: Option<&Grant>,
+        bounds: &Bounds,
+    ) -> Result<Answer, Failure> {
+        let mut url = call.url.clone();
+        for _ in 0..=redirect::MAX_HOPS {
+            let answer = self.hop(call, &url, grant).await?;
+            let Some(location) = answer.location().filter(|_| redirect::is_redirect(answer.status)) else {
+                return Ok(answer);
+            };
+            let refused = |fault| Failure::last(Error::Protocol { at: answer.at.clone(), fault });
+            let next = url.join(&location).map_err(|_| {
+                refused(Fault::BadHeader { name: "location", value: location.escape_default().to_string() })
+            })?;
+            bounds.check(call, answer.status, &url, &next).map_err(refused)?;
+            url = next;
+        }
+        let fault = Fault::TooManyRedirects(redirect::MAX_HOPS);
+        Err(Failure::last(Error::Protocol { at: RequestLine::new(&call.method, &url), fault }))
+    }
+
+    /// One request to `url`, which is `call`'s own or one it was sent on to.
+    async fn hop(&self, call: &Call, url: &Url, grant: Option<&Grant>) -> Result<Answer, Failure> {
+        let at = RequestLine::new(&call.method, url);
+        let began = self.options.clock.now();
+        let (request, pulse) = self.request(call, url, grant).await?;
+        let outcome = tokio::select! {
+            biased;
+            response = request.send() => response.map_err(|error| broken(call, url, &at, error)),
+            () = self.silence(&pulse) => {
+                Err(Failure::passing(Error::Timeout { at: at.clone(), after: self.options.timeouts.headers }))
+            }
+        };
+        self.log(&call.method, url, &outcome, began);
+        let response = outcome?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = Incoming::new(response, at.clone(), &self.options);
+        Ok(Answer { status, headers, url: url.clone(), at, body, accepted: None, refused: Vec::new() })
+    }
+
+    async fn request(
+        &self,
+        call: &Call,
+        url: &Url,
+        grant: Option<&Grant>,
+    ) -> Result<(reqwest::RequestBuilder, Pulse), Failure> {
+        let client = self.client.get_or_init(|| client::build(&self.options)).clone()?;
+        let mut request = client
+            .request(call.method.clone(), url.clone())
+            .headers(call.headers.clone())
+            // A body that is decoded on the way has other bytes than its digest says, and no ranges.
+            .header(header::ACCEPT_ENCODING, "identity");
+        if let Some(grant) = grant.filter(|grant| grant.origin == url.origin()) {
+            request = request.header(header::AUTHORIZATION, grant.header.clone());
+        }
+        let writes = matches!(call.method, Method::POST | Method::PUT | Method::PATCH);
+        if let Some(len) = call.body.len().filter(|_| writes) {
+            request = request.header(header::CONTENT_LENGTH, len);
+        }
+        let pulse = Pulse::default();
+        if let Some(stream) = call.body.open().await? {
+            request = request.body(reqwest::Body::wrap_stream(pulse.watch(stream)));
+        }
+        Ok((request, pulse))
+    }
+
+    /// Ends when the other side has been silent for too long: it neither takes what we send nor answers.
+    async fn silence(&self, pulse: &Pulse) {
+        loop {
+            let beats = pulse.beats();
+            self.options.clock.sleep(self.options.timeouts.headers).await;
+            if pulse.beats() == beats && !pulse.is_producing() {
+                return;
+            }
+        }
+    }
+
+    fn log(&self, method: &Method, url: &Url, outcome: &Result<reqwest::Response, Failure>, began: Instant) {
+        let ms =
+            u64::try_from(self.options.clock.now().saturating_duration_since(began).as_millis()).unwrap_or(u64::MAX);
+        let (host, path) = (url.host_str().unwrap_or_default(), url.path());
+        match outcome {
+            Ok(response) => tracing::debug!(%method, host, path, status = response.status().as_u16(), ms, "answered"),
+            Err(failure) => tracing::debug!(%method, host, path, error = %failure.error, ms, "failed"),
+        }
+    }
+}
+
+/// What a request failed of that got no answer.
+fn broken(call: &Call, url: &Url, at: &RequestLine, error: reqwest::Error) -> Failure {
+    // The body's own failure comes to light as a broken connection.
+    if let Some(fault) = call.body.fault() {
+        return Failure::last(fault);
+    }
+    let is_certificate = causes(&error).any(|cause| cause.is::<rustls::Error>());
+    let error = match host_of(url) {
+        Some(host) => Error::Unreachable { host, source: Arc::new(error.without_url()) },
+        None => Error::Cut { at: at.clone(), received: 0, source: Arc::new(error.without_url()) },
+    };
+    // A certificate that is refused once is refused again.
+    if is_certificate || !call.body.is_replayable() { Failure::last(error) } else { Failure::passing(error) }
+}
+
+fn causes<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| {
+        // An I/O error hides the one that it was made from.
+        match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            Some(inner) => Some(inner as &(dyn std::error::Error + 'static)),
+            None => error.source(),
+        }
+    })
+}
+
+fn host_of(url: &Url) -> Option<Host> {
+    let name = url.host_str()?;
+    let text = url.port().map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"));
+    Host::parse(&text).ok()
+}
+
+/// Speeds below this are a way to hold a client for ever.
+pub(crate) const SLOWEST: (u64, Duration) = (60 * 1024, Duration::from_secs(60));

@@ -1,0 +1,102 @@
+//! One registry, as requests see it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::StatusCode;
+use refs_url::Host;
+
+use super::{
+    answer::Answer,
+    call::Call,
+    endpoint::Endpoints,
+    exchange::Transport,
+    redirect::Bounds,
+    retry::{Budget, Failure},
+};
+use crate::{
+    Result,
+    auth::{Authority, Login},
+};
+
+/// One registry: attempt, challenge, retry and the meaning of what it answers.
+#[derive(Debug)]
+pub(crate) struct Remote {
+    pub(crate) host: Host,
+    pub(crate) endpoints: Endpoints,
+    transport: Arc<Transport>,
+    authority: Authority,
+    bounds: Bounds,
+}
+
+impl Remote {
+    pub(crate) fn new(host: &Host, transport: Arc<Transport>) -> Result<Self> {
+        let options = transport.options();
+        let endpoints = Endpoints::of(host, options)?;
+        let base = endpoints.base().clone();
+        let authority = Authority::new(host.clone(), base.clone(), options.credentials.clone());
+        let plain = options.plain_http.iter().map(ToString::to_string).collect();
+        Ok(Self { host: host.clone(), endpoints, authority, bounds: Bounds { from: base, plain }, transport })
+    }
+
+    /// What a new operation may spend.
+    pub(crate) fn budget(&self) -> Budget {
+        Budget::new(self.transport.options().retry)
+    }
+
+    /// Sends `call` as often as `budget` allows, until it succeeds.
+    pub(crate) async fn send(&self, call: &Call, budget: &mut Budget) -> Result<Answer> {
+        loop {
+            match self.once(call).await {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => self.pause(failure, budget).await?,
+            }
+        }
+    }
+
+    /// Sends `call` and reads the whole body, of at most `limit` bytes, likewise.
+    pub(crate) async fn document(&self, call: &Call, limit: u64) -> Result<(Answer, Bytes)> {
+        let mut budget = self.budget();
+        loop {
+            let read = async {
+                let mut answer = self.once(call).await?;
+                let body = answer.body.collect(limit, &call.wanted).await?;
+                Ok((answer, body))
+            };
+            match read.await {
+                Ok(read) => return Ok(read),
+                Err(failure) => self.pause(failure, &mut budget).await?,
+            }
+        }
+    }
+
+    /// Waits until the next attempt may be made.
+    ///
+    /// # Errors
+    /// The failure itself, when there is to be none.
+    pub(crate) async fn pause(&self, failure: Failure, budget: &mut Budget) -> Result<()> {
+        let Some(wait) = budget.wait(failure.retryable, fastrand::f64()) else { return Err(failure.error) };
+        let ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        tracing::debug!(host = %self.host, error = %failure.error, ms, "trying again");
+        self.transport.options().clock.sleep(wait).await;
+        Ok(())
+    }
+
+    /// One attempt: sends `call`, and again with other credentials for as long as the registry asks and there are some.
+    pub(crate) async fn once(&self, call: &Call) -> Result<Answer, Failure> {
+        let mut login = Login::new(&self.authority, &self.transport, &self.bounds, call);
+        let mut grant = login.opening().await?;
+        loop {
+            let answer = self.transport.exchange(call, grant.as_ref(), &self.bounds).await?;
+            let is_ours = answer.url.origin() == self.endpoints.base().origin();
+            let asks = matches!(answer.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+            if !asks || !is_ours || !call.body.is_replayable() {
+                let (accepted, refused) = if asks { (None, Vec::new()) } else { login.accepted() };
+                let answer = answer.accepted(call, &self.host, grant.as_ref()).await?;
+                return Ok(Answer { accepted, refused, ..answer });
+            }
+            let refusal = answer.refusal(grant.as_ref()).await;
+            grant = Some(login.refused(refusal).await?);
+        }
+    }
+}

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod admission;
+mod disk;
 mod file;
 mod ingest;
 mod layout;
@@ -9,7 +10,12 @@ mod lock;
 mod memory;
 mod part;
 mod running;
+mod spool;
+mod store;
 
+pub use disk::DiskStore;
 pub use layout::Layout;
 pub use layouts::Layouts;
-pub use memory::{Memories, Memory};
+pub use memory::{Memories, Memory, MemoryStore};
+pub use spool::Spool;
+pub use store::{Origin, Store, TagRecord};

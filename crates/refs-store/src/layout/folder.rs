@@ -102,7 +102,7 @@ impl Folder {
         if self.shelf.is_some() && !self.exists() { self.make() } else { Ok(()) }
     }
 
-    pub(super) fn lock(&self) -> Result<Lock> {
+    pub(crate) fn lock(&self) -> Result<Lock> {
         self.prepare()?;
         Lock::take(&self.path(LOCK_FILE), PATIENCE)
     }
@@ -188,7 +188,7 @@ impl Folder {
         }
     }
 
-    pub(super) fn remove_blob(&self, digest: &Digest) -> Result<bool> {
+    pub(crate) fn remove_blob(&self, digest: &Digest) -> Result<bool> {
         let path = self.blob_path(digest);
         match fs::remove_file(&path) {
             Ok(()) => sync_folder_of(&path).map(|()| true),

@@ -81,7 +81,7 @@ impl Layout {
         self.run(move |folder| reclaim(&folder.ingest(), before)).await
     }
 
-    async fn run<T, F>(&self, work: F) -> Result<T>
+    pub(crate) async fn run<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnOnce(&Arc<Folder>) -> Result<T> + Send + 'static,

@@ -5,4 +5,6 @@
 mod content;
 mod layout;
 mod memory;
+mod spool;
+mod store;
 mod suite;

@@ -1,0 +1,111 @@
+//! What a cache keeps of other places.
+
+use std::{fmt::Debug, ops::Range, time::SystemTime};
+
+use async_trait::async_trait;
+use refs_registry::{Blob, Descriptor, Error, Part, Result, Resume, Upload};
+use refs_url::{Digest, Host, RepoName, Tag};
+use serde::{Deserialize, Serialize};
+
+/// Content by digest, shared by all repositories that it came from, and what is known about each of these.
+///
+/// A store never asks anybody: what it does not have is `NotCached`. It has no clock; times are given to it.
+///
+/// # Security
+/// Content is shared between origins, the right to read it is not: whoever answers for an origin has to ask
+/// [`is_member`](Store::is_member) before giving out what another one brought in.
+#[async_trait]
+pub trait Store: Debug + Send + Sync {
+    /// The size of the content in bytes; `None` when the store does not have it.
+    ///
+    /// # Errors
+    /// `Io`; `Corrupt` when something else than content is in its place.
+    async fn stat(&self, digest: &Digest) -> Result<Option<u64>>;
+
+    /// The whole content from `from` on, verified when its stream has ended without an error.
+    ///
+    /// # Errors
+    /// `NotCached`; the stream yields `Digest` or `Size` when the content is damaged. [`remove`](Store::remove) it then.
+    async fn blob(&self, digest: &Digest, from: Resume) -> Result<Blob>;
+
+    /// Bytes `range` of the content, not verified.
+    ///
+    /// # Errors
+    /// `NotCached`; `Size` when the content is shorter.
+    async fn part(&self, digest: &Digest, range: Range<u64>) -> Result<Part>;
+
+    /// Begins to take in content. It shows in the store when it is committed, and not before; committed a second time,
+    /// it replaces what was there.
+    ///
+    /// # Errors
+    /// `Io`; `Full`.
+    async fn fill(&self) -> Result<Box<dyn Upload>>;
+
+    /// Removes content. Its origins' records stay.
+    ///
+    /// # Errors
+    /// `NotCached`; `Conflict` when it is pinned.
+    async fn remove(&self, digest: &Digest) -> Result<()>;
+
+    /// Remembers what a tag of `origin` leads to, in the place of what was remembered before.
+    ///
+    /// # Errors
+    /// `Io`; `Full`. The record is as it was.
+    async fn record(&self, origin: &Origin, tag: &Tag, record: &TagRecord) -> Result<()>;
+
+    /// What was last recorded of a tag of `origin`. A damaged record counts as none: asking the origin heals it.
+    ///
+    /// # Errors
+    /// `Io`.
+    async fn recorded(&self, origin: &Origin, tag: &Tag) -> Result<Option<TagRecord>>;
+
+    /// Remembers that `origin` has the content, whether or not the store has it.
+    ///
+    /// # Errors
+    /// `Io`; `Full`.
+    async fn add_member(&self, origin: &Origin, digest: &Digest) -> Result<()>;
+
+    /// Whether `origin` is known to have the content.
+    ///
+    /// # Errors
+    /// `Io`.
+    async fn is_member(&self, origin: &Origin, digest: &Digest) -> Result<bool>;
+
+    /// Protects content from being removed, whether or not it is there yet.
+    ///
+    /// # Errors
+    /// `Io`; `Full`.
+    async fn pin(&self, digest: &Digest) -> Result<()>;
+
+    /// Takes the protection away; nothing happens where there was none.
+    ///
+    /// # Errors
+    /// `Io`.
+    async fn unpin(&self, digest: &Digest) -> Result<()>;
+}
+
+/// A repository that content came from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Origin {
+    /// The registry's host.
+    pub host: Host,
+    /// The repository's name there.
+    pub repository: RepoName,
+}
+
+/// What a tag led to when somebody looked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TagRecord {
+    /// The manifest.
+    pub descriptor: Descriptor,
+    /// When the origin said so.
+    pub seen: SystemTime,
+}
+
+/// What a place without it says of content, in the words of a cache.
+pub(crate) fn not_cached(error: Error) -> Error {
+    match error {
+        Error::NotFound { wanted, .. } => Error::NotCached { wanted },
+        other => other,
+    }
+}

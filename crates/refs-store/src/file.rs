@@ -91,12 +91,15 @@ fn read_chunk(file: &File, path: &Path, range: &Range<u64>) -> Result<Bytes> {
     Ok(chunk.into())
 }
 
-/// Feeds the bytes `range` of `file` to `take`, chunk by chunk.
-pub(crate) fn each_chunk(file: &File, path: &Path, range: Range<u64>, mut take: impl FnMut(&[u8])) -> Result<()> {
+/// Feeds the bytes `range` of `file` to `take`, chunk by chunk, as long as it takes them.
+pub(crate) fn each_chunk<F>(file: &File, path: &Path, range: Range<u64>, mut take: F) -> Result<()>
+where
+    F: FnMut(&[u8]) -> Result<()>,
+{
     let mut rest = range;
     while !rest.is_empty() {
         let chunk = read_chunk(file, path, &rest)?;
-        take(&chunk);
+        take(&chunk)?;
         rest.start += chunk.len() as u64;
     }
     Ok(())

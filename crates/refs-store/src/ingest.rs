@@ -68,7 +68,10 @@ impl Ingest {
         }
         file.set_len(offset).map_err(|error| Error::io(Doing::Write, &path, error))?;
         let mut running = Running::default();
-        each_chunk(&file, &path, 0..offset, |chunk| running.update(chunk))?;
+        each_chunk(&file, &path, 0..offset, |chunk| {
+            running.update(chunk);
+            Ok(())
+        })?;
         Ok(Self { file, path, running, leave: Arc::new(AtomicBool::new(true)) })
     }
 
@@ -98,7 +101,10 @@ impl Ingest {
     pub(crate) fn check(self, digest: &Digest) -> Result<Self> {
         self.leave.store(false, Ordering::Relaxed);
         self.running.check(digest, |mut hasher: Hasher| {
-            each_chunk(&self.file, &self.path, 0..self.bytes(), |chunk| hasher.update(chunk))?;
+            each_chunk(&self.file, &self.path, 0..self.bytes(), |chunk| {
+                hasher.update(chunk);
+                Ok(())
+            })?;
             Ok(hasher.finish())
         })?;
         Ok(self)
@@ -196,7 +202,7 @@ pub(crate) fn make_folders(path: &Path) -> Result<()> {
 
 /// Makes the name of `path` in its folder durable.
 pub(crate) fn sync_folder_of(path: &Path) -> Result<()> {
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let synced = File::open(folder).and_then(|folder| folder.sync_all());
     synced.map_err(|error| Error::io(Doing::Sync, folder, error))
 }

@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use super::index::LayoutIndex;
 use crate::{
-    file::{corrupt, is_absent, open_file},
+    file::{corrupt, each_chunk, is_absent, open_file},
     ingest::{BLOB_MODE, Ingest, make_folder, make_folders, replace, sync_folder_of},
     lock::{Lock, PATIENCE},
 };
@@ -200,13 +200,7 @@ impl Folder {
     fn copy_blob(&self, digest: &Digest, other: &Self) -> Result<bool> {
         let Some((file, size)) = other.open_blob(digest)? else { return Ok(false) };
         let mut ingest = Ingest::begin(&self.ingest())?;
-        let mut copied = Ok(());
-        crate::file::each_chunk(&file, &other.blob_path(digest), 0..size, |chunk| {
-            if copied.is_ok() {
-                copied = ingest.append(chunk);
-            }
-        })?;
-        copied?;
+        each_chunk(&file, &other.blob_path(digest), 0..size, |chunk| ingest.append(chunk))?;
         self.keep_blob(ingest, digest).map(|()| true)
     }
 
@@ -278,5 +272,28 @@ impl Folder {
 
     fn path(&self, file: &str) -> PathBuf {
         self.root.join(file)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copied_blob_is_checked() -> Result<()> {
+        let root = tempfile::tempdir().unwrap();
+        let [from, to] = ["from", "to"].map(|name| Folder::create(root.path().join(name)).unwrap());
+        let digest = Digest::sha256(b"content");
+        assert!(!to.copy_blob(&digest, &from)?);
+        from.write_blob(b"content", &digest)?;
+        assert!(to.copy_blob(&digest, &from)?);
+        assert_eq!(fs::read(to.blob_path(&digest)).unwrap(), b"content");
+
+        to.remove_blob(&digest)?;
+        fs::remove_file(from.blob_path(&digest)).unwrap();
+        fs::write(from.blob_path(&digest), b"cOntent").unwrap();
+        assert!(matches!(to.copy_blob(&digest, &from), Err(Error::Digest { .. })));
+        assert_eq!(to.blob_size(&digest)?, None);
+        Ok(())
     }
 }

@@ -170,6 +170,10 @@ fn is_referred(entry: &Descriptor, tag: &Tag) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
     use super::*;
 
     fn manifest(content: &str) -> Descriptor {
@@ -270,5 +274,51 @@ mod tests {
     fn an_empty_list_may_be_null() {
         let parsed = LayoutIndex::parse(br#"{"schemaVersion":2,"manifests":null}"#).unwrap();
         assert!(parsed.entries().is_empty());
+    }
+
+    #[derive(Debug, Clone)]
+    enum Change {
+        Put(u8, Vec<u8>),
+        RemoveTag(u8),
+        Remove(u8),
+    }
+
+    fn change() -> impl Strategy<Value = Change> {
+        let (manifests, tags) = (0..4_u8, 0..4_u8);
+        prop_oneof![
+            (manifests.clone(), proptest::collection::vec(tags.clone(), 0..3))
+                .prop_map(|(m, tags)| Change::Put(m, tags)),
+            tags.prop_map(Change::RemoveTag),
+            manifests.prop_map(Change::Remove),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn an_index_is_a_map_of_tags_over_a_set_of_manifests(changes in proptest::collection::vec(change(), 0..24)) {
+            let (manifest, tag) = (|n: u8| manifest(&n.to_string()), |n: u8| tag(&n.to_string()));
+            let (mut index, mut tags, mut manifests) = (LayoutIndex::empty(), BTreeMap::new(), BTreeSet::new());
+            for change in changes {
+                match change {
+                    Change::Put(m, named) => {
+                        index.put(&manifest(m), &named.iter().copied().map(tag).collect::<Vec<_>>());
+                        manifests.insert(manifest(m).digest);
+                        tags.extend(named.into_iter().map(|t| (tag(t), manifest(m).digest)));
+                    }
+                    Change::RemoveTag(t) => prop_assert_eq!(index.remove_tag(&tag(t)), tags.remove(&tag(t)).is_some()),
+                    Change::Remove(m) => {
+                        let digest = manifest(m).digest;
+                        prop_assert_eq!(index.remove(&digest), manifests.remove(&digest));
+                        tags.retain(|_, tagged| *tagged != digest);
+                    }
+                }
+            }
+            let found = |tag: Tag| index.find(&tag.clone().into()).map(|entry| (tag, entry.digest.clone()));
+            prop_assert_eq!(index.tags().into_iter().filter_map(found).collect::<BTreeMap<_, _>>(), tags.clone());
+            let listed = index.entries().iter().map(|entry| entry.digest.clone());
+            prop_assert_eq!(listed.collect::<BTreeSet<_>>(), manifests.clone());
+            let untagged = manifests.iter().filter(|digest| !tags.values().any(|tagged| tagged == *digest)).count();
+            prop_assert_eq!(index.entries().len(), tags.len() + untagged);
+        }
     }
 }

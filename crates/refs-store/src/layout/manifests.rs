@@ -57,7 +57,11 @@ impl Folder {
             Target::Tag(tag) => self.change_index(&held, |index| index.remove_tag(tag))?,
             Target::Digest(digest) => {
                 let listed = self.change_index(&held, |index| index.remove(digest))?;
-                (listed || self.unlisted(digest)?.is_some()) && (self.remove_blob(digest)? || listed)
+                let known = listed || self.unlisted(digest)?.is_some();
+                if known {
+                    self.remove_blob(digest)?;
+                }
+                known
             }
         };
         if deleted { Ok(()) } else { Err(missing()) }

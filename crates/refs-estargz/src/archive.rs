@@ -239,5 +239,6 @@ fn joined(start: &[u8], end: &[u8]) -> Bytes {
 /// What a piece has of `wanted`, a range of its file.
 fn part_of<'p>(piece: Piece<'p>, wanted: &Range<u64>) -> &'p [u8] {
     let within = |at: u64| at.saturating_sub(piece.offset).min(piece.bytes.len() as u64) as usize;
-    &piece.bytes[within(wanted.start)..within(wanted.end)]
+    let end = within(wanted.end);
+    &piece.bytes[within(wanted.start).min(end)..end]
 }

@@ -8,5 +8,6 @@ mod golden;
 mod lies;
 mod plan;
 mod read;
+mod reference;
 mod support;
 mod write;

@@ -139,6 +139,8 @@ fn ranges_of_a_file_are_read_at_any_place() {
         assert_eq!(wait(archive.read_range("f", start as u64..u64::MAX)).unwrap(), &content[start..]);
     }
     assert!(wait(archive.read_range("f", 50..60)).unwrap().is_empty());
+    let backwards = Range { start: 3, end: 1 };
+    assert!(wait(archive.read_range("f", backwards)).unwrap().is_empty());
 }
 
 #[test]

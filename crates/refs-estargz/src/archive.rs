@@ -128,9 +128,10 @@ impl<R: RangeRead> Archive<R> {
         if blob_bytes - footer.bytes() as u64 - toc_offset > limit {
             return Err(Error::TocLimit { part: TocPart::Compressed, limit }.into());
         }
-        let (tail, tail_offset) = match toc_offset < tail_offset {
-            true => (joined(&read(&source, toc_offset..tail_offset).await?, &tail), toc_offset),
-            false => (tail, tail_offset),
+        let (tail, tail_offset) = if toc_offset < tail_offset {
+            (joined(&read(&source, toc_offset..tail_offset).await?, &tail), toc_offset)
+        } else {
+            (tail, tail_offset)
         };
         let toc_tar_gz = (toc_offset - tail_offset) as usize..tail.len() - footer.bytes();
         let toc = Toc::parse(&tail[toc_tar_gz], expected, toc_offset, &options.limits)?;
@@ -212,9 +213,10 @@ async fn read<R: RangeRead>(source: &R, range: Range<u64>) -> Result<Bytes, Read
         return Ok(Bytes::new());
     }
     let bytes = source.read(range.clone()).await.map_err(|source| ReadError::Read { range: range.clone(), source })?;
-    match bytes.len() as u64 == range.end - range.start {
-        true => Ok(bytes),
-        false => Err(ReadError::Length { range, actual: bytes.len() }),
+    if bytes.len() as u64 == range.end - range.start {
+        Ok(bytes)
+    } else {
+        Err(ReadError::Length { range, actual: bytes.len() })
     }
 }
 

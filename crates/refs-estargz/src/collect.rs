@@ -169,14 +169,14 @@ impl<'l> Collector<'l> {
 
 /// The digest of a chunk, for which that of its file may stand in where the file is this one chunk.
 fn chunk_digest(wire: &WireEntry<'_>, whole: Option<[u8; 32]>) -> Result<[u8; 32], ChunkFault> {
-    let own = match &*wire.chunk_digest {
-        "" => None,
-        text => Some(sha256(text).ok_or(ChunkFault::NoDigest)?),
-    };
-    match (own, whole) {
-        (Some(own), Some(whole)) if own != whole => Err(ChunkFault::Digest),
-        (Some(digest), _) | (None, Some(digest)) => Ok(digest),
-        (None, None) => Err(ChunkFault::NoDigest),
+    match (&*wire.chunk_digest, whole) {
+        ("", None) => Err(ChunkFault::NoDigest),
+        ("", Some(whole)) => Ok(whole),
+        (text, Some(whole)) if *text == *wire.digest => Ok(whole),
+        (text, whole) => {
+            let own = sha256(text).ok_or(ChunkFault::NoDigest)?;
+            if whole.is_some_and(|whole| whole != own) { Err(ChunkFault::Digest) } else { Ok(own) }
+        }
     }
 }
 

@@ -85,13 +85,13 @@ impl Toc {
     /// Orders and ties together what was collected in the order of the table.
     fn new(digest: Digest, payload_bytes: u64, unordered: Vec<Entry>, mut chunks: Vec<Chunk>) -> Result<Self> {
         order_chunks(&mut chunks, &unordered, payload_bytes)?;
-        let (entries, places) = order_entries(unordered);
+        let (mut entries, places) = order_entries(unordered);
         for chunk in &mut chunks {
             chunk.entry = places[chunk.entry].unwrap_or(HIDDEN);
         }
         check_tree(&entries)?;
         let mut contents = file_contents(&entries, &chunks);
-        link_contents(&entries, &mut contents)?;
+        resolve_hardlinks(&mut entries, &mut contents)?;
         Ok(Self { digest, payload_bytes, entries, contents, chunks })
     }
 
@@ -218,17 +218,17 @@ fn file_contents(entries: &[Entry], chunks: &[Chunk]) -> Vec<Option<Content>> {
     contents
 }
 
-/// Gives each hard link the content of the file at the end of its chain.
-fn link_contents(entries: &[Entry], contents: &mut [Option<Content>]) -> Result<()> {
-    for (index, entry) in entries.iter().enumerate() {
-        if let Kind::Hardlink { target } = &entry.kind {
-            let file = follow(entries, target).map_err(|fault| Error::Link {
-                path: entry.path.clone(),
-                target: target.clone(),
-                fault,
-            })?;
-            contents[index] = contents[file].clone();
-        }
+/// Gives each hard link the content of the file at the end of its chain, and that file as its target.
+fn resolve_hardlinks(entries: &mut [Entry], contents: &mut [Option<Content>]) -> Result<()> {
+    for index in 0..entries.len() {
+        let Kind::Hardlink { target } = &entries[index].kind else { continue };
+        let file = follow(entries, target).map_err(|fault| Error::Link {
+            path: entries[index].path.clone(),
+            target: target.clone(),
+            fault,
+        })?;
+        contents[index] = contents[file].clone();
+        entries[index].kind = Kind::Hardlink { target: entries[file].path.clone() };
     }
     Ok(())
 }

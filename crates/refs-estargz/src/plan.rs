@@ -122,9 +122,10 @@ impl Toc {
         let mut plan = Plan::default();
         for unit in wanted.chunk_by(|&left, &right| belong_together(&self.chunks[left], &self.chunks[right])) {
             let range = self.chunks[unit[0]].member.start..self.chunks[unit[unit.len() - 1]].member.end;
-            let span = match range.start >= options.held_from {
-                true => plan.held.get_or_insert_with(|| Span::empty_at(range.start)),
-                false => next_span(&mut plan.spans, &range, options),
+            let span = if range.start >= options.held_from {
+                plan.held.get_or_insert_with(|| Span::empty_at(range.start))
+            } else {
+                next_span(&mut plan.spans, &range, options)
             };
             span.range.end = range.end;
             self.want(span, unit);

@@ -165,9 +165,10 @@ impl SpanDecoder {
         while (self.filled as u64) < chunk.bytes {
             let step = self.step(&chunk).map_err(|fault| self.fault(&chunk, fault))?;
             if step == Step::Starved {
-                return match self.position >= chunk.member.end {
-                    true => Err(self.fault(&chunk, MemberFault::Short)),
-                    false => Ok(None),
+                return if self.position >= chunk.member.end {
+                    Err(self.fault(&chunk, MemberFault::Short))
+                } else {
+                    Ok(None)
                 };
             }
         }
@@ -279,9 +280,10 @@ impl SpanDecoder {
             return Ok(());
         }
         let actual = hasher.finish();
-        match actual == *expected {
-            true => Ok(()),
-            false => Err(Error::ContentDigest { path: file.path.clone(), expected: expected.clone(), actual }),
+        if actual == *expected {
+            Ok(())
+        } else {
+            Err(Error::ContentDigest { path: file.path.clone(), expected: expected.clone(), actual })
         }
     }
 

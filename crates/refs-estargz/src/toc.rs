@@ -68,10 +68,7 @@ fn payload_bytes(tar: &[u8]) -> Result<usize, TocTarFault> {
     }
     let claimed = header.entry_size().ok().ok_or(TocTarFault::Header)?;
     let size = usize::try_from(claimed).ok().filter(|&size| size <= rest.len()).ok_or(TocTarFault::Size)?;
-    match rest[size..].iter().all(|&byte| byte == 0) {
-        true => Ok(size),
-        false => Err(TocTarFault::NotLast),
-    }
+    if rest[size..].iter().all(|&byte| byte == 0) { Ok(size) } else { Err(TocTarFault::NotLast) }
 }
 
 /// The sum of a tar header's bytes, with those of the checksum itself counted as spaces.
@@ -86,8 +83,5 @@ fn check_digest(json: &[u8], expected: Expected<'_>) -> Result<Digest> {
     let mut hasher = Hasher::for_digest(expected).ok_or_else(|| Error::DigestAlgorithm { digest: expected.clone() })?;
     hasher.update(json);
     let actual = hasher.finish();
-    match actual == *expected {
-        true => Ok(actual),
-        false => Err(Error::TocDigest { expected: expected.clone(), actual }),
-    }
+    if actual == *expected { Ok(actual) } else { Err(Error::TocDigest { expected: expected.clone(), actual }) }
 }

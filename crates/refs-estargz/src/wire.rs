@@ -7,6 +7,8 @@ use serde::{
     de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
+use crate::{Kind, NewEntry, header, time};
+
 /// The version of the format.
 pub(crate) const VERSION: u64 = 1;
 
@@ -57,6 +59,35 @@ pub(crate) struct WireEntry<'a> {
     pub(crate) chunk_digest: Cow<'a, str>,
 }
 
+impl WireEntry<'static> {
+    /// The element of an entry that is to be written; what concerns its content comes later.
+    pub(crate) fn of(entry: &NewEntry) -> Self {
+        let mut element = Self {
+            name: header::tar_name(&entry.path, &entry.kind).into(),
+            kind: WireKind::of(&entry.kind),
+            mode: i64::from(entry.mode & 0o7777),
+            ..Self::default()
+        };
+        if entry.mtime != 0 {
+            element.mtime = time::format(entry.mtime).into();
+        }
+        match &entry.kind {
+            Kind::File { size } => element.size = *size,
+            Kind::Symlink { target } | Kind::Hardlink { target } => element.link_name = target.clone().into(),
+            Kind::CharDevice { major, minor } | Kind::BlockDevice { major, minor } => {
+                (element.dev_major, element.dev_minor) = (*major, *minor);
+            }
+            Kind::Directory | Kind::Fifo => {}
+        }
+        element
+    }
+
+    /// The element of a further chunk of a file, which starts at `offset` in it.
+    pub(crate) fn chunk_of(entry: &NewEntry, offset: u64) -> Self {
+        Self { name: entry.path.clone().into(), kind: WireKind::Chunk, chunk_offset: offset, ..Self::default() }
+    }
+}
+
 /// The values of `type`.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -70,6 +101,20 @@ pub(crate) enum WireKind {
     Block,
     Fifo,
     Chunk,
+}
+
+impl WireKind {
+    fn of(kind: &Kind) -> Self {
+        match kind {
+            Kind::Directory => Self::Dir,
+            Kind::File { .. } => Self::Reg,
+            Kind::Symlink { .. } => Self::Symlink,
+            Kind::Hardlink { .. } => Self::Hardlink,
+            Kind::CharDevice { .. } => Self::Char,
+            Kind::BlockDevice { .. } => Self::Block,
+            Kind::Fifo => Self::Fifo,
+        }
+    }
 }
 
 fn is_zero<T: Default + PartialEq>(value: &T) -> bool {

@@ -27,14 +27,15 @@ use std::{
 use refs_url::{Digest, Hasher};
 
 use crate::{
-    ActualSize, Error, FieldFault, Footer, Kind, Limits, Result, TocPart,
+    ActualSize, Error, FieldFault, Footer, Kind, Limits, Result, TAIL_ANNOTATION, TOC_DIGEST_ANNOTATION, TocPart,
+    UNCOMPRESSED_SIZE_ANNOTATION,
     emit::Emitter,
     gzip::Deflater,
     header, path,
     segment::{ChunkOf, Segment, SegmentChunk},
     time,
     tree::Tree,
-    wire::{self, WireEntry, WireKind, WireToc},
+    wire::{self, WireEntry, WireToc},
 };
 
 /// How to write a layer.
@@ -74,14 +75,26 @@ pub struct Built {
     pub size: u64,
     /// The digest of the tar archive in it, for the image's configuration.
     pub diff_id: Digest,
-    /// The digest of the table of contents, for [`TOC_DIGEST_ANNOTATION`](crate::TOC_DIGEST_ANNOTATION).
+    /// The digest of the table of contents, for [`TOC_DIGEST_ANNOTATION`].
     pub toc_digest: Digest,
-    /// How many bytes the tar archive has, for [`UNCOMPRESSED_SIZE_ANNOTATION`](crate::UNCOMPRESSED_SIZE_ANNOTATION).
+    /// How many bytes the tar archive has, for [`UNCOMPRESSED_SIZE_ANNOTATION`].
     pub uncompressed_size: u64,
-    /// How many bytes at the end hold hot files, table and footer, for [`TAIL_ANNOTATION`](crate::TAIL_ANNOTATION).
+    /// How many bytes at the end hold hot files, table and footer, for [`TAIL_ANNOTATION`].
     pub tail_bytes: u64,
     /// How many entries were appended.
     pub entries: u64,
+}
+
+impl Built {
+    /// The annotations to put on the layer's descriptor, so that readers can verify the table of contents and find it at
+    /// once.
+    pub fn annotations(&self) -> [(&'static str, String); 3] {
+        [
+            (TOC_DIGEST_ANNOTATION, self.toc_digest.to_string()),
+            (UNCOMPRESSED_SIZE_ANNOTATION, self.uncompressed_size.to_string()),
+            (TAIL_ANNOTATION, self.tail_bytes.to_string()),
+        ]
+    }
 }
 
 /// Writes a layer to `W`, entry by entry, in the order in which they are appended.
@@ -179,7 +192,8 @@ impl<W: Write> Writer<W> {
         Ok(())
     }
 
-    /// Says that the entries from here on are those wanted first: [`Built::tail_bytes`] will reach back to them.
+    /// Says that the entries from here on are those wanted first: [`Built::tail_bytes`] will reach back to them. The last
+    /// call counts.
     pub fn begin_hot(&mut self) {
         self.hot = Hot::From { element: self.toc.len() };
     }
@@ -246,7 +260,7 @@ impl<W: Write> Writer<W> {
 
     fn write_entry(&mut self, entry: &NewEntry, content: &mut dyn Read) -> Result<()> {
         header::append(self.segment.tar(), entry);
-        self.toc.push(element(entry));
+        self.toc.push(WireEntry::of(entry));
         if let Kind::File { size } = entry.kind {
             self.write_content(entry, size, content)?;
             check_end(entry, size, content)?;
@@ -265,7 +279,7 @@ impl<W: Write> Writer<W> {
         for offset in (0..size).step_by(self.chunk_bytes) {
             self.cut()?;
             if offset > 0 {
-                self.toc.push(further_chunk(entry, offset));
+                self.toc.push(WireEntry::chunk_of(entry, offset));
             }
             let bytes = (size - offset).min(self.chunk_bytes as u64);
             let chunk = SegmentChunk {
@@ -318,9 +332,10 @@ impl<W: Write> Writer<W> {
     fn toc_json(&self) -> Result<Vec<u8>> {
         let toc = WireToc { version: wire::VERSION, entries: &self.toc };
         let json = serde_json::to_vec(&toc).map_err(|source| Error::Json { source: Arc::new(source) })?;
-        match json.len() as u64 > self.limits.toc_inflated {
-            true => Err(Error::TocLimit { part: TocPart::Inflated, limit: self.limits.toc_inflated }),
-            false => Ok(json),
+        if json.len() as u64 > self.limits.toc_inflated {
+            Err(Error::TocLimit { part: TocPart::Inflated, limit: self.limits.toc_inflated })
+        } else {
+            Ok(json)
         }
     }
 
@@ -333,9 +348,10 @@ impl<W: Write> Writer<W> {
         header::pad(self.segment.tar(), size);
         header::end(self.segment.tar());
         self.cut()?;
-        match self.member.len() as u64 > self.limits.toc_compressed {
-            true => Err(Error::TocLimit { part: TocPart::Compressed, limit: self.limits.toc_compressed }),
-            false => Ok(()),
+        if self.member.len() as u64 > self.limits.toc_compressed {
+            Err(Error::TocLimit { part: TocPart::Compressed, limit: self.limits.toc_compressed })
+        } else {
+            Ok(())
         }
     }
 }
@@ -347,29 +363,4 @@ fn check_end(entry: &NewEntry, declared: u64, content: &mut dyn Read) -> Result<
         Ok(_) => Err(Error::SizeChanged { path: entry.path.clone(), declared, actual: ActualSize::GoesOn }),
         Err(source) => Err(Error::Content { path: entry.path.clone(), source: Arc::new(source) }),
     }
-}
-
-/// The element of the table for an entry; what concerns its content comes later.
-fn element(entry: &NewEntry) -> WireEntry<'static> {
-    let element = WireEntry {
-        name: header::tar_name(&entry.path, &entry.kind).into(),
-        mtime: if entry.mtime == 0 { "".into() } else { time::format(entry.mtime).into() },
-        mode: i64::from(entry.mode & 0o7777),
-        ..WireEntry::default()
-    };
-    let device = |kind, major, minor| (kind, String::new(), 0, major, minor);
-    let (kind, link_name, size, dev_major, dev_minor) = match &entry.kind {
-        Kind::Directory => (WireKind::Dir, String::new(), 0, 0, 0),
-        Kind::File { size } => (WireKind::Reg, String::new(), *size, 0, 0),
-        Kind::Symlink { target } => (WireKind::Symlink, target.clone(), 0, 0, 0),
-        Kind::Hardlink { target } => (WireKind::Hardlink, target.clone(), 0, 0, 0),
-        Kind::CharDevice { major, minor } => device(WireKind::Char, *major, *minor),
-        Kind::BlockDevice { major, minor } => device(WireKind::Block, *major, *minor),
-        Kind::Fifo => device(WireKind::Fifo, 0, 0),
-    };
-    WireEntry { kind, link_name: link_name.into(), size, dev_major, dev_minor, ..element }
-}
-
-fn further_chunk(entry: &NewEntry, offset: u64) -> WireEntry<'static> {
-    WireEntry { name: entry.path.clone().into(), kind: WireKind::Chunk, chunk_offset: offset, ..WireEntry::default() }
 }

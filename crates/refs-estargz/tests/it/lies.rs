@@ -8,8 +8,8 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 use refs_estargz::{
-    Archive, ChunkFault, Error, Expected, FieldFault, Limits, LinkFault, MemberFault, OpenOptions, PathFault, Toc,
-    TocPart, TocTarFault,
+    Archive, ChunkFault, Error, Expected, FieldFault, Kind, Limits, LinkFault, MemberFault, OpenOptions, PathFault,
+    Toc, TocPart, TocTarFault,
 };
 use refs_url::Digest;
 
@@ -371,6 +371,7 @@ fn lie_16_hard_links_that_lead_nowhere() {
     let chain = elements(&[link("l", "m"), link("m", "./f"), abcd("f", 10)]);
     let toc = parse(&chain).unwrap();
     assert_eq!(toc.file_of(toc.index_of("l").unwrap()), toc.index_of("f"));
+    assert_eq!(toc.entry("l").unwrap().kind, Kind::Hardlink { target: "f".to_owned() });
     let endless: Vec<String> = (0..60).map(|n| link(&format!("l{n}"), &format!("l{}", n + 1))).collect();
     check(&[endless, vec![link("l60", "f")]].concat(), LinkFault::Circle);
 }

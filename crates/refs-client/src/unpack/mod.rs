@@ -20,3 +20,6 @@ pub use budget::Limits;
 pub use staging::Existing;
 pub(crate) use staging::Staging;
 pub(crate) use tree::Unpack;
+
+#[cfg(test)]
+mod tests;

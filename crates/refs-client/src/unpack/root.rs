@@ -42,7 +42,7 @@ pub(crate) struct Root {
     /// The bits that the system takes away from the mode of what this process makes here.
     mask: u32,
     /// Set where the kernel does not have `openat2`, or a sandbox forbids it.
-    by_component: AtomicBool,
+    pub(super) by_component: AtomicBool,
 }
 
 impl Root {

@@ -3,13 +3,18 @@
 mod access;
 mod deviations;
 pub mod faults;
+pub mod image;
 mod listener;
 mod log;
 pub mod quirks;
 mod registry;
+pub mod scripted;
+mod tree;
 mod wire;
 
 pub use faults::{Close, Fault, On};
+pub use image::Image;
 pub use log::Seen;
 pub use quirks::Quirks;
 pub use registry::{Builder, FakeRegistry};
+pub use tree::Tree;

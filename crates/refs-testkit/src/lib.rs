@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod access;
+pub mod conformance;
 mod deviations;
 pub mod faults;
 pub mod image;

@@ -3,7 +3,7 @@
 //! Where two readers of an archive could disagree about what is in it, it is refused: a header hidden in what another
 //! reader takes for content is how files are smuggled past a check.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead};
 
 use refs_estargz::Entry;
 use refs_url::Digest;

@@ -18,7 +18,7 @@ use std::{
 use refs_estargz::{Entry, Kind};
 use tempfile::TempDir;
 
-use super::{Budget, Existing, Limits, Staging, Unpack, Unpacked};
+use super::{Budget, Existing, Limits, Staging, Unpack, tree::Unpacked};
 use crate::{
     Result,
     receive::{Content, Receive},

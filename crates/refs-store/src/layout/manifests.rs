@@ -1,6 +1,6 @@
 //! The manifests of a layout: blobs that `index.json`, or an index it lists, speaks of.
 
-use std::{fs::File, io::Read};
+use std::{collections::BTreeMap, fs::File, io::Read};
 
 use refs_registry::{
     Descriptor, Error, Filter, Manifest, MediaType, Result, Stored,
@@ -89,16 +89,16 @@ impl Folder {
         Ok(tags)
     }
 
-    /// The listed manifests that refer to `subject`. One whose bytes are missing or are no manifest refers to nothing;
+    /// The listed manifests that refer to `subject`, by digest. One whose bytes are missing or are no manifest refers to nothing;
     /// one whose bytes are damaged might, so that it fails the listing.
     pub(super) fn referrers(&self, subject: &Digest, filter: &Filter) -> Result<Vec<Descriptor>> {
-        let mut referrers: Vec<Descriptor> = Vec::new();
-        for entry in self.index()?.entries() {
-            let is_new = referrers.iter().all(|listed| listed.digest != entry.digest);
-            if !is_new || !(entry.media_type.is_image() || entry.media_type.is_index()) {
-                continue;
-            }
-            let Some(raw) = self.manifest_bytes(&entry.digest)? else { continue };
+        let index = self.index()?;
+        let manifests =
+            index.entries().iter().filter(|entry| entry.media_type.is_image() || entry.media_type.is_index());
+        let by_digest: BTreeMap<&Digest, &Descriptor> = manifests.map(|entry| (&entry.digest, entry)).collect();
+        let mut referrers = Vec::new();
+        for (digest, entry) in by_digest {
+            let Some(raw) = self.manifest_bytes(digest)? else { continue };
             let manifest = Manifest { descriptor: entry.clone(), raw: raw.into() };
             let Ok(document) = manifest.parse() else { continue };
             let found = referrer(entry, &document).filter(|referrer| referrer.listed(subject, filter));

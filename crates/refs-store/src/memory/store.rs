@@ -68,11 +68,16 @@ impl Store for MemoryStore {
     }
 
     async fn remove(&self, digest: &Digest) -> Result<()> {
-        if self.notes().pins.contains(digest) {
-            let detail = Detail::new("it is pinned");
-            return Err(Error::Conflict { wanted: Wanted::Blob(digest.clone()), at: "memory".into(), detail });
+        let wanted = Wanted::Blob(digest.clone());
+        // Held until the content is gone, so that nobody pins it in between.
+        let notes = self.notes();
+        if notes.pins.contains(digest) {
+            return Err(Error::Conflict { wanted, at: "memory".into(), detail: Detail::new("it is pinned") });
         }
-        self.content.delete_blob(digest).await.map_err(not_cached)
+        match self.content.write(|contents| contents.blobs.remove(digest)) {
+            Some(_) => Ok(()),
+            None => Err(Error::NotCached { wanted }),
+        }
     }
 
     async fn record(&self, origin: &Origin, tag: &Tag, record: &TagRecord) -> Result<()> {

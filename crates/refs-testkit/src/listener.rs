@@ -22,8 +22,8 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
+use refs_registry::Writable;
 use refs_server::{Body, BoxError, Call, Server};
-use refs_store::Memories;
 use refs_url::Host;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -42,7 +42,7 @@ pub(crate) struct Shared {
     pub(crate) host: Host,
     /// The content network, when blobs are redirected to it.
     pub(crate) cdn: Option<Host>,
-    pub(crate) memories: Memories,
+    pub(crate) store: Arc<dyn Writable>,
     pub(crate) server: Server,
     pub(crate) access: Access,
     pub(crate) deviations: Deviations,

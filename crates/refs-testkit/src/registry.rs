@@ -44,6 +44,7 @@ pub struct Builder {
     quirks: Quirks,
     page: Option<usize>,
     cdn: Cdn,
+    store: Option<Arc<dyn Writable>>,
 }
 
 #[derive(Debug, Default, PartialEq)]
@@ -86,12 +87,12 @@ impl FakeRegistry {
     /// The repository `name` beneath the server, without HTTP in between and without a trace in the log.
     ///
     /// # Panics
-    /// When `name` is not a repository's name.
+    /// When `name` is not a repository's name, or the store has no such repository.
     #[must_use]
-    #[expect(clippy::expect_used, reason = "a wrong literal in a test; a set in memory serves every host")]
+    #[expect(clippy::expect_used, reason = "a wrong literal in a test")]
     pub fn repository(&self, name: &str) -> Arc<dyn Sink> {
         let name = RepoName::parse(name).expect("the name of a repository");
-        self.shared.memories.sink(&Options::default().host, &name).expect("a repository in memory")
+        self.shared.store.sink(&Options::default().host, &name).expect("a repository of the store")
     }
 
     /// The requests so far, in the order in which they came.
@@ -190,6 +191,12 @@ impl Builder {
         Self { quirks, ..self }
     }
 
+    /// Serves the repositories that `store` has of `localhost`, in place of empty ones in memory.
+    #[must_use]
+    pub fn store(self, store: Arc<dyn Writable>) -> Self {
+        Self { store: Some(store), ..self }
+    }
+
     /// Gives at most so many entries on a page of a list; 1,000 unless set.
     #[must_use]
     pub fn page(self, entries: usize) -> Self {
@@ -227,7 +234,7 @@ impl Builder {
 
     fn shared(self, host: Host, cdn: Option<Host>) -> Shared {
         const TOKEN_SECONDS: u64 = 300;
-        let memories = Memories::new();
+        let store = self.store.unwrap_or_else(|| Arc::new(Memories::new()));
         let defaults = Options::default();
         let page = match self.quirks.pages {
             crate::quirks::Pages::Ignored => usize::MAX - 1,
@@ -237,8 +244,8 @@ impl Builder {
         Shared {
             host,
             cdn,
-            server: Server::writable(Arc::new(memories.clone()), &Options { page, ..defaults }),
-            memories,
+            server: Server::writable(Arc::clone(&store), &Options { page, ..defaults }),
+            store,
             access,
             deviations: Deviations::new(self.quirks),
             faults: Faults::default(),

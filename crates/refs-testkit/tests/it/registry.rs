@@ -1,6 +1,11 @@
 //! The registry itself: its log, its life.
 
+use std::sync::Arc;
+
+use futures_core::stream::BoxStream;
+use refs_registry::{Resolver, Result, Sink, Source, Writable};
 use refs_testkit::{FakeRegistry, Image};
+use refs_url::{Host, RepoName};
 
 use crate::peer::{ask, ask_with, blob};
 
@@ -47,4 +52,37 @@ fn a_blocking_test_has_a_registry_too() {
     let registry = FakeRegistry::builder().start_blocking();
     let address: std::net::SocketAddr = registry.host().as_str().parse().unwrap();
     std::net::TcpStream::connect(address).unwrap();
+}
+
+#[derive(Debug)]
+struct Panics;
+
+impl Resolver for Panics {
+    fn source(&self, _: &Host, _: &RepoName) -> Result<Arc<dyn Source>> {
+        panic!("on purpose, reading")
+    }
+    fn repositories(&self, _: &Host) -> BoxStream<'_, Result<RepoName>> {
+        panic!("on purpose, listing")
+    }
+}
+
+impl Writable for Panics {
+    fn sink(&self, _: &Host, _: &RepoName) -> Result<Arc<dyn Sink>> {
+        panic!("on purpose, writing")
+    }
+}
+
+#[tokio::test]
+#[should_panic(expected = "the fake registry panicked: on purpose, reading")]
+async fn a_panic_of_the_registry_fails_the_test() {
+    let registry = FakeRegistry::builder().store(Arc::new(Panics)).start().await;
+    assert_eq!(ask(&registry.host(), "GET /v2/o/r/tags/list").await.status(), 500);
+}
+
+#[tokio::test]
+#[should_panic(expected = "the fake registry panicked: on purpose, writing")]
+async fn a_panic_of_a_write_fails_the_test() {
+    let registry = FakeRegistry::builder().store(Arc::new(Panics)).start().await;
+    assert_eq!(ask_with(&registry.host(), "POST /v2/o/r/blobs/uploads/", "").await.status(), 500);
+    registry.stop();
 }

@@ -1,0 +1,115 @@
+//! Connections.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use refs_server::{Options, ServeOptions, Server, serve};
+use refs_store::Memories;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::oneshot,
+    task::JoinHandle,
+};
+
+const PING: &[u8] = b"GET /v2/ HTTP/1.1\r\nhost: x\r\n\r\n";
+
+struct Serving {
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    ended: JoinHandle<()>,
+}
+
+async fn start(options: ServeOptions) -> Serving {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel();
+    let server = Server::writable(Arc::new(Memories::new()), &Options::default());
+    let ended = tokio::spawn(async move {
+        let stop = async { stopped.await.unwrap_or_default() };
+        serve(listener, server, &options, stop).await;
+    });
+    Serving { address, stop, ended }
+}
+
+async fn connect(address: SocketAddr, request: &[u8]) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request).await.unwrap();
+    stream
+}
+
+/// Reads one answer with a body of `{}` or none.
+async fn status(stream: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"{}") && !answer.ends_with(b"content-length: 0\r\n\r\n") {
+        assert_ne!(stream.read_buf(&mut answer).await.unwrap(), 0, "{}", String::from_utf8_lossy(&answer));
+        let text = String::from_utf8_lossy(&answer);
+        if text.contains("\r\n\r\n") && !text.contains("content-length: 2") {
+            break;
+        }
+    }
+    String::from_utf8(answer).unwrap().split(' ').nth(1).unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_request_under_way_ends_before_the_server_does() {
+    let serving = start(ServeOptions::default()).await;
+    let mut begun =
+        connect(serving.address, b"POST /v2/o/r/blobs/uploads/ HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n").await;
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        begun.read_buf(&mut answer).await.unwrap();
+    }
+    let answer = String::from_utf8(answer).unwrap();
+    let location = answer.lines().find_map(|line| line.strip_prefix("location: ")).unwrap();
+    let head = format!("PATCH {location} HTTP/1.1\r\nhost: x\r\ncontent-length: 6\r\nexpect: 100-continue\r\n\r\n");
+    let mut patch = connect(serving.address, head.as_bytes()).await;
+    let mut interim = [0; 25];
+    patch.read_exact(&mut interim).await.unwrap();
+    assert_eq!(&interim, b"HTTP/1.1 100 Continue\r\n\r\n");
+
+    serving.stop.send(()).unwrap();
+    while TcpStream::connect(serving.address).await.is_ok() {}
+    patch.write_all(b"abcdef").await.unwrap();
+    let mut rest = String::new();
+    patch.read_to_string(&mut rest).await.unwrap();
+    assert!(rest.starts_with("HTTP/1.1 202 Accepted") && rest.contains("range: 0-5"), "{rest}");
+    serving.ended.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_says_nothing_is_left() {
+    let options = ServeOptions { header_timeout: Duration::from_millis(30), ..ServeOptions::default() };
+    let serving = start(options).await;
+    for said in [&b""[..], b"GET /v2/ HT", PING] {
+        let mut stream = connect(serving.address, said).await;
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).await.unwrap();
+        assert_eq!(rest.starts_with(b"HTTP/1.1 200"), said == PING, "{}", String::from_utf8_lossy(&rest));
+    }
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_wait_for_their_turn() {
+    let serving = start(ServeOptions { connections: 1, ..ServeOptions::default() }).await;
+    let mut first = connect(serving.address, PING).await;
+    assert_eq!(status(&mut first).await, "200");
+    let mut second = connect(serving.address, PING).await;
+    first.write_all(PING).await.unwrap();
+    assert_eq!(status(&mut first).await, "200");
+    assert_eq!(second.try_read(&mut [0; 1]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    drop(first);
+    assert_eq!(status(&mut second).await, "200");
+}
+
+#[tokio::test]
+async fn what_is_still_open_after_the_grace_is_closed() {
+    let serving = start(ServeOptions { grace: Duration::ZERO, ..ServeOptions::default() }).await;
+    let head = b"PUT /v2/o/r/manifests/v1 HTTP/1.1\r\nhost: x\r\ncontent-length: 6\r\nexpect: 100-continue\r\n\r\n";
+    let mut put = connect(serving.address, head).await;
+    put.read_exact(&mut [0; 25]).await.unwrap();
+    serving.stop.send(()).unwrap();
+    serving.ended.await.unwrap();
+    let mut rest = Vec::new();
+    drop(put.read_to_end(&mut rest).await);
+    assert_eq!(rest, b"");
+}

@@ -248,7 +248,10 @@ impl<'a> Query<'a> {
     }
 
     fn page(&self) -> Result<Page, Refusal> {
-        let number = |text: &str| text.parse().map_err(|_| bad(Code::PaginationNumberInvalid, "`n` is no number"));
+        let number = |text: &str| {
+            let parsed = text.parse();
+            parsed.map_err(|error| bad(Code::PaginationNumberInvalid, format!("`n` is no number: {error}")))
+        };
         let n = self.all("n").next().map(number).transpose()?;
         Ok(Page { n, last: self.first("last").filter(|last| !last.is_empty()) })
     }

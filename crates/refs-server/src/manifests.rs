@@ -88,7 +88,8 @@ fn media_type(raw: &Bytes, headers: &HeaderMap) -> Result<MediaType, Refusal> {
         return Ok(MediaType::new(announced));
     }
     let named: Result<Named, _> = serde_json::from_slice(raw);
-    named.map(|named| named.media_type).map_err(|_| {
-        Refusal::new(StatusCode::BAD_REQUEST, Code::ManifestInvalid, "neither Content-Type nor mediaType is there")
+    named.map(|named| named.media_type).map_err(|error| {
+        let message = format!("there is neither a Content-Type nor a media type: {error}");
+        Refusal::new(StatusCode::BAD_REQUEST, Code::ManifestInvalid, message)
     })
 }

@@ -65,19 +65,8 @@ async fn a_manifest_comes_under_several_tags() {
     let manifest = manifest(&peer).await;
     let path = format!("/v2/o/r/manifests/{}?tag=a&tag=b", manifest.descriptor.digest);
     let put = peer.put(("PUT", &path), &[OCI], manifest.raw.clone()).await;
-    let tags: Vec<_> = put.headers().get_all("oci-tag").iter().collect();
-    assert_eq!(
-        (put.status().as_u16(), tags),
-        (
-            201,
-            vec!["a", "b"]
-                .into_iter()
-                .map(|t| t.parse().unwrap())
-                .collect::<Vec<reqwest::header::HeaderValue>>()
-                .iter()
-                .collect()
-        )
-    );
+    let tags: Vec<_> = put.headers().get_all("oci-tag").iter().map(|tag| tag.to_str().unwrap()).collect();
+    assert_eq!((put.status().as_u16(), tags), (201, vec!["a", "b"]));
     assert_eq!(peer.send("GET", "/v2/o/r/manifests/b").await.bytes().await.unwrap(), manifest.raw);
 }
 

@@ -3,7 +3,6 @@
 use std::fmt;
 
 use http::{Method, Response, header, request};
-use hyper::body::Body as _;
 
 use crate::Body;
 
@@ -18,19 +17,21 @@ pub struct Answered {
     pub range: Option<String>,
     /// The status of the answer.
     pub status: u16,
-    /// The size of the answer's body in bytes, where it is known beforehand.
+    /// The size of the answer's body in bytes, where it is known beforehand; none for `HEAD`, which has no body.
     pub bytes: Option<u64>,
 }
 
 impl Answered {
     pub(crate) fn new(asked: &request::Parts, answer: &Response<Body>) -> Self {
+        let has_body = asked.method != Method::HEAD;
+        let length = answer.headers().get(header::CONTENT_LENGTH).filter(|_| has_body);
         let range = asked.headers.get(header::RANGE).and_then(|range| range.to_str().ok());
         Self {
             method: asked.method.clone(),
             target: asked.uri.to_string(),
             range: range.map(str::to_owned),
             status: answer.status().as_u16(),
-            bytes: answer.body().size_hint().exact(),
+            bytes: length.and_then(|length| length.to_str().ok()?.parse().ok()),
         }
     }
 }

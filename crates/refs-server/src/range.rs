@@ -54,6 +54,7 @@ mod tests {
     use super::*;
 
     #[track_caller]
+    #[expect(clippy::needless_pass_by_value, reason = "the rows read better without a reference")]
     fn check(header: &str, expect: Wants) {
         assert_eq!(Wants::parse(header, 11), expect, "{header}");
     }

@@ -49,7 +49,8 @@ impl fmt::Display for Seen {
 
 impl PartialEq<str> for Seen {
     fn eq(&self, other: &str) -> bool {
-        self.to_string() == other
+        let shown = self.to_string();
+        shown == other
     }
 }
 

@@ -1,5 +1,7 @@
 //! The server over loopback, driven by a plain HTTP client.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where it cannot go on")]
+
 mod broken;
 mod client;
 mod lists;

@@ -52,7 +52,7 @@ async fn a_blob_comes_whole_in_one_request_or_two() {
 async fn a_blob_comes_as_a_stream_of_unknown_length() {
     let peer = Peer::start().await;
     let location = begin(&peer).await;
-    let pieces = ["one ", "two ", "three"].map(|piece| Ok::<_, std::io::Error>(piece));
+    let pieces = ["one ", "two ", "three"].map(Ok::<_, std::io::Error>);
     let stream = reqwest::Body::wrap_stream(futures_util::stream::iter(pieces));
     let came = peer.put(("PATCH", &location), &[], stream).await;
     assert_eq!((came.status().as_u16(), header(&came, "range")), (202, "0-12"));
@@ -132,7 +132,7 @@ async fn an_upload_belongs_to_its_repository() {
 async fn uploads_do_not_wait_for_each_other() {
     let peer = Peer::start().await;
     let (slow, quick) = (begin(&peer).await, begin(&peer).await);
-    let (feed, body) = futures_channel();
+    let (feed, body) = fed_body();
     let patch = peer.put(("PATCH", &slow), &[], reqwest::Body::wrap_stream(body));
     let meanwhile = async {
         let done = peer.put(("PUT", &format!("{quick}?digest={}", digest("quick"))), &[], "quick").await;
@@ -147,7 +147,7 @@ async fn uploads_do_not_wait_for_each_other() {
 type Piece = Result<&'static str, std::io::Error>;
 
 /// A body that the test feeds.
-fn futures_channel() -> (tokio::sync::mpsc::UnboundedSender<Piece>, impl futures_util::Stream<Item = Piece>) {
+fn fed_body() -> (tokio::sync::mpsc::UnboundedSender<Piece>, impl futures_util::Stream<Item = Piece>) {
     let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
     (sender, futures_util::stream::poll_fn(move |cx| receiver.poll_recv(cx)))
 }
@@ -156,7 +156,7 @@ fn futures_channel() -> (tokio::sync::mpsc::UnboundedSender<Piece>, impl futures
 async fn an_upload_goes_on_after_its_client_broke_off() {
     let peer = Peer::start().await;
     let location = begin(&peer).await;
-    let (feed, body) = futures_channel();
+    let (feed, body) = fed_body();
     feed.send(Ok("abc")).unwrap();
     let patch = peer.ask("PATCH", &location).body(reqwest::Body::wrap_stream(body)).send();
     let break_off = async {

@@ -1,0 +1,160 @@
+use futures_util::{StreamExt, TryStreamExt};
+use refs_registry::{Descriptor, Error, ErrorKind, Filter, MediaType, Resolver, Result, Source, error::Fault};
+use refs_url::{Digest, Tag};
+
+use crate::{
+    peer::{Peer, Reply},
+    setup::{anonymous, repository},
+};
+
+async fn tags(peer: &Peer) -> Result<Vec<String>> {
+    repository(&anonymous(), peer).tags(None).map_ok(|tag| tag.to_string()).try_collect().await
+}
+
+fn page(tags: &str) -> Reply {
+    Reply::json(&format!("{{\"name\":\"a/b\",\"tags\":{tags}}}"))
+}
+
+#[tokio::test]
+async fn m099_pages_are_followed_by_their_links() {
+    let peer = Peer::start(|request| match request.target.as_str() {
+        "/v2/a/b/tags/list?n=1000" => {
+            page(r#"["a","b"]"#).header("link", "</v2/a/b/tags/list?last=b&n=2>; rel=\"next\"")
+        }
+        "/v2/a/b/tags/list?last=b&n=2" => page(r#"["c"]"#).header("link", "<list?last=c>; rel=next"),
+        // Artifactory leaves the beginning of the path out.
+        "/v2/a/b/tags/list?last=c" => page("[]").header("link", "</v2/b/tags/list?last=d>; rel=next"),
+        "/v2/a/b/tags/list?last=d" => page(r#"["e", "not a tag", "f"]"#),
+        _ => Reply::status(500),
+    })
+    .await;
+    assert_eq!(tags(&peer).await.unwrap(), ["a", "b", "c", "e", "f"]);
+}
+
+#[tokio::test]
+async fn a_listing_begins_after_a_tag_and_may_be_null() {
+    let peer = Peer::start(|_| page("null")).await;
+    let repository = repository(&anonymous(), &peer);
+    let tags: Vec<_> = repository.tags(Some(Tag::parse("v1").unwrap())).collect().await;
+    assert!(tags.is_empty());
+    assert_eq!(peer.lines(), ["GET /v2/a/b/tags/list?n=1000&last=v1"]);
+}
+
+#[tokio::test]
+async fn a_page_size_that_is_refused_is_left_to_the_registry() {
+    for status in [400, 413] {
+        let peer = Peer::start(move |request| match request.target.contains("n=") {
+            true => Reply::status(status),
+            false => page(r#"["a"]"#),
+        })
+        .await;
+        assert_eq!(tags(&peer).await.unwrap(), ["a"]);
+    }
+}
+
+#[tokio::test]
+async fn m100_a_listing_without_an_end_is_ended() {
+    let itself =
+        Peer::start(|request| page(r#"["a"]"#).header("link", format!("<{}>; rel=next", request.target))).await;
+    let error = tags(&itself).await.unwrap_err();
+    assert!(matches!(error, Error::Protocol { fault: Fault::EndlessListing, .. }), "{error:?}");
+    assert_eq!(itself.seen().len(), 1);
+
+    let mut count = 0;
+    let empty = Peer::start(move |_| {
+        count += 1;
+        page("[]").header("link", format!("<?last={count}>; rel=next"))
+    })
+    .await;
+    let error = tags(&empty).await.unwrap_err();
+    assert!(matches!(error, Error::Protocol { fault: Fault::EndlessListing, .. }), "{error:?}");
+    assert_eq!(empty.seen().len(), 100);
+}
+
+#[tokio::test]
+async fn a_page_elsewhere_or_too_long_is_refused() {
+    let peer =
+        Peer::start(|_| page(r#"["a"]"#).header("link", "<http://evil.test/v2/a/b/tags/list?last=a>; rel=next")).await;
+    let error = tags(&peer).await.unwrap_err();
+    assert!(matches!(error, Error::Protocol { fault: Fault::UnsafeRedirect { .. }, .. }), "{error:?}");
+    let peer = Peer::start(|_| Reply::ok(vec![b'['; 8 * 1024 * 1024 + 1])).await;
+    assert!(matches!(tags(&peer).await.unwrap_err(), Error::TooLarge { .. }));
+    let peer = Peer::start(|_| Reply::ok("<html>")).await;
+    assert!(matches!(tags(&peer).await.unwrap_err(), Error::Protocol { fault: Fault::BadBody(_), .. }));
+    let peer = Peer::start(|_| Reply::status(404)).await;
+    assert_eq!(tags(&peer).await.unwrap_err().to_string(), format!("the list of tags not found in {}/a/b", peer.host));
+}
+
+#[tokio::test]
+async fn repositories_are_listed_where_the_registry_tells() {
+    let peer = Peer::start(|request| match request.target.as_str() {
+        "/v2/_catalog?n=1000" => {
+            Reply::json(r#"{"repositories":["a/b","UPPER"]}"#).header("link", "</v2/_catalog?last=a>; rel=next")
+        }
+        _ => Reply::json(r#"{"repositories":["c"]}"#),
+    })
+    .await;
+    let names: Vec<_> = anonymous().repositories(&peer.host).try_collect().await.unwrap();
+    assert_eq!(names, ["a/b", "c"]);
+    let closed = Peer::start(|_| Reply::status(405)).await;
+    let names: Result<Vec<_>> = anonymous().repositories(&closed.host).try_collect().await;
+    assert_eq!(names.unwrap_err().kind(), ErrorKind::Unsupported);
+}
+
+fn referrer(artifact_type: &str) -> Descriptor {
+    let artifact_type = Some(MediaType::new(artifact_type));
+    Descriptor { artifact_type, ..Descriptor::of(MediaType::OCI_MANIFEST, b"x") }
+}
+
+fn index() -> Reply {
+    let manifests = [referrer("application/sbom"), referrer("application/signature")];
+    let manifests = serde_json::to_string(&manifests).unwrap();
+    let media_type = MediaType::OCI_INDEX;
+    Reply::ok(format!("{{\"schemaVersion\":2,\"mediaType\":\"{media_type}\",\"manifests\":{manifests}}}"))
+        .header("content-type", media_type.as_str())
+}
+
+async fn referrers(peer: &Peer, only: Option<&str>) -> Result<Vec<Descriptor>> {
+    let filter = Filter { artifact_type: only.map(MediaType::new) };
+    repository(&anonymous(), peer).referrers(&Digest::sha256(b"s"), filter).try_collect().await
+}
+
+#[tokio::test]
+async fn referrers_are_listed_and_filtered_on_either_side() {
+    let subject = Digest::sha256(b"s");
+    let peer = Peer::start(|_| index()).await;
+    assert_eq!(referrers(&peer, None).await.unwrap().len(), 2);
+    assert_eq!(referrers(&peer, Some("application/sbom")).await.unwrap(), [referrer("application/sbom")]);
+    let listed = format!("GET /v2/a/b/referrers/{subject}");
+    assert_eq!(peer.lines(), [listed.clone(), format!("{listed}?artifactType=application%2Fsbom")]);
+    let filtering = Peer::start(|_| index().header("oci-filters-applied", "artifactType")).await;
+    assert_eq!(referrers(&filtering, Some("application/other")).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_registry_without_the_list_has_it_under_a_tag_or_not_at_all() {
+    let elsewhere = Peer::start(|_| index()).await;
+    let to = elsewhere.url("/web");
+    let html = Reply::ok("<html>").header("content-type", "text/html");
+    for poor in [Reply::status(404), Reply::status(400), Reply::status(406), html, Reply::redirect(303, to)] {
+        let answer = poor.clone();
+        let tagged = Peer::start(move |request| match request.target.contains("/referrers/") {
+            true => answer.clone(),
+            false => index(),
+        })
+        .await;
+        assert_eq!(referrers(&tagged, Some("application/sbom")).await.unwrap(), [referrer("application/sbom")]);
+        let tag = Digest::sha256(b"s").referrers_tag();
+        assert_eq!(tagged.lines()[1], format!("GET /v2/a/b/manifests/{tag}"));
+
+        let bare = Peer::start(move |request| match request.target.contains("/referrers/") {
+            true => poor.clone(),
+            false => Reply::status(404),
+        })
+        .await;
+        assert_eq!(referrers(&bare, None).await.unwrap(), []);
+    }
+    assert!(elsewhere.seen().is_empty());
+    let closed = Peer::start(|_| Reply::status(500)).await;
+    assert_eq!(referrers(&closed, None).await.unwrap_err().kind(), ErrorKind::Unreachable);
+}

@@ -1,0 +1,179 @@
+use refs_registry::{
+    Descriptor, Error, ErrorKind, Manifest, MediaType, Sink, Source,
+    error::{Fault, ManifestFault, Wanted},
+};
+use refs_url::{Digest, Hasher, Tag, Target};
+
+use crate::{
+    peer::{Peer, Reply},
+    setup::{anonymous, at, repository, tag},
+};
+
+const RAW: &str = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+
+fn served() -> Reply {
+    let digest = Digest::sha256(RAW.as_bytes());
+    Reply::ok(RAW).header("content-type", INDEX).header("docker-content-digest", digest.as_str())
+}
+
+fn described() -> Descriptor {
+    Descriptor::of(MediaType::OCI_INDEX, RAW.as_bytes())
+}
+
+#[tokio::test]
+async fn a_tag_is_resolved_by_head_alone() {
+    let peer = Peer::start(|_| served()).await;
+    assert_eq!(repository(&anonymous(), &peer).resolve(&tag("v1")).await.unwrap(), described());
+    assert_eq!(peer.lines(), ["HEAD /v2/a/b/manifests/v1"]);
+    let accept = peer.seen()[0].header("accept").unwrap().to_owned();
+    assert!(MediaType::MANIFESTS.iter().all(|media_type| accept.contains(media_type.as_str())), "{accept}");
+}
+
+#[tokio::test]
+async fn a_head_that_says_too_little_is_followed_by_get() {
+    for poor in [Reply::status(405), Reply::ok(RAW).header("content-type", INDEX), Reply::ok(RAW), Reply::status(501)] {
+        let peer = Peer::start(move |request| if request.method == "HEAD" { poor.clone() } else { served() }).await;
+        assert_eq!(repository(&anonymous(), &peer).resolve(&tag("v1")).await.unwrap(), described());
+        assert_eq!(peer.seen().len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_named() {
+    let body = r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}"#;
+    let peer = Peer::start(move |_| Reply::status(404).body(body)).await;
+    let repository = repository(&anonymous(), &peer);
+    let expect = format!("manifest `v1` not found in {}/a/b", peer.host);
+    assert_eq!(repository.resolve(&tag("v1")).await.unwrap_err().to_string(), expect);
+    assert_eq!(repository.manifest(&tag("v1")).await.unwrap_err().to_string(), expect);
+}
+
+#[track_caller]
+fn is_digest(error: &Error) -> bool {
+    error.kind() == ErrorKind::Digest
+}
+
+#[tokio::test]
+async fn m058_m060_m061_m064_manifests_that_are_not_what_they_claim_are_refused() {
+    async fn check(target: Target, reply: Reply, is_expected: fn(&Error) -> bool) {
+        let peer = Peer::start(move |_| reply.clone()).await;
+        let error = repository(&anonymous(), &peer).manifest(&target).await.unwrap_err();
+        assert!(is_expected(&error), "{error:?}");
+    }
+    let other = Digest::sha256(b"other");
+    let forged = served().header("docker-content-digest", other.as_str());
+    check(at(&other), served(), is_digest).await;
+    check(at(&other), forged, is_digest).await;
+    let lying = Reply::ok(RAW).header("content-type", INDEX).header("docker-content-digest", other.as_str());
+    check(tag("v1"), lying, |error| matches!(error, Error::Protocol { fault: Fault::WrongDigest(_), .. })).await;
+    let junk = Reply::ok(RAW).header("content-type", INDEX).header("docker-content-digest", "sha256:../../x");
+    check(tag("v1"), junk, |error| matches!(error, Error::Protocol { fault: Fault::BadHeader { .. }, .. })).await;
+    let image = Reply::ok(RAW).header("content-type", "application/vnd.oci.image.manifest.v1+json; charset=utf-8");
+    check(tag("v1"), image, |error| matches!(error, Error::Manifest { fault: ManifestFault::MediaType { .. }, .. }))
+        .await;
+    check(tag("v1"), Reply::ok("<html>").header("content-type", "text/html; charset=UTF-8"), |error| {
+        matches!(error, Error::Protocol { fault: Fault::BadBody(_), .. })
+    })
+    .await;
+    check(tag("v1"), Reply::ok("no json"), |error| {
+        matches!(error, Error::Manifest { fault: ManifestFault::Json(_), .. })
+    })
+    .await;
+    let large = Reply::ok(vec![b' '; 4 * 1024 * 1024 + 1]);
+    check(tag("v1"), large, |error| matches!(error, Error::TooLarge { limit: 4_194_304, .. })).await;
+    let sha384 = Digest::parse(&format!("sha384:{}", "0".repeat(96))).unwrap();
+    check(at(&sha384), served(), |error| matches!(error, Error::Unsupported { wanted: Wanted::Algorithm(_), .. }))
+        .await;
+}
+
+#[tokio::test]
+async fn a_cut_manifest_is_asked_for_again() {
+    let mut count = 0;
+    let peer = Peer::start(move |_| {
+        count += 1;
+        if count < 3 { served().cut_at(10) } else { served() }
+    })
+    .await;
+    let manifest = repository(&anonymous(), &peer).manifest(&tag("v1")).await.unwrap();
+    assert_eq!((manifest.descriptor, &manifest.raw[..]), (described(), RAW.as_bytes()));
+    assert_eq!(peer.seen().len(), 3);
+}
+
+#[tokio::test]
+async fn types_that_say_nothing_give_way_to_the_one_in_the_body() {
+    for vague in ["application/json", "text/plain; charset=utf-8", "application/octet-stream"] {
+        let peer = Peer::start(move |_| Reply::ok(RAW).header("content-type", vague)).await;
+        assert_eq!(repository(&anonymous(), &peer).resolve(&tag("v1")).await.unwrap(), described());
+    }
+}
+
+#[tokio::test]
+async fn sha512_addresses_and_verifies() {
+    let mut hasher = Hasher::for_digest(&Digest::parse(&format!("sha512:{}", "0".repeat(128))).unwrap()).unwrap();
+    hasher.update(RAW.as_bytes());
+    let digest = hasher.finish();
+    let peer = Peer::start(|_| served()).await;
+    let manifest = repository(&anonymous(), &peer).manifest(&at(&digest)).await.unwrap();
+    assert_eq!(manifest.descriptor.digest, digest);
+}
+
+fn manifest() -> Manifest {
+    Manifest::new(MediaType::OCI_INDEX, RAW.into())
+}
+
+#[tokio::test]
+async fn a_manifest_is_put_under_each_tag_or_its_digest() {
+    let subject = Digest::sha256(b"subject");
+    let noted = subject.clone();
+    let peer = Peer::start(move |_| Reply::status(201).header("oci-subject", noted.as_str())).await;
+    let repository = repository(&anonymous(), &peer);
+    let tags = ["v1", "latest"].map(|tag| Tag::parse(tag).unwrap());
+    let stored = repository.put_manifest(&manifest(), &tags).await.unwrap();
+    assert_eq!((stored.digest.clone(), stored.subject), (described().digest, Some(subject)));
+    repository.put_manifest(&manifest(), &[]).await.unwrap();
+    let expect = ["v1", "latest", stored.digest.as_str()].map(|target| format!("PUT /v2/a/b/manifests/{target}"));
+    assert_eq!(peer.lines(), expect);
+    assert!(peer.seen().iter().all(|put| put.header("content-type") == Some(INDEX) && put.body == RAW.as_bytes()));
+}
+
+#[tokio::test]
+async fn a_put_is_repeated_and_its_refusal_told() {
+    let mut count = 0;
+    let peer = Peer::start(move |_| {
+        count += 1;
+        if count < 3 { Reply::status(500) } else { Reply::status(201) }
+    })
+    .await;
+    repository(&anonymous(), &peer).put_manifest(&manifest(), &[]).await.unwrap();
+    assert_eq!(peer.seen().len(), 3);
+
+    let body = r#"{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN","message":"blob unknown","detail":{"Digest":"x"}}]}"#;
+    let peer = Peer::start(move |_| Reply::status(400).body(body)).await;
+    let error = repository(&anonymous(), &peer).put_manifest(&manifest(), &[]).await.unwrap_err();
+    assert!(error.to_string().ends_with("was answered with 400: MANIFEST_BLOB_UNKNOWN: blob unknown"), "{error}");
+
+    let other = Digest::sha256(b"other");
+    let peer = Peer::start(move |_| Reply::status(201).header("docker-content-digest", other.as_str())).await;
+    let error = repository(&anonymous(), &peer).put_manifest(&manifest(), &[]).await.unwrap_err();
+    assert!(matches!(error, Error::Protocol { fault: Fault::WrongDigest(_), .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn deleting_is_done_or_known_not_to_be_possible() {
+    async fn delete(replies: Vec<Reply>, target: Target) -> Result<(), Error> {
+        let mut replies = replies.into_iter();
+        let peer = Peer::start(move |_| replies.next().unwrap()).await;
+        repository(&anonymous(), &peer).delete_manifest(&target).await
+    }
+    let digest = at(&described().digest);
+    delete(vec![Reply::status(202)], digest.clone()).await.unwrap();
+    // The first answer was lost, and the request was not.
+    delete(vec![Reply::dropped(), Reply::status(404)], digest.clone()).await.unwrap();
+    let absent = delete(vec![Reply::status(404)], digest.clone()).await.unwrap_err();
+    assert_eq!(absent.kind(), ErrorKind::NotFound);
+    for (status, target) in [(405, digest.clone()), (400, tag("v1"))] {
+        let error = delete(vec![Reply::status(status)], target).await.unwrap_err();
+        assert!(matches!(error, Error::Unsupported { wanted: Wanted::Delete, .. }), "{error:?}");
+    }
+}

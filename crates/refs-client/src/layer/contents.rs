@@ -95,15 +95,20 @@ impl Contents {
         if let Some(spool) = survey.captured.filter(|spool| spool.is_of(*at, &entry.path)) {
             return blocking(move || spool.copy_to(output)).await;
         }
-        let selection = Selection::new(&[globset::escape(&entry.path)])?;
-        let layer = &self.layers[*at];
-        if let Some(index) = self.index(layer).await? {
-            let delivery = Delivery::new(selection, 1, Output::new(&entry.path, output));
-            let choice = Choice::new(index, Arc::clone(&layer.descriptor), &delivery)?;
-            return Ok(choice.deliver(*at, self.ranges(layer), delivery).await?.receiver.into_inner());
+        self.read_entry(*at, &entry.path, output).await
+    }
+
+    async fn read_entry<W: Write + Send + 'static>(&self, at: usize, path: &str, output: W) -> Result<W> {
+        let layer = &self.layers[at];
+        if let Some(archive) = self.index(layer).await?
+            && let Some(index) = archive.toc().index_of(path)
+        {
+            let choice = Choice::one(archive, Arc::clone(&layer.descriptor), index);
+            let delivery = Delivery::new(Selection::All, 1, Output::new(path, output));
+            return Ok(choice.deliver(at, self.ranges(layer), delivery).await?.receiver.into_inner());
         }
-        let spool = Delivery::new(selection, 1, Output::new(&entry.path, Spool::new(*at, &entry.path)));
-        let spool = self.deliver(*at, layer, spool).await?.receiver.into_inner();
+        let delivery = Delivery::new(Selection::All, 1, Output::new(path, Spool::new(at, path)));
+        let spool = self.deliver(at, layer, delivery).await?.receiver.into_inner();
         blocking(move || spool.copy_to(output)).await
     }
 

@@ -1,6 +1,6 @@
 //! Hands the entries of layers to whoever receives them: those that are meant, each once, links after their files.
 
-use std::{collections::HashMap, io::BufRead};
+use std::collections::BTreeMap;
 
 use refs_estargz::{Entry, Kind};
 use refs_registry::{Descriptor, error::Wanted};
@@ -30,7 +30,7 @@ struct Link {
 }
 
 /// Names of files that were not handed over themselves, by the path of the file.
-pub(crate) type Names = HashMap<String, Vec<Entry>>;
+pub(crate) type Names = BTreeMap<String, Vec<Entry>>;
 
 impl<R: Receive> Delivery<R> {
     pub(crate) fn new(selection: Selection, layers: usize, receiver: R) -> Self {
@@ -89,8 +89,8 @@ impl<R: Receive> Delivery<R> {
 
     /// Hands over the hard links whose files were handed over. What remains, by layer, are links to files that were not
     /// asked for.
-    pub(crate) fn links(&mut self) -> Result<HashMap<usize, Names>> {
-        let mut missing: HashMap<usize, Names> = HashMap::new();
+    pub(crate) fn links(&mut self) -> Result<BTreeMap<usize, Names>> {
+        let mut missing: BTreeMap<usize, Names> = BTreeMap::new();
         for Link { layer, entry } in std::mem::take(&mut self.links) {
             let Kind::Hardlink { target } = &entry.kind else { continue };
             if self.selection.contains(&Entry { path: target.clone(), ..entry.clone() }) {
@@ -108,8 +108,11 @@ impl<R: Receive> Delivery<R> {
             if !entry.is_file() {
                 continue;
             }
-            if let Some(links) = names.remove(&entry.path) {
-                self.under_names(entry, links, |delivery, file| delivery.content(file, &mut archive))?;
+            let mut links = names.remove(&entry.path).unwrap_or_default().into_iter();
+            let Some(first) = links.next() else { continue };
+            self.content(&Entry { path: first.path.clone(), ..entry }, &mut archive)?;
+            for link in links {
+                self.receiver.entry(&Entry { kind: Kind::Hardlink { target: first.path.clone() }, ..link })?;
             }
         }
         if let Some((target, links)) = names.into_iter().next() {
@@ -117,22 +120,6 @@ impl<R: Receive> Delivery<R> {
             return Err(Error::UnsafeLink { path, target, reason: "it names no file of its layer" });
         }
         archive.finish()
-    }
-
-    /// Hands over `file` as the first of `names`, by `content`, and the other names as links to that.
-    pub(crate) fn under_names(
-        &mut self,
-        file: Entry,
-        names: Vec<Entry>,
-        content: impl FnOnce(&mut Self, &Entry) -> Result<()>,
-    ) -> Result<()> {
-        let mut names = names.into_iter();
-        let Some(first) = names.next() else { return Ok(()) };
-        content(self, &Entry { path: first.path.clone(), ..file })?;
-        for name in names {
-            self.receiver.entry(&Entry { kind: Kind::Hardlink { target: first.path.clone() }, ..name })?;
-        }
-        Ok(())
     }
 
     fn from_archive(&mut self, layer: usize, entry: Entry, archive: &mut Archive) -> Result<()> {
@@ -146,7 +133,7 @@ impl<R: Receive> Delivery<R> {
         }
     }
 
-    fn content(&mut self, file: &Entry, archive: &mut super::tar::Walk<impl BufRead>) -> Result<()> {
+    fn content(&mut self, file: &Entry, archive: &mut Archive) -> Result<()> {
         if self.receiver.entry(file)? == Content::Skip {
             return Ok(());
         }

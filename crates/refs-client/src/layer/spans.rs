@@ -52,6 +52,12 @@ impl Choice {
         Ok(Self { archive, layer, plan, entries })
     }
 
+    /// The one entry at `index`.
+    pub(crate) fn one(archive: Arc<Indexed>, layer: Arc<Descriptor>, index: usize) -> Self {
+        let plan = archive.plan([index], &PlanOptions::default());
+        Self { archive, layer, plan, entries: vec![index] }
+    }
+
     /// Whether the whole blob in one request costs no more than the ranges.
     pub(crate) fn is_whole_cheaper(&self) -> bool {
         let request_cost = PlanOptions::default().request_cost;

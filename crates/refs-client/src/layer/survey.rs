@@ -139,7 +139,7 @@ impl Write for Spool {
     }
 }
 
-/// Receives the one file that is selected.
+/// Receives one file, and skips all others.
 #[derive(Debug)]
 pub(crate) struct Output<W> {
     path: String,
@@ -157,8 +157,8 @@ impl<W> Output<W> {
 }
 
 impl<W: Write + Send + 'static> Receive for Output<W> {
-    fn entry(&mut self, _: &Entry) -> Result<Content> {
-        Ok(Content::Take)
+    fn entry(&mut self, entry: &Entry) -> Result<Content> {
+        Ok(if entry.is_file() && entry.path == self.path { Content::Take } else { Content::Skip })
     }
 
     fn content(&mut self, bytes: &[u8]) -> Result<()> {

@@ -107,8 +107,18 @@ impl Contents {
             let delivery = Delivery::new(Selection::All, 1, Output::new(path, output));
             return Ok(choice.deliver(at, self.ranges(layer), delivery).await?.receiver.into_inner());
         }
-        let delivery = Delivery::new(Selection::All, 1, Output::new(path, Spool::new(at, path)));
-        let spool = self.deliver(at, layer, delivery).await?.receiver.into_inner();
+        let spool = match &layer.form {
+            Form::File(_) => {
+                let delivery = Delivery::new(Selection::All, 1, Output::new(path, Spool::new(at, path)));
+                Some(self.deliver(at, layer, delivery).await?.receiver.into_inner())
+            }
+            Form::Estargz { .. } | Form::Archive { .. } => {
+                let capture = Capture { path: path.to_owned(), max_bytes: u64::MAX };
+                self.survey_archive(at, layer, Survey::new(1, Some(capture))).await?.captured
+            }
+        };
+        // It was there when the layer was listed, and the digest says that it still is.
+        let spool = spool.ok_or(Error::Worker)?;
         blocking(move || spool.copy_to(output)).await
     }
 
@@ -118,16 +128,17 @@ impl Contents {
             survey = match (&layer.form, self.index(layer).await?) {
                 (_, Some(index)) => survey.with(at, &layer.descriptor, index.entries())?,
                 (Form::File(entry), None) => survey.with(at, &layer.descriptor, std::slice::from_ref(entry))?,
-                (_, None) => {
-                    let (descriptor, root) = (Arc::clone(&layer.descriptor), layer.root().to_owned());
-                    let work =
-                        move |bytes| survey.with_archive(at, &descriptor, archive::open(bytes, &descriptor)?, &root);
-                    read_blob(self.source.as_ref(), &layer.descriptor.digest, work).await?
-                }
+                (_, None) => self.survey_archive(at, layer, survey).await?,
             };
             survey.descend();
         }
         Ok(survey.sorted())
+    }
+
+    async fn survey_archive(&self, at: usize, layer: &Layer, survey: Survey) -> Result<Survey> {
+        let (descriptor, root) = (Arc::clone(&layer.descriptor), layer.root().to_owned());
+        let work = move |bytes| survey.with_archive(at, &descriptor, archive::open(bytes, &descriptor)?, &root);
+        read_blob(self.source.as_ref(), &layer.descriptor.digest, work).await
     }
 
     async fn deliver<R: Receive>(&self, at: usize, layer: &Layer, mut delivery: Delivery<R>) -> Result<Delivery<R>> {

@@ -51,7 +51,7 @@ impl<R: Receive> Delivery<R> {
         while let Some(entry) = archive.next_entry()? {
             check_below(&entry.path, root)?;
             if self.wants(layer, &entry)? {
-                self.from_archive(at, entry, &mut archive)?;
+                self.take(at, entry, &mut archive)?;
             }
         }
         archive.finish()
@@ -66,8 +66,7 @@ impl<R: Receive> Delivery<R> {
             expected: layer.size,
             actual,
         };
-        // The pipe fails only when whoever fills it does, and that one reports it.
-        while let Some(chunk) = bytes.next_chunk().map_err(|_| Error::Worker)? {
+        while let Some(chunk) = bytes.next_chunk()? {
             received += chunk.len() as u64;
             if received > layer.size {
                 return Err(wrong_size(received).into());
@@ -122,7 +121,7 @@ impl<R: Receive> Delivery<R> {
         archive.finish()
     }
 
-    fn from_archive(&mut self, layer: usize, entry: Entry, archive: &mut Archive) -> Result<()> {
+    fn take(&mut self, layer: usize, entry: Entry, archive: &mut Archive) -> Result<()> {
         match entry.kind {
             Kind::Hardlink { .. } => {
                 self.link(layer, entry);

@@ -66,7 +66,7 @@ impl Fields {
         let kind = old.linkflag[0];
         Ok(Self {
             kind,
-            size: u64::try_from(size).map_err(|_| ArchiveFault::Field("size"))?,
+            size: u64::try_from(size).ok().ok_or(ArchiveFault::Field("size"))?,
             name: name(header),
             link: until_nul(&old.linkname).to_vec(),
             mode: (field(&old.mode, "mode")? & 0o7777) as u32,

@@ -50,7 +50,7 @@ impl Pax {
 
     fn set_xattr(&mut self, key: &[u8], value: &[u8]) -> Result<(), BadField> {
         let Some(name) = key.strip_prefix(b"SCHILY.xattr.") else { return Ok(()) };
-        let name = std::str::from_utf8(name).map_err(|_| BadField("xattr"))?;
+        let name = std::str::from_utf8(name).ok().ok_or(BadField("xattr"))?;
         match value {
             [] => self.xattrs.remove(name),
             _ => self.xattrs.insert(name.to_owned(), value.to_vec()),

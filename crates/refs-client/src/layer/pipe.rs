@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, BufRead, Read},
+    mem,
     sync::Arc,
 };
 
@@ -46,6 +47,13 @@ pub(crate) struct Unwanted;
 #[error("the bytes stopped before their end")]
 pub(crate) struct Abandoned;
 
+/// Whoever wrote knows why it stopped, and tells that instead.
+impl From<Abandoned> for crate::Error {
+    fn from(_: Abandoned) -> Self {
+        Self::Worker
+    }
+}
+
 /// A pipe that holds at most 1 MiB, or one chunk if that is longer.
 pub(crate) fn pipe() -> (PipeWriter, PipeReader) {
     let room = Arc::new(Semaphore::new(CAPACITY_BYTES));
@@ -79,27 +87,29 @@ impl PipeReader {
     /// The next bytes as they were written, `None` after the last.
     ///
     /// # Errors
-    /// An error that wraps [`Abandoned`].
-    pub(crate) fn next_chunk(&mut self) -> io::Result<Option<Bytes>> {
-        let filled = !self.fill_buf()?.is_empty();
-        Ok(filled.then(|| std::mem::take(&mut self.current)))
+    /// [`Abandoned`], and again at each further call.
+    pub(crate) fn next_chunk(&mut self) -> Result<Option<Bytes>, Abandoned> {
+        self.fill()?;
+        Ok(Some(mem::take(&mut self.current)).filter(|chunk| !chunk.is_empty()))
     }
 
-    fn free(&mut self) {
-        self.room.add_permits(std::mem::take(&mut self.cost));
+    /// Makes sure that there are current bytes, unless there are no more.
+    fn fill(&mut self) -> Result<(), Abandoned> {
+        while self.current.is_empty() && !self.is_finished {
+            self.room.add_permits(mem::take(&mut self.cost));
+            match self.chunks.blocking_recv() {
+                Some(Message::Chunk(chunk, cost)) => (self.current, self.cost) = (chunk, cost),
+                Some(Message::Finished) => self.is_finished = true,
+                None => return Err(Abandoned),
+            }
+        }
+        Ok(())
     }
 }
 
 impl BufRead for PipeReader {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        while self.current.is_empty() && !self.is_finished {
-            self.free();
-            match self.chunks.blocking_recv() {
-                Some(Message::Chunk(chunk, cost)) => (self.current, self.cost) = (chunk, cost),
-                Some(Message::Finished) => self.is_finished = true,
-                None => return Err(io::Error::other(Abandoned)),
-            }
-        }
+        self.fill().map_err(io::Error::other)?;
         Ok(&self.current)
     }
 

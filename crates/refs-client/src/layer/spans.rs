@@ -244,8 +244,7 @@ fn next_chunk(fetched: &mut PipeReader, left: &mut u64) -> Result<Option<Bytes>>
     if *left == 0 {
         return Ok(None);
     }
-    // Whoever fills the pipe reports why it ended.
-    let chunk = fetched.next_chunk().map_err(|_| Error::Worker)?.ok_or(Error::Worker)?;
+    let chunk = fetched.next_chunk()?.ok_or(Error::Worker)?;
     *left = left.checked_sub(chunk.len() as u64).ok_or(Error::Worker)?;
     Ok(Some(chunk))
 }

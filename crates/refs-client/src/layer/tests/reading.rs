@@ -115,7 +115,7 @@ async fn a_table_of_contents_that_nothing_vouches_for_is_not_read() {
 async fn another_table_of_contents_than_the_manifest_s_is_refused() {
     let mut source = Counted::default();
     let layer = estargz(&mut source, &large(), &[]);
-    let layer = annotated(layer, &[(TOC_DIGEST_ANNOTATION, &Digest::sha256(b"other").to_string())]);
+    let layer = annotated(layer, &[(TOC_DIGEST_ANNOTATION, Digest::sha256(b"other").as_ref())]);
     let (_, contents) = image(source, vec![layer]);
     let error = contents.entries().await.unwrap_err();
     assert!(matches!(error, Error::Estargz { source: refs_estargz::Error::TocDigest { .. }, .. }), "{error:?}");
@@ -217,17 +217,24 @@ async fn an_artifact_without_content_has_no_entries() {
 async fn upper_layers_replace_lower_ones() {
     let mut source = Counted::default();
     let lower = tar(&[("a", b"low"), ("b", b"low"), ("dir/x", b"low"), ("file", b"low"), ("stargz.index.json", b"{}")]);
-    let upper =
-        tar(&[("a", b"high"), ("dir", b"now a file"), ("file/y", b"now a directory"), ("z", b"1"), ("z", b"2")]);
+    let upper = tar(&[
+        ("a", b"high"),
+        ("dir", b"now a file"),
+        ("file/y", b"now a directory"),
+        ("z", b"1"),
+        ("z", b"2"),
+        ("zz->z", b""),
+    ]);
     let layers = vec![
         layer(&mut source, MediaType::OCI_LAYER, lower),
         layer(&mut source, MediaType::OCI_LAYER_GZIP, gzip(&upper)),
     ];
     let (_, contents) = image(source, layers);
-    assert_eq!(paths(&contents).await.unwrap(), ["a", "b", "dir", "file/y", "z"]);
+    assert_eq!(paths(&contents).await.unwrap(), ["a", "b", "dir", "file/y", "z", "zz"]);
     assert_eq!(read(&contents, "a").await.unwrap(), b"high");
     assert_eq!(read(&contents, "b").await.unwrap(), b"low");
     assert_eq!(read(&contents, "z").await.unwrap(), b"2");
+    assert_eq!(read(&contents, "zz").await.unwrap(), b"2");
 }
 
 #[tokio::test]

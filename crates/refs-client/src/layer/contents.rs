@@ -16,7 +16,7 @@ use super::{
     stream::read_blob,
     survey::{Capture, Found, Output, Spool, Survey},
 };
-use crate::{Error, Result, artifact::Artifact, receive::Receive, select::Selection};
+use crate::{Error, Result, artifact::Artifact, receive::Receive, select::Selection, thread};
 
 /// What must vouch for the part of a layer that is read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -67,7 +67,7 @@ impl Contents {
             delivery = self.deliver(at, layer, delivery).await?;
             delivery.union.descend();
         }
-        let (mut delivery, missing) = blocking(move || delivery.links().map(|missing| (delivery, missing))).await?;
+        let (mut delivery, missing) = thread::run(move || delivery.links().map(|missing| (delivery, missing))).await?;
         for (at, names) in missing {
             delivery = self.deliver_renamed(&self.layers[at], names, delivery).await?;
         }
@@ -86,14 +86,16 @@ impl Contents {
         max_bytes: u64,
         output: W,
     ) -> Result<W> {
-        let wanted = path::entry_path(path.trim_start_matches('/').as_bytes())?;
+        let Ok(wanted) = path::entry_path(path.trim_start_matches('/').as_bytes()) else {
+            return Err(Error::FileNotFound { at: self.at.clone(), path: path.to_owned(), nearest: None });
+        };
         let survey = self.survey(Some(Capture { path: wanted.clone(), max_bytes })).await?;
         let Found { entry, layer: at } = find::file(&survey.found, &wanted, &self.at)?;
         if entry.size() > max_bytes {
             return Err(Error::FileTooLarge { path: entry.path.clone(), size: entry.size(), limit: max_bytes });
         }
         if let Some(spool) = survey.captured.filter(|spool| spool.is_of(*at, &entry.path)) {
-            return blocking(move || spool.copy_to(output)).await;
+            return thread::run(move || spool.copy_to(output)).await;
         }
         self.read_entry(*at, &entry.path, output).await
     }
@@ -119,7 +121,7 @@ impl Contents {
         };
         // It was there when the layer was listed, and the digest says that it still is.
         let spool = spool.ok_or(Error::Worker)?;
-        blocking(move || spool.copy_to(output)).await
+        thread::run(move || spool.copy_to(output)).await
     }
 
     async fn survey(&self, capture: Option<Capture>) -> Result<Survey> {
@@ -198,9 +200,4 @@ impl Layer {
             Form::Estargz { .. } | Form::File(_) => "",
         }
     }
-}
-
-/// Runs what may block on a thread that may.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.unwrap_or(Err(Error::Worker))
 }

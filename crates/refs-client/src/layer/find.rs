@@ -135,6 +135,7 @@ fn distance(left: &str, right: &str) -> usize {
 mod tests {
     use std::collections::BTreeMap;
 
+    use proptest::prelude::*;
     use refs_estargz::Entry;
 
     use super::*;
@@ -156,17 +157,13 @@ mod tests {
             ("out", link("../etc/passwd")),
             ("pipe", Kind::Fifo),
         ];
-        let entry = |(path, kind): (&str, Kind)| Entry {
-            path: path.to_owned(),
-            kind,
-            mode: 0o644,
-            mtime: 0,
-            uid: 0,
-            gid: 0,
-            xattrs: BTreeMap::new(),
-            digest: None,
-        };
-        entries.into_iter().map(|each| Found { entry: entry(each), layer: 0 }).collect()
+        entries.into_iter().map(|(path, kind)| found(path, kind)).collect()
+    }
+
+    fn found(path: &str, kind: Kind) -> Found {
+        let (path, xattrs) = (path.to_owned(), BTreeMap::new());
+        let entry = Entry { path, kind, mode: 0o644, mtime: 0, uid: 0, gid: 0, xattrs, digest: None };
+        Found { entry, layer: 0 }
     }
 
     #[track_caller]
@@ -220,5 +217,28 @@ mod tests {
         assert_eq!(distance("", "abc"), 3);
         assert_eq!(distance("kitten", "sitting"), 3);
         assert_eq!(distance("same", "same"), 0);
+    }
+
+    fn any_kind() -> impl Strategy<Value = Kind> {
+        prop_oneof![
+            Just(Kind::File { size: 1 }),
+            Just(Kind::Directory),
+            "(/|\\.\\./){0,2}[ab](/[ab.]{1,2}){0,2}".prop_map(|target| Kind::Symlink { target }),
+            "[ab](/[ab]){0,2}".prop_map(|target| Kind::Hardlink { target }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn any_links_end_at_a_file_or_in_an_error(
+            tree in prop::collection::btree_map("[ab](/[ab]){0,2}", any_kind(), 0..10),
+            path in "[ab](/([ab]|\\.\\.)){0,4}",
+        ) {
+            let mut tree: Vec<Found> = tree.into_iter().map(|(path, kind)| found(&path, kind)).collect();
+            tree.sort_by(|left, right| path_order(&left.entry.path, &right.entry.path));
+            if let Ok(found) = file(&tree, &path, "here") {
+                prop_assert!(found.entry.is_file());
+            }
+        }
     }
 }

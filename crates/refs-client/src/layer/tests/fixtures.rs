@@ -23,7 +23,7 @@ use refs_registry::{
 use refs_url::{Digest, Tag, Target};
 
 use crate::{
-    platform::Artifact,
+    artifact::Artifact,
     receive::{Content, Receive},
 };
 

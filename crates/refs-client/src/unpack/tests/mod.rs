@@ -175,6 +175,12 @@ fn masked(mode: u32) -> u32 {
     mode & probe.unwrap().metadata().unwrap().permissions().mode()
 }
 
+/// What a snapshot should be: each path, and what it is, with the permissions it would have without the mask.
 fn tree(rows: &[(&str, &str)]) -> BTreeMap<String, String> {
-    rows.iter().map(|(path, what)| ((*path).to_owned(), (*what).to_owned())).collect()
+    let mask = masked(0o777);
+    let expect = |what: &str| match what.split_once(' ') {
+        Some((mode, rest)) if mode != "->" => format!("{:o} {rest}", u32::from_str_radix(mode, 8).unwrap() & mask),
+        _ => what.to_owned(),
+    };
+    rows.iter().map(|(path, what)| ((*path).to_owned(), expect(what))).collect()
 }

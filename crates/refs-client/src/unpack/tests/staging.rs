@@ -111,7 +111,7 @@ fn until_it_is_published_a_tree_is_in_nobodys_way() {
     fs::write(ground.dest().join("old"), "1").unwrap();
     let staging = Staging::beside(&ground.dest(), Existing::Replace).unwrap();
     fill(&staging, &[vec![file("new", "2")]], Limits::default()).unwrap();
-    assert_eq!(snapshot(&ground.dest()), tree(&[("old", "644 \"1\"")]));
+    assert_eq!(snapshot(&ground.dest()), tree(&[("old", "666 \"1\"")]));
     let scratch = scratch_of(&ground).pop().unwrap();
     assert_eq!(ground.path(&scratch).metadata().unwrap().permissions().mode() & 0o7777, 0o700);
     staging.publish().unwrap();
@@ -137,7 +137,7 @@ fn what_was_put_at_the_destination_meanwhile_stays() {
         fs::write(ground.dest(), "theirs").unwrap();
         let error = staging.publish().unwrap_err();
         assert!(matches!(error, Error::Destination { fault: DestinationFault::Taken, .. }));
-        assert_eq!(ground.snapshot(), tree(&[("dest", "644 \"theirs\"")]));
+        assert_eq!(ground.snapshot(), tree(&[("dest", "666 \"theirs\"")]));
     }
     let ground = Ground::new();
     let staging = Staging::beside(&ground.dest(), Existing::Refuse).unwrap();

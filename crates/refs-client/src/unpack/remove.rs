@@ -15,8 +15,6 @@ use rustix::{
 
 use super::root::OPENED;
 
-const OWNER_ALL: u32 = 0o700;
-
 /// Removes the file, link or tree that is called `name` in `parent`, directories that may not be listed or changed
 /// included. It is fine when nothing is there.
 pub(super) fn remove(parent: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<()> {
@@ -57,9 +55,9 @@ fn open(parent: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<OwnedFd> {
         }
         other => other?,
     };
-    let mode = u32::from(rustix::fs::fstat(&directory)?.st_mode) & 0o777;
-    if mode & OWNER_ALL != OWNER_ALL {
-        rustix::fs::fchmod(&directory, Mode::from_raw_mode((mode | OWNER_ALL) as _))?;
+    let mode = Mode::from_raw_mode(rustix::fs::fstat(&directory)?.st_mode);
+    if !mode.contains(Mode::RWXU) {
+        rustix::fs::fchmod(&directory, mode | Mode::RWXU)?;
     }
     Ok(directory)
 }

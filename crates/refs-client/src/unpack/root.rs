@@ -14,7 +14,7 @@ use std::{
 
 use refs_registry::error::Doing;
 use rustix::{
-    fs::{AtFlags, FileType, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT},
+    fs::{AtFlags, FileType, Mode, OFlags, RawMode, Timespec, Timestamps, UTIME_OMIT},
     io::Errno,
 };
 
@@ -40,7 +40,7 @@ pub(crate) struct Root {
     /// What it will be called in the end, for errors.
     shown: PathBuf,
     /// The bits that the system takes away from the mode of what this process makes here.
-    mask: u32,
+    mask: Mode,
     /// Set where the kernel does not have `openat2`, or a sandbox forbids it.
     pub(super) by_component: AtomicBool,
 }
@@ -49,15 +49,16 @@ impl Root {
     /// Makes the directory `name` in `parent`, with the mode that directories have by default.
     pub(super) fn make(parent: BorrowedFd<'_>, name: &OsStr, shown: &Path) -> Result<Self> {
         let failed = |errno| failure(Doing::Create, shown, errno);
-        rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o777)).map_err(failed)?;
+        let all = Mode::RWXU | Mode::RWXG | Mode::RWXO;
+        rustix::fs::mkdirat(parent, name, all).map_err(failed)?;
         let fd = rustix::fs::openat(parent, name, OPENED, Mode::empty()).map_err(failed)?;
-        let made = rustix::fs::fstat(&fd).map_err(failed)?.st_mode;
-        Ok(Self { fd, shown: shown.to_owned(), mask: !made & 0o777, by_component: AtomicBool::new(false) })
+        let made = Mode::from_raw_mode(rustix::fs::fstat(&fd).map_err(failed)?.st_mode);
+        Ok(Self { fd, shown: shown.to_owned(), mask: all.difference(made), by_component: AtomicBool::new(false) })
     }
 
     /// The mode that something made with `mode` gets.
-    pub(super) fn masked(&self, mode: u32) -> u32 {
-        mode & 0o777 & !self.mask
+    pub(super) fn masked(&self, mode: u32) -> Mode {
+        permissions(mode).difference(self.mask)
     }
 
     /// The error for a call that failed on a path below the root.
@@ -135,14 +136,12 @@ impl Cursor {
     /// Makes a file that was not there. The system takes its mask from the mode.
     pub(super) fn create(&mut self, path: &str, mode: u32) -> Result<File> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mode = Mode::from_raw_mode((mode & 0o777) as _);
-        self.make(path, |parent, name| rustix::fs::openat(parent, name, flags, mode)).map(File::from)
+        self.make(path, |parent, name| rustix::fs::openat(parent, name, flags, permissions(mode))).map(File::from)
     }
 
     /// Makes a directory that was not there. The system takes its mask from the mode.
     pub(super) fn create_directory(&mut self, path: &str, mode: u32) -> Result<()> {
-        let mode = Mode::from_raw_mode((mode & 0o777) as _);
-        self.make(path, |parent, name| rustix::fs::mkdirat(parent, name, mode))
+        self.make(path, |parent, name| rustix::fs::mkdirat(parent, name, permissions(mode)))
     }
 
     /// Makes a symbolic link with the modification time `mtime` in seconds.
@@ -178,25 +177,27 @@ impl Cursor {
     }
 
     /// Gives a directory its last mode, if it is not the one it was made with, and its modification time in seconds.
-    pub(super) fn seal_directory(&self, path: &str, mode: Option<u32>, mtime: Option<i64>) -> Result<()> {
+    pub(super) fn seal_directory(&self, path: &str, mode: Option<Mode>, mtime: Option<i64>) -> Result<()> {
         let sealed = self.root.directory(path, OPENED).and_then(|directory| {
             if let Some(mtime) = mtime {
                 rustix::fs::futimens(&directory, &modified(mtime))?;
             }
-            mode.map_or(Ok(()), |mode| rustix::fs::fchmod(&directory, Mode::from_raw_mode(mode as _)))
+            mode.map_or(Ok(()), |mode| rustix::fs::fchmod(&directory, mode))
         });
         sealed.map_err(|errno| self.root.failed(Doing::Write, path, errno))
     }
 
     fn make<T>(&mut self, path: &str, call: impl FnOnce(BorrowedFd<'_>, &str) -> rustix::io::Result<T>) -> Result<T> {
         let (directory, name) = split(path);
-        if self.held.as_ref().is_none_or(|(held, _)| held != directory) {
-            let fd = self.root.directory(directory, HELD);
-            let fd = fd.map_err(|errno| self.root.failed(Doing::Create, path, errno))?;
-            self.held = Some((directory.to_owned(), fd));
-        }
-        let parent = self.held.as_ref().map_or(self.root.fd.as_fd(), |(_, fd)| fd.as_fd());
-        call(parent, name).map_err(|errno| match errno {
+        let parent = match &self.held {
+            Some((held, fd)) if held == directory => fd,
+            _ => {
+                let fd = self.root.directory(directory, HELD);
+                let fd = fd.map_err(|errno| self.root.failed(Doing::Create, path, errno))?;
+                &self.held.insert((directory.to_owned(), fd)).1
+            }
+        };
+        call(parent.as_fd(), name).map_err(|errno| match errno {
             // Two names that this file system takes for one, as those that differ in case only.
             Errno::EXIST => Error::PathConflict { path: path.to_owned() },
             errno => self.root.failed(Doing::Create, path, errno),
@@ -210,4 +211,9 @@ pub(super) fn modified(mtime: i64) -> Timestamps {
         last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
         last_modification: Timespec { tv_sec: mtime, tv_nsec: 0 },
     }
+}
+
+/// The permissions in a mode: nothing above them.
+fn permissions(mode: u32) -> Mode {
+    Mode::from_raw_mode((mode & 0o777) as RawMode)
 }

@@ -49,16 +49,9 @@ impl Scratch {
     /// `Io`, about `shown`.
     pub(super) fn make(parent: &OwnedFd, name: &OsStr, shown: &Path) -> Result<Self> {
         let prefix = prefix(name);
-        let made = reap(parent.as_fd(), &prefix).and_then(|()| {
-            let mut attempts = 0;
-            loop {
-                attempts += 1;
-                match Self::attempt(parent, &prefix) {
-                    // Its name is taken, or another process took it for one that is no longer in use.
-                    Err(Errno::EXIST | Errno::NOENT | Errno::WOULDBLOCK) if attempts < ATTEMPTS => {}
-                    other => return other,
-                }
-            }
+        let made = Self::first_free(parent, &prefix).and_then(|scratch| {
+            reap(parent.as_fd(), &prefix, rustix::fs::fstat(&scratch.fd)?.st_uid)?;
+            Ok(scratch)
         });
         made.map_err(|errno| failure(Doing::Create, shown, errno))
     }
@@ -66,6 +59,18 @@ impl Scratch {
     /// The directory.
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+
+    fn first_free(parent: &OwnedFd, prefix: &[u8]) -> rustix::io::Result<Self> {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            match Self::attempt(parent, prefix) {
+                // Its name is taken, or another process took it for one that is no longer in use.
+                Err(Errno::EXIST | Errno::NOENT | Errno::WOULDBLOCK) if attempts < ATTEMPTS => {}
+                other => return other,
+            }
+        }
     }
 
     fn attempt(parent: &OwnedFd, prefix: &[u8]) -> rustix::io::Result<Self> {
@@ -119,14 +124,18 @@ fn lock(scratch: BorrowedFd<'_>) -> rustix::io::Result<OwnedFd> {
     if rustix::fs::fstat(&lock)?.st_nlink == 0 { Err(Errno::NOENT) } else { Ok(lock) }
 }
 
-/// Removes the scratch directories whose processes are no more. One that can't be removed is left to its owner.
-fn reap(parent: BorrowedFd<'_>, prefix: &[u8]) -> rustix::io::Result<()> {
+/// Removes the scratch directories of this user whose processes are no more. One that can't be removed stays: it is in
+/// nobody's way.
+fn reap(parent: BorrowedFd<'_>, prefix: &[u8], user: u32) -> rustix::io::Result<()> {
     for name in remove::names(parent)? {
         let name = OsStr::from_bytes(name.as_bytes());
         if !is_scratch(name.as_bytes(), prefix) {
             continue;
         }
         let Ok(fd) = rustix::fs::openat(parent, name, OPENED, Mode::empty()) else { continue };
+        if rustix::fs::fstat(&fd)?.st_uid != user {
+            continue;
+        }
         let Ok(_lock) = lock(fd.as_fd()) else { continue };
         if let Err(error) = remove::remove(parent, name) {
             tracing::debug!(directory = %name.display(), %error, "a scratch directory cannot be removed");

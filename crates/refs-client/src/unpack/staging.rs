@@ -118,7 +118,7 @@ impl Staging {
     }
 
     /// For file systems that can't swap: for a moment nothing is at the destination.
-    fn replace_in_two_steps(&self) -> Result<()> {
+    pub(super) fn replace_in_two_steps(&self) -> Result<()> {
         const OLD: &str = "old";
         let (scratch, Destination { parent, name, .. }) = (self.scratch.fd(), &self.destination);
         rustix::fs::renameat(parent, name, scratch, OLD).map_err(|errno| self.destination.taken(errno))?;

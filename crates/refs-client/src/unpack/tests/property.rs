@@ -1,9 +1,11 @@
 //! Whatever entries come.
 
-use std::fs;
+use std::{collections::BTreeMap, fs};
 
 use proptest::prelude::*;
 use refs_estargz::Kind;
+
+use crate::unpack::confine::check_target;
 
 use super::{Ground, Item, Limits, directory, file, hardlink, snapshot, symlink};
 
@@ -56,6 +58,14 @@ fn leads_inside(ground: &Ground, path: &str) -> bool {
     fs::canonicalize(dest.join(path)).map_or(true, |end| end.starts_with(&dest))
 }
 
+/// Links that may be good each by itself, and lead out together.
+fn links() -> impl Strategy<Value = BTreeMap<String, String>> {
+    let path = (prop::sample::select(vec!["", "d/", "d/e/"]), prop::sample::select(vec!["p", "q", "r"]));
+    let path = path.prop_map(|(directory, name)| format!("{directory}{name}"));
+    let target = prop::collection::vec(prop::sample::select(vec!["d", "e", "p", "q", "r", "..", ".."]), 1..6);
+    prop::collection::btree_map(path, target.prop_map(|components| components.join("/")), 1..7)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -82,5 +92,24 @@ proptest! {
             after.retain(|path, _| path != "dest" && !path.starts_with("dest/"));
         }
         prop_assert_eq!(after, before);
+    }
+
+    #[test]
+    fn no_links_lead_out_together(links in links()) {
+        let ground = Ground::fast();
+        for name in ["d/e", "d/p", "d/q", "d/r", "e/e", "p", "q", "r"] {
+            fs::create_dir_all(ground.path(name)).unwrap();
+        }
+        // Those that are refused by themselves would hide the others.
+        let good = |(path, target): &(&String, &String)| check_target(path, target).is_ok();
+        let mut items = vec![directory("d"), directory("d/e"), directory("e")];
+        items.extend(links.iter().filter(good).map(|(path, target)| symlink(path, target)));
+        if ground.unpack(&[items]).is_ok() {
+            for path in links.keys() {
+                prop_assert!(leads_inside(&ground, path), "{path}");
+            }
+        } else {
+            prop_assert!(!ground.dest().exists());
+        }
     }
 }

@@ -105,6 +105,19 @@ fn m136_a_directory_is_replaced_whole_when_asked() {
 }
 
 #[test]
+fn m136_a_file_system_that_cannot_swap_replaces_in_two_steps() {
+    let ground = Ground::new();
+    fs::create_dir(ground.dest()).unwrap();
+    fs::write(ground.dest().join("old"), "1").unwrap();
+    let staging = Staging::beside(&ground.dest(), Existing::Replace).unwrap();
+    fill(&staging, &[vec![file("new", "2")]], Limits::default()).unwrap();
+    staging.replace_in_two_steps().unwrap();
+    drop(staging);
+    check_new(&ground.dest());
+    assert_eq!(fs::read_dir(ground.path("")).unwrap().count(), 1);
+}
+
+#[test]
 fn until_it_is_published_a_tree_is_in_nobodys_way() {
     let ground = Ground::new();
     fs::create_dir(ground.dest()).unwrap();

@@ -50,7 +50,7 @@ impl Scratch {
     pub(super) fn make(parent: &OwnedFd, name: &OsStr, shown: &Path) -> Result<Self> {
         let prefix = prefix(name);
         let made = Self::first_free(parent, &prefix).and_then(|scratch| {
-            reap(parent.as_fd(), &prefix, rustix::fs::fstat(&scratch.fd)?.st_uid)?;
+            scratch.reap(&prefix)?;
             Ok(scratch)
         });
         made.map_err(|errno| failure(Doing::Create, shown, errno))
@@ -88,6 +88,27 @@ impl Scratch {
             }
         }
     }
+
+    /// Removes the scratch directories of this user whose processes are no more. One that can't be removed stays: it is
+    /// in nobody's way.
+    fn reap(&self, prefix: &[u8]) -> rustix::io::Result<()> {
+        let user = rustix::fs::fstat(&self.fd)?.st_uid;
+        for name in remove::names(self.parent.as_fd())? {
+            let name = OsStr::from_bytes(name.as_bytes());
+            if !is_scratch(name.as_bytes(), prefix) || name == self.name {
+                continue;
+            }
+            let Ok(fd) = rustix::fs::openat(&self.parent, name, OPENED, Mode::empty()) else { continue };
+            if rustix::fs::fstat(&fd)?.st_uid != user {
+                continue;
+            }
+            let Ok(_lock) = lock(fd.as_fd()) else { continue };
+            if let Err(error) = remove::remove(self.parent.as_fd(), name) {
+                tracing::debug!(directory = %name.display(), %error, "a scratch directory cannot be removed");
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Drop for Scratch {
@@ -122,26 +143,6 @@ fn lock(scratch: BorrowedFd<'_>) -> rustix::io::Result<OwnedFd> {
     let lock = rustix::fs::openat(scratch, LOCK, flags, Mode::RUSR | Mode::WUSR)?;
     rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
     if rustix::fs::fstat(&lock)?.st_nlink == 0 { Err(Errno::NOENT) } else { Ok(lock) }
-}
-
-/// Removes the scratch directories of this user whose processes are no more. One that can't be removed stays: it is in
-/// nobody's way.
-fn reap(parent: BorrowedFd<'_>, prefix: &[u8], user: u32) -> rustix::io::Result<()> {
-    for name in remove::names(parent)? {
-        let name = OsStr::from_bytes(name.as_bytes());
-        if !is_scratch(name.as_bytes(), prefix) {
-            continue;
-        }
-        let Ok(fd) = rustix::fs::openat(parent, name, OPENED, Mode::empty()) else { continue };
-        if rustix::fs::fstat(&fd)?.st_uid != user {
-            continue;
-        }
-        let Ok(_lock) = lock(fd.as_fd()) else { continue };
-        if let Err(error) = remove::remove(parent, name) {
-            tracing::debug!(directory = %name.display(), %error, "a scratch directory cannot be removed");
-        }
-    }
-    Ok(())
 }
 
 fn is_scratch(name: &[u8], prefix: &[u8]) -> bool {

@@ -1,3 +1,31 @@
 #![doc = include_str!("../README.md")]
 
-fn main() {}
+mod args;
+mod commands;
+mod exit;
+mod output;
+mod progress;
+mod signals;
+mod wiring;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = args::Cli::parse();
+    wiring::log(&cli.global);
+    let format = cli.global.format;
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return exit::report(&commands::Failure::Runtime(error), format),
+    };
+    let outcome = runtime.block_on(signals::until_stopped(commands::run(cli)));
+    // Threads that still write below a staging directory remove it when they find that nobody waits for them.
+    runtime.shutdown_timeout(signals::GRACE);
+    match outcome {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(failure)) => exit::report(&failure, format),
+        Err(stopped) => stopped.into(),
+    }
+}

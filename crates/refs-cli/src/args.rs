@@ -1,0 +1,233 @@
+//! What can be said on the command line, and nothing else.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use refs_client::Location;
+use refs_registry::{MediaType, Platform};
+use refs_url::{Host, Tag};
+
+/// Files in OCI registries: push a directory, list it, read a file, pull a part.
+#[derive(Debug, Parser)]
+#[command(name = "refs", version, propagate_version = true, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// What to print on stdout
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
+    pub(crate) format: Format,
+    /// How to show progress on stderr
+    #[arg(long, global = true, value_enum, default_value_t = Progress::Auto, value_name = "WHEN")]
+    pub(crate) progress: Progress,
+    /// Whether to colour what goes to a terminal
+    #[arg(long, global = true, value_enum, default_value_t = When::Auto, value_name = "WHEN")]
+    pub(crate) color: When,
+    /// Say nothing but results and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Show each request; twice for all there is to know
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Speak plain HTTP with this host (loopback hosts: always)
+    #[arg(long, global = true, value_name = "HOST")]
+    pub(crate) plain_http: Vec<Host>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Text,
+    /// For programs: one object, or one object a line
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Progress {
+    /// A bar on a terminal, nothing elsewhere
+    Auto,
+    /// A bar
+    Bar,
+    /// A line now and then
+    Plain,
+    /// Nothing
+    None,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum When {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Pack a directory and push it
+    Push(Push),
+    /// List the files of an artifact without downloading them
+    Ls(Ls),
+    /// Print one file of an artifact
+    Cat(Cat),
+    /// Extract an artifact, or a part of it
+    Pull(Pull),
+    /// Print the digest that a reference stands for
+    Resolve(Resolve),
+    /// List the tags of a repository
+    Tags(Tags),
+    /// Serve a directory as an OCI registry
+    Serve(Serve),
+    /// Show what refs does, on an embedded registry
+    Demo,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Push {
+    /// The directory
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
+    /// Where to: HOST/REPO:TAG, or ocidir://PATH:TAG
+    #[arg(value_name = "REF")]
+    pub(crate) to: Location,
+    /// A further tag for the same artifact
+    #[arg(long = "tag", value_name = "TAG")]
+    pub(crate) tags: Vec<Tag>,
+    /// An annotation of the manifest
+    #[arg(long = "annotation", value_name = "KEY=VALUE", value_parser = key_value)]
+    pub(crate) annotations: Vec<(String, String)>,
+    /// What to leave out, as in a .gitignore file
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) exclude: Vec<String>,
+    /// What kind of artifact it is
+    #[arg(long, value_name = "TYPE", value_parser = media_type)]
+    pub(crate) artifact_type: Option<MediaType>,
+    /// The media type of the layer
+    #[arg(long, value_name = "TYPE", value_parser = media_type)]
+    pub(crate) layer_type: Option<MediaType>,
+    /// The media type of the config
+    #[arg(long, value_name = "TYPE", value_parser = media_type)]
+    pub(crate) config_type: Option<MediaType>,
+    /// Refuse a directory without a .sow-ref.yaml
+    #[arg(long)]
+    pub(crate) require_manifest: bool,
+    /// Give all files the time 0, or SOURCE_DATE_EPOCH, so that two checkouts give one digest
+    #[arg(long)]
+    pub(crate) reproducible: bool,
+    /// How hard to compress
+    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(0..=9))]
+    pub(crate) level: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Read {
+    /// Which image of an index, such as linux/arm64 [default: linux on this machine's processor]
+    #[arg(long, value_name = "PLATFORM", value_parser = platform)]
+    pub(crate) platform: Option<Platform>,
+    /// Read a table of contents that no annotation vouches for
+    #[arg(long)]
+    pub(crate) unverified: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Ls {
+    /// The artifact
+    #[arg(value_name = "REF")]
+    pub(crate) at: Location,
+    /// Only paths that match
+    #[arg(long = "path", value_name = "GLOB")]
+    pub(crate) patterns: Vec<String>,
+    /// With mode, size and time
+    #[arg(short, long)]
+    pub(crate) long: bool,
+    #[command(flatten)]
+    pub(crate) read: Read,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Cat {
+    /// The artifact
+    #[arg(value_name = "REF")]
+    pub(crate) at: Location,
+    /// The file's path in it
+    pub(crate) path: String,
+    #[command(flatten)]
+    pub(crate) read: Read,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Pull {
+    /// The artifact
+    #[arg(value_name = "REF")]
+    pub(crate) at: Location,
+    /// Where to [default: the repository's last name]
+    #[arg(value_name = "DEST")]
+    pub(crate) destination: Option<PathBuf>,
+    /// Only paths that match; .sow-ref.yaml comes along
+    #[arg(long = "path", value_name = "GLOB")]
+    pub(crate) patterns: Vec<String>,
+    /// Replace a destination that is not empty
+    #[arg(long)]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) read: Read,
+    /// Bytes that one file may have; 0 for any
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) max_file_size: Option<u64>,
+    /// Bytes that all files may have together; 0 for any
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) max_total_size: Option<u64>,
+    /// How many files, directories and links there may be; 0 for any
+    #[arg(long, value_name = "N")]
+    pub(crate) max_files: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Resolve {
+    /// The artifact
+    #[arg(value_name = "REF")]
+    pub(crate) at: Location,
+    /// Follow an index to its image for this platform
+    #[arg(long, value_name = "PLATFORM", value_parser = platform)]
+    pub(crate) platform: Option<Platform>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Tags {
+    /// The repository
+    #[arg(value_name = "REPO")]
+    pub(crate) at: Location,
+    /// Stop after so many
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// The address to listen on; port 0 for any free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5000")]
+    pub(crate) listen: SocketAddr,
+    /// The directory to keep repositories in [default: refs/registry in the user's data directory]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) root: Option<PathBuf>,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("expected KEY=VALUE".to_owned()),
+    }
+}
+
+fn media_type(text: &str) -> Result<MediaType, String> {
+    MediaType::parse(text).ok_or_else(|| "expected a media type, such as application/vnd.example.docs.v1".to_owned())
+}
+
+fn platform(text: &str) -> Result<Platform, String> {
+    Platform::parse(text).ok_or_else(|| "expected OS/ARCHITECTURE[/VARIANT], such as linux/arm64".to_owned())
+}

@@ -1,0 +1,55 @@
+//! One command a file: it calls a verb and prints what came of it.
+
+mod cat;
+mod demo;
+mod ls;
+mod pull;
+mod push;
+mod resolve;
+mod serve;
+mod tags;
+
+use std::{io, net::SocketAddr};
+
+use crate::{
+    args::{Cli, Command},
+    wiring::Session,
+};
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error(transparent)]
+    Client(#[from] refs_client::Error),
+    #[error(transparent)]
+    Registry(#[from] refs_registry::Error),
+    #[error("{0}")]
+    Usage(String),
+    #[error("cannot write to stdout")]
+    Stdout(#[from] io::Error),
+    #[error("cannot start the threads to work with")]
+    Runtime(#[source] io::Error),
+    #[error("cannot listen on {address}")]
+    Serve { address: SocketAddr, source: io::Error },
+}
+
+impl Failure {
+    /// Whether the reader of stdout has left, which is its right.
+    pub(crate) fn is_broken_pipe(&self) -> bool {
+        matches!(self, Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
+    let session = Session::new(cli.global);
+    match cli.command {
+        Command::Push(args) => push::run(&session, args).await,
+        Command::Ls(args) => ls::run(&session, args).await,
+        Command::Cat(args) => cat::run(&session, args).await,
+        Command::Pull(args) => pull::run(&session, args).await,
+        Command::Resolve(args) => resolve::run(&session, args).await,
+        Command::Tags(args) => tags::run(&session, args).await,
+        Command::Serve(args) => serve::run(&session, args).await,
+        Command::Demo => demo::run(&session).await,
+    }
+}

@@ -1,0 +1,54 @@
+//! `refs serve`
+
+use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc};
+
+use refs_server::{ServeOptions, Server};
+use refs_store::Layouts;
+use serde::Serialize;
+use tokio::net::TcpListener;
+
+use super::Failure;
+use crate::{args::Serve, signals, wiring::Session};
+
+#[derive(Serialize)]
+struct Listening {
+    url: String,
+    root: String,
+}
+
+impl fmt::Display for Listening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.url)
+    }
+}
+
+/// Serves until SIGINT or SIGTERM, which is how a server is meant to end: requests under way are finished first.
+pub(super) async fn run(session: &Session, args: Serve) -> Result<(), Failure> {
+    let root = match args.root {
+        Some(root) => root,
+        None => default_root().ok_or_else(|| Failure::Usage("name a directory with `--root DIR`".to_owned()))?,
+    };
+    let layouts = Layouts::new(&root);
+    let listener = bind(args.listen).await?;
+    let address = listener.local_addr().map_err(|source| Failure::Serve { address: args.listen, source })?;
+    let mut output = session.output();
+    output.result(&Listening { url: format!("http://{address}"), root: root.display().to_string() })?;
+    output.flush()?;
+    drop(output);
+    let server = Server::writable(Arc::new(layouts), &refs_server::Options::default());
+    let stop = async {
+        signals::stop().await;
+    };
+    refs_server::serve(listener, server, &ServeOptions::default(), stop).await;
+    Ok(())
+}
+
+pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|source| Failure::Serve { address, source })
+}
+
+fn default_root() -> Option<PathBuf> {
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let data = absolute("XDG_DATA_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/share")))?;
+    Some(data.join("refs/registry"))
+}

@@ -1,0 +1,210 @@
+//! Errors as a person meets them: the chain, a hint, an exit code.
+
+use std::{
+    error::Error as _,
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use refs_client::{Error, LocationFault, SourceFault};
+use refs_registry::ErrorKind;
+use serde::Serialize;
+
+use crate::{args::Format, commands::Failure, output::escape};
+
+const OTHER: u8 = 1;
+const USAGE: u8 = 2;
+const NOT_FOUND: u8 = 3;
+const UNAUTHORIZED: u8 = 4;
+const DENIED: u8 = 5;
+const RATE_LIMITED: u8 = 6;
+const UNREACHABLE: u8 = 7;
+const INTEGRITY: u8 = 8;
+const LIMIT: u8 = 9;
+const UNSUPPORTED: u8 = 10;
+const CONFLICT: u8 = 11;
+
+/// Tells of `failure` on stderr and gives the code to exit with.
+pub(crate) fn report(failure: &Failure, format: Format) -> ExitCode {
+    let code = code(failure);
+    if !failure.is_broken_pipe() {
+        // When stderr is closed, too, the exit code is all that can be told.
+        drop(tell(failure, code, format));
+    }
+    ExitCode::from(code)
+}
+
+fn tell(failure: &Failure, code: u8, format: Format) -> io::Result<()> {
+    let chain = chain(failure);
+    let hint = hint(failure);
+    let mut stderr = io::stderr().lock();
+    match format {
+        Format::Text => {
+            writeln!(stderr, "error: {}", escape(&chain.join(": ")))?;
+            match hint {
+                Some(hint) => writeln!(stderr, "\nhint: {}", escape(&hint)),
+                None => Ok(()),
+            }
+        }
+        Format::Json => {
+            let told = Told { schema_version: 1, error: Fields { message: chain.join(": "), exit: code, hint } };
+            serde_json::to_writer(&mut stderr, &told)?;
+            writeln!(stderr)
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Told {
+    schema_version: u32,
+    error: Fields,
+}
+
+#[derive(Serialize)]
+struct Fields {
+    message: String,
+    exit: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+}
+
+/// The messages of the error and of its causes, each once.
+fn chain(failure: &Failure) -> Vec<String> {
+    let mut messages: Vec<String> = vec![failure.to_string()];
+    let mut cause = failure.source();
+    while let Some(error) = cause {
+        let message = error.to_string();
+        if messages.last().is_none_or(|last| !last.contains(&message)) {
+            messages.push(message);
+        }
+        cause = error.source();
+    }
+    messages
+}
+
+fn code(failure: &Failure) -> u8 {
+    match failure {
+        Failure::Client(error) => client_code(error),
+        Failure::Registry(error) => registry_code(error),
+        Failure::Usage(_) => USAGE,
+        Failure::Stdout(_) | Failure::Runtime(_) | Failure::Serve { .. } => OTHER,
+    }
+}
+
+fn client_code(error: &Error) -> u8 {
+    match error {
+        Error::Reference(_) | Error::Location { .. } | Error::InvalidGlob { .. } => USAGE,
+        Error::Source {
+            fault: SourceFault::Missing | SourceFault::NotDirectory | SourceFault::BadExclusion(_),
+            ..
+        } => USAGE,
+        Error::Source { fault: SourceFault::EscapingLink(_) | SourceFault::SpecialFile(_), .. } => LIMIT,
+        Error::NoMatch { .. }
+        | Error::FileNotFound { .. }
+        | Error::NotFile { .. }
+        | Error::ManifestNotFound { .. }
+        | Error::PlatformNotFound { .. } => NOT_FOUND,
+        Error::Registry(error) => registry_code(error),
+        Error::Estargz { source, .. } => estargz_code(source),
+        Error::Corrupt { .. } => INTEGRITY,
+        Error::UnsupportedLayer { .. } => UNSUPPORTED,
+        Error::IndexTooDeep { .. }
+        | Error::UnsafePath { .. }
+        | Error::UnsafeLink { .. }
+        | Error::SpecialFile { .. }
+        | Error::PathConflict { .. }
+        | Error::FileTooLarge { .. }
+        | Error::TotalTooLarge { .. }
+        | Error::TooManyEntries { .. } => LIMIT,
+        Error::Destination { .. } => CONFLICT,
+        _ => OTHER,
+    }
+}
+
+fn estargz_code(error: &refs_estargz::Error) -> u8 {
+    use refs_estargz::Error as Estargz;
+    match error {
+        Estargz::NotEstargz | Estargz::ExternalToc | Estargz::DigestAlgorithm { .. } => UNSUPPORTED,
+        Estargz::TocLimit { .. } | Estargz::Path { .. } | Estargz::Link { .. } => LIMIT,
+        _ => INTEGRITY,
+    }
+}
+
+fn registry_code(error: &refs_registry::Error) -> u8 {
+    if let refs_registry::Error::TooLarge { .. } = error {
+        return LIMIT;
+    }
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::NotCached => NOT_FOUND,
+        ErrorKind::Unauthorized => UNAUTHORIZED,
+        ErrorKind::Denied => DENIED,
+        ErrorKind::RateLimited => RATE_LIMITED,
+        ErrorKind::Unreachable | ErrorKind::Timeout => UNREACHABLE,
+        ErrorKind::Digest | ErrorKind::Size | ErrorKind::Corrupt => INTEGRITY,
+        ErrorKind::Unsupported => UNSUPPORTED,
+        ErrorKind::Conflict | ErrorKind::Busy => CONFLICT,
+        ErrorKind::Settings => USAGE,
+        _ => OTHER,
+    }
+}
+
+/// What to do next, where that is not plain from the message.
+fn hint(failure: &Failure) -> Option<String> {
+    match failure {
+        Failure::Client(error) => client_hint(error),
+        Failure::Registry(error) => registry_hint(error),
+        _ => None,
+    }
+}
+
+fn client_hint(error: &Error) -> Option<String> {
+    Some(match error {
+        Error::Reference(error) => error.hint()?,
+        Error::Location { fault: LocationFault::NoTarget, input } => format!("add a tag, such as `{input}:latest`"),
+        Error::Location { fault: LocationFault::DigestAsTarget, .. } => {
+            "push to a tag; the digest is printed".to_owned()
+        }
+        Error::InvalidGlob { .. } => "`*` stops at `/`, `**` does not; quote the pattern for the shell".to_owned(),
+        Error::NoMatch { .. } => "`refs ls` shows the paths; `*` stops at `/`, `**/` does not".to_owned(),
+        Error::FileNotFound { nearest: Some(nearest), .. } => format!("there is `{nearest}`"),
+        Error::FileNotFound { nearest: None, .. } => "`refs ls` shows the paths".to_owned(),
+        Error::PlatformNotFound { .. } => "choose one of these with `--platform`".to_owned(),
+        Error::FileTooLarge { .. } => "allow more with `--max-file-size BYTES`, 0 for any".to_owned(),
+        Error::TotalTooLarge { .. } => "allow more with `--max-total-size BYTES`, 0 for any".to_owned(),
+        Error::TooManyEntries { .. } => "allow more with `--max-files N`, 0 for any".to_owned(),
+        Error::Destination { .. } => "name another destination, or replace this one with `--force`".to_owned(),
+        Error::Registry(error) => registry_hint(error)?,
+        Error::Estargz { source, .. } if estargz_code(source) == INTEGRITY => {
+            "the layer is not what its manifest says; do not trust it, push it again or ask its owner".to_owned()
+        }
+        _ => return None,
+    })
+}
+
+fn registry_hint(error: &refs_registry::Error) -> Option<String> {
+    use refs_registry::{Error as Registry, error::Wanted};
+    Some(match error {
+        Registry::NotFound { wanted: Wanted::Manifest(_), at } => {
+            format!("`refs tags {at}` lists what is there; a private repository looks like this, too, without a login")
+        }
+        Registry::NotFound { .. } => {
+            "check the name; a private repository looks like this, too, without a login".to_owned()
+        }
+        Registry::Unauthorized { host, .. } => format!("log in with `docker login {host}`, or check the password"),
+        Registry::Denied { host, .. } => {
+            format!("the credentials for {host} do not allow this: ask its owner for access")
+        }
+        Registry::RateLimited { .. } => "wait, or log in: most registries allow more to those they know".to_owned(),
+        Registry::Unreachable { host, .. } => {
+            format!("check the name and the network; if {host} speaks plain HTTP, add `--plain-http {host}`")
+        }
+        Registry::Digest { .. } | Registry::Size { .. } => {
+            "the bytes are not what their digest says; nothing was kept of them: try again, then ask the owner"
+                .to_owned()
+        }
+        Registry::Full { .. } => "make space and run it again".to_owned(),
+        Registry::Busy { .. } => "wait for the other process, or stop it".to_owned(),
+        _ => return None,
+    })
+}

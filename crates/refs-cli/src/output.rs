@@ -1,0 +1,92 @@
+//! What goes to stdout: results, as text or JSON, with nothing in them that a terminal would obey.
+
+use std::{
+    borrow::Cow,
+    fmt,
+    io::{self, BufWriter, StdoutLock, Write},
+};
+
+use serde::Serialize;
+
+use crate::args::Format;
+
+/// The version of the JSON that is printed; it changes when a field changes its meaning or goes.
+const SCHEMA_VERSION: u32 = 1;
+
+/// Stdout, buffered.
+pub(crate) struct Output {
+    out: BufWriter<StdoutLock<'static>>,
+    format: Format,
+}
+
+#[derive(Serialize)]
+struct Versioned<'a, T> {
+    #[serde(rename = "schemaVersion")]
+    schema_version: u32,
+    #[serde(flatten)]
+    object: &'a T,
+}
+
+impl Output {
+    pub(crate) fn new(format: Format) -> Self {
+        Self { out: BufWriter::with_capacity(64 * 1024, io::stdout().lock()), format }
+    }
+
+    /// Prints a result: `object` as JSON, or its text form and a newline.
+    pub(crate) fn result(&mut self, object: &(impl Serialize + fmt::Display)) -> io::Result<()> {
+        match self.format {
+            Format::Text => self.line(object),
+            Format::Json => self.object(object),
+        }
+    }
+
+    /// Prints a line of text.
+    pub(crate) fn line(&mut self, line: &impl fmt::Display) -> io::Result<()> {
+        writeln!(self.out, "{line}")
+    }
+
+    /// Prints an object as JSON, on one line.
+    pub(crate) fn object(&mut self, object: &impl Serialize) -> io::Result<()> {
+        serde_json::to_writer(&mut self.out, &Versioned { schema_version: SCHEMA_VERSION, object })?;
+        self.out.write_all(b"\n")
+    }
+
+    /// Sends what is buffered. Dropping an output without it would lose the error of a full disk.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// A number of bytes, for people.
+pub(crate) struct Bytes(pub(crate) u64);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        indicatif::HumanBytes(self.0).fmt(f)
+    }
+}
+
+/// `text` for a terminal: control characters, and those that reorder what is beside them, are spelled out.
+pub(crate) fn escape(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_unsafe) {
+        return Cow::Borrowed(text);
+    }
+    let spelled = text.chars().map(|c| if is_unsafe(c) { c.escape_unicode().to_string() } else { c.to_string() });
+    Cow::Owned(spelled.collect())
+}
+
+fn is_unsafe(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::escape;
+
+    #[test]
+    fn m173_what_a_terminal_would_obey_is_spelled_out() {
+        assert_eq!(escape("naïve 日本.txt"), "naïve 日本.txt");
+        assert_eq!(escape("a\x1b[31mb\nc"), "a\\u{1b}[31mb\\u{a}c");
+        assert_eq!(escape("gpj.\u{202e}exe"), "gpj.\\u{202e}exe");
+    }
+}

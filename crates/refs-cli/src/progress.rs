@@ -1,0 +1,95 @@
+//! How work gets on, on stderr.
+
+use std::{
+    future::Future,
+    io::{IsTerminal, Write},
+    time::Duration,
+};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use refs_client::Meter;
+
+use crate::{
+    args::{Progress, When},
+    output::Bytes,
+};
+
+/// Work that ends sooner is not worth a bar.
+const PATIENCE: Duration = Duration::from_millis(500);
+const BAR_STEP: Duration = Duration::from_millis(100);
+const PLAIN_STEP: Duration = Duration::from_secs(5);
+
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Show {
+    Bar,
+    Plain,
+    Nothing,
+}
+
+impl Show {
+    pub(crate) fn choose(asked: Progress, quiet: bool) -> Self {
+        match asked {
+            Progress::Bar => Self::Bar,
+            Progress::Plain => Self::Plain,
+            Progress::None => Self::Nothing,
+            Progress::Auto if !quiet && std::io::stderr().is_terminal() => Self::Bar,
+            Progress::Auto => Self::Nothing,
+        }
+    }
+}
+
+/// Whether colours go to stderr.
+pub(crate) fn colours(asked: When) -> bool {
+    match asked {
+        When::Always => true,
+        When::Never => false,
+        When::Auto => std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty()),
+    }
+}
+
+/// Runs `work`, showing what `meter` counts meanwhile.
+pub(crate) async fn during<T>(show: Show, what: &'static str, meter: &Meter, work: impl Future<Output = T>) -> T {
+    match show {
+        Show::Nothing => work.await,
+        Show::Bar => {
+            let bar = bar(what);
+            let done = stepping(work, BAR_STEP, || draw(&bar, meter)).await;
+            bar.finish_and_clear();
+            done
+        }
+        Show::Plain => stepping(work, PLAIN_STEP, || line(what, meter)).await,
+    }
+}
+
+async fn stepping<T>(work: impl Future<Output = T>, step: Duration, mut show: impl FnMut()) -> T {
+    let mut work = std::pin::pin!(work);
+    let mut wait = PATIENCE;
+    loop {
+        match tokio::time::timeout(wait, work.as_mut()).await {
+            Ok(done) => return done,
+            Err(_elapsed) => show(),
+        }
+        wait = step;
+    }
+}
+
+fn bar(what: &'static str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_message(what);
+    let template = "{msg} {bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar
+}
+
+fn draw(bar: &ProgressBar, meter: &Meter) {
+    bar.set_length(meter.expected());
+    bar.set_position(meter.fetched() + meter.packed());
+}
+
+fn line(what: &str, meter: &Meter) {
+    let (done, expected) = (Bytes(meter.fetched() + meter.packed()), Bytes(meter.expected()));
+    // Progress that can't be shown is no reason to stop the work.
+    drop(writeln!(std::io::stderr(), "{what}: {done} of {expected}"));
+}

@@ -1,0 +1,79 @@
+//! From arguments to a client that is ready to be called.
+
+use std::{
+    collections::BTreeSet,
+    future::Future,
+    sync::{Arc, OnceLock},
+};
+
+use refs_client::{Client, ReadOptions, Trust};
+use refs_registry::Registries;
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    args::{self, Format, Global},
+    output::Output,
+    progress,
+};
+
+/// One run of the program.
+pub(crate) struct Session {
+    global: Global,
+    client: OnceLock<Client>,
+}
+
+impl Session {
+    pub(crate) fn new(global: Global) -> Self {
+        Self { global, client: OnceLock::new() }
+    }
+
+    /// The client that the arguments ask for, made at the first call.
+    pub(crate) fn client(&self) -> &Client {
+        self.client.get_or_init(|| Client::new(Arc::new(self.registries())))
+    }
+
+    /// The registries that the arguments ask for.
+    pub(crate) fn registries(&self) -> Registries {
+        Registries::new(refs_registry::Options {
+            plain_http: self.global.plain_http.iter().cloned().collect::<BTreeSet<_>>(),
+            ..refs_registry::Options::default()
+        })
+    }
+
+    pub(crate) fn format(&self) -> Format {
+        self.global.format
+    }
+
+    pub(crate) fn output(&self) -> Output {
+        Output::new(self.global.format)
+    }
+
+    pub(crate) fn read_options(&self, read: args::Read, patterns: Vec<String>) -> ReadOptions {
+        let trust = if read.unverified { Trust::Unverified } else { Trust::Verified };
+        ReadOptions { patterns, platform: read.platform, trust }
+    }
+
+    /// Runs `work` and shows how it gets on, where that was asked for.
+    pub(crate) async fn showing<T>(&self, what: &'static str, work: impl Future<Output = T>) -> T {
+        let show = progress::Show::choose(self.global.progress, self.global.quiet);
+        progress::during(show, what, self.client().meter(), work).await
+    }
+}
+
+/// Sends what the libraries tell to stderr: warnings, and requests with `-v`. `REFS_LOG` says it in more detail.
+pub(crate) fn log(global: &Global) {
+    let level = match (global.quiet, global.verbose) {
+        (true, _) => "error",
+        (false, 0) => "warn",
+        (false, 1) => "refs_registry=debug,refs_client=debug,refs_store=debug,refs_server=debug,warn",
+        (false, _) => "trace",
+    };
+    let filter = EnvFilter::try_from_env("REFS_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(progress::colours(global.color))
+        .with_target(false)
+        .without_time()
+        .init();
+}

@@ -96,9 +96,9 @@ impl Staging {
     /// # Errors
     /// `Destination` when something was put there meanwhile, `Io`. The destination is then as it was.
     pub(crate) fn publish(self) -> Result<()> {
-        match (self.existing, self.destination.look()?) {
-            (Existing::Replace, Found::Directory) => self.replace()?,
-            _ => self.rename().map_err(|errno| self.destination.taken(errno))?,
+        match self.rename() {
+            Err(Errno::EXIST | Errno::NOTEMPTY) if self.existing == Existing::Replace => self.replace()?,
+            other => other.map_err(|errno| self.destination.taken(errno))?,
         }
         let synced = rustix::fs::fsync(&self.destination.parent);
         synced.map_err(|errno| failure(Doing::Sync, &self.destination.path, errno))

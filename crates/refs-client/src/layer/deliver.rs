@@ -39,11 +39,7 @@ impl<R: Receive> Delivery<R> {
 
     /// Whether `entry` is to be handed over: it is meant, and no layer above has another of its path.
     pub(crate) fn wants(&mut self, layer: &Descriptor, entry: &Entry) -> Result<bool> {
-        if !self.union.shows(layer, entry)? {
-            return Ok(false);
-        }
-        self.union.add(layer, entry)?;
-        Ok(self.selection.contains(entry))
+        Ok(self.union.admit(layer, entry)? && self.selection.contains(entry))
     }
 
     /// Hands over what `archive` holds.

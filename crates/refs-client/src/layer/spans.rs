@@ -97,8 +97,8 @@ impl Choice {
         held: Bytes,
     ) -> Result<Delivery<R>> {
         let toc = self.archive.entries();
-        for &index in &self.entries {
-            delivery.union.add(&self.layer, &toc[index])?;
+        for entry in toc {
+            delivery.union.admit(&self.layer, entry)?;
         }
         self.hand_over_if(&mut delivery, |kind| !has_link_or_content(kind))?;
         let mut files = Files { names: self.names(), delivery: &mut delivery, toc, at, current: None };

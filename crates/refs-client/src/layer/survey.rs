@@ -89,9 +89,8 @@ impl Survey {
     }
 
     fn add(&mut self, at: usize, layer: &Descriptor, entry: &Entry) -> Result<bool> {
-        let is_shown = self.union.shows(layer, entry)?;
+        let is_shown = self.union.admit(layer, entry)?;
         if is_shown {
-            self.union.add(layer, entry)?;
             self.found.push(Found { entry: entry.clone(), layer: at });
         }
         Ok(is_shown)

@@ -69,11 +69,11 @@ impl Union {
             })
     }
 
-    /// Counts an entry, and keeps in mind where it is.
+    /// As [`shows`](Union::shows), and keeps in mind that the layer has `entry`.
     ///
     /// # Errors
-    /// `TooManyEntries`, and `UnsupportedLayer` when there is more text about files than memory should hold.
-    pub(crate) fn add(&mut self, layer: &Descriptor, entry: &Entry) -> Result<()> {
+    /// Also `TooManyEntries`, and `UnsupportedLayer` when there is more text about files than memory should hold.
+    pub(crate) fn admit(&mut self, layer: &Descriptor, entry: &Entry) -> Result<bool> {
         self.entries += 1;
         self.text_bytes += text_bytes(entry);
         if self.entries > MAX_ENTRIES {
@@ -82,11 +82,13 @@ impl Union {
         if self.text_bytes > MAX_TEXT_BYTES {
             return Err(unsupported(layer, "its paths and attributes have more than 64 MiB"));
         }
-        if self.depth == Depth::Several {
+        let is_shown = self.shows(layer, entry)?;
+        // A file that is itself hidden by a directory still hides what the layers below have in a directory of its name.
+        if self.depth == Depth::Several && (is_shown || !entry.is_directory()) {
             let kind = if entry.is_directory() { Above::Directory } else { Above::Other };
             self.here.push((entry.path.clone(), kind));
         }
-        Ok(())
+        Ok(is_shown)
     }
 
     /// Turns to the layer below.
@@ -107,4 +109,82 @@ fn text_bytes(entry: &Entry) -> u64 {
     };
     let xattrs: usize = entry.xattrs.iter().map(|(name, value)| name.len() + value.len()).sum();
     (entry.path.len() + target + xattrs) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+    use refs_registry::MediaType;
+
+    use super::*;
+
+    type Tree = BTreeMap<String, Kind>;
+
+    fn entry(path: &str, kind: &Kind) -> Entry {
+        let (path, kind, xattrs) = (path.to_owned(), kind.clone(), BTreeMap::new());
+        Entry { path, kind, mode: 0o644, mtime: 0, uid: 0, gid: 0, xattrs, digest: None }
+    }
+
+    /// What is there when the layers are unpacked one over the other: paths, and the layer of each.
+    fn unpacked(layers: &[Tree]) -> BTreeMap<String, usize> {
+        let mut all: BTreeMap<String, (usize, Kind)> = BTreeMap::new();
+        for (at, layer) in layers.iter().enumerate() {
+            for (path, kind) in layer {
+                let below = format!("{path}/");
+                all.retain(|other, (_, there)| {
+                    let is_replaced = other.starts_with(&below) && *kind != Kind::Directory;
+                    let is_in_the_way = path.starts_with(&format!("{other}/")) && *there != Kind::Directory;
+                    !is_replaced && !is_in_the_way
+                });
+                all.insert(path.clone(), (at, kind.clone()));
+            }
+        }
+        all.into_iter().map(|(path, (at, _))| (path, at)).collect()
+    }
+
+    fn shown(layers: &[Tree]) -> BTreeMap<String, usize> {
+        let layer = Descriptor::of(MediaType::OCI_LAYER, b"");
+        let mut union = Union::of(layers.len());
+        let mut all = BTreeMap::new();
+        for (at, tree) in layers.iter().enumerate().rev() {
+            for entry in tree.iter().map(|(path, kind)| entry(path, kind)) {
+                if union.admit(&layer, &entry).unwrap() {
+                    all.insert(entry.path, at);
+                }
+            }
+            union.descend();
+        }
+        all
+    }
+
+    /// A tree in which nothing lies below a file.
+    fn tree() -> impl Strategy<Value = Tree> {
+        let kind = prop_oneof![Just(Kind::Directory), Just(Kind::File { size: 0 })];
+        prop::collection::btree_map("[ab](/[ab]){0,2}", kind, 0..6).prop_map(|mut tree| {
+            let kinds = tree.clone();
+            let is_file = |path: &str| matches!(kinds.get(path), Some(Kind::File { .. }));
+            tree.retain(|path, _| !path::parents(path).any(is_file));
+            tree
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn from_the_top_down_is_seen_what_unpacking_from_below_leaves(layers in prop::collection::vec(tree(), 1..4)) {
+            prop_assert_eq!(shown(&layers), unpacked(&layers));
+        }
+    }
+
+    #[test]
+    fn entries_are_counted_over_all_layers() {
+        let layer = Descriptor::of(MediaType::OCI_LAYER, b"");
+        let mut union = Union { entries: MAX_ENTRIES - 1, ..Union::of(1) };
+        let file = entry("a", &Kind::Fifo);
+        union.admit(&layer, &file).unwrap();
+        assert!(matches!(union.admit(&layer, &file), Err(Error::TooManyEntries { .. })));
+        let mut union = Union { text_bytes: MAX_TEXT_BYTES, ..Union::of(1) };
+        assert!(matches!(union.admit(&layer, &file), Err(Error::UnsupportedLayer { .. })));
+    }
 }

@@ -125,6 +125,15 @@ async fn each_path_is_handed_over_from_the_uppermost_layer() {
 }
 
 #[tokio::test]
+async fn what_was_not_selected_hides_as_well() {
+    let mut source = Counted::default();
+    let low = estargz(&mut source, &[("d/", vec![]), ("d/x", b"low".to_vec()), ("e", b"low".to_vec())], &[]);
+    let high = estargz(&mut source, &[("d", b"a file".to_vec()), ("pad", noise(1, 1 << 20))], &[]);
+    let (_, contents) = open(source, vec![low, high]);
+    assert_eq!(extract(&contents, &["d/*", "e"]).await.unwrap(), ["f 644 e low"]);
+}
+
+#[tokio::test]
 async fn files_of_their_own_blobs_are_fetched_when_they_are_meant() {
     let mut source = Counted::default();
     let mut titled = |title: &str, content: &[u8]| {

@@ -67,11 +67,10 @@ impl Contents {
             delivery = self.deliver(at, layer, delivery).await?;
             delivery.union.descend();
         }
-        let (mut delivery, missing) = thread::run(move || delivery.links().map(|missing| (delivery, missing))).await?;
-        for (at, names) in missing {
+        for (at, names) in delivery.missing() {
             delivery = self.deliver_renamed(&self.layers[at], names, delivery).await?;
         }
-        Ok(delivery.receiver)
+        thread::run(move || delivery.links().map(|()| delivery.receiver)).await
     }
 
     /// Writes the content of one file, of at most `max_bytes`, to `output`, which gets verified bytes only. Links are
@@ -107,7 +106,7 @@ impl Contents {
         {
             let choice = Choice::one(archive, Arc::clone(&layer.descriptor), index);
             let delivery = Delivery::new(Selection::All, 1, Output::new(path, output));
-            return Ok(choice.deliver(at, self.ranges(layer), delivery).await?.receiver.into_inner());
+            return Ok(choice.deliver(self.ranges(layer), delivery).await?.receiver.into_inner());
         }
         let spool = match &layer.form {
             Form::File(_) => {
@@ -158,7 +157,7 @@ impl Contents {
         {
             let choice = Choice::new(index, Arc::clone(&descriptor), &delivery)?;
             if !choice.is_whole_cheaper() {
-                return choice.deliver(at, self.ranges(layer), delivery).await;
+                return choice.deliver(self.ranges(layer), delivery).await;
             }
         }
         let root = layer.root().to_owned();

@@ -1,6 +1,6 @@
 //! Hands the entries of layers to whoever receives them: those that are meant, each once, links after their files.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, mem};
 
 use refs_estargz::{Entry, Kind};
 use refs_registry::{Descriptor, error::Wanted};
@@ -19,14 +19,9 @@ pub(crate) struct Delivery<R> {
     pub(crate) receiver: R,
     pub(crate) union: Union,
     /// Hard links, which come last: the file that one names may be in a layer that is read later.
-    links: Vec<Link>,
-}
-
-/// A hard link, and which layer it is of.
-#[derive(Debug)]
-struct Link {
-    layer: usize,
-    entry: Entry,
+    links: Vec<Entry>,
+    /// By layer, hard links whose files are not handed over.
+    missing: BTreeMap<usize, Names>,
 }
 
 /// Names of files that were not handed over themselves, by the path of the file.
@@ -34,7 +29,7 @@ pub(crate) type Names = BTreeMap<String, Vec<Entry>>;
 
 impl<R: Receive> Delivery<R> {
     pub(crate) fn new(selection: Selection, layers: usize, receiver: R) -> Self {
-        Self { selection, receiver, union: Union::of(layers), links: Vec::new() }
+        Self { selection, receiver, union: Union::of(layers), links: Vec::new(), missing: BTreeMap::new() }
     }
 
     /// Whether `entry` is to be handed over: it is meant, and no layer above has another of its path.
@@ -47,7 +42,7 @@ impl<R: Receive> Delivery<R> {
         while let Some(entry) = archive.next_entry()? {
             check_below(&entry.path, root)?;
             if self.wants(layer, &entry)? {
-                self.take(at, entry, &mut archive)?;
+                self.take(at, layer, entry, &mut archive)?;
             }
         }
         archive.finish()
@@ -77,24 +72,20 @@ impl<R: Receive> Delivery<R> {
         if content == Content::Take { self.receiver.end_of_file() } else { Ok(()) }
     }
 
-    /// Keeps a hard link for the end.
-    pub(crate) fn link(&mut self, layer: usize, entry: Entry) {
-        self.links.push(Link { layer, entry });
+    /// Keeps a hard link, whose file is handed over, for the end.
+    pub(crate) fn link(&mut self, entry: Entry) {
+        self.links.push(entry);
     }
 
-    /// Hands over the hard links whose files were handed over. What remains, by layer, are links to files that were not
-    /// asked for.
-    pub(crate) fn links(&mut self) -> Result<BTreeMap<usize, Names>> {
-        let mut missing: BTreeMap<usize, Names> = BTreeMap::new();
-        for Link { layer, entry } in std::mem::take(&mut self.links) {
-            let Kind::Hardlink { target } = &entry.kind else { continue };
-            if self.selection.contains(&Entry { path: target.clone(), ..entry.clone() }) {
-                self.receiver.entry(&entry)?;
-            } else {
-                missing.entry(layer).or_default().entry(target.clone()).or_default().push(entry);
-            }
-        }
-        Ok(missing)
+    /// By layer, the hard links whose files were not asked for, or were replaced by a layer above while the link still
+    /// has the old content. They are to be handed over by [`renamed`](Delivery::renamed).
+    pub(crate) fn missing(&mut self) -> BTreeMap<usize, Names> {
+        mem::take(&mut self.missing)
+    }
+
+    /// Hands over the hard links that were kept for the end.
+    pub(crate) fn links(&mut self) -> Result<()> {
+        mem::take(&mut self.links).iter().try_for_each(|link| self.receiver.entry(link).map(drop))
     }
 
     /// Hands over files of `archive` under other names than their own.
@@ -117,10 +108,15 @@ impl<R: Receive> Delivery<R> {
         archive.finish()
     }
 
-    fn take(&mut self, layer: usize, entry: Entry, archive: &mut Archive) -> Result<()> {
-        match entry.kind {
-            Kind::Hardlink { .. } => {
-                self.link(layer, entry);
+    fn take(&mut self, at: usize, layer: &Descriptor, entry: Entry, archive: &mut Archive) -> Result<()> {
+        match &entry.kind {
+            Kind::Hardlink { target } => {
+                let file = Entry { path: target.clone(), ..entry.clone() };
+                if self.union.shows(layer, &file)? && self.selection.contains(&file) {
+                    self.link(entry);
+                } else {
+                    self.missing.entry(at).or_default().entry(file.path).or_default().push(entry);
+                }
                 Ok(())
             }
             Kind::File { .. } => self.content(&entry, archive),

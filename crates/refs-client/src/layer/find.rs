@@ -1,6 +1,6 @@
 //! Finds the file that a path leads to, through links, as far as they stay inside the artifact.
 
-use refs_estargz::{Kind, path_order};
+use refs_estargz::{Entry, Kind, path_order};
 
 use super::survey::Found;
 use crate::{Error, Result};
@@ -13,8 +13,18 @@ const MAX_LINKS: u32 = 40;
 /// # Errors
 /// `FileNotFound`, `NotFile`, `UnsafeLink`.
 pub(crate) fn file<'f>(found: &'f [Found], path: &str, at: &str) -> Result<&'f Found> {
-    let missing = || Error::FileNotFound { at: at.to_owned(), path: path.to_owned(), nearest: nearest(found, path) };
     let not_file = |kind| Error::NotFile { at: at.to_owned(), path: path.to_owned(), kind };
+    let reached = follow(found, path)?;
+    match find(found, &reached).map(|found| (found, kind_name(&found.entry.kind))) {
+        Some((found, None)) => Ok(found),
+        Some((_, Some(kind))) => Err(not_file(kind)),
+        None if is_directory(found, &reached) => Err(not_file("directory")),
+        None => Err(Error::FileNotFound { at: at.to_owned(), path: path.to_owned(), nearest: nearest(found, path) }),
+    }
+}
+
+/// Where `path` leads, through links; there need not be anything.
+fn follow(found: &[Found], path: &str) -> Result<String> {
     let mut reached = String::new();
     let mut left: Vec<String> = components(path);
     let mut links = 0;
@@ -23,32 +33,64 @@ pub(crate) fn file<'f>(found: &'f [Found], path: &str, at: &str) -> Result<&'f F
             reached.truncate(reached.rfind('/').unwrap_or(0));
             continue;
         }
-        let link = join(&reached, &component);
-        let Some(entry) = find(found, &link).map(|found| &found.entry) else {
-            // A directory need not have an entry of its own.
-            reached = link;
+        let next = join(&reached, &component);
+        // A directory need not have an entry of its own.
+        let link = find(found, &next).and_then(|found| Link::of(found, &reached));
+        let Some(link) = link else {
+            reached = next;
             continue;
         };
-        match &entry.kind {
-            Kind::Symlink { target } | Kind::Hardlink { target } => {
-                links += 1;
-                let is_hard = matches!(entry.kind, Kind::Hardlink { .. });
-                check_link(&entry.path, target, if is_hard { "" } else { &reached }, links)?;
-                if is_hard || target.starts_with('/') {
-                    reached.clear();
-                }
-                left.extend(components(target));
-            }
-            _ => reached = link,
+        links += 1;
+        link.check(found, links)?;
+        left.extend(components(link.target));
+        let directory_bytes = link.directory.len();
+        reached.truncate(directory_bytes);
+    }
+    Ok(reached)
+}
+
+/// A link on the way.
+struct Link<'f> {
+    found: &'f Found,
+    target: &'f str,
+    /// What the target is relative to.
+    directory: &'f str,
+}
+
+impl<'f> Link<'f> {
+    fn of(found: &'f Found, directory: &'f str) -> Option<Self> {
+        match &found.entry.kind {
+            Kind::Symlink { target } if !target.starts_with('/') => Some(Self { found, target, directory }),
+            // In an image, the root is the image's.
+            Kind::Symlink { target } | Kind::Hardlink { target } => Some(Self { found, target, directory: "" }),
+            _ => None,
         }
     }
-    match find(found, &reached) {
-        Some(found) => match kind_name(&found.entry.kind) {
-            None => Ok(found),
-            Some(kind) => Err(not_file(kind)),
-        },
-        None if is_directory(found, &reached) => Err(not_file("directory")),
-        None => Err(missing()),
+
+    /// Refuses one link too many, one that climbs out of the artifact, judged by its text, and one whose file is gone.
+    fn check(&self, found: &[Found], links: u32) -> Result<()> {
+        let Entry { path, kind, .. } = &self.found.entry;
+        let refuse = |reason| Err(Error::UnsafeLink { path: path.clone(), target: self.target.to_owned(), reason });
+        if links > MAX_LINKS {
+            return refuse("it is one of more than 40 links on the way");
+        }
+        if self.climbs_out() {
+            return refuse("it leads out of the artifact");
+        }
+        let is_replaced = |target: &Found| target.layer > self.found.layer;
+        if matches!(kind, Kind::Hardlink { .. }) && find(found, self.target).is_some_and(is_replaced) {
+            return refuse("its file was replaced in a layer above, and is known by this name alone");
+        }
+        Ok(())
+    }
+
+    fn climbs_out(&self) -> bool {
+        let start = components(self.directory).len();
+        let depth = components(self.target).iter().rev().try_fold(start, |depth, part| match part.as_str() {
+            ".." => depth.checked_sub(1),
+            _ => Some(depth + 1),
+        });
+        depth.is_none()
     }
 }
 
@@ -59,20 +101,6 @@ fn components(path: &str) -> Vec<String> {
 
 fn join(directory: &str, name: &str) -> String {
     if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") }
-}
-
-/// Refuses a link that climbs out of the artifact, judged by its text, and one too many.
-fn check_link(path: &str, target: &str, directory: &str, links: u32) -> Result<()> {
-    let refuse = |reason| Err(Error::UnsafeLink { path: path.to_owned(), target: target.to_owned(), reason });
-    if links > MAX_LINKS {
-        return refuse("it is one of more than 40 links on the way");
-    }
-    let start = if target.starts_with('/') { 0 } else { components(directory).len() };
-    let climbs = components(target).iter().rev().try_fold(start, |depth, part| match part.as_str() {
-        ".." => depth.checked_sub(1),
-        _ => Some(depth + 1),
-    });
-    if climbs.is_none() { refuse("it leads out of the artifact") } else { Ok(()) }
 }
 
 fn find<'f>(found: &'f [Found], path: &str) -> Option<&'f Found> {
@@ -136,7 +164,6 @@ mod tests {
     use std::collections::BTreeMap;
 
     use proptest::prelude::*;
-    use refs_estargz::Entry;
 
     use super::*;
 

@@ -67,12 +67,7 @@ impl Choice {
 
     /// Fetches, checks and hands over: directories and whatever has no content first, then files as they lie in the
     /// blob, then symbolic links.
-    pub(crate) async fn deliver<R: Receive>(
-        self,
-        at: usize,
-        ranges: Ranges,
-        delivery: Delivery<R>,
-    ) -> Result<Delivery<R>> {
+    pub(crate) async fn deliver<R: Receive>(self, ranges: Ranges, delivery: Delivery<R>) -> Result<Delivery<R>> {
         let digest = self.layer.digest.clone();
         let held = match &self.plan.held {
             Some(span) => self.archive.read_span(span).await.map_err(|error| read_error(&digest, error))?,
@@ -80,7 +75,7 @@ impl Choice {
         };
         let requests = requests(&self.plan.spans);
         let (writer, reader) = pipe();
-        let worker = tokio::task::spawn_blocking(move || self.hand_over(at, delivery, reader, held));
+        let worker = tokio::task::spawn_blocking(move || self.hand_over(delivery, reader, held));
         let fetched = fetch(&ranges, requests, writer).await;
         let worked = worker.await.unwrap_or(Err(Error::Worker));
         match fetched {
@@ -91,7 +86,6 @@ impl Choice {
 
     fn hand_over<R: Receive>(
         self,
-        at: usize,
         mut delivery: Delivery<R>,
         mut fetched: PipeReader,
         held: Bytes,
@@ -101,7 +95,7 @@ impl Choice {
             delivery.union.admit(&self.layer, entry)?;
         }
         self.hand_over_if(&mut delivery, |kind| !has_link_or_content(kind))?;
-        let mut files = Files { names: self.names(), delivery: &mut delivery, toc, at, current: None };
+        let mut files = Files { names: self.names(), delivery: &mut delivery, toc, current: None };
         files.empty(&self.empty_files())?;
         for span in self.plan.spans.iter() {
             let mut left = span.bytes();
@@ -168,8 +162,6 @@ impl Choice {
 struct Files<'a, R> {
     delivery: &'a mut Delivery<R>,
     toc: &'a [Entry],
-    /// The index of the layer.
-    at: usize,
     names: HashMap<usize, Vec<Entry>>,
     /// The file whose pieces come, and whether they are wanted.
     current: Option<Content>,
@@ -198,7 +190,7 @@ impl<R: Receive> Files<'_, R> {
         let mut names = self.names.remove(&index).unwrap_or_else(|| vec![file.clone()]).into_iter();
         let first = names.next().map_or_else(|| file.path.clone(), |name| name.path);
         for name in names {
-            self.delivery.link(self.at, Entry { kind: Kind::Hardlink { target: first.clone() }, ..name });
+            self.delivery.link(Entry { kind: Kind::Hardlink { target: first.clone() }, ..name });
         }
         self.delivery.receiver.entry(&Entry { path: first, ..file.clone() })
     }

@@ -134,6 +134,26 @@ async fn what_was_not_selected_hides_as_well() {
 }
 
 #[tokio::test]
+async fn a_link_keeps_the_content_that_a_layer_above_replaced() {
+    let files = [("a", b"old".to_vec()), ("b=>a", vec![]), ("c=>a", vec![])];
+    let archive = tar(&[("a", b"old"), ("b=>a", b""), ("c=>a", b"")]);
+    for format in ["estargz", "tar"] {
+        let mut source = Counted::default();
+        let low = match format {
+            "tar" => layer(&mut source, MediaType::OCI_LAYER, archive.clone()),
+            _ => estargz(&mut source, &files, &[]),
+        };
+        let high = layer(&mut source, MediaType::OCI_LAYER, tar(&[("a", b"new"), ("d=>c", b"")]));
+        let (_, contents) = open(source, vec![low, high]);
+        let all = extract(&contents, &[]).await.unwrap();
+        assert_eq!(all, ["f 644 a new", "f 644 b old", "h 644 c -> b", "h 644 d -> c"], "{format}");
+        assert_eq!(extract(&contents, &["a", "b"]).await.unwrap(), ["f 644 a new", "f 644 b old"], "{format}");
+        let error = contents.read_file("b", u64::MAX, Vec::new()).await.unwrap_err();
+        assert!(matches!(error, Error::UnsafeLink { .. }), "{error:?}");
+    }
+}
+
+#[tokio::test]
 async fn files_of_their_own_blobs_are_fetched_when_they_are_meant() {
     let mut source = Counted::default();
     let mut titled = |title: &str, content: &[u8]| {

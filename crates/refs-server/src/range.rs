@@ -51,6 +51,8 @@ fn number(text: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[track_caller]
@@ -86,6 +88,15 @@ mod tests {
             ["", "bytes", "bytes=", "bytes=-", "bytes=5-1", "bytes=1-2,4-5", "lines=1-2", "bytes=+1-2", "bytes=a-b"]
         {
             check(header, Wants::Whole);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_part_is_never_empty_nor_beyond_the_blob(header in "(bytes)?=?[0-9]{0,21}-?[0-9]{0,21},?", size: u64) {
+            if let Wants::Part(range) = Wants::parse(&header, size) {
+                prop_assert!(range.start < range.end && range.end <= size);
+            }
         }
     }
 }

@@ -8,4 +8,5 @@ mod faults;
 mod peer;
 mod quirks;
 mod registry;
+mod scripted;
 mod tree;

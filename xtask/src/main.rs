@@ -1,3 +1,53 @@
 //! Tasks of the workspace: `cargo xtask ci | layers | interop`.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a task runner talks to the terminal; that is its output"
+)]
 
-fn main() {}
+mod ci;
+mod error;
+mod interop;
+mod layers;
+mod workspace;
+
+use std::env;
+use std::process::ExitCode;
+
+use error::{Error, Result};
+
+const USAGE: &str = "usage: cargo xtask ci | layers | interop [--long]";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match run(&words) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(words: &[&str]) -> Result<()> {
+    match words {
+        ["ci"] => ci::run(),
+        ["layers"] => layers::run(),
+        ["interop"] => interop::run(interop::Extent::Short),
+        ["interop", "--long"] => interop::run(interop::Extent::Long),
+        _ => Err(Error::Usage(USAGE)),
+    }
+}
+
+fn report(error: &Error) {
+    eprintln!("error: {error}");
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        eprintln!("  caused by: {error}");
+        cause = error.source();
+    }
+    if let Some(hint) = error.hint() {
+        eprintln!("\nhint: {hint}");
+    }
+}

@@ -1,0 +1,57 @@
+//! What a task fails with.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+
+/// The result of a task or a part of one.
+pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a task failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("{0}")]
+    Usage(&'static str),
+    #[error("step `{step}` failed")]
+    Step { step: String, hint: &'static str },
+    #[error("{count} violations of the layers")]
+    Layers { count: usize },
+    #[error("{count} scenarios failed")]
+    Interop { count: usize },
+    #[error("cannot run `{line}`")]
+    Spawn { line: String, source: io::Error },
+    #[error("`{line}` ended with {status}\n{output}")]
+    Command { line: String, status: ExitStatus, output: String },
+    #[error("cannot {doing} {path}")]
+    File { doing: &'static str, path: PathBuf, source: io::Error },
+    #[error("cannot read what `{from}` printed")]
+    Json { from: &'static str, source: serde_json::Error },
+    #[error("{what} took longer than {seconds} seconds{output}")]
+    Timeout { what: String, seconds: u64, output: String },
+    #[error("`{0}` is not installed")]
+    MissingTool(&'static str),
+    #[error("{what}: expected {expected}, found {found}")]
+    Unexpected { what: String, expected: String, found: String },
+    #[error("the token server's key or certificate")]
+    Certificate(#[source] rcgen::Error),
+    #[error("the token server's signature: {0}")]
+    Signature(String),
+}
+
+impl Error {
+    /// What to do about it, where that is known.
+    pub(crate) fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Step { hint, .. } => Some(hint),
+            Self::MissingTool("docker-registry") => Some("apt-get install docker-registry"),
+            Self::MissingTool(_) => Some("install Go; crane, oras and olareg are built from xtask/peers"),
+            _ => None,
+        }
+    }
+
+    /// For `map_err` at a call of `std::fs`.
+    pub(crate) fn file(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::File { doing, path, source }
+    }
+}

@@ -17,6 +17,8 @@ pub(crate) struct Workspace {
     resolve: Resolve,
     #[serde(rename = "workspace_root")]
     pub(crate) root: PathBuf,
+    #[serde(rename = "target_directory", default)]
+    pub(crate) target: PathBuf,
 }
 
 /// One package, as its manifest declares it.

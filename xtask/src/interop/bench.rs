@@ -1,0 +1,138 @@
+//! What a scenario has at hand.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::compare::Tree;
+use super::process::Outcome;
+use super::servers::Place;
+use super::tools::Tools;
+use super::trees;
+use crate::error::{Error, Result};
+
+/// One place, the programs, the trees to push, and an empty directory.
+#[derive(Debug)]
+pub(crate) struct Bench<'a> {
+    pub(crate) place: &'a Place,
+    pub(crate) trees: &'a Trees,
+    tools: &'a Tools,
+    dir: TempDir,
+}
+
+/// The trees, on disk and read back.
+#[derive(Debug)]
+pub(crate) struct Trees {
+    pub(crate) sample: PathBuf,
+    pub(crate) sample_tree: Tree,
+    pub(crate) sources: PathBuf,
+    pub(crate) sources_tree: Tree,
+    pub(crate) many: PathBuf,
+    pub(crate) many_tree: Tree,
+    _dir: TempDir,
+}
+
+impl Trees {
+    /// Writes them below a temporary directory.
+    pub(crate) fn write(repository: &Path) -> Result<Self> {
+        let dir = tempdir()?;
+        let [sample, sources, many] = ["sample", "sources", "many"].map(|name| dir.path().join(name));
+        trees::sample(&sample)?;
+        trees::sources(repository, &sources)?;
+        trees::many(&many)?;
+        let (sample_tree, sources_tree) = (Tree::read(&sample)?, Tree::read(&sources)?);
+        Ok(Self { sample_tree, sources_tree, many_tree: Tree::read(&many)?, sample, sources, many, _dir: dir })
+    }
+}
+
+impl<'a> Bench<'a> {
+    pub(crate) fn new(tools: &'a Tools, place: &'a Place, trees: &'a Trees) -> Result<Self> {
+        Ok(Self { place, trees, tools, dir: tempdir()? })
+    }
+
+    /// A path of this scenario's own; nothing is there yet.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Runs our own program with the right credentials.
+    pub(crate) fn refs<W: AsRef<OsStr>>(&self, words: &[W]) -> Result<Outcome> {
+        self.refs_as(&self.place.credentials.right, words)
+    }
+
+    /// Runs our own program with the docker configuration in `config`.
+    pub(crate) fn refs_as<W: AsRef<OsStr>>(&self, config: &Path, words: &[W]) -> Result<Outcome> {
+        Outcome::of(&mut self.refs_command(config, words))
+    }
+
+    /// Our own program, not yet run, apart from the cache and the configuration of whoever runs this.
+    pub(crate) fn refs_command<W: AsRef<OsStr>>(&self, config: &Path, words: &[W]) -> Command {
+        let mut command = self.command(&self.tools.refs, config);
+        for name in ["REFS_CONFIG", "REFS_USERNAME", "REFS_PASSWORD", "REFS_TOKEN", "SOURCE_DATE_EPOCH"] {
+            command.env_remove(name);
+        }
+        command.env("REFS_CACHE_DIR", self.path("cache")).args(words);
+        command
+    }
+
+    pub(crate) fn crane<W: AsRef<OsStr>>(&self, words: &[W]) -> Result<Outcome> {
+        let program = self.tools.crane.as_ref().ok_or(Error::MissingTool("crane"))?;
+        Outcome::of(self.command(program, &self.place.credentials.right).args(words))
+    }
+
+    /// Runs oras in `directory`, over plain HTTP.
+    pub(crate) fn oras<W: AsRef<OsStr>>(&self, directory: &Path, words: &[W]) -> Result<Outcome> {
+        let program = self.tools.oras.as_ref().ok_or(Error::MissingTool("oras"))?;
+        let mut command = self.command(program, &self.place.credentials.right);
+        Outcome::of(command.args(words).arg("--plain-http").current_dir(directory))
+    }
+
+    /// Pushes `directory` and gives the digest that it got.
+    pub(crate) fn push(&self, directory: &Path, reference: &str) -> Result<String> {
+        let line = self.refs(&[OsStr::new("push"), directory.as_os_str(), reference.as_ref()])?.text()?;
+        digest_of(&line)
+    }
+
+    /// Pulls `reference` with these words more, and reads what came.
+    pub(crate) fn pull(&self, reference: &str, more: &[&str]) -> Result<Tree> {
+        let destination = self.path("pulled");
+        let words = [OsStr::new("pull"), reference.as_ref(), destination.as_os_str(), "--no-cache".as_ref()];
+        let words: Vec<&OsStr> = words.into_iter().chain(more.iter().map(OsStr::new)).collect();
+        self.refs(&words)?.stdout()?;
+        Tree::read(&destination)
+    }
+
+    fn command(&self, program: &Path, config: &Path) -> Command {
+        let mut command = Command::new(program);
+        let home = self.path("home");
+        command.env("DOCKER_CONFIG", config).env("HOME", &home).env("XDG_CONFIG_HOME", home.join("config"));
+        for name in ["DOCKER_AUTH_CONFIG", "REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "GITHUB_TOKEN"] {
+            command.env_remove(name);
+        }
+        command
+    }
+}
+
+/// The digest at the end of `HOST/REPO:TAG@DIGEST`.
+pub(crate) fn digest_of(reference: &str) -> Result<String> {
+    let digest = reference.rsplit_once('@').map(|(_, digest)| digest.to_owned());
+    digest.filter(|digest| digest.starts_with("sha256:")).ok_or_else(|| Error::Unexpected {
+        what: "what `refs` printed".to_owned(),
+        expected: "a reference that ends with its digest".to_owned(),
+        found: reference.to_owned(),
+    })
+}
+
+/// Requires that two texts are the same.
+pub(crate) fn require_equal(what: &str, expected: &str, found: &str) -> Result<()> {
+    if expected == found {
+        return Ok(());
+    }
+    Err(Error::Unexpected { what: what.to_owned(), expected: expected.to_owned(), found: found.to_owned() })
+}
+
+fn tempdir() -> Result<TempDir> {
+    tempfile::tempdir().map_err(Error::file("create", "a temporary directory"))
+}

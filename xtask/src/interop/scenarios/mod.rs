@@ -1,0 +1,83 @@
+//! What is tried at each place.
+
+mod credentials;
+mod mistakes;
+mod peers_read;
+mod peers_write;
+mod round_trip;
+
+use super::Extent;
+use super::bench::Bench;
+use super::servers::PlaceKind;
+use crate::error::Result;
+
+/// One thing that must hold.
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
+    at: At,
+    pub(crate) run: fn(&Bench<'_>) -> Result<()>,
+}
+
+/// Where a scenario makes sense.
+#[derive(Debug, Clone, Copy)]
+enum At {
+    Everywhere,
+    /// Where other programs can come.
+    Registries,
+    /// Where a password is asked for.
+    Guarded,
+    /// Where a token server is.
+    Tokens,
+    /// At the plain docker-registry only, and everywhere in a long run.
+    OnceUnlessLong,
+    /// Everywhere, in a long run only.
+    Long,
+}
+
+const ALL: &[Scenario] = &[
+    Scenario { name: "push, resolve and tags agree", at: At::Everywhere, run: round_trip::push },
+    Scenario { name: "list", at: At::Everywhere, run: round_trip::list },
+    Scenario { name: "cat every file", at: At::Everywhere, run: round_trip::cat },
+    Scenario { name: "pull", at: At::Everywhere, run: round_trip::pull },
+    Scenario { name: "pull by glob", at: At::Everywhere, run: round_trip::pull_by_glob },
+    Scenario { name: "pull over what is there with --force", at: At::Everywhere, run: round_trip::force },
+    Scenario { name: "the repository's own sources", at: At::Everywhere, run: round_trip::sources },
+    Scenario { name: "options of push", at: At::Everywhere, run: round_trip::options },
+    Scenario { name: "9,000 small files", at: At::OnceUnlessLong, run: round_trip::many },
+    Scenario { name: "push again after a kill", at: At::Long, run: round_trip::killed },
+    Scenario { name: "what is not there", at: At::Everywhere, run: mistakes::not_found },
+    Scenario { name: "a destination in use", at: At::Everywhere, run: mistakes::destination },
+    Scenario { name: "a wrong password, and none", at: At::Guarded, run: credentials::refused },
+    Scenario { name: "scopes asked for", at: At::Tokens, run: credentials::scopes },
+    Scenario { name: "crane validates our push", at: At::Registries, run: peers_read::crane_validate },
+    Scenario { name: "crane reads our manifest", at: At::Registries, run: peers_read::crane_manifest },
+    Scenario { name: "crane exports our files", at: At::Registries, run: peers_read::crane_export },
+    Scenario { name: "oras reads our manifest and layer", at: At::Registries, run: peers_read::oras_layer },
+    Scenario { name: "oras pulls and discovers", at: At::Registries, run: peers_read::oras_pull },
+    Scenario { name: "we read crane's tar", at: At::Registries, run: peers_write::crane_tar },
+    Scenario { name: "we read crane's tar.gz", at: At::Registries, run: peers_write::crane_tar_gzip },
+    Scenario { name: "we read crane's layers in order", at: At::Registries, run: peers_write::crane_layers },
+    Scenario { name: "we read oras' files", at: At::Registries, run: peers_write::oras_files },
+    Scenario { name: "we read oras' directory", at: At::Registries, run: peers_write::oras_directory },
+    Scenario { name: "we read a plain tar without a title", at: At::Registries, run: peers_write::oras_untitled },
+];
+
+impl Scenario {
+    /// Those that run at this kind of place.
+    pub(crate) fn at(kind: PlaceKind, extent: Extent) -> impl Iterator<Item = &'static Self> {
+        ALL.iter().filter(move |scenario| scenario.at.includes(kind, extent))
+    }
+}
+
+impl At {
+    fn includes(self, kind: PlaceKind, extent: Extent) -> bool {
+        match self {
+            Self::Everywhere => true,
+            Self::Registries => kind.is_registry(),
+            Self::Guarded => kind.asks_for_credentials(),
+            Self::Tokens => kind == PlaceKind::Token,
+            Self::OnceUnlessLong => kind == PlaceKind::Plain || extent == Extent::Long,
+            Self::Long => extent == Extent::Long,
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! What we push, other programs accept and read.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::round_trip::pushed;
+use crate::error::{Error, Result};
+use crate::interop::bench::{Bench, digest_of, require_equal};
+use crate::interop::compare::{Closely, Tree};
+use crate::interop::process::Outcome;
+
+/// The table of contents is a file of the layer to those who do not know estargz.
+const TOC: &str = "stargz.index.json";
+
+pub(super) fn crane_validate(bench: &Bench<'_>) -> Result<()> {
+    bench.crane(&["validate", "--remote", &pushed(bench)?])?.stdout().map(drop)
+}
+
+pub(super) fn crane_manifest(bench: &Bench<'_>) -> Result<()> {
+    let reference = pushed(bench)?;
+    let resolved = bench.refs(&["resolve", &reference])?.text()?;
+    require_equal("crane digest", &digest_of(&resolved)?, &bench.crane(&["digest", &reference])?.text()?)?;
+    let manifest = json("crane manifest", &bench.crane(&["manifest", &reference])?.stdout()?)?;
+    let media_type = manifest["mediaType"].as_str().unwrap_or_default();
+    require_equal("mediaType", "application/vnd.oci.image.manifest.v1+json", media_type)?;
+    let title = manifest["annotations"]["org.opencontainers.image.title"].as_str().unwrap_or_default();
+    require_equal("the title from .sow-ref.yaml", "Interoperation sample", title)
+}
+
+pub(super) fn crane_export(bench: &Bench<'_>) -> Result<()> {
+    let reference = pushed(bench)?;
+    let archive = bench.path("export.tar");
+    bench.crane(&["export", &reference, &archive.to_string_lossy()])?.stdout()?;
+    let found = extracted(&archive, &bench.path("exported"))?;
+    bench.trees.sample_tree.require(&found, Closely::Times, "crane export")
+}
+
+pub(super) fn oras_layer(bench: &Bench<'_>) -> Result<()> {
+    let reference = pushed(bench)?;
+    let directory = Path::new("/");
+    let manifest = json("oras manifest fetch", &bench.oras(directory, &["manifest", "fetch", &reference])?.stdout()?)?;
+    let digest = manifest["layers"][0]["digest"].as_str().unwrap_or_default();
+    let archive = bench.path("layer.tar.gz");
+    let blob = format!("{}@{digest}", bench.place.repository("interop/sample"));
+    bench.oras(directory, &["blob", "fetch", &blob, "--output", &archive.to_string_lossy()])?.stdout()?;
+    let found = extracted(&archive, &bench.path("layer"))?;
+    bench.trees.sample_tree.require(&found, Closely::Times, "the layer as oras fetches it")
+}
+
+pub(super) fn oras_pull(bench: &Bench<'_>) -> Result<()> {
+    let reference = pushed(bench)?;
+    let directory = bench.path("oras");
+    fs::create_dir(&directory).map_err(Error::file("create", &directory))?;
+    bench.oras(&directory, &["pull", &reference])?.stdout()?;
+    bench.oras(&directory, &["discover", "--format", "json", &reference])?.stdout().map(drop)
+}
+
+/// Unpacks with the system's tar, which knows nothing of estargz.
+fn extracted(archive: &Path, directory: &Path) -> Result<Tree> {
+    fs::create_dir(directory).map_err(Error::file("create", directory))?;
+    let mut tar = Command::new("tar");
+    tar.arg("-xpf").arg(archive).arg("-C").arg(directory);
+    Outcome::of(&mut tar)?.stdout()?;
+    Ok(Tree::read(directory)?.without(TOC))
+}
+
+fn json(from: &'static str, bytes: &[u8]) -> Result<Value> {
+    serde_json::from_slice(bytes).map_err(|source| Error::Json { from, source })
+}

@@ -1,0 +1,163 @@
+//! What `refs` pushes, `refs` gives back.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+use crate::interop::bench::{Bench, digest_of, require_equal};
+use crate::interop::compare::{Closely, Tree};
+use crate::interop::process::Server;
+use crate::interop::trees;
+
+pub(super) fn push(bench: &Bench<'_>) -> Result<()> {
+    let reference = bench.place.reference("interop/push", "v1");
+    let digest = bench.push(&bench.trees.sample, &reference)?;
+    let resolved = bench.refs(&["resolve", &reference])?.text()?;
+    require_equal("resolve", &digest, &digest_of(&resolved)?)?;
+    let again = bench.push(&bench.trees.sample, &bench.place.reference("interop/push", "v2"))?;
+    require_equal("the digest of the same tree, pushed again", &digest, &again)?;
+    let tags = bench.refs(&["tags", &bench.place.repository("interop/push")])?.text()?;
+    let tags: BTreeSet<&str> = tags.lines().collect();
+    require_equal("tags", "v1 v2", &Vec::from_iter(tags).join(" "))
+}
+
+pub(super) fn list(bench: &Bench<'_>) -> Result<()> {
+    let reference = pushed(bench)?;
+    require_equal_paths("ls", &bench.trees.sample_tree.paths(), &listed(bench, &reference, &[])?)?;
+    let expected = bench.trees.sample_tree.paths().into_iter().filter(|path| path.ends_with(".md")).collect();
+    require_equal_paths("ls --path", &expected, &listed(bench, &reference, &["--path", "**/*.md"])?)
+}
+
+pub(super) fn cat(bench: &Bench<'_>) -> Result<()> {
+    let reference = pushed(bench)?;
+    for (path, expected) in bench.trees.sample_tree.files() {
+        let path = path.to_string_lossy();
+        let found = bench.refs(&["cat", "--no-cache", &reference, "--", &path])?.stdout()?;
+        if found != expected {
+            let (expected, found) = (format!("{} bytes", expected.len()), format!("{} other bytes", found.len()));
+            return Err(Error::Unexpected { what: format!("cat {path}"), expected, found });
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn pull(bench: &Bench<'_>) -> Result<()> {
+    let reference = pushed(bench)?;
+    bench.trees.sample_tree.require(&bench.pull(&reference, &[])?, Closely::Times, "pull")
+}
+
+pub(super) fn pull_by_glob(bench: &Bench<'_>) -> Result<()> {
+    let reference = pushed(bench)?;
+    let found = bench.pull(&reference, &["--path", "docs/deep/**", "--path", "unicode/*.txt"])?;
+    let wanted = |path: &Path| {
+        path.starts_with("docs/deep/er") || path.starts_with("unicode") && path.extension().is_some_and(|e| e == "txt")
+    };
+    let expected = bench.trees.sample_tree.only(wanted);
+    expected.require(&found, Closely::Modes, "pull --path")
+}
+
+pub(super) fn force(bench: &Bench<'_>) -> Result<()> {
+    let reference = pushed(bench)?;
+    trees::write(&bench.path("pulled/old"), b"goes away")?;
+    let found = bench.pull(&reference, &["--force"])?;
+    bench.trees.sample_tree.require(&found, Closely::Times, "pull --force")
+}
+
+pub(super) fn sources(bench: &Bench<'_>) -> Result<()> {
+    let reference = bench.place.reference("interop/sources", "v1");
+    bench.push(&bench.trees.sources, &reference)?;
+    bench.trees.sources_tree.require(&bench.pull(&reference, &[])?, Closely::Times, "pull")
+}
+
+pub(super) fn options(bench: &Bench<'_>) -> Result<()> {
+    let directory = bench.path("tree");
+    trees::write(&directory.join("keep/a.txt"), b"a")?;
+    trees::write(&directory.join("drop/b.log"), b"b")?;
+    let reference = bench.place.reference("interop/options", "v1");
+    let words =
+        ["push", &directory.to_string_lossy(), &reference, "--tag", "v2", "--exclude", "*.log", "--reproducible"];
+    let words = [&words[..], &["--annotation", "com.example.answer=42"]].concat();
+    let first = digest_of(&bench.refs(&words)?.text()?)?;
+
+    trees::set_time(&directory.join("keep/a.txt"), 1_000_000)?;
+    let second = digest_of(&bench.refs(&words)?.text()?)?;
+    require_equal("the digest after only a time has changed", &first, &second)?;
+
+    let found = bench.pull(&bench.place.reference("interop/options", "v2"), &[])?;
+    let paths = found.paths();
+    if !paths.contains("keep/a.txt") || paths.contains("drop/b.log") {
+        let found = format!("{paths:?}");
+        return Err(Error::Unexpected { what: "--exclude".to_owned(), expected: "keep/a.txt only".to_owned(), found });
+    }
+    Ok(())
+}
+
+pub(super) fn many(bench: &Bench<'_>) -> Result<()> {
+    let reference = bench.place.reference("interop/many", "v1");
+    bench.push(&bench.trees.many, &reference)?;
+    require_equal_paths("ls", &bench.trees.many_tree.paths(), &listed(bench, &reference, &[])?)?;
+    bench.trees.many_tree.require(&bench.pull(&reference, &[])?, Closely::Times, "pull")
+}
+
+/// Cuts a push at several moments; none may stand in the way of the next, and the last must be whole.
+pub(super) fn killed(bench: &Bench<'_>) -> Result<()> {
+    let reference = bench.place.reference("interop/killed", "v1");
+    for milliseconds in [5, 20, 60, 120, 250] {
+        let words = ["push", &bench.trees.many.to_string_lossy(), &reference];
+        let mut command = bench.refs_command(&bench.place.credentials.right, &words);
+        let mut push = Server::start("push", &mut command, &existing(bench.path("logs"))?)?;
+        thread::sleep(Duration::from_millis(milliseconds));
+        push.kill();
+    }
+    bench.push(&bench.trees.many, &reference)?;
+    bench.trees.many_tree.require(&bench.pull(&reference, &[])?, Closely::Times, "pull")
+}
+
+fn existing(directory: std::path::PathBuf) -> Result<std::path::PathBuf> {
+    fs::create_dir_all(&directory).map_err(Error::file("create", &directory))?;
+    Ok(directory)
+}
+
+/// The sample tree, pushed.
+pub(super) fn pushed(bench: &Bench<'_>) -> Result<String> {
+    let reference = bench.place.reference("interop/sample", "v1");
+    bench.push(&bench.trees.sample, &reference)?;
+    Ok(reference)
+}
+
+/// Pulls `reference` and requires `expected`.
+pub(super) fn pulls(bench: &Bench<'_>, reference: &str, expected: &Tree, closely: Closely) -> Result<()> {
+    require_equal_paths("ls", &expected.paths(), &listed(bench, reference, &[])?)?;
+    expected.require(&bench.pull(reference, &[])?, closely, "pull")
+}
+
+/// The paths that `refs ls` prints, one JSON object a line.
+fn listed(bench: &Bench<'_>, reference: &str, more: &[&str]) -> Result<BTreeSet<String>> {
+    let words = [&["ls", "--no-cache", "--format", "json", reference], more].concat();
+    let text = bench.refs(&words)?.text()?;
+    let paths = text.lines().map(|line| {
+        let entry: Value = serde_json::from_str(line).map_err(|source| Error::Json { from: "refs ls", source })?;
+        let path = entry["path"].as_str().map(|path| path.trim_end_matches('/').to_owned());
+        path.ok_or_else(|| Error::Unexpected {
+            what: "a line of `refs ls --format json`".to_owned(),
+            expected: "a `path`".to_owned(),
+            found: line.to_owned(),
+        })
+    });
+    paths.collect()
+}
+
+fn require_equal_paths(what: &str, expected: &BTreeSet<String>, found: &BTreeSet<String>) -> Result<()> {
+    let missing: Vec<&String> = expected.difference(found).take(5).collect();
+    let surplus: Vec<&String> = found.difference(expected).take(5).collect();
+    if missing.is_empty() && surplus.is_empty() {
+        return Ok(());
+    }
+    let found = format!("{}; missing {missing:?}; surplus {surplus:?}", found.len());
+    Err(Error::Unexpected { what: what.to_owned(), expected: format!("{} paths", expected.len()), found })
+}

@@ -1,0 +1,192 @@
+//! The places that scenarios push to: real registries, our own, and a directory.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::process::{Server, free_port};
+use super::token::{ISSUER, PASSWORD, SERVICE, TokenServer, USER};
+use super::tools::Tools;
+use super::trees::write;
+use crate::error::{Error, Result};
+
+/// bcrypt of [`PASSWORD`], cost 5.
+const HTPASSWD: &str = "interop:$2a$05$wAT.BuH0blhXJAj/Uaat/uYLj6Sn4ILYMW7Bu89qxiLIBAG7AdVfy\n";
+
+/// A running server, or a directory. Its data and processes go when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) kind: PlaceKind,
+    /// `HOST:PORT`, or `ocidir://DIR`.
+    base: String,
+    /// The directories for `DOCKER_CONFIG`.
+    pub(crate) credentials: Credentials,
+    pub(crate) tokens: Option<TokenServer>,
+    // The server before its directory: fields are dropped in this order.
+    _server: Option<Server>,
+    _dir: TempDir,
+}
+
+/// The kinds of place, each with what it is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PlaceKind {
+    /// Debian's docker-registry, open to all.
+    Plain,
+    /// docker-registry behind basic authentication.
+    Htpasswd,
+    /// docker-registry behind a token server.
+    Token,
+    /// olareg: the referrers API.
+    Olareg,
+    /// Our own server.
+    RefsServe,
+    /// An OCI image layout on disk, without any server.
+    Ocidir,
+}
+
+/// Directories that hold a docker configuration each.
+#[derive(Debug)]
+pub(crate) struct Credentials {
+    pub(crate) right: PathBuf,
+    pub(crate) wrong: PathBuf,
+    pub(crate) none: PathBuf,
+}
+
+impl PlaceKind {
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Plain, Self::Htpasswd, Self::Token, Self::Olareg, Self::RefsServe, Self::Ocidir];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "docker-registry",
+            Self::Htpasswd => "docker-registry-htpasswd",
+            Self::Token => "docker-registry-token",
+            Self::Olareg => "olareg",
+            Self::RefsServe => "refs-serve",
+            Self::Ocidir => "ocidir",
+        }
+    }
+
+    /// Whether other programs can reach it over HTTP.
+    pub(crate) fn is_registry(self) -> bool {
+        self != Self::Ocidir
+    }
+
+    pub(crate) fn asks_for_credentials(self) -> bool {
+        matches!(self, Self::Htpasswd | Self::Token)
+    }
+
+    /// Starts it on a free port with an empty directory.
+    pub(crate) fn start(self, tools: &Tools) -> Result<Place> {
+        let dir = tempfile::tempdir().map_err(Error::file("create", "a temporary directory"))?;
+        let tokens = match self {
+            Self::Token => Some(TokenServer::start(&dir.path().join("token.pem"))?),
+            _ => None,
+        };
+        let (server, base) = match self {
+            Self::Plain | Self::Htpasswd | Self::Token => {
+                docker_registry(tools, dir.path(), &self.auth(tokens.as_ref(), &dir)?)?
+            }
+            Self::Olareg => olareg(tools, dir.path())?,
+            Self::RefsServe => refs_serve(tools, dir.path())?,
+            Self::Ocidir => (None, format!("ocidir://{}", dir.path().join("layouts").display())),
+        };
+        let credentials = Credentials::write(&dir.path().join("credentials"), &base)?;
+        Ok(Place { kind: self, base, credentials, tokens, _server: server, _dir: dir })
+    }
+
+    /// The `auth` part of docker-registry's configuration, as JSON, which YAML includes.
+    fn auth(self, tokens: Option<&TokenServer>, dir: &TempDir) -> Result<String> {
+        if let Some(tokens) = tokens {
+            let bundle = dir.path().join("token.pem");
+            let token =
+                json!({"realm": tokens.realm(), "service": SERVICE, "issuer": ISSUER, "rootcertbundle": bundle});
+            return Ok(format!("auth: {}\n", json!({"token": token})));
+        }
+        if self != Self::Htpasswd {
+            return Ok(String::new());
+        }
+        let passwords = dir.path().join("htpasswd");
+        write(&passwords, HTPASSWD.as_bytes())?;
+        Ok(format!("auth: {}\n", json!({"htpasswd": {"realm": "interop", "path": passwords}})))
+    }
+}
+
+impl Place {
+    /// `REPO:TAG` here, as `refs` and the peers take it.
+    pub(crate) fn reference(&self, repository: &str, tag: &str) -> String {
+        format!("{}/{repository}:{tag}", self.base)
+    }
+
+    /// A repository here.
+    pub(crate) fn repository(&self, repository: &str) -> String {
+        format!("{}/{repository}", self.base)
+    }
+}
+
+impl Credentials {
+    fn write(dir: &Path, host: &str) -> Result<Self> {
+        let config = |name: &str, auths: serde_json::Value| {
+            let path = dir.join(name);
+            write(&path.join("config.json"), json!({ "auths": auths }).to_string().as_bytes()).map(|()| path)
+        };
+        let login = |password: &str| json!({ host: {"auth": STANDARD.encode(format!("{USER}:{password}"))} });
+        Ok(Self {
+            right: config("right", login(PASSWORD))?,
+            wrong: config("wrong", login("battery staple"))?,
+            none: config("none", json!({}))?,
+        })
+    }
+}
+
+type Started = (Option<Server>, String);
+
+fn docker_registry(tools: &Tools, dir: &Path, auth: &str) -> Result<Started> {
+    let program = tools.docker_registry.as_ref().ok_or(Error::MissingTool("docker-registry"))?;
+    let address = free_address()?;
+    let storage = json!({"filesystem": {"rootdirectory": dir.join("registry")}, "delete": {"enabled": true}});
+    let config = format!("version: 0.1\nlog: {{level: warn}}\nstorage: {storage}\nhttp: {{addr: '{address}'}}\n{auth}");
+    let path = dir.join("registry.yml");
+    write(&path, config.as_bytes())?;
+    start(Command::new(program).arg("serve").arg(path), address, dir)
+}
+
+fn olareg(tools: &Tools, dir: &Path) -> Result<Started> {
+    let program = tools.olareg.as_ref().ok_or(Error::MissingTool("olareg"))?;
+    let address = free_address()?;
+    let data = dir.join("registry");
+    fs::create_dir(&data).map_err(Error::file("create", &data))?;
+    let mut command = Command::new(program);
+    command.args(["serve", "--addr", "127.0.0.1", "--port", &address.port().to_string(), "--api-delete", "--dir"]);
+    start(command.arg(data), address, dir)
+}
+
+fn refs_serve(tools: &Tools, dir: &Path) -> Result<Started> {
+    let data = dir.join("registry");
+    let mut command = Command::new(&tools.refs);
+    command.args(["serve", "--listen", "127.0.0.1:0", "--root"]).arg(data);
+    let (server, line) = Server::start_and_read_line("refs-serve", &mut command, dir)?;
+    let address = line.rsplit_once("http://").map(|(_, address)| address.trim_end_matches('/').to_owned());
+    let address = address.ok_or_else(|| Error::Unexpected {
+        what: "the first line of `refs serve`".to_owned(),
+        expected: "http://127.0.0.1:PORT".to_owned(),
+        found: line,
+    })?;
+    Ok((Some(server), address))
+}
+
+fn start(command: &mut Command, address: SocketAddr, dir: &Path) -> Result<Started> {
+    let mut server = Server::start("server", command, dir)?;
+    server.wait_for(address)?;
+    Ok((Some(server), address.to_string()))
+}
+
+fn free_address() -> Result<SocketAddr> {
+    Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?)))
+}

@@ -1,0 +1,59 @@
+//! The programs that interoperation runs: our own, the servers, the peers.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::process::Outcome;
+use crate::error::{Error, Result};
+use crate::workspace::{Workspace, cargo};
+
+/// Where each program is; `None` is not to be had on this machine.
+#[derive(Debug)]
+pub(crate) struct Tools {
+    pub(crate) refs: PathBuf,
+    pub(crate) docker_registry: Option<PathBuf>,
+    pub(crate) olareg: Option<PathBuf>,
+    pub(crate) crane: Option<PathBuf>,
+    pub(crate) oras: Option<PathBuf>,
+}
+
+impl Tools {
+    /// Builds `refs` in release, and the Go tools into `target/interop/bin`; a second run finds them there.
+    pub(crate) fn gather(workspace: &Workspace) -> Result<Self> {
+        let bin = workspace.target.join("interop/bin");
+        install_peers(&workspace.root.join("xtask/peers"), &bin)?;
+        let built = |name: &str| Some(bin.join(name)).filter(|path| path.exists());
+        Ok(Self {
+            refs: build_refs(workspace)?,
+            docker_registry: in_path("docker-registry"),
+            olareg: built("olareg"),
+            crane: built("crane"),
+            oras: built("oras"),
+        })
+    }
+}
+
+fn build_refs(workspace: &Workspace) -> Result<PathBuf> {
+    println!("interop: building refs");
+    let words = ["build", "--quiet", "--release", "--package", "refs-cli"];
+    Outcome::of(cargo().args(words).current_dir(&workspace.root))?.stdout()?;
+    Ok(workspace.target.join("release").join(format!("refs{}", env::consts::EXE_SUFFIX)))
+}
+
+/// Without Go this does nothing: the tools stay missing, and each use of one says so.
+fn install_peers(module: &Path, bin: &Path) -> Result<()> {
+    let Some(go) = in_path("go") else { return Ok(()) };
+    println!("interop: building crane, oras and olareg");
+    fs::create_dir_all(bin).map_err(Error::file("create", bin))?;
+    // Go's own cache makes a second build of the same versions a matter of a second.
+    Outcome::of(Command::new(go).args(["install", "-trimpath", "tool"]).env("GOBIN", bin).current_dir(module))?
+        .stdout()?;
+    Ok(())
+}
+
+fn in_path(name: &str) -> Option<PathBuf> {
+    let directories = env::var_os("PATH")?;
+    env::split_paths(&directories).map(|directory| directory.join(name)).find(|path| path.is_file())
+}

@@ -26,8 +26,8 @@ pub(crate) enum Error {
     File { doing: &'static str, path: PathBuf, source: io::Error },
     #[error("cannot read what `{from}` printed")]
     Json { from: &'static str, source: serde_json::Error },
-    #[error("{what} took longer than {seconds} seconds{output}")]
-    Timeout { what: String, seconds: u64, output: String },
+    #[error("{name} did not start; it said: {log}")]
+    NotStarted { name: String, log: String },
     #[error("`{0}` is not installed")]
     MissingTool(&'static str),
     #[error("{what}: expected {expected}, found {found}")]

@@ -82,7 +82,7 @@ impl Server {
             thread::spawn(move || io::copy(&mut stdout, &mut io::sink()));
         }
         if first.trim().is_empty() {
-            return Err(server.not_started(0));
+            return Err(server.not_started());
         }
         Ok((server, first.trim().to_owned()))
     }
@@ -99,16 +99,16 @@ impl Server {
         while TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_err() {
             let ended = !matches!(self.child.try_wait(), Ok(None));
             if ended || start.elapsed().as_secs() >= START_SECONDS {
-                return Err(self.not_started(START_SECONDS));
+                return Err(self.not_started());
             }
             thread::sleep(Duration::from_millis(20));
         }
         Ok(())
     }
 
-    fn not_started(&self, seconds: u64) -> Error {
+    fn not_started(&self) -> Error {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
-        Error::Timeout { what: format!("the start of {}", self.name), seconds, output: format!("\n{}", log.trim_end()) }
+        Error::NotStarted { name: self.name.clone(), log: log.trim_end().to_owned() }
     }
 
     /// Ends it at once, as a power cut would.

@@ -20,14 +20,20 @@ pub(super) fn crane_validate(bench: &Bench<'_>) -> Result<()> {
 }
 
 pub(super) fn crane_manifest(bench: &Bench<'_>) -> Result<()> {
-    let reference = pushed(bench)?;
-    let resolved = bench.refs(&["resolve", &reference])?.text()?;
-    require_equal("crane digest", &digest_of(&resolved)?, &bench.crane(&["digest", &reference])?.text()?)?;
+    let reference = bench.place.reference("interop/manifest", "v1");
+    let tree = bench.trees.sample.to_string_lossy();
+    let more = ["--annotation", "com.example.answer=42", "--artifact-type", "application/vnd.example.tree"];
+    let pushed = bench.refs(&[&["push", &tree, &reference], &more[..]].concat())?.text()?;
+    require_equal("crane digest", &digest_of(&pushed)?, &bench.crane(&["digest", &reference])?.text()?)?;
     let manifest = json("crane manifest", &bench.crane(&["manifest", &reference])?.stdout()?)?;
-    let media_type = manifest["mediaType"].as_str().unwrap_or_default();
-    require_equal("mediaType", "application/vnd.oci.image.manifest.v1+json", media_type)?;
-    let title = manifest["annotations"]["org.opencontainers.image.title"].as_str().unwrap_or_default();
-    require_equal("the title from .sow-ref.yaml", "Interoperation sample", title)
+    let rows = [
+        ("/mediaType", "application/vnd.oci.image.manifest.v1+json"),
+        ("/artifactType", "application/vnd.example.tree"),
+        ("/annotations/com.example.answer", "42"),
+        ("/annotations/org.opencontainers.image.title", "Interoperation sample"),
+    ];
+    let text = |pointer: &str| manifest.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    rows.iter().try_for_each(|(pointer, expected)| require_equal(pointer, expected, text(pointer)))
 }
 
 pub(super) fn crane_export(bench: &Bench<'_>) -> Result<()> {

@@ -21,7 +21,7 @@ pub(crate) enum Violation {
     RustVersion { room: String, krate: String, version: String, needs: String, promised: String },
     #[error("{room}: has no {field}")]
     Metadata { room: String, field: &'static str },
-    #[error("{path}: {lines} lines outside its tests; at most {most}")]
+    #[error("{path}: {lines} lines of code outside its tests; at most {most}")]
     LongFile { path: PathBuf, lines: usize, most: usize },
     #[error("{path}:{line}: `{what}` has no place in {room}")]
     Source { path: PathBuf, line: usize, what: String, room: String },

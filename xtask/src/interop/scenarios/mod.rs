@@ -1,6 +1,7 @@
 //! What is tried at each place.
 
 mod credentials;
+mod long;
 mod mistakes;
 mod peers_read;
 mod peers_write;
@@ -44,7 +45,9 @@ const ALL: &[Scenario] = &[
     Scenario { name: "the repository's own sources", at: At::Everywhere, run: round_trip::sources },
     Scenario { name: "options of push", at: At::Everywhere, run: round_trip::options },
     Scenario { name: "9,000 small files", at: At::OnceUnlessLong, run: round_trip::many },
-    Scenario { name: "push again after a kill", at: At::Long, run: round_trip::killed },
+    Scenario { name: "push again after a kill", at: At::Long, run: long::push_killed },
+    Scenario { name: "pull again after a kill", at: At::Long, run: long::pull_killed },
+    Scenario { name: "eight pulls at once", at: At::Long, run: long::at_once },
     Scenario { name: "what is not there", at: At::Everywhere, run: mistakes::not_found },
     Scenario { name: "a destination in use", at: At::Everywhere, run: mistakes::destination },
     Scenario { name: "a wrong password, and none", at: At::Guarded, run: credentials::refused },

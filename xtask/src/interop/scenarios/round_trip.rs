@@ -1,17 +1,13 @@
 //! What `refs` pushes, `refs` gives back.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::Path;
-use std::thread;
-use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::interop::bench::{Bench, digest_of, require_equal};
 use crate::interop::compare::{Closely, Tree};
-use crate::interop::process::Server;
 use crate::interop::trees;
 
 pub(super) fn push(bench: &Bench<'_>) -> Result<()> {
@@ -102,25 +98,6 @@ pub(super) fn many(bench: &Bench<'_>) -> Result<()> {
     bench.push(&bench.trees.many, &reference)?;
     require_equal_paths("ls", &bench.trees.many_tree.paths(), &listed(bench, &reference, &[])?)?;
     bench.trees.many_tree.require(&bench.pull(&reference, &[])?, Closely::Times, "pull")
-}
-
-/// Cuts a push at several moments; none may stand in the way of the next, and the last must be whole.
-pub(super) fn killed(bench: &Bench<'_>) -> Result<()> {
-    let reference = bench.place.reference("interop/killed", "v1");
-    for milliseconds in [5, 20, 60, 120, 250] {
-        let words = ["push", &bench.trees.many.to_string_lossy(), &reference];
-        let mut command = bench.refs_command(&bench.place.credentials.right, &words);
-        let mut push = Server::start("push", &mut command, &existing(bench.path("logs"))?)?;
-        thread::sleep(Duration::from_millis(milliseconds));
-        push.kill();
-    }
-    bench.push(&bench.trees.many, &reference)?;
-    bench.trees.many_tree.require(&bench.pull(&reference, &[])?, Closely::Times, "pull")
-}
-
-fn existing(directory: std::path::PathBuf) -> Result<std::path::PathBuf> {
-    fs::create_dir_all(&directory).map_err(Error::file("create", &directory))?;
-    Ok(directory)
 }
 
 /// The sample tree, pushed.

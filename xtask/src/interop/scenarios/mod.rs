@@ -31,7 +31,7 @@ enum At {
     Tokens,
     /// At the plain docker-registry only, and everywhere in a long run.
     OnceUnlessLong,
-    /// Everywhere, in a long run only.
+    /// In a long run only, where nobody asks for a password: that adds nothing here.
     Long,
 }
 
@@ -80,7 +80,7 @@ impl At {
             Self::Guarded => kind.asks_for_credentials(),
             Self::Tokens => kind == PlaceKind::Token,
             Self::OnceUnlessLong => kind == PlaceKind::Plain || extent == Extent::Long,
-            Self::Long => extent == Extent::Long,
+            Self::Long => extent == Extent::Long && !kind.asks_for_credentials(),
         }
     }
 }

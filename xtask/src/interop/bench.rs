@@ -98,7 +98,7 @@ impl<'a> Bench<'a> {
     /// Pulls `reference` with these words more, and reads what came.
     pub(crate) fn pull(&self, reference: &str, more: &[&str]) -> Result<Tree> {
         let destination = self.path("pulled");
-        let words = [OsStr::new("pull"), reference.as_ref(), destination.as_os_str(), "--no-cache".as_ref()];
+        let words = [OsStr::new("pull"), reference.as_ref(), destination.as_os_str()];
         let words: Vec<&OsStr> = words.into_iter().chain(more.iter().map(OsStr::new)).collect();
         self.refs(&words)?.stdout()?;
         Tree::read(&destination)

@@ -101,10 +101,16 @@ impl Tree {
         Self(self.0.iter().filter(|(path, _)| wanted(path)).map(|(path, node)| (path.clone(), node.clone())).collect())
     }
 
-    /// Takes one entry out.
-    pub(crate) fn without(mut self, path: &str) -> Self {
-        self.0.remove(Path::new(path));
+    /// Takes entries out, those of them that are there.
+    pub(crate) fn without(mut self, paths: &[&str]) -> Self {
+        self.0.retain(|path, _| !paths.iter().any(|out| path == Path::new(out)));
         self
+    }
+
+    /// The paths of all entries but directories, which some layers do not name.
+    pub(crate) fn leaves(&self) -> BTreeSet<String> {
+        let leaves = self.0.iter().filter(|(_, node)| node.kind != Kind::Directory);
+        leaves.map(|(path, _)| path.to_string_lossy().into_owned()).collect()
     }
 
     /// How `found` differs from this tree, which is what was expected.

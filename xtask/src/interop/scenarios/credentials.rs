@@ -11,7 +11,7 @@ pub(super) fn refused(bench: &Bench<'_>) -> Result<()> {
     let tree = bench.trees.sample.to_string_lossy();
     let credentials = &bench.place.credentials;
     for config in [&credentials.wrong, &credentials.none] {
-        bench.refs_as(config, &["ls", "--no-cache", &reference])?.fails_with(UNAUTHORIZED)?;
+        bench.refs_as(config, &["ls", &reference])?.fails_with(UNAUTHORIZED)?;
         bench.refs_as(config, &["push", &tree, &reference])?.fails_with(UNAUTHORIZED)?;
     }
     Ok(())
@@ -29,7 +29,7 @@ pub(super) fn scopes(bench: &Bench<'_>) -> Result<()> {
         let expected = "push of interop/sample and nothing else".to_owned();
         return Err(Error::Unexpected { what: "scopes for push".to_owned(), expected, found });
     }
-    bench.refs(&["ls", "--no-cache", &reference])?.stdout()?;
+    bench.refs(&["ls", &reference])?.stdout()?;
     let asked: Vec<String> = tokens.take_asked().iter().map(ToString::to_string).collect();
     require_equal("scopes for ls", "repository:interop/sample:pull", &asked.join(" "))
 }

@@ -12,6 +12,8 @@ use crate::interop::compare::{Closely, Tree};
 use crate::interop::process::Outcome;
 use crate::interop::trees;
 
+const UNSUPPORTED: i32 = 10;
+
 pub(super) fn crane_tar(bench: &Bench<'_>) -> Result<()> {
     crane_append(bench, "crane-tar", &["--format=gnu", "-cf"])
 }
@@ -28,22 +30,35 @@ fn crane_append(bench: &Bench<'_>, tag: &str, how: &[&str]) -> Result<()> {
     pulls(bench, &reference, &bench.trees.sample_tree, Closely::Times)
 }
 
-/// A later layer replaces files of an earlier one, and takes one away.
+/// A later layer adds to an earlier one and replaces files of it.
 pub(super) fn crane_layers(bench: &Bench<'_>) -> Result<()> {
-    let [lower, upper, expected] = ["lower", "upper", "expected"].map(|name| bench.path(name));
-    trees::write(&lower.join("a/stays"), b"lower")?;
-    trees::write(&lower.join("a/changes"), b"lower")?;
-    trees::write(&lower.join("a/goes"), b"lower")?;
-    trees::write(&upper.join("a/changes"), b"upper")?;
-    trees::write(&upper.join("a/.wh.goes"), b"")?;
+    let expected = bench.path("expected");
     trees::write(&expected.join("a/stays"), b"lower")?;
     trees::write(&expected.join("a/changes"), b"upper")?;
-    let lower = archived(&lower, bench.path("lower.tar"), &["-cf"])?;
-    let upper = archived(&upper, bench.path("upper.tar"), &["-cf"])?;
-    let reference = bench.place.reference("interop/peers", "crane-layers");
-    let (lower, upper) = (lower.to_string_lossy(), upper.to_string_lossy());
-    bench.crane(&["append", "-f", &lower, "-f", &upper, "-t", &reference])?.stdout()?;
+    trees::write(&expected.join("a/comes"), b"upper")?;
+    let lower = [("a/stays", "lower"), ("a/changes", "lower")];
+    let upper = [("a/changes", "upper"), ("a/comes", "upper")];
+    let reference = crane_two_layers(bench, "crane-layers", &lower, &upper)?;
     pulls(bench, &reference, &Tree::read(&expected)?, Closely::Content)
+}
+
+/// A layer that deletes files of an earlier one is refused, not misread: the files would be back.
+pub(super) fn crane_whiteout(bench: &Bench<'_>) -> Result<()> {
+    let reference = crane_two_layers(bench, "crane-whiteout", &[("a/goes", "lower")], &[("a/.wh.goes", "")])?;
+    bench.refs(&["ls", &reference])?.fails_with(UNSUPPORTED)
+}
+
+fn crane_two_layers(bench: &Bench<'_>, tag: &str, lower: &[(&str, &str)], upper: &[(&str, &str)]) -> Result<String> {
+    let reference = bench.place.reference("interop/peers", tag);
+    let mut words = vec!["append".to_owned(), "-t".to_owned(), reference.clone()];
+    for (name, files) in [("lower", lower), ("upper", upper)] {
+        let directory = bench.path(name);
+        files.iter().try_for_each(|(path, text)| trees::write(&directory.join(path), text.as_bytes()))?;
+        let archive = archived(&directory, bench.path(&format!("{name}.tar")), &["-cf"])?;
+        words.extend(["-f".to_owned(), archive.to_string_lossy().into_owned()]);
+    }
+    bench.crane(&words)?.stdout()?;
+    Ok(reference)
 }
 
 /// One blob a file, named by its title; modes and times are not kept.

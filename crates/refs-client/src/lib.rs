@@ -18,7 +18,7 @@ mod unpack;
 
 pub use client::Client;
 pub use error::{ArchiveFault, DestinationFault, Error, LocationFault, Result, SourceFault};
-pub use layer::Trust;
+pub use layer::{Access, Trust};
 pub use list::{Listing, ReadOptions};
 pub use location::Location;
 pub use meter::Meter;

@@ -3,7 +3,12 @@
 use refs_estargz::Entry;
 use refs_registry::{Descriptor, Platform};
 
-use crate::{Error, Result, Trust, artifact::Artifact, layer::Contents, select::Selection};
+use crate::{
+    Error, Result, Trust,
+    artifact::Artifact,
+    layer::{Access, Contents},
+    select::Selection,
+};
 
 /// How to read an artifact.
 #[derive(Debug, Clone, Default)]
@@ -23,6 +28,8 @@ pub struct Listing {
     pub descriptor: Descriptor,
     /// Files, directories and links, sorted by path.
     pub entries: Vec<Entry>,
+    /// What it took to find them.
+    pub access: Access,
 }
 
 pub(crate) async fn list(artifact: &Artifact, contents: &Contents, options: &ReadOptions) -> Result<Listing> {
@@ -32,5 +39,5 @@ pub(crate) async fn list(artifact: &Artifact, contents: &Contents, options: &Rea
     if entries.is_empty() && !options.patterns.is_empty() {
         return Err(Error::NoMatch { at: artifact.at.clone(), patterns: options.patterns.clone() });
     }
-    Ok(Listing { descriptor: artifact.manifest.descriptor.clone(), entries })
+    Ok(Listing { descriptor: artifact.manifest.descriptor.clone(), entries, access: contents.access() })
 }

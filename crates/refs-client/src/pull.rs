@@ -57,7 +57,7 @@ impl Pull {
     /// Refuses what can be refused before anything is asked of a registry, and makes room beside `destination`.
     pub(crate) async fn prepare(destination: &Path, options: &PullOptions) -> Result<Self> {
         let selection = Selection::new(&options.read.patterns)?.along_with(MANIFEST_FILE);
-        let budget = Arc::new(Budget::new(options.limits.clone()));
+        let budget = Arc::new(Budget::new(options.limits));
         let (destination, existing) = (destination.to_owned(), options.existing);
         let staging = thread::run(move || Staging::beside(&destination, existing)).await?;
         Ok(Self { selection, staging, budget })

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use refs_client::{FileEntry, Kind};
+use refs_client::{Access, FileEntry, Kind};
 use serde::Serialize;
 
 use super::Failure;
@@ -15,6 +15,8 @@ use crate::{
 #[derive(Serialize)]
 struct Listed {
     digest: String,
+    /// `index` when no byte of a file was fetched, `stream` when a whole layer was.
+    access: &'static str,
     files: Vec<Line>,
 }
 
@@ -40,7 +42,11 @@ pub(super) async fn run(session: &Session, args: Ls) -> Result<(), Failure> {
     let files: Vec<Line> = listing.entries.iter().map(line).collect();
     let mut output = session.output();
     match (session.format(), args.long) {
-        (Format::Json, _) => output.object(&Listed { digest: listing.descriptor.digest.to_string(), files })?,
+        (Format::Json, _) => output.object(&Listed {
+            digest: listing.descriptor.digest.to_string(),
+            access: access(listing.access),
+            files,
+        })?,
         (Format::Text, true) => {
             let width = files.iter().map(|file| file.size.to_string().len()).max().unwrap_or(1);
             for file in &files {
@@ -54,6 +60,13 @@ pub(super) async fn run(session: &Session, args: Ls) -> Result<(), Failure> {
         }
     }
     Ok(output.flush()?)
+}
+
+fn access(access: Access) -> &'static str {
+    match access {
+        Access::Index => "index",
+        Access::Stream => "stream",
+    }
 }
 
 fn line(entry: &FileEntry) -> Line {

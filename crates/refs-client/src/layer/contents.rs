@@ -28,6 +28,15 @@ pub enum Trust {
     Unverified,
 }
 
+/// What had to be fetched to list an artifact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Tables of contents and descriptors: no byte of a file.
+    Index,
+    /// At least one whole layer, as it has no table of contents that could be read.
+    Stream,
+}
+
 /// The files of an artifact.
 #[derive(Debug)]
 pub(crate) struct Contents {
@@ -54,6 +63,16 @@ impl Contents {
     pub(crate) async fn entries(&self) -> Result<Vec<Entry>> {
         let survey = self.survey(None).await?;
         Ok(survey.found.into_iter().map(|found| found.entry).collect())
+    }
+
+    /// How the entries were found, once they were asked for.
+    pub(crate) fn access(&self) -> Access {
+        let by_index = |layer: &Layer| match &layer.form {
+            Form::Estargz { index, .. } => matches!(index.get(), Some(Some(_))),
+            Form::File(_) => true,
+            Form::Archive { .. } => false,
+        };
+        if self.layers.iter().all(by_index) { Access::Index } else { Access::Stream }
     }
 
     /// Hands over what is meant, and gives the receiver back once all of it was verified. Directories of files that

@@ -19,5 +19,5 @@ mod tests;
 mod union;
 
 pub(crate) use contents::Contents;
-pub use contents::Trust;
+pub use contents::{Access, Trust};
 pub(crate) use form::{TITLE, UNPACK};

@@ -48,16 +48,17 @@ impl Session {
         Output::new(self.global.format)
     }
 
-    pub(crate) fn read_options(&self, read: args::Read, patterns: Vec<String>) -> ReadOptions {
-        let trust = if read.unverified { Trust::Unverified } else { Trust::Verified };
-        ReadOptions { patterns, platform: read.platform, trust }
-    }
-
     /// Runs `work` and shows how it gets on, where that was asked for.
     pub(crate) async fn showing<T>(&self, what: &'static str, work: impl Future<Output = T>) -> T {
         let show = progress::Show::choose(self.global.progress, self.global.quiet);
         progress::during(show, what, self.client().meter(), work).await
     }
+}
+
+/// What the arguments say about reading, for the paths that match `patterns`.
+pub(crate) fn read_options(read: args::Read, patterns: Vec<String>) -> ReadOptions {
+    let trust = if read.unverified { Trust::Unverified } else { Trust::Verified };
+    ReadOptions { patterns, platform: read.platform, trust }
 }
 
 /// Sends what the libraries tell to stderr: warnings, and requests with `-v`. `REFS_LOG` says it in more detail.

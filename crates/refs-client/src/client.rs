@@ -113,7 +113,8 @@ impl Client {
         let prepared = Pull::prepare(destination, options).await?;
         let fetched_before = self.meter.fetched();
         let (artifact, contents) = self.open(at, &options.read).await?;
-        let pulled = pull::pull(&artifact, &contents, prepared, options).await?;
+        // Boxed: a pull's future holds the state of many requests, too much to be moved about.
+        let pulled = Box::pin(pull::pull(&artifact, &contents, prepared, options)).await?;
         Ok(Pulled { fetched_bytes: self.meter.fetched() - fetched_before, ..pulled })
     }
 

@@ -9,7 +9,7 @@ use super::Failure;
 use crate::{
     args::{Format, Ls},
     output::escape,
-    wiring::Session,
+    wiring::{Session, read_options},
 };
 
 #[derive(Serialize)]
@@ -37,7 +37,7 @@ struct Line {
 }
 
 pub(super) async fn run(session: &Session, args: Ls) -> Result<(), Failure> {
-    let options = session.read_options(args.read, args.patterns);
+    let options = read_options(args.read, args.patterns);
     let listing = session.showing("listing", session.client().list_files(&args.at, &options)).await?;
     let files: Vec<Line> = listing.entries.iter().map(line).collect();
     let mut output = session.output();

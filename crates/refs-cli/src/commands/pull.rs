@@ -9,7 +9,7 @@ use super::Failure;
 use crate::{
     args::Pull,
     output::{Bytes, escape},
-    wiring::Session,
+    wiring::{Session, read_options},
 };
 
 #[derive(Serialize)]
@@ -39,7 +39,7 @@ pub(super) async fn run(session: &Session, args: Pull) -> Result<(), Failure> {
     };
     let defaults = Limits::default();
     let options = PullOptions {
-        read: session.read_options(args.read, args.patterns),
+        read: read_options(args.read, args.patterns),
         limits: Limits {
             file_bytes: args.max_file_size.unwrap_or(defaults.file_bytes),
             total_bytes: args.max_total_size.unwrap_or(defaults.total_bytes),

@@ -45,8 +45,27 @@ where
     chunks.boxed()
 }
 
+/// Reads what is left of the body of a refused request, if that is little and comes soon.
+///
+/// A connection that is closed while its client still sends is reset, and the reset may overtake the answer.
+pub(crate) async fn drain(mut body: Incoming) {
+    const MOST: usize = 256 * 1024;
+    const PATIENCE: Duration = Duration::from_secs(1);
+    let read = async {
+        let mut seen = 0;
+        while let Ok(Some(chunk)) = body.try_next().await {
+            seen += chunk.len();
+            if seen > MOST {
+                break;
+            }
+        }
+    };
+    // Whoever is slower gets the answer by luck.
+    drop(tokio::time::timeout(PATIENCE, read).await);
+}
+
 /// The whole of `body`, at most `limit` bytes.
-pub(crate) async fn collect(mut body: Incoming, limit: u64) -> Result<Bytes, Refusal> {
+pub(crate) async fn collect(body: &mut Incoming, limit: u64) -> Result<Bytes, Refusal> {
     let mut collected = Vec::new();
     let mut seen = 0;
     while let Some(chunk) = body.try_next().await? {
@@ -54,7 +73,7 @@ pub(crate) async fn collect(mut body: Incoming, limit: u64) -> Result<Bytes, Ref
         if seen <= limit {
             collected.extend_from_slice(&chunk);
         } else if seen > 4 * limit {
-            // Up to here the rest was read and dropped: a client that is still sending would lose the answer to a reset.
+            // Up to here the rest was read and dropped, for the reason that `drain` gives.
             break;
         }
     }

@@ -33,7 +33,7 @@ pub(crate) async fn put(
     target: &Target,
     mut tags: Vec<Tag>,
     headers: &HeaderMap,
-    body: Incoming,
+    body: &mut Incoming,
 ) -> Outcome {
     let raw = body::collect(body, Manifest::MAX_BYTES).await?;
     let digest = digest_of(&raw, target)?;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode, request};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header::EXPECT, request};
 use refs_registry::{Resolver, Writable};
 use refs_url::{Host, RepoName};
 use tokio::sync::mpsc::UnboundedSender;
@@ -126,19 +126,35 @@ impl Server {
 
     async fn outcome(&self, head: &request::Parts, body: Incoming) -> Outcome {
         let query = head.uri.query().unwrap_or_default();
-        match Call::parse(&head.method, head.uri.path(), query)? {
+        let call = match Call::parse(&head.method, head.uri.path(), query) {
+            Ok(call) => call,
+            Err(refusal) => {
+                leave(body, &head.headers).await;
+                return Err(refusal);
+            }
+        };
+        match call {
             Call::Ping => Ok(Reply::new(StatusCode::OK).with_json(&serde_json::json!({}))),
             Call::Catalog(page) => listing::catalog(&*self.0.reads, &self.0.host, &page, self.0.page).await,
             Call::Read(name, read) => self.read(&name, read, &head.headers).await,
-            Call::Write(name, write) => {
-                let (server, headers) = (self.clone(), head.headers.clone());
-                let write = tokio::spawn(async move { server.write(name, write, &headers, body).await });
-                write.await.unwrap_or_else(|ended| match ended.try_into_panic() {
-                    Ok(panic) => std::panic::resume_unwind(panic),
-                    Err(_) => Err(stopping()),
-                })
-            }
+            Call::Write(name, write) => self.spawn_write(name, write, head.headers.clone(), body).await,
         }
+    }
+
+    /// The write as a task of its own, which nobody can drop halfway.
+    async fn spawn_write(&self, name: RepoName, write: Write, headers: HeaderMap, mut body: Incoming) -> Outcome {
+        let server = self.clone();
+        let write = tokio::spawn(async move {
+            let outcome = server.write(name, write, &headers, &mut body).await;
+            if outcome.is_err() {
+                leave(body, &headers).await;
+            }
+            outcome
+        });
+        write.await.unwrap_or_else(|ended| match ended.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(stopping()),
+        })
     }
 
     async fn read(&self, name: &RepoName, read: Read, headers: &HeaderMap) -> Outcome {
@@ -154,7 +170,7 @@ impl Server {
         }
     }
 
-    async fn write(&self, name: RepoName, write: Write, headers: &HeaderMap, body: Incoming) -> Outcome {
+    async fn write(&self, name: RepoName, write: Write, headers: &HeaderMap, body: &mut Incoming) -> Outcome {
         let writes = self.0.writes.as_ref().ok_or_else(|| Refusal::unsupported("this server only reads"))?;
         let sink = writes.sink(&self.0.host, &name).map_err(|error| Refusal::of_write(&error))?;
         let uploads = Uploads { sessions: &self.0.sessions, sink: &*sink, repository: &name, headers };
@@ -168,6 +184,14 @@ impl Server {
             Write::Progress(id) => uploads.progress(id),
             Write::Cancel(id) => uploads.cancel(id).await,
         }
+    }
+}
+
+/// Leaves the body of a refused request behind.
+async fn leave(body: Incoming, headers: &HeaderMap) {
+    // A client that asks first sends no body after a refusal.
+    if !headers.contains_key(EXPECT) {
+        body::drain(body).await;
     }
 }
 

@@ -26,7 +26,7 @@ pub(crate) struct Uploads<'a> {
 }
 
 impl Uploads<'_> {
-    pub(crate) async fn start(&self, start: Start, body: Incoming) -> Outcome {
+    pub(crate) async fn start(&self, start: Start, body: &mut Incoming) -> Outcome {
         match start {
             Start::Empty => self.begin(self.fresh().await?),
             Start::Whole(digest) => self.whole(&digest, body).await,
@@ -41,13 +41,13 @@ impl Uploads<'_> {
         }
     }
 
-    pub(crate) async fn append(&self, id: UploadId, body: Incoming) -> Outcome {
+    pub(crate) async fn append(&self, id: UploadId, body: &mut Incoming) -> Outcome {
         let session = self.find(id)?;
         self.receive(&session, body).await?;
         Ok(self.state(StatusCode::ACCEPTED, &session))
     }
 
-    pub(crate) async fn finish(&self, id: UploadId, digest: &Digest, body: Incoming) -> Outcome {
+    pub(crate) async fn finish(&self, id: UploadId, digest: &Digest, body: &mut Incoming) -> Outcome {
         let session = self.find(id)?;
         self.receive(&session, body).await?;
         let upload = session.upload.lock().await.take().ok_or_else(Refusal::no_such_upload)?;
@@ -71,7 +71,7 @@ impl Uploads<'_> {
 
     /// The whole blob in the request that begins the upload
     /// ([single POST](https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#single-post)).
-    async fn whole(&self, digest: &Digest, mut body: Incoming) -> Outcome {
+    async fn whole(&self, digest: &Digest, body: &mut Incoming) -> Outcome {
         let mut upload = self.fresh().await?;
         while let Some(chunk) = body.try_next().await? {
             upload.write(chunk).await.map_err(|error| Refusal::of_write(&error))?;
@@ -82,7 +82,7 @@ impl Uploads<'_> {
 
     /// Hands `body` to the upload of `session`. When the body breaks off, what came of it stays, so that the client can ask
     /// how much that was and go on.
-    async fn receive(&self, session: &Session, mut body: Incoming) -> Result<(), Refusal> {
+    async fn receive(&self, session: &Session, body: &mut Incoming) -> Result<(), Refusal> {
         let mut held = session.upload.lock().await;
         let upload = held.as_mut().ok_or_else(Refusal::no_such_upload)?;
         let announced = self.announced(session)?;

@@ -2,6 +2,7 @@
 
 mod access;
 pub mod conformance;
+mod counted;
 mod deviations;
 pub mod faults;
 pub mod image;

@@ -4,35 +4,30 @@ use std::{
     any::Any,
     convert::Infallible,
     panic::AssertUnwindSafe,
-    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    task::{Context, Poll},
 };
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header, request};
 use http_body_util::{BodyExt, Full};
-use hyper::{
-    body::{Frame, Incoming, SizeHint},
-    server::conn::http1,
-    service::service_fn,
-};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use refs_registry::Writable;
-use refs_server::{Body, BoxError, Call, Server};
+use refs_server::{Body, Call, Server};
 use refs_url::Host;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::{
     Fault,
     access::{Access, Challenge},
+    counted::Counted,
     deviations::Deviations,
     faults::Faults,
-    log::{Entry, Log},
+    log::Log,
     wire::{Tap, Wire},
 };
 
@@ -90,7 +85,7 @@ async fn logged(shared: &Shared, role: Role, request: Request<Incoming>, tap: &T
     let host = if role == Role::Cdn { shared.cdn.as_ref().unwrap_or(&shared.host) } else { &shared.host };
     let entry = shared.log.begin(host, &head);
     let fault = shared.faults.take(&head.method, head.uri.path());
-    let body = Counted { body, entry: Arc::clone(&entry), limit: request_limit(fault.as_ref()) };
+    let body = Counted::new(body, Arc::clone(&entry), request_limit(fault.as_ref()));
     let answer = AssertUnwindSafe(answered(shared, role, head, body, fault.as_ref())).catch_unwind().await;
     let response = answer.unwrap_or_else(|panic| {
         shared.panic.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get_or_insert(words(&*panic));
@@ -109,7 +104,10 @@ async fn answered(
     fault: Option<&Fault>,
 ) -> Response<Body> {
     match fault {
-        Some(Fault::Status { status: code, headers }) => return scripted(*code, headers),
+        Some(Fault::Status { status: code, headers }) => {
+            body.drain(&head.headers).await;
+            return scripted(*code, headers);
+        }
         Some(Fault::IgnoreRange) => drop(head.headers.remove(header::RANGE)),
         _ => {}
     }
@@ -132,10 +130,12 @@ async fn registry(shared: &Shared, mut head: request::Parts, body: Counted) -> R
     if let Some(call) = &call {
         let realm = format!("http://{}{TOKEN_PATH}", shared.host);
         if let Err(Challenge(words)) = shared.access.check(call, &head.headers, &realm) {
+            body.drain(&head.headers).await;
             return unauthorized(&words);
         }
     }
     if let Some(refused) = shared.deviations.before(&mut head, call.as_ref()) {
+        body.drain(&head.headers).await;
         return refused;
     }
     let asked = head.clone();
@@ -223,40 +223,4 @@ fn words(panic: &(dyn Any + Send)) -> String {
 
 fn request_limit(fault: Option<&Fault>) -> u64 {
     if let Some(Fault::CutRequest { after, .. }) = fault { *after } else { u64::MAX }
-}
-
-/// The body of a request, counted in the log, and broken off at a limit.
-struct Counted {
-    body: Incoming,
-    entry: Arc<Entry>,
-    limit: u64,
-}
-
-impl hyper::body::Body for Counted {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if self.limit == 0 {
-            return Poll::Ready(Some(Err("the test cuts the request here".into())));
-        }
-        let limit = self.limit;
-        Pin::new(&mut self.body).poll_frame(cx).map(|frame| {
-            let frame = frame?.map(|frame| frame.map_data(|data| data.slice(..data.len().min(limit as usize))));
-            if let Some(data) = frame.as_ref().ok().and_then(Frame::data_ref) {
-                let bytes = data.len() as u64;
-                self.limit -= bytes;
-                self.entry.received.fetch_add(bytes, Ordering::AcqRel);
-            }
-            Some(frame.map_err(Into::into))
-        })
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }

@@ -121,27 +121,32 @@ impl Wire {
 fn body(waiting: &mut Vec<u8>, mut bytes: Vec<u8>, left: &mut Left, fault: Option<&Fault>, entry: &Entry) -> Then {
     let sent = entry.sent.load(Ordering::Acquire);
     *left = left.map(|left| left.saturating_sub(bytes.len() as u64));
+    let limit = match fault {
+        Some(Fault::Cut { after, close }) => Some((*after, Then::Close(*close))),
+        Some(Fault::Stall { after }) => Some((*after, Then::Stall)),
+        _ => None,
+    };
     let mut then = Then::GoOn;
-    match *fault.unwrap_or(&Fault::IgnoreRange) {
-        Fault::Cut { after, .. } | Fault::Stall { after } if sent + bytes.len() as u64 >= after => {
-            bytes.truncate(usize::try_from(after - sent.min(after)).unwrap_or(usize::MAX));
-            then = match fault {
-                Some(Fault::Cut { close, .. }) => Then::Close(*close),
-                _ => Then::Stall,
-            };
-        }
-        Fault::Flip { at } => {
-            let byte = at.checked_sub(sent).and_then(|at| bytes.get_mut(usize::try_from(at).ok()?));
-            if let Some(byte) = byte {
-                *byte ^= 1;
-            }
-        }
-        Fault::LongerBy(_) | Fault::ShorterBy(_) if *left == Some(0) => then = Then::Close(Close::Fin),
-        _ => {}
+    if let Some((after, end)) = limit.filter(|(after, _)| sent + bytes.len() as u64 >= *after) {
+        bytes.truncate(usize::try_from(after.saturating_sub(sent)).unwrap_or(usize::MAX));
+        then = end;
+    }
+    if let Some(Fault::Flip { at }) = fault {
+        flip(&mut bytes, at.checked_sub(sent));
+    }
+    if let (Some(Fault::LongerBy(_) | Fault::ShorterBy(_)), Some(0)) = (fault, &left) {
+        then = Then::Close(Close::Fin);
     }
     entry.sent.fetch_add(bytes.len() as u64, Ordering::AcqRel);
     waiting.extend(bytes);
     then
+}
+
+fn flip(bytes: &mut [u8], at: Option<u64>) {
+    let at = at.and_then(|at| usize::try_from(at).ok());
+    if let Some(byte) = at.and_then(|at| bytes.get_mut(at)) {
+        *byte ^= 1;
+    }
 }
 
 /// The head with the length that `fault` claims.

@@ -113,3 +113,16 @@ async fn what_is_still_open_after_the_grace_is_closed() {
     drop(put.read_to_end(&mut rest).await);
     assert_eq!(rest, b"");
 }
+
+#[tokio::test]
+async fn a_refused_body_does_not_cost_the_connection() {
+    let serving = start(ServeOptions::default()).await;
+    for line in ["PATCH /v2/o/r/blobs/uploads/unknown", "POST /v2/o/r/tags/list", "PUT /v2/o/r/manifests/-"] {
+        let head = format!("{line} HTTP/1.1\r\nhost: x\r\ncontent-length: 200000\r\n\r\n");
+        let mut stream = connect(serving.address, head.as_bytes()).await;
+        stream.write_all(&[b'x'; 200_000]).await.unwrap();
+        assert!(status(&mut stream).await.starts_with('4'), "{line}");
+        stream.write_all(PING).await.unwrap();
+        assert_eq!(status(&mut stream).await, "200", "{line}");
+    }
+}

@@ -150,7 +150,7 @@ mod tests {
         let plain = r#"Bearer realm="https://auth.test/token",service="r.test",scope="repository:a/b:pull,push""#;
         check(&[plain], realm, service, scope);
         check(
-            &[&plain.replace("Bearer", "bEARER").replace("realm", "Realm").replace(',', ",\t ")],
+            &[&plain.replace("Bearer", "bEARER").replace("realm", "Realm").replace("\",", "\" ,\t ")],
             realm,
             service,
             "repository:a/b:pull,push",

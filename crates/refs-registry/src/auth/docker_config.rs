@@ -130,7 +130,8 @@ impl<'a> Key<'a> {
     /// How long the part of a repository's name is that this key names; `None` when it is for something else.
     fn matches(&self, host: &Host, repository: Option<&RepoName>) -> Option<usize> {
         let is_hub = |name: &str| Host::parse(name).is_ok_and(|host| host.is_docker_hub());
-        if !host.as_str().eq_ignore_ascii_case(self.host) && !(host.is_docker_hub() && is_hub(self.host)) {
+        let is_same = host.as_str().eq_ignore_ascii_case(self.host) || host.is_docker_hub() && is_hub(self.host);
+        if !is_same {
             return None;
         }
         if self.path.is_empty() {
@@ -146,6 +147,8 @@ impl<'a> Key<'a> {
 enum LoginFault {
     #[error("the field `auth` is not base64")]
     Base64(#[source] base64::DecodeError),
+    #[error("the field `auth` is not text")]
+    Text(#[source] std::str::Utf8Error),
     #[error("the field `auth` is not a name and a password with a colon between them")]
     Pair,
 }
@@ -174,7 +177,7 @@ fn decode(auth: &Secret) -> Result<Credential, LoginFault> {
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     let engine = GeneralPurpose::new(&STANDARD, LENIENT);
     let pair = zeroize::Zeroizing::new(engine.decode(auth.reveal().trim()).map_err(LoginFault::Base64)?);
-    let pair = std::str::from_utf8(&pair).map_err(|_| LoginFault::Pair)?;
+    let pair = std::str::from_utf8(&pair).map_err(LoginFault::Text)?;
     let (username, password) = pair.split_once(':').ok_or(LoginFault::Pair)?;
     // Some old versions of docker pad the pair with zero bytes.
     let password = Secret::new(password.trim_end_matches('\0'));

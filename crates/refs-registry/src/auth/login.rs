@@ -154,18 +154,22 @@ impl<'a> Login<'a> {
     /// # Errors
     /// What to tell the user when nothing is left to show.
     pub(crate) async fn refused(&mut self, refusal: Refusal) -> Result<Grant, Failure> {
-        if refusal.status == StatusCode::FORBIDDEN {
-            let (host, at, detail) = (self.authority.host.clone(), refusal.at, refusal.detail);
-            self.denied.get_or_insert(Error::Denied { host, at, detail });
-            if self.demand.is_some() {
-                self.reject();
-            }
+        let is_denied = refusal.status == StatusCode::FORBIDDEN;
+        let demand = self.note(refusal);
+        if is_denied {
+            self.reject();
         } else {
-            self.detail = refusal.detail;
-            self.challenged(refusal.demand);
+            self.challenged(demand);
         }
         let next = if self.demand.is_some() { self.next_grant().await? } else { None };
         next.ok_or_else(|| Failure::last(self.exhausted()))
+    }
+
+    /// What to tell the user of a refusal after which nothing more can be shown, as the request can't be made again.
+    pub(crate) fn given_up(mut self, refusal: Refusal) -> Failure {
+        self.note(refusal);
+        self.reject();
+        Failure::last(self.exhausted())
     }
 
     /// The request was accepted: what it took is remembered. Says whose credential it was, and which were refused before.
@@ -178,6 +182,17 @@ impl<'a> Login<'a> {
         let candidate = self.candidates.as_ref().and_then(|candidates| candidates.get(self.at));
         let named = candidate.filter(|candidate| candidate.credential != Credential::Anonymous);
         (named.map(|candidate| candidate.from.clone()), self.tried)
+    }
+
+    /// Keeps what a refusal says for the error that may come of it.
+    fn note(&mut self, refusal: Refusal) -> Option<Demand> {
+        if refusal.status == StatusCode::FORBIDDEN {
+            let (host, at, detail) = (self.authority.host.clone(), refusal.at, refusal.detail);
+            self.denied.get_or_insert(Error::Denied { host, at, detail });
+        } else {
+            self.detail = refusal.detail;
+        }
+        refusal.demand
     }
 
     /// Takes in a 401.
@@ -264,7 +279,7 @@ impl<'a> Login<'a> {
         let base = &self.authority.base;
         let options = self.transport.options();
         let untrusted = || Error::Protocol { at: self.call.line(), fault: Fault::UntrustedRealm(shown_realm(realm)) };
-        let realm = base.join(realm).map_err(|_| Failure::last(untrusted()))?;
+        let realm = base.join(realm).ok().ok_or_else(|| Failure::last(untrusted()))?;
         match realm::trust(base, &realm, &options.trusted_realms, &self.bounds.plain) {
             Trust::Full => {}
             Trust::AnonymousOnly if *credential == Credential::Anonymous => {}

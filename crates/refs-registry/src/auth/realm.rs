@@ -25,26 +25,41 @@ pub(crate) enum Trust {
 /// A registry names its token service itself, so that a hostile one could name any address to have passwords sent to, or
 /// requests made from inside of a network.
 pub(crate) fn trust(registry: &Url, realm: &Url, trusted: &BTreeSet<Host>, plain: &[String]) -> Trust {
-    let (Some(here), Some(there)) = (registry.host_str(), realm.host_str()) else { return Trust::Nothing };
-    let both_local = Zone::of(registry) == Zone::Loopback && Zone::of(realm) == Zone::Loopback;
-    let is_plain = realm.scheme() == "http";
-    if !matches!(realm.scheme(), "http" | "https") || !realm.username().is_empty() || realm.password().is_some() {
+    let vouched = |authority: &str| trusted.iter().any(|host| host.as_str().eq_ignore_ascii_case(authority));
+    if !is_web(realm) {
         Trust::Nothing
-    } else if is_plain && registry.scheme() == "https" {
+    } else if Zone::of(registry) == Zone::Loopback && Zone::of(realm) == Zone::Loopback {
+        if is_downgrade(registry, realm) { Trust::Nothing } else { Trust::Full }
+    } else if is_out_of_reach(registry, realm, plain) {
         Trust::Nothing
-    } else if both_local {
-        Trust::Full
-    } else if is_address(realm) && here != there || Zone::of(realm) != Zone::Public && here != there {
-        Trust::Nothing
-    } else if is_plain && here != there && !plain.iter().any(|host| host.eq_ignore_ascii_case(&authority(realm))) {
-        Trust::Nothing
-    } else if here == there || trusted.iter().any(|host| host.as_str().eq_ignore_ascii_case(&authority(realm))) {
-        Trust::Full
-    } else if realm.scheme() == "https" && site(here).is_some_and(|site| Some(site) == self::site(there)) {
+    } else if is_same_owner(registry, realm) || vouched(&authority(realm)) {
         Trust::Full
     } else {
         Trust::AnonymousOnly
     }
+}
+
+fn is_web(realm: &Url) -> bool {
+    matches!(realm.scheme(), "http" | "https") && realm.username().is_empty() && realm.password().is_none()
+}
+
+fn is_downgrade(registry: &Url, realm: &Url) -> bool {
+    registry.scheme() == "https" && realm.scheme() == "http"
+}
+
+/// Whether no request at all may go there: without TLS, to a bare address, into a private network.
+fn is_out_of_reach(registry: &Url, realm: &Url, plain: &[String]) -> bool {
+    if registry.host() == realm.host() {
+        return is_downgrade(registry, realm);
+    }
+    let may_be_plain = plain.iter().any(|host| host.eq_ignore_ascii_case(&authority(realm)));
+    let is_plain = realm.scheme() == "http" && (registry.scheme() == "https" || !may_be_plain);
+    is_plain || is_address(realm) || Zone::of(realm) != Zone::Public
+}
+
+fn is_same_owner(registry: &Url, realm: &Url) -> bool {
+    let (here, there) = (registry.host_str().unwrap_or_default(), realm.host_str().unwrap_or_default());
+    here == there || realm.scheme() == "https" && site(here).is_some_and(|own| Some(own) == site(there))
 }
 
 fn authority(url: &Url) -> String {

@@ -130,7 +130,7 @@ impl Tokens {
 
 /// Reads a token service's answer, asked at `asked`.
 pub(crate) fn read(body: &[u8], asked: Instant) -> Result<Token, Fault> {
-    let answer: Value = serde_json::from_slice(body).map_err(|_| Fault::BadBody("a token"))?;
+    let answer: Value = serde_json::from_slice(body).ok().ok_or(Fault::BadBody("a token"))?;
     let text = |name| answer.get(name).and_then(Value::as_str).filter(|text: &&str| !text.is_empty());
     // Azure's service gives `access_token` alone.
     let secret = text("token").or_else(|| text("access_token")).ok_or(Fault::BadBody("a token"))?;

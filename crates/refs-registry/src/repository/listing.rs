@@ -29,12 +29,12 @@ const MAX_PAGES: u32 = 10_000;
 const MAX_EMPTY_PAGES: u32 = 100;
 
 impl Repository {
-    pub(super) fn list_tags(&self, after: Option<Tag>) -> BoxStream<'_, Result<Tag>> {
+    pub(super) fn list_tags(&self, after: Option<&Tag>) -> BoxStream<'_, Result<Tag>> {
         #[derive(Deserialize)]
         struct Page {
             tags: Option<Vec<String>>,
         }
-        let url = self.remote.endpoints.tags(&self.name, after.as_ref());
+        let url = self.remote.endpoints.tags(&self.name, after);
         let call = self.reading(Call::get(url, Wanted::Tags));
         pages(self.remote.clone(), call, |answer, body| {
             let page: Page = json(answer, body, "a list of tags")?;
@@ -59,7 +59,7 @@ pub(crate) fn catalog(remote: Arc<Remote>) -> BoxStream<'static, Result<RepoName
 
 /// Reads the JSON of a page.
 pub(super) fn json<'a, T: Deserialize<'a>>(answer: &Answer, body: &'a [u8], what: &'static str) -> Result<T> {
-    serde_json::from_slice(body).map_err(|_| answer.protocol(Fault::BadBody(what)))
+    serde_json::from_slice(body).ok().ok_or_else(|| answer.protocol(Fault::BadBody(what)))
 }
 
 /// The names that are ones. Distribution gives `null` after the last page; some registries list what no client can ask
@@ -87,7 +87,7 @@ pub(super) fn pages<T: Send + 'static>(
                     return Ok(Some((entry, pager)));
                 }
                 let Some(call) = pager.next.take() else { return Ok(None) };
-                let (answer, body) = pager.fetch(&call).await?;
+                let (answer, body) = fetch(&pager.remote, &call).await?;
                 pager.ready = read(&answer, &body)?.into();
                 pager.turn(&answer, call)?;
             }
@@ -107,17 +107,6 @@ struct Pager<T> {
 }
 
 impl<T> Pager<T> {
-    async fn fetch(&mut self, call: &Call) -> Result<(Answer, Bytes)> {
-        match self.remote.document(call, PAGE_BYTES).await {
-            // ECR and Quay refuse pages of the size that others allow.
-            Err(Error::Refused { status: 400 | 413, .. }) if self.pages == 0 && call.url.query().is_some() => {
-                let modest = Call { url: without(call.url.clone(), "n"), ..call.clone() };
-                self.remote.document(&modest, PAGE_BYTES).await
-            }
-            page => page,
-        }
-    }
-
     /// Makes `next` the page that `answer` links to.
     fn turn(&mut self, answer: &Answer, call: Call) -> Result<()> {
         let endless = || answer.protocol(Fault::EndlessListing);
@@ -125,7 +114,7 @@ impl<T> Pager<T> {
         self.empty = if self.ready.is_empty() { self.empty + 1 } else { 0 };
         self.seen.insert(call.url.query().unwrap_or_default().to_owned());
         let Some(target) = link::next(&answer.headers) else { return Ok(()) };
-        let url = self.next_url(answer, &call.url, &target)?;
+        let url = next_url(answer, &call.url, &target)?;
         if self.pages >= MAX_PAGES || self.empty >= MAX_EMPTY_PAGES {
             return Err(endless());
         }
@@ -135,18 +124,29 @@ impl<T> Pager<T> {
         self.next = Some(Call { url, ..call });
         Ok(())
     }
+}
 
-    /// The next page: of the same list, on the same registry.
-    fn next_url(&self, answer: &Answer, here: &Url, target: &str) -> Result<Url> {
-        let linked = here.join(target).map_err(|_| answer.bad_header("link", target))?;
-        // A proxy in front may be known to the registry by plain HTTP only; a host that differs is another one.
-        if linked.host() != here.host() || !matches!(linked.scheme(), "http" | "https") {
-            let to = linked.origin().ascii_serialization();
-            return Err(answer.protocol(Fault::UnsafeRedirect { to, reason: "a list stays on its registry" }));
+/// The next page: of the same list, on the same registry.
+fn next_url(answer: &Answer, here: &Url, target: &str) -> Result<Url> {
+    let linked = here.join(target).ok().ok_or_else(|| answer.bad_header("link", target))?;
+    // A proxy in front may be known to the registry by plain HTTP only; a host that differs is another one.
+    if linked.host() != here.host() || !matches!(linked.scheme(), "http" | "https") {
+        let to = linked.origin().ascii_serialization();
+        return Err(answer.protocol(Fault::UnsafeRedirect { to, reason: "a list stays on its registry" }));
+    }
+    // Artifactory leaves the beginning of the path out, so that only what comes after it is followed.
+    let mut url = here.clone();
+    url.set_query(linked.query());
+    Ok(url)
+}
+
+async fn fetch(remote: &Remote, call: &Call) -> Result<(Answer, Bytes)> {
+    match remote.document(call, PAGE_BYTES).await {
+        // ECR and Quay refuse pages of the size that others allow.
+        Err(Error::Refused { status: 400 | 413, .. }) if call.url.query_pairs().any(|(key, _)| key == "n") => {
+            let modest = Call { url: without(call.url.clone(), "n"), ..call.clone() };
+            remote.document(&modest, PAGE_BYTES).await
         }
-        // Artifactory leaves the beginning of the path out, so that only what comes after it is followed.
-        let mut url = here.clone();
-        url.set_query(linked.query());
-        Ok(url)
+        page => page,
     }
 }

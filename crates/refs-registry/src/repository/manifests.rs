@@ -37,7 +37,7 @@ impl Repository {
         let wanted = Wanted::Manifest(target.clone());
         let call = self.manifest_call(Method::GET, target);
         let (answer, raw) = self.remote.document(&call, Manifest::MAX_BYTES).await?;
-        let digest = self.checked_digest(target, &answer, &raw)?;
+        let digest = checked_digest(target, &answer, &raw)?;
         let announced = answer.header(&header::CONTENT_TYPE).map(MediaType::new);
         if announced.as_ref().is_some_and(|announced| announced.as_str() == "text/html") {
             return Err(answer.protocol(Fault::BadBody("a manifest")));
@@ -64,7 +64,7 @@ impl Repository {
     async fn put_one(&self, manifest: &Manifest, target: &Target) -> Result<Option<Digest>> {
         const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
         let media_type =
-            HeaderValue::from_str(manifest.descriptor.media_type.as_str()).map_err(|_| Error::Manifest {
+            HeaderValue::from_str(manifest.descriptor.media_type.as_str()).ok().ok_or_else(|| Error::Manifest {
                 wanted: Wanted::Manifest(target.clone()),
                 fault: ManifestFault::Unknown(manifest.descriptor.media_type.to_string()),
             })?;
@@ -98,29 +98,29 @@ impl Repository {
         let url = self.remote.endpoints.manifest(&self.name, target);
         self.reading(Call::new(method, url, Wanted::Manifest(target.clone())).header(header::ACCEPT, ACCEPT))
     }
+}
 
-    /// The digest of what came, which must be what was asked for, and what the registry says it is.
-    fn checked_digest(&self, target: &Target, answer: &Answer, raw: &[u8]) -> Result<Digest> {
-        let digest = match target {
-            Target::Tag(_) => Digest::sha256(raw),
-            Target::Digest(expected) => {
-                let actual = hash(expected, raw).ok_or_else(|| Error::Unsupported {
-                    wanted: Wanted::Algorithm(expected.clone()),
-                    at: "this build".into(),
-                })?;
-                if actual != *expected {
-                    return Err(Error::Digest { wanted: Wanted::Manifest(target.clone()), actual });
-                }
-                actual
+/// The digest of what came, which must be what was asked for, and what the registry says it is.
+fn checked_digest(target: &Target, answer: &Answer, raw: &[u8]) -> Result<Digest> {
+    let digest = match target {
+        Target::Tag(_) => Digest::sha256(raw),
+        Target::Digest(expected) => {
+            let actual = hash(expected, raw).ok_or_else(|| Error::Unsupported {
+                wanted: Wanted::Algorithm(expected.clone()),
+                at: "this build".into(),
+            })?;
+            if actual != *expected {
+                return Err(Error::Digest { wanted: Wanted::Manifest(target.clone()), actual });
             }
-        };
-        if let Some(reported) = answer.content_digest()?
-            && hash(&reported, raw).is_some_and(|actual| actual != reported)
-        {
-            return Err(answer.protocol(Fault::WrongDigest(reported.to_string())));
+            actual
         }
-        Ok(digest)
+    };
+    if let Some(reported) = answer.content_digest()?
+        && hash(&reported, raw).is_some_and(|actual| actual != reported)
+    {
+        return Err(answer.protocol(Fault::WrongDigest(reported.to_string())));
     }
+    Ok(digest)
 }
 
 /// Refuses an answer to a write that reports another digest than the one of what was written.

@@ -90,7 +90,7 @@ impl Source for Repository {
     }
 
     fn tags(&self, after: Option<Tag>) -> BoxStream<'_, Result<Tag>> {
-        self.list_tags(after)
+        self.list_tags(after.as_ref())
     }
 
     fn referrers(&self, subject: &Digest, filter: Filter) -> BoxStream<'_, Result<Descriptor>> {

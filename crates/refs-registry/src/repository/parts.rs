@@ -51,9 +51,9 @@ impl Repository {
     /// Asks for `range`, and for nothing but it. Credentials go with it as with any request.
     async fn open_part(&self, digest: &Digest, range: &Range<u64>) -> Result<(u64, Incoming), Failure> {
         let wanted = Wanted::BlobPart(digest.clone());
-        let bytes = HeaderValue::try_from(format!("bytes={}-{}", range.start, range.end - 1));
+        let bytes = HeaderValue::try_from(format!("bytes={}-{}", range.start, range.end - 1)).ok();
         let bytes =
-            bytes.map_err(|_| Failure::last(Error::Unsupported { wanted: wanted.clone(), at: self.place() }))?;
+            bytes.ok_or_else(|| Failure::last(Error::Unsupported { wanted: wanted.clone(), at: self.place() }))?;
         let call = self.reading(Call::get(self.blob_url(digest), wanted.clone()).header(header::RANGE, bytes));
         let answer = self.remote.once(&call).await?;
         if answer.status != StatusCode::PARTIAL_CONTENT {

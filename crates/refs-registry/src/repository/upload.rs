@@ -89,7 +89,7 @@ impl Repository {
     /// The URL that a session goes on at.
     pub(super) fn next_location(&self, answer: &Answer) -> Result<Url> {
         let location = answer.location().ok_or_else(|| answer.protocol(Fault::MissingHeader("location")))?;
-        let mut url = answer.url.join(&location).map_err(|_| answer.bad_header("location", &location))?;
+        let mut url = answer.url.join(&location).ok().ok_or_else(|| answer.bad_header("location", &location))?;
         let base = self.remote.endpoints.base();
         if url.scheme() == "http" && base.scheme() == "https" && url.host() == base.host() && url.port().is_none() {
             // A registry that does not know of the proxy with its TLS in front of it.

@@ -57,7 +57,7 @@ impl Answer {
     pub(crate) fn content_digest(&self) -> Result<Option<Digest>> {
         const NAME: HeaderName = HeaderName::from_static("docker-content-digest");
         let Some(value) = self.header(&NAME) else { return Ok(None) };
-        Digest::parse(value).map(Some).map_err(|_| self.bad_header("docker-content-digest", value))
+        Digest::parse(value).map(Some).ok().ok_or_else(|| self.bad_header("docker-content-digest", value))
     }
 
     /// The length that the registry announces.

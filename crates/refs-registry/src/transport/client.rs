@@ -12,16 +12,30 @@ use rustls_platform_verifier::Verifier;
 
 use crate::{Error, Options, Result};
 
+/// Whether the system's settings of proxies count.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Proxies {
+    OfSystem,
+    Ignored,
+}
+
+/// A block of headers is at most this long.
+const HEADER_BYTES: u32 = 64 * 1024;
+
 /// The client that `options` describe: it follows no redirect, decodes nothing and knows no credentials.
-pub(crate) fn build(options: &Options) -> Result<reqwest::Client> {
-    reqwest::Client::builder()
+pub(crate) fn build(options: &Options, proxies: Proxies) -> Result<reqwest::Client> {
+    let builder = reqwest::Client::builder()
         .tls_backend_preconfigured(tls(&options.ca_files)?)
         .redirect(redirect::Policy::none())
         .referer(false)
         .connect_timeout(options.timeouts.connect)
-        .user_agent(&options.user_agent)
-        .build()
-        .map_err(|error| unusable("the HTTP settings".to_owned(), error))
+        .http2_max_header_list_size(HEADER_BYTES)
+        .user_agent(&options.user_agent);
+    let builder = match proxies {
+        Proxies::OfSystem => builder,
+        Proxies::Ignored => builder.no_proxy(),
+    };
+    builder.build().map_err(|error| unusable("the HTTP settings".to_owned(), error))
 }
 
 fn tls(ca_files: &[PathBuf]) -> Result<ClientConfig> {

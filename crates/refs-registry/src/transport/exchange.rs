@@ -12,9 +12,9 @@ use url::Url;
 use super::{
     answer::{Answer, Incoming},
     call::Call,
-    client,
+    client::{self, Proxies},
     outgoing::Pulse,
-    redirect::{self, Bounds},
+    redirect::{self, Bounds, Zone},
     retry::Failure,
 };
 use crate::{
@@ -28,6 +28,8 @@ use crate::{
 pub(crate) struct Transport {
     options: Options,
     client: OnceLock<Result<reqwest::Client>>,
+    /// For loopback, where no proxy has any business whatever the environment says.
+    local: OnceLock<Result<reqwest::Client>>,
     tokens: Tokens,
 }
 
@@ -40,7 +42,7 @@ pub(crate) struct Grant {
 
 impl Transport {
     pub(crate) fn new(options: Options) -> Self {
-        Self { options, client: OnceLock::new(), tokens: Tokens::default() }
+        Self { options, client: OnceLock::new(), local: OnceLock::new(), tokens: Tokens::default() }
     }
 
     pub(crate) const fn options(&self) -> &Options {
@@ -66,7 +68,7 @@ impl Transport {
                 return Ok(answer);
             };
             let refused = |fault| Failure::last(Error::Protocol { at: answer.at.clone(), fault });
-            let next = url.join(&location).map_err(|_| {
+            let next = url.join(&location).ok().ok_or_else(|| {
                 refused(Fault::BadHeader { name: "location", value: location.escape_default().to_string() })
             })?;
             bounds.check(call, answer.status, &url, &next).map_err(refused)?;
@@ -95,14 +97,22 @@ impl Transport {
         Ok(Answer { status, headers, url: url.clone(), at, body, accepted: None, refused: Vec::new() })
     }
 
+    fn client(&self, url: &Url) -> Result<reqwest::Client> {
+        let (client, proxies) = match Zone::of(url) {
+            Zone::Loopback => (&self.local, Proxies::Ignored),
+            _ => (&self.client, Proxies::OfSystem),
+        };
+        client.get_or_init(|| client::build(&self.options, proxies)).clone()
+    }
+
     async fn request(
         &self,
         call: &Call,
         url: &Url,
         grant: Option<&Grant>,
     ) -> Result<(reqwest::RequestBuilder, Pulse), Failure> {
-        let client = self.client.get_or_init(|| client::build(&self.options)).clone()?;
-        let mut request = client
+        let mut request = self
+            .client(url)?
             .request(call.method.clone(), url.clone())
             .headers(call.headers.clone())
             // A body that is decoded on the way has other bytes than its digest says, and no ranges.

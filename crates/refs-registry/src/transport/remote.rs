@@ -90,12 +90,15 @@ impl Remote {
             let answer = self.transport.exchange(call, grant.as_ref(), &self.bounds).await?;
             let is_ours = answer.url.origin() == self.endpoints.base().origin();
             let asks = matches!(answer.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
-            if !asks || !is_ours || !call.body.is_replayable() {
-                let (accepted, refused) = if asks { (None, Vec::new()) } else { login.accepted() };
+            if !asks || !is_ours {
+                let (accepted, refused) = login.accepted();
                 let answer = answer.accepted(call, &self.host, grant.as_ref()).await?;
                 return Ok(Answer { accepted, refused, ..answer });
             }
             let refusal = answer.refusal(grant.as_ref()).await;
+            if !call.body.is_replayable() {
+                return Err(login.given_up(refusal));
+            }
             grant = Some(login.refused(refusal).await?);
         }
     }

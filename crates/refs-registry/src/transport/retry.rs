@@ -67,16 +67,17 @@ pub(crate) struct Budget {
     failed: u32,
     waited: Duration,
     is_renewed: bool,
+    is_touched: bool,
 }
 
 impl Budget {
     pub(crate) const fn new(policy: Retry) -> Self {
-        Self { policy, failed: 0, waited: Duration::ZERO, is_renewed: false }
+        Self { policy, failed: 0, waited: Duration::ZERO, is_renewed: false, is_touched: false }
     }
 
-    /// Whether an attempt has failed before.
+    /// Whether an attempt was made again.
     pub(crate) const fn is_touched(&self) -> bool {
-        self.failed > 0
+        self.is_touched
     }
 
     /// Progress was made, so that what follows counts as a first attempt. Waiting stays spent.
@@ -106,7 +107,11 @@ impl Budget {
             Retryable::After(hint) => hint.max(own),
         };
         self.waited = self.waited.saturating_add(wait);
-        (self.waited <= self.policy.waiting).then_some(wait)
+        if self.waited > self.policy.waiting {
+            return None;
+        }
+        self.is_touched = true;
+        Some(wait)
     }
 }
 

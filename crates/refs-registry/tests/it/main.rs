@@ -1,8 +1,11 @@
 //! The registry client against peers on loopback.
 
+#![expect(clippy::unwrap_used, reason = "a helper that cannot go on has to end its test")]
+
 mod auth;
 mod blobs;
 mod docker_config;
+mod fake;
 mod listing;
 mod manifests;
 mod peer;

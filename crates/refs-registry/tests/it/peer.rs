@@ -11,31 +11,31 @@ use tokio::{
 
 /// A request as it came.
 #[derive(Debug, Clone)]
-pub struct Request {
-    pub method: String,
+pub(crate) struct Request {
+    pub(crate) method: String,
     /// Path and query.
-    pub target: String,
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
+    pub(crate) target: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Request {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         format!("{} {}", self.method, self.target)
     }
 
-    pub fn is(&self, line: &str) -> bool {
+    pub(crate) fn is(&self, line: &str) -> bool {
         self.line().starts_with(line)
     }
 }
 
 /// What to answer.
 #[derive(Debug, Clone)]
-pub struct Reply {
+pub(crate) struct Reply {
     status: u16,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
@@ -54,45 +54,45 @@ enum End {
 }
 
 impl Reply {
-    pub fn status(status: u16) -> Self {
+    pub(crate) fn status(status: u16) -> Self {
         Self { status, headers: Vec::new(), body: Vec::new(), end: End::Whole }
     }
 
-    pub fn ok(body: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn ok(body: impl Into<Vec<u8>>) -> Self {
         Self::status(200).body(body)
     }
 
-    pub fn dropped() -> Self {
+    pub(crate) fn dropped() -> Self {
         Self { end: End::Dropped, ..Self::status(0) }
     }
 
-    pub fn json(value: &str) -> Self {
+    pub(crate) fn json(value: &str) -> Self {
         Self::ok(value).header("content-type", "application/json")
     }
 
-    pub fn redirect(status: u16, to: impl Into<String>) -> Self {
+    pub(crate) fn redirect(status: u16, to: impl Into<String>) -> Self {
         Self::status(status).header("location", to)
     }
 
-    pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
+    pub(crate) fn header(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.to_owned(), value.into()));
         self
     }
 
-    pub fn body(self, body: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn body(self, body: impl Into<Vec<u8>>) -> Self {
         Self { body: body.into(), ..self }
     }
 
-    pub fn cut_at(self, sent: usize) -> Self {
+    pub(crate) fn cut_at(self, sent: usize) -> Self {
         Self { end: End::CutAt(sent), ..self }
     }
 
-    pub fn stall_at(self, sent: usize) -> Self {
+    pub(crate) fn stall_at(self, sent: usize) -> Self {
         Self { end: End::StallAt(sent), ..self }
     }
 
     /// `blob`, or the part of it that the request asks for.
-    pub fn blob(request: &Request, blob: &[u8]) -> Self {
+    pub(crate) fn blob(request: &Request, blob: &[u8]) -> Self {
         let Some((first, last)) =
             request.header("range").and_then(|range| range.strip_prefix("bytes=")?.split_once('-'))
         else {
@@ -131,15 +131,15 @@ type Answer = Arc<Mutex<dyn FnMut(&Request) -> Reply + Send>>;
 
 /// A listener on loopback, gone when dropped.
 #[derive(Debug)]
-pub struct Peer {
-    pub host: Host,
+pub(crate) struct Peer {
+    pub(crate) host: Host,
     seen: Arc<Mutex<Vec<Request>>>,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Peer {
     /// Answers every request as `answer` says.
-    pub async fn start(answer: impl FnMut(&Request) -> Reply + Send + 'static) -> Self {
+    pub(crate) async fn start(answer: impl FnMut(&Request) -> Reply + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let host = Host::parse(&listener.local_addr().unwrap().to_string()).unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
@@ -154,16 +154,16 @@ impl Peer {
         Self { host, seen, task }
     }
 
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.host)
     }
 
-    pub fn seen(&self) -> Vec<Request> {
+    pub(crate) fn seen(&self) -> Vec<Request> {
         self.seen.lock().unwrap().clone()
     }
 
     /// The requests so far, as method, path and query.
-    pub fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         self.seen().iter().map(Request::line).collect()
     }
 }

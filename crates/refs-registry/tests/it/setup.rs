@@ -19,30 +19,30 @@ use crate::peer::{Peer, Reply, Request};
 
 /// A clock that jumps over every wait, and notes it. Deadlines pass when the test says so.
 #[derive(Debug)]
-pub struct TestClock {
+pub(crate) struct TestClock {
     start: Instant,
     waits: Mutex<Vec<Duration>>,
     deadline: Notify,
 }
 
-pub const DEADLINES: Timeouts =
+pub(crate) const DEADLINES: Timeouts =
     Timeouts { connect: Duration::from_secs(10), headers: Duration::from_secs(61), idle: Duration::from_secs(31) };
 
 impl TestClock {
-    pub fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self { start: Instant::now(), waits: Mutex::default(), deadline: Notify::new() })
     }
 
-    pub fn waits(&self) -> Vec<Duration> {
+    pub(crate) fn waits(&self) -> Vec<Duration> {
         self.waits.lock().unwrap().clone()
     }
 
     /// Lets one deadline pass, the next one to be waited for if there is none.
-    pub fn pass_deadline(&self) {
+    pub(crate) fn pass_deadline(&self) {
         self.deadline.notify_one();
     }
 
-    pub fn advance(&self, time: Duration) {
+    pub(crate) fn advance(&self, time: Duration) {
         self.waits.lock().unwrap().push(time);
     }
 }
@@ -61,68 +61,71 @@ impl Clock for TestClock {
     }
 }
 
-pub fn options(clock: &Arc<TestClock>, credentials: Vec<Arc<dyn Credentials>>) -> Options {
+pub(crate) fn options(clock: &Arc<TestClock>, credentials: Vec<Arc<dyn Credentials>>) -> Options {
     let clock = clock.clone();
     Options { clock, timeouts: DEADLINES, credentials: Arc::new(Chain::new(credentials)), ..Options::default() }
 }
 
-pub fn anonymous() -> Registries {
+pub(crate) fn anonymous() -> Registries {
     Registries::new(options(&TestClock::new(), vec![Arc::new(Anonymous)]))
 }
 
-pub fn login(peer: &Peer, from: &str, password: &str) -> Arc<dyn Credentials> {
+pub(crate) fn login(peer: &Peer, from: &str, password: &str) -> Arc<dyn Credentials> {
     let credential = Credential::Basic { username: "user".into(), password: password.into() };
     Arc::new(Static::new(peer.host.clone(), from, credential))
 }
 
 /// Shows user and password, then nothing.
-pub fn with_password(peer: &Peer, password: &str) -> Registries {
+pub(crate) fn with_password(peer: &Peer, password: &str) -> Registries {
     let credentials = vec![login(peer, "the test", password), Arc::new(Anonymous)];
     Registries::new(options(&TestClock::new(), credentials))
 }
 
-pub fn name() -> RepoName {
+pub(crate) fn name() -> RepoName {
     RepoName::parse("a/b").unwrap()
 }
 
-pub fn repository(registries: &Registries, peer: &Peer) -> Repository {
+pub(crate) fn repository(registries: &Registries, peer: &Peer) -> Repository {
     registries.repository(&peer.host, &name()).unwrap()
 }
 
-pub fn tag(text: &str) -> Target {
+pub(crate) fn tag(text: &str) -> Target {
     Target::Tag(Tag::parse(text).unwrap())
 }
 
-pub fn at(digest: &Digest) -> Target {
+pub(crate) fn at(digest: &Digest) -> Target {
     Target::Digest(digest.clone())
 }
 
-pub async fn collect(stream: ByteStream) -> Result<Bytes> {
+pub(crate) async fn collect(stream: ByteStream) -> Result<Bytes> {
     let chunks: Vec<Bytes> = stream.try_collect().await?;
     Ok(chunks.concat().into())
 }
 
 /// Bytes that differ everywhere.
-pub fn bytes(len: usize) -> Vec<u8> {
+pub(crate) fn bytes(len: usize) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(7);
     (0..len).map(|_| random.u8(..)).collect()
 }
 
 /// `Basic` with the user's `password`.
-pub fn basic(password: &str) -> String {
+pub(crate) fn basic(password: &str) -> String {
     use base64::Engine;
     format!("Basic {}", base64::prelude::BASE64_STANDARD.encode(format!("user:{password}")))
 }
 
 /// A registry's demand for a token of the service at `realm`.
-pub fn challenge(realm: &str, scope: &str) -> Reply {
+pub(crate) fn challenge(realm: &str, scope: &str) -> Reply {
     let demand = format!("Bearer realm=\"{realm}\",service=\"r.test\",scope=\"{scope}\"");
     Reply::status(401).header("www-authenticate", demand)
 }
 
 /// A registry with a token service of its own: each request to `/v2/` needs the token that `/token` gives to the one with
 /// the password.
-pub async fn token_registry(password: &'static str, mut inner: impl FnMut(&Request) -> Reply + Send + 'static) -> Peer {
+pub(crate) async fn token_registry(
+    password: &'static str,
+    mut inner: impl FnMut(&Request) -> Reply + Send + 'static,
+) -> Peer {
     let own = Arc::new(Mutex::new(String::new()));
     let host = own.clone();
     let peer = Peer::start(move |request| {

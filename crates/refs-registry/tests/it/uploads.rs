@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use refs_registry::{
-    Descriptor, Error, ErrorKind, MediaType, Mounted, Payload, Replay, Sink, Upload, UploadState, error::Fault,
+    Descriptor, Error, ErrorKind, MediaType, Mounted, Payload, Replay, Sink, UploadState, error::Fault,
 };
 use refs_url::{Digest, RepoName};
 

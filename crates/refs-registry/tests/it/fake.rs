@@ -1,0 +1,109 @@
+//! The client against a whole registry.
+
+use std::sync::Arc;
+
+use futures_util::TryStreamExt;
+use refs_registry::{
+    Registries, Repository, Resume, Sink, Source, Writable,
+    auth::{Credential, Credentials, Static},
+};
+use refs_testkit::{Close, FakeRegistry, Fault, Image, On, Quirks, conformance};
+use refs_url::RepoName;
+
+use crate::setup::{TestClock, bytes, collect, options};
+
+fn client(registry: &FakeRegistry) -> Registries {
+    let credential = Credential::Basic { username: "user".into(), password: "secret".into() };
+    let given: Arc<dyn Credentials> = Arc::new(Static::new(registry.host(), "the test", credential));
+    Registries::new(options(&TestClock::new(), vec![given]))
+}
+
+fn open(registry: &FakeRegistry, name: &str) -> Repository {
+    client(registry).repository(&registry.host(), &RepoName::parse(name).unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn a_repository_keeps_what_every_source_promises() {
+    for quirks in [Quirks::default(), Quirks::ecr(), Quirks::gar()] {
+        let registry = FakeRegistry::builder().token_auth("user", "secret").quirks(quirks).start().await;
+        let fixture = conformance::Fixture::push(&*registry.repository("o/r")).await.unwrap();
+        conformance::reads(&open(&registry, "o/r"), &fixture).await.unwrap();
+    }
+    let registry = FakeRegistry::builder().basic_auth("user", "secret").redirect_blobs().start().await;
+    let fixture = conformance::Fixture::push(&open(&registry, "o/r")).await.unwrap();
+    conformance::reads(&open(&registry, "o/r"), &fixture).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_repository_keeps_what_every_sink_promises() {
+    for quirks in [Quirks::default(), Quirks::ecr()] {
+        let registry = FakeRegistry::builder().token_auth("user", "secret").quirks(quirks).start().await;
+        conformance::writes(&open(&registry, "o/r")).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn blobs_are_mounted_with_one_token_for_both_repositories() {
+    let registry = FakeRegistry::builder().token_auth("user", "secret").start().await;
+    let client = client(&registry);
+    let name = RepoName::parse("o/from").unwrap();
+    let sink = |name: &RepoName| client.sink(&registry.host(), name).unwrap();
+    conformance::mounts(&*sink(&RepoName::parse("o/to").unwrap()), &*sink(&name), &name).await.unwrap();
+}
+
+#[tokio::test]
+async fn ranged_reads_carry_their_authorization_and_nothing_is_asked_twice() {
+    let registry = FakeRegistry::builder().token_auth("user", "secret").start().await;
+    let image = Image::new().file("x", "y").push(&*registry.repository("o/r"), &["v1"]).await.unwrap();
+    let layer = image.descriptor.clone();
+    let content = bytes(100_000);
+    let blob = refs_registry::Descriptor::of(refs_registry::MediaType::OCI_LAYER, &content);
+    let payload = bytes::Bytes::from(content.clone()).into();
+    registry.repository("o/r").put_blob(&blob, payload).await.unwrap();
+    registry.take_requests();
+    let repository = open(&registry, "o/r");
+    assert_eq!(repository.manifest(&crate::setup::tag("v1")).await.unwrap().descriptor, layer);
+    for range in [0..10, 50_000..60_000] {
+        let part = repository.blob_part(&blob.digest, range.clone()).await.unwrap();
+        let range = usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap();
+        assert_eq!(collect(part.stream).await.unwrap(), content[range]);
+    }
+    let seen = registry.requests();
+    let manifest = "GET /v2/o/r/manifests/v1".to_owned();
+    let part = format!("GET /v2/o/r/blobs/{}", blob.digest);
+    assert_eq!(seen.iter().map(ToString::to_string).collect::<Vec<_>>()[2..], [manifest, part.clone(), part]);
+    assert_eq!(seen.len(), 5, "{seen:?}");
+    assert!(seen[2..].iter().all(|request| request.had_authorization));
+    assert_eq!(seen[4].range.as_deref(), Some("bytes=50000-59999"));
+    assert_eq!(seen[4].sent, 10_000);
+}
+
+#[tokio::test]
+async fn faults_beneath_http_are_overcome() {
+    let registry = FakeRegistry::builder().token_auth("user", "secret").start().await;
+    let content = bytes(500_000);
+    let blob = refs_registry::Descriptor::of(refs_registry::MediaType::OCI_LAYER, &content);
+    let repository = open(&registry, "o/r");
+    registry.fault(On::any("/blobs/uploads/").skip(1), Fault::Drop(Close::Reset));
+    repository.put_blob(&blob, bytes::Bytes::from(content.clone()).into()).await.unwrap();
+    for close in [Close::Fin, Close::Reset] {
+        registry.fault(On::get("/blobs/").times(2), Fault::Cut { after: 100_000, close });
+        let read = repository.blob(&blob.digest, Resume::START).await.unwrap();
+        assert_eq!(collect(read.stream).await.unwrap(), content);
+    }
+    registry.expire_tokens();
+    assert_eq!(repository.stat_blob(&blob.digest).await.unwrap(), Some(500_000));
+}
+
+#[tokio::test]
+async fn lists_are_whole_on_registries_that_give_them_in_pages() {
+    for quirks in [Quirks::default(), Quirks::docker_hub(), Quirks::old_spec()] {
+        let registry = FakeRegistry::builder().quirks(quirks).page(7).start().await;
+        let tags: Vec<String> = (0..40).map(|n| format!("v{n:03}")).collect();
+        let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
+        Image::new().push(&*registry.repository("o/r"), &tags).await.unwrap();
+        let repository = open(&registry, "o/r");
+        let listed: Vec<String> = repository.tags(None).map_ok(|tag| tag.to_string()).try_collect().await.unwrap();
+        assert_eq!(listed, tags);
+    }
+}

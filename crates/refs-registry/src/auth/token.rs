@@ -4,10 +4,7 @@
 use std::{
     collections::HashMap,
     future::Future,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -63,9 +60,30 @@ pub(crate) struct Tokens {
 /// One token, or the place where one is being waited for.
 #[derive(Debug, Default)]
 struct Slot {
-    /// How many times the token was asked for.
-    rounds: AtomicU64,
-    last: tokio::sync::Mutex<Option<Result<Token, Failure>>>,
+    /// Held by the one who asks for the token.
+    flight: tokio::sync::Mutex<()>,
+    last: Mutex<Last>,
+}
+
+/// What came of asking.
+#[derive(Debug, Default)]
+struct Last {
+    /// How many times it was asked.
+    rounds: u64,
+    outcome: Option<Result<Token, Failure>>,
+}
+
+impl Slot {
+    fn last(&self) -> MutexGuard<'_, Last> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lasting(&self, now: Instant) -> Option<Secret> {
+        match &self.last().outcome {
+            Some(Ok(token)) if token.until > now => Some(token.secret.clone()),
+            _ => None,
+        }
+    }
 }
 
 /// More than any program speaks to; beyond it, what has ended is dropped.
@@ -84,45 +102,37 @@ impl Tokens {
             return Ok((kept, Age::Kept));
         }
         let slot = self.slot(key, now);
-        let seen = slot.rounds.load(Ordering::Acquire);
-        let mut last = slot.last.lock().await;
-        if slot.rounds.load(Ordering::Acquire) != seen
-            && let Some(shared) = &*last
-        {
-            return shared.clone().map(|token| (token.secret, Age::Fresh));
+        let before = slot.last().rounds;
+        let _flight = slot.flight.lock().await;
+        let shared = Some(slot.last()).filter(|last| last.rounds != before).and_then(|last| last.outcome.clone());
+        if let Some(shared) = shared {
+            return shared.map(|token| (token.secret, Age::Fresh));
         }
         let outcome = fetch.await;
-        slot.rounds.fetch_add(1, Ordering::Release);
-        *last = Some(outcome.clone());
+        let mut last = slot.last();
+        last.rounds += 1;
+        last.outcome = Some(outcome.clone());
         outcome.map(|token| (token.secret, Age::Fresh))
     }
 
     /// Drops `refused`: the registry does not take it any more.
     pub(crate) fn evict(&self, refused: &Secret) {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        slots.retain(|_, slot| match slot.last.try_lock() {
-            Ok(last) => !matches!(&*last, Some(Ok(token)) if token.secret == *refused),
-            Err(_) => true,
-        });
+        slots.retain(|_, slot| !matches!(&slot.last().outcome, Some(Ok(token)) if token.secret == *refused));
     }
 
     fn kept(&self, key: &TokenKey, now: Instant) -> Option<Secret> {
         let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        let lasting = |slot: &Arc<Slot>| match &*slot.last.try_lock().ok()? {
-            Some(Ok(token)) if token.until > now => Some(token.secret.clone()),
-            _ => None,
-        };
-        let exact = slots.get(key).and_then(lasting);
-        exact.or_else(|| slots.iter().filter(|(known, _)| known.covers(key)).find_map(|(_, slot)| lasting(slot)))
+        let exact = slots.get(key).and_then(|slot| slot.lasting(now));
+        let mut wider = slots.iter().filter(|(known, _)| known.covers(key));
+        exact.or_else(|| wider.find_map(|(_, slot)| slot.lasting(now)))
     }
 
     fn slot(&self, key: &TokenKey, now: Instant) -> Arc<Slot> {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         if slots.len() >= MANY_SLOTS {
-            slots.retain(|_, slot| match slot.last.try_lock() {
-                Ok(last) => matches!(&*last, Some(Ok(token)) if token.until > now),
-                Err(_) => true,
-            });
+            // One that is waited for is kept by those who wait.
+            slots.retain(|_, slot| slot.lasting(now).is_some());
         }
         slots.entry(key.clone()).or_default().clone()
     }

@@ -4,8 +4,9 @@ use futures_util::StreamExt;
 
 use super::Repository;
 use crate::{
-    ByteStream, Descriptor, Replay, Result, Resume, Sink, Verify,
+    ByteStream, Descriptor, Error, Replay, Result, Resume, Sink, Verify,
     auth::Scopes,
+    error::Wanted,
     transport::{Body, Failure, FaultSlot},
     verified,
 };
@@ -15,7 +16,14 @@ impl Repository {
     pub(super) async fn put_replay(&self, blob: &Descriptor, replay: &Replay) -> Result<()> {
         let mut budget = self.remote.budget();
         loop {
-            let Err(failure) = self.put_once(blob, replay).await else { return Ok(()) };
+            let failure = match self.put_once(blob, replay).await {
+                Ok(()) => return Ok(()),
+                // Old Artifactory does not know a session before a `PATCH` has been made in it.
+                Err(Failure { error: Error::NotFound { wanted: Wanted::Upload, .. }, .. }) => {
+                    return self.put_stream(blob, replay.open(0).await?).await;
+                }
+                Err(failure) => failure,
+            };
             self.remote.pause(failure, &mut budget).await?;
             // The answer may have been lost, and not the request; or somebody else was faster.
             if self.head_blob(&blob.digest, Scopes::push(&self.name)).await?.is_some() {

@@ -301,3 +301,28 @@ async fn sizes_are_told_by_head_and_absence_is_no_error() {
     let error = repository.blob(&Digest::sha256(b"elsewhere"), Resume::START).await.unwrap_err();
     assert!(matches!(error, Error::NotFound { wanted: Wanted::Blob(_), .. }), "{error:?}");
 }
+
+#[tokio::test]
+async fn m019_a_label_of_compression_is_not_believed() {
+    let blob = bytes(1000);
+    let digest = Digest::sha256(&blob);
+    let served = blob.clone();
+    let peer = Peer::start(move |_| Reply::ok(&*served).header("content-encoding", "gzip")).await;
+    let read = repository(&anonymous(), &peer).blob(&digest, Resume::START).await.unwrap();
+    assert_eq!(collect(read.stream).await.unwrap(), blob);
+}
+
+#[tokio::test]
+async fn m014_a_body_that_is_framed_wrongly_is_no_success() {
+    let digest = Digest::sha256(b"blob");
+    for body in ["4\r\nblob\r\n", "ZZZ\r\nblob", "fffffffffffffffffff1\r\nblob", "4\r\nblob!!0\r\n\r\n"] {
+        let peer = Peer::start(move |request| match request.method.as_str() {
+            "HEAD" => Reply::ok("blob"),
+            _ => Reply::ok(body).header("transfer-encoding", "chunked").cut_at(body.len()),
+        })
+        .await;
+        let read = repository(&anonymous(), &peer).blob(&digest, Resume::START).await.unwrap();
+        let error = collect(read.stream).await.unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Unsupported), "{body}: {error:?}");
+    }
+}

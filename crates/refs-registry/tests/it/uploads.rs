@@ -299,3 +299,30 @@ async fn writing_asks_for_one_token_and_mounting_for_both_repositories() {
     let expect = "GET /token?service=r.test&scope=repository%3Aa%2Fb%3Apull%2Cpush&scope=repository%3Ac%2Fd%3Apull";
     assert_eq!(tokens(&peer)[1..], [expect]);
 }
+
+#[tokio::test]
+async fn a_registry_that_wants_a_patch_first_gets_one() {
+    let (mut sessions, mut is_patched) = (0, false);
+    let peer = Peer::start(move |request| {
+        is_patched |= request.method == "PATCH";
+        if request.method == "PUT" && !is_patched { Reply::status(404) } else { accepting(request, &mut sessions) }
+    })
+    .await;
+    repository(&anonymous(), &peer).put_blob(&layer(b"blob"), Bytes::from("blob").into()).await.unwrap();
+    let methods: Vec<_> = peer.seen().into_iter().map(|request| request.method).collect();
+    assert_eq!(methods, ["HEAD", "POST", "PUT", "POST", "PATCH", "PUT"]);
+}
+
+#[tokio::test]
+async fn a_stream_that_is_refused_names_the_credential() {
+    let mut sessions = 0;
+    let peer = Peer::start(move |request| match (request.method.as_str(), request.header("authorization")) {
+        (_, None) => Reply::status(401).header("www-authenticate", "Basic"),
+        ("PATCH", _) => Reply::status(401).header("www-authenticate", "Basic"),
+        _ => accepting(request, &mut sessions),
+    })
+    .await;
+    let payload = Payload::Once(stream::iter([Ok(Bytes::from("blob"))]).boxed());
+    let error = repository(&with_password(&peer, "x"), &peer).put_blob(&layer(b"blob"), payload).await.unwrap_err();
+    assert!(matches!(&error, Error::Unauthorized { tried, .. } if *tried == ["the test"]), "{error:?}");
+}

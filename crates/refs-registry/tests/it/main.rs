@@ -8,6 +8,7 @@ mod docker_config;
 mod fake;
 mod listing;
 mod manifests;
+mod origins;
 mod peer;
 mod redirects;
 mod retry;

@@ -154,7 +154,7 @@ fn words(body: &[u8]) -> String {
             ("", message) => message.to_owned(),
             (code, message) => format!("{code}: {message}"),
         });
-        return said.collect::<Vec<_>>().join("; ");
+        return said.filter(|said| !said.is_empty()).collect::<Vec<_>>().join("; ");
     }
     if let Ok(Plain { message }) = serde_json::from_slice(body) {
         return message;
@@ -261,5 +261,40 @@ impl Incoming {
 impl fmt::Debug for Incoming {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Incoming").field("at", &self.at).field("received", &self.received).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn m171_a_drip_is_too_slow_and_a_slow_reader_is_not_at_fault() {
+        let second = Duration::from_secs(1);
+        let mut drip = Pace::default();
+        assert_eq!((1..).find(|_| drip.is_too_slow(1, second)), Some(60));
+        let mut slow = Pace::default();
+        assert!((0..600).all(|_| !slow.is_too_slow(1024, second)));
+        let mut idle_reader = Pace::default();
+        assert!((0..600).all(|_| !idle_reader.is_too_slow(1, Duration::ZERO)));
+    }
+
+    #[track_caller]
+    fn check_words(body: &str, expect: &str) {
+        assert_eq!(words(body.as_bytes()), expect, "{body}");
+    }
+
+    #[test]
+    fn refusals_are_read_in_all_the_forms_that_registries_give_them() {
+        check_words(r#"{"errors":[{"code":"DENIED","message":"no"}]}"#, "DENIED: no");
+        check_words(r#"{"errors":[{"code":"A"},{"message":"b"},{}]}"#, "A; b");
+        check_words(r#"{"errors":[]}"#, "");
+        check_words(r#"{"details":"incorrect username or password"}"#, "incorrect username or password");
+        check_words(r#"{"error":"invalid_grant"}"#, "invalid_grant");
+        check_words("plain words", "plain words");
+        check_words("<html><body>Bad Gateway</body></html>", "");
+        check_words(r#"{"unknown":1}"#, "");
+        check_words(r#"{"errors":[{"code":"CUT","#, "");
+        check_words("", "");
     }
 }

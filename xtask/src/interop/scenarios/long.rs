@@ -6,6 +6,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use super::round_trip::pushed;
 use crate::error::{Error, Result};
 use crate::interop::bench::Bench;
 use crate::interop::compare::{Closely, Tree};
@@ -38,14 +39,13 @@ pub(super) fn pull_killed(bench: &Bench<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Several processes share one cache.
+/// Several processes work side by side on one machine, with whatever they share.
 pub(super) fn at_once(bench: &Bench<'_>) -> Result<()> {
-    let reference = bench.place.reference("interop/many", "v1");
-    bench.push(&bench.trees.many, &reference)?;
+    let reference = pushed(bench)?;
     let pull = |number: usize| {
         let destination = bench.path(&format!("pulled-{number}"));
         bench.refs(&["pull".as_ref(), reference.as_ref(), destination.as_os_str()])?.stdout()?;
-        bench.trees.many_tree.require(&Tree::read(&destination)?, Closely::Times, "one pull of eight")
+        bench.trees.sample_tree.require(&Tree::read(&destination)?, Closely::Times, "one pull of eight")
     };
     thread::scope(|scope| {
         let pulls: Vec<_> = (0..8).map(|number| scope.spawn(move || pull(number))).collect();

@@ -37,6 +37,9 @@ pub(crate) struct Global {
     /// Speak plain HTTP with this host (loopback hosts: always)
     #[arg(long, global = true, value_name = "HOST")]
     pub(crate) plain_http: Vec<Host>,
+    /// How often a request that failed is made again
+    #[arg(long, global = true, value_name = "N")]
+    pub(crate) retries: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -6,11 +6,15 @@ use std::{
     process::ExitCode,
 };
 
-use refs_client::{Error, LocationFault, SourceFault};
+use refs_client::{DestinationFault, Error, LocationFault, SourceFault};
 use refs_registry::ErrorKind;
 use serde::Serialize;
 
-use crate::{args::Format, commands::Failure, output::escape};
+use crate::{
+    args::Format,
+    commands::Failure,
+    output::{escape, to_json},
+};
 
 const OTHER: u8 = 1;
 const USAGE: u8 = 2;
@@ -34,6 +38,20 @@ pub(crate) fn report(failure: &Failure, format: Format) -> ExitCode {
     ExitCode::from(code)
 }
 
+/// Tells of a command line that cannot be read, with the hint of the value that is wrong; prints the help or the version
+/// if that is what was asked for.
+pub(crate) fn unread(error: &clap::Error) -> ExitCode {
+    let printed = error.print();
+    if !error.use_stderr() {
+        return ExitCode::from(if printed.is_ok() { 0 } else { OTHER });
+    }
+    let value = error.source().and_then(|source| source.downcast_ref::<Error>());
+    if let Some(hint) = value.and_then(client_hint) {
+        drop(writeln!(io::stderr(), "\nhint: {}", escape(&hint)));
+    }
+    ExitCode::from(USAGE)
+}
+
 fn tell(failure: &Failure, code: u8, format: Format) -> io::Result<()> {
     let chain = chain(failure);
     let hint = hint(failure);
@@ -48,8 +66,7 @@ fn tell(failure: &Failure, code: u8, format: Format) -> io::Result<()> {
         }
         Format::Json => {
             let told = Told { schema_version: 1, error: Fields { message: chain.join(": "), exit: code, hint } };
-            serde_json::to_writer(&mut stderr, &told)?;
-            writeln!(stderr)
+            to_json(&mut stderr, &told)
         }
     }
 }
@@ -132,8 +149,13 @@ fn estargz_code(error: &refs_estargz::Error) -> u8 {
 }
 
 fn registry_code(error: &refs_registry::Error) -> u8 {
-    if let refs_registry::Error::TooLarge { .. } = error {
-        return LIMIT;
+    match error {
+        refs_registry::Error::TooLarge { .. } => return LIMIT,
+        // A layout can only be begun where nothing else is.
+        refs_registry::Error::Io { source, .. } if source.kind() == io::ErrorKind::DirectoryNotEmpty => {
+            return CONFLICT;
+        }
+        _ => {}
     }
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::NotCached => NOT_FOUND,
@@ -154,6 +176,9 @@ fn hint(failure: &Failure) -> Option<String> {
     match failure {
         Failure::Client(error) => client_hint(error),
         Failure::Registry(error) => registry_hint(error),
+        Failure::Serve { source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
+            Some("stop what listens there, or take a free port with `--listen 127.0.0.1:0`".to_owned())
+        }
         _ => None,
     }
 }
@@ -173,7 +198,10 @@ fn client_hint(error: &Error) -> Option<String> {
         Error::FileTooLarge { .. } => "allow more with `--max-file-size BYTES`, 0 for any".to_owned(),
         Error::TotalTooLarge { .. } => "allow more with `--max-total-size BYTES`, 0 for any".to_owned(),
         Error::TooManyEntries { .. } => "allow more with `--max-files N`, 0 for any".to_owned(),
-        Error::Destination { .. } => "name another destination, or replace this one with `--force`".to_owned(),
+        Error::Destination { fault: DestinationFault::NotEmpty | DestinationFault::Taken, .. } => {
+            "name another destination, or replace this one with `--force`".to_owned()
+        }
+        Error::Destination { .. } => "name another destination".to_owned(),
         Error::Registry(error) => registry_hint(error)?,
         Error::Estargz { source, .. } if estargz_code(source) == INTEGRITY => {
             "the layer is not what its manifest says; do not trust it, push it again or ask its owner".to_owned()
@@ -185,6 +213,12 @@ fn client_hint(error: &Error) -> Option<String> {
 fn registry_hint(error: &refs_registry::Error) -> Option<String> {
     use refs_registry::{Error as Registry, error::Wanted};
     Some(match error {
+        Registry::NotFound { wanted: Wanted::Layout, .. } => {
+            "`refs push DIR ocidir://PATH:TAG` begins a layout".to_owned()
+        }
+        Registry::NotFound { wanted: Wanted::Manifest(_), at } if at.to_string().starts_with("ocidir://") => {
+            format!("`refs tags {at}` lists what is there")
+        }
         Registry::NotFound { wanted: Wanted::Manifest(_), at } => {
             format!("`refs tags {at}` lists what is there; a private repository looks like this, too, without a login")
         }

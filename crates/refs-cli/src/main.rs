@@ -13,14 +13,17 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    let cli = args::Cli::parse();
+    let cli = match args::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return exit::unread(&error),
+    };
     wiring::log(&cli.global);
     let format = cli.global.format;
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return exit::report(&commands::Failure::Runtime(error), format),
     };
-    let outcome = runtime.block_on(signals::until_stopped(commands::run(cli)));
+    let outcome = runtime.block_on(commands::run(cli));
     // Threads that still write below a staging directory remove it when they find that nobody waits for them.
     runtime.shutdown_timeout(signals::GRACE);
     match outcome {

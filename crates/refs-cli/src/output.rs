@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde::Serialize;
+use serde_json::ser::{Formatter, Serializer};
 
 use crate::args::Format;
 
@@ -47,13 +48,33 @@ impl Output {
 
     /// Prints an object as JSON, on one line.
     pub(crate) fn object(&mut self, object: &impl Serialize) -> io::Result<()> {
-        serde_json::to_writer(&mut self.out, &Versioned { schema_version: SCHEMA_VERSION, object })?;
-        self.out.write_all(b"\n")
+        to_json(&mut self.out, &Versioned { schema_version: SCHEMA_VERSION, object })
     }
 
     /// Sends what is buffered. Dropping an output without it would lose the error of a full disk.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
+    }
+}
+
+/// Writes `object` and a newline, spelling out in its strings what [`escape`] does in text.
+pub(crate) fn to_json(mut out: impl Write, object: &impl Serialize) -> io::Result<()> {
+    object.serialize(&mut Serializer::with_formatter(&mut out, Tame))?;
+    out.write_all(b"\n")
+}
+
+/// JSON that may be shown on a terminal: it has to escape a few control characters only, and this escapes all.
+struct Tame;
+
+impl Formatter for Tame {
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        let mut rest = fragment;
+        while let Some((at, c)) = rest.char_indices().find(|(_, c)| is_unsafe(*c)) {
+            // All of them are of the basic plane.
+            write!(writer, "{}\\u{:04x}", &rest[..at], u32::from(c))?;
+            rest = &rest[at + c.len_utf8()..];
+        }
+        writer.write_all(rest.as_bytes())
     }
 }
 

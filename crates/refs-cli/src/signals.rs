@@ -2,7 +2,7 @@
 
 use std::{future::Future, process::ExitCode, time::Duration};
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// How long threads may take to notice that they are no longer needed.
 pub(crate) const GRACE: Duration = Duration::from_secs(5);
@@ -25,24 +25,27 @@ impl From<Stopped> for ExitCode {
 
 /// Runs `work` until it ends or a signal comes.
 pub(crate) async fn until_stopped<T>(work: impl Future<Output = T>) -> Result<T, Stopped> {
+    let stopped = stop();
     tokio::select! {
         done = work => Ok(done),
-        stopped = stop() => Err(stopped),
+        stopped = stopped => Err(stopped),
     }
 }
 
-/// Waits for a signal to stop.
-pub(crate) async fn stop() -> Stopped {
-    let interrupt = wait(SignalKind::interrupt());
-    let terminate = wait(SignalKind::terminate());
-    tokio::select! {
-        () = interrupt => Stopped::Interrupt,
-        () = terminate => Stopped::Terminate,
+/// Takes the signals to stop from now on, and gives the first that comes.
+pub(crate) fn stop() -> impl Future<Output = Stopped> {
+    // A signal that comes before the future is first polled must not find its default, which ends the process.
+    let (interrupt, terminate) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    async {
+        tokio::select! {
+            () = received(interrupt) => Stopped::Interrupt,
+            () = received(terminate) => Stopped::Terminate,
+        }
     }
 }
 
-async fn wait(kind: SignalKind) {
-    match signal(kind) {
+async fn received(signal: std::io::Result<Signal>) {
+    match signal {
         Ok(mut signal) => {
             signal.recv().await;
         }

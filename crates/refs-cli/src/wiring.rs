@@ -7,7 +7,7 @@ use std::{
 };
 
 use refs_client::{Client, ReadOptions, Trust};
-use refs_registry::Registries;
+use refs_registry::{Registries, Retry};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
@@ -34,8 +34,13 @@ impl Session {
 
     /// The registries that the arguments ask for.
     pub(crate) fn registries(&self) -> Registries {
+        let mut retry = Retry::default();
+        if let Some(retries) = self.global.retries {
+            retry.attempts = retries.saturating_add(1);
+        }
         Registries::new(refs_registry::Options {
             plain_http: self.global.plain_http.iter().cloned().collect::<BTreeSet<_>>(),
+            retry,
             ..refs_registry::Options::default()
         })
     }

@@ -16,6 +16,7 @@ use crate::{
     meter::Metered,
     pull::{self, Pull},
     push,
+    select::Selection,
 };
 
 /// Files in OCI registries and layouts. Cheap to clone; clones share connections, tokens and the [`Meter`].
@@ -67,8 +68,9 @@ impl Client {
     /// # Errors
     /// `NoMatch` when patterns were given and nothing matches; `Registry` with its kinds; what reading layers gives.
     pub async fn list_files(&self, at: &Location, options: &ReadOptions) -> Result<Listing> {
+        let selection = Selection::new(&options.patterns)?;
         let (artifact, contents) = self.open(at, options).await?;
-        list::list(&artifact, &contents, options).await
+        list::list(&artifact, &contents, &selection, options).await
     }
 
     /// Writes the bytes of one file to `output`, which is called from a thread that may block, and gets verified bytes

@@ -32,8 +32,13 @@ pub struct Listing {
     pub access: Access,
 }
 
-pub(crate) async fn list(artifact: &Artifact, contents: &Contents, options: &ReadOptions) -> Result<Listing> {
-    let selection = Selection::new(&options.patterns)?;
+/// Lists what `selection`, made of the patterns of `options`, chooses.
+pub(crate) async fn list(
+    artifact: &Artifact,
+    contents: &Contents,
+    selection: &Selection,
+    options: &ReadOptions,
+) -> Result<Listing> {
     let mut entries = contents.entries().await?;
     entries.retain(|entry| selection.contains(entry));
     if entries.is_empty() && !options.patterns.is_empty() {

@@ -10,6 +10,8 @@ use refs_url::{Digest, Host, RepoName, Tag, Target};
 pub enum Wanted {
     /// A repository.
     Repository(RepoName),
+    /// An image layout on disk.
+    Layout,
     /// The manifest at a tag or a digest.
     Manifest(Target),
     /// A blob.
@@ -42,6 +44,7 @@ impl fmt::Display for Wanted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Repository(name) => write!(f, "repository `{name}`"),
+            Self::Layout => f.write_str("image layout"),
             Self::Manifest(target) => write!(f, "manifest `{target}`"),
             Self::Blob(digest) => write!(f, "blob `{digest}`"),
             Self::BlobPart(digest) => write!(f, "a part of blob `{digest}`"),

@@ -13,6 +13,7 @@ use std::{io, net::SocketAddr};
 
 use crate::{
     args::{Cli, Command},
+    signals::{self, Stopped},
     wiring::Session,
 };
 
@@ -36,20 +37,32 @@ pub(crate) enum Failure {
 impl Failure {
     /// Whether the reader of stdout has left, which is its right.
     pub(crate) fn is_broken_pipe(&self) -> bool {
-        matches!(self, Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe)
+        let (Self::Stdout(error) | Self::Client(refs_client::Error::Io { source: error, .. })) = self else {
+            return false;
+        };
+        error.kind() == io::ErrorKind::BrokenPipe
     }
 }
 
-pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
+/// Runs the command to its end, or until a signal stops it.
+pub(crate) async fn run(cli: Cli) -> Result<Result<(), Failure>, Stopped> {
     let session = Session::new(cli.global);
     match cli.command {
-        Command::Push(args) => push::run(&session, args).await,
-        Command::Ls(args) => ls::run(&session, args).await,
-        Command::Cat(args) => cat::run(&session, args).await,
-        Command::Pull(args) => pull::run(&session, args).await,
-        Command::Resolve(args) => resolve::run(&session, args).await,
-        Command::Tags(args) => tags::run(&session, args).await,
-        Command::Serve(args) => serve::run(&session, args).await,
-        Command::Demo => demo::run(&session).await,
+        // A server takes the signal itself: it has requests to finish.
+        Command::Serve(args) => serve::run(&session, args).await.map_or_else(|failure| Ok(Err(failure)), Err),
+        command => signals::until_stopped(once(&session, command)).await,
+    }
+}
+
+async fn once(session: &Session, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Push(args) => push::run(session, args).await,
+        Command::Ls(args) => ls::run(session, args).await,
+        Command::Cat(args) => cat::run(session, args).await,
+        Command::Pull(args) => pull::run(session, args).await,
+        Command::Resolve(args) => resolve::run(session, args).await,
+        Command::Tags(args) => tags::run(session, args).await,
+        Command::Serve(args) => serve::run(session, args).await.map(drop),
+        Command::Demo => demo::run(session).await,
     }
 }

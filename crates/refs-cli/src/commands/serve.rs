@@ -8,7 +8,11 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 
 use super::Failure;
-use crate::{args::Serve, signals, wiring::Session};
+use crate::{
+    args::Serve,
+    signals::{self, Stopped},
+    wiring::Session,
+};
 
 #[derive(Serialize)]
 struct Listening {
@@ -23,7 +27,8 @@ impl fmt::Display for Listening {
 }
 
 /// Serves until SIGINT or SIGTERM, which is how a server is meant to end: requests under way are finished first.
-pub(super) async fn run(session: &Session, args: Serve) -> Result<(), Failure> {
+pub(super) async fn run(session: &Session, args: Serve) -> Result<Stopped, Failure> {
+    let stop = signals::stop();
     let root = match args.root {
         Some(root) => root,
         None => default_root().ok_or_else(|| Failure::Usage("name a directory with `--root DIR`".to_owned()))?,
@@ -36,11 +41,9 @@ pub(super) async fn run(session: &Session, args: Serve) -> Result<(), Failure> {
     output.flush()?;
     drop(output);
     let server = Server::writable(Arc::new(layouts), &refs_server::Options::default());
-    let stop = async {
-        signals::stop().await;
-    };
-    refs_server::serve(listener, server, &ServeOptions::default(), stop).await;
-    Ok(())
+    let mut stopped = Stopped::Terminate;
+    refs_server::serve(listener, server, &ServeOptions::default(), async { stopped = stop.await }).await;
+    Ok(stopped)
 }
 
 pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {

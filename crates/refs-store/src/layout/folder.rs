@@ -88,7 +88,10 @@ impl Folder {
     }
 
     pub(super) fn place(&self) -> Place {
-        self.root.to_string_lossy().into()
+        match self.shelf {
+            Some(_) => self.root.to_string_lossy().into(),
+            None => format!("ocidir://{}", self.root.display()).into(),
+        }
     }
 
     /// The error for a repository that nobody has written to; `None` for a layout, which is there even when it is empty.
@@ -251,9 +254,8 @@ impl Folder {
         }
         const MAX_BYTES: u64 = 4096;
         let path = self.path(VERSION_FILE);
-        fs::metadata(&self.root).map_err(|error| Error::io(Doing::Read, &self.root, error))?;
         let Some((file, _)) = open_file(OpenOptions::new().read(true), &path)? else {
-            return Err(corrupt(&path, "it is missing, so the folder is not an image layout"));
+            return Err(self.not_found(Wanted::Layout));
         };
         let mut json = Vec::new();
         file.take(MAX_BYTES).read_to_end(&mut json).map_err(|error| Error::io(Doing::Read, &path, error))?;

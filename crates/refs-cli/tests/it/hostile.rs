@@ -1,0 +1,168 @@
+//! What comes over the wire damaged, or was made to do harm: nothing of it is left behind.
+
+use refs_registry::MediaType;
+use refs_testkit::{Close, FakeRegistry, Fault, Image, On, image::gzip};
+
+use crate::support::{Machine, noise, pushed, put, registry, small};
+
+/// A registry with an artifact of several chunks, whose first file is `a.bin`.
+fn artifact(machine: &Machine) -> (FakeRegistry, String) {
+    let registry = registry();
+    pushed(machine, &registry, &small().file("a.bin", noise(200_000)));
+    let at = format!("{}/o/r:v1", registry.host());
+    (registry, at)
+}
+
+/// A registry with an artifact that is one tar, compressed as a whole.
+fn plain(_: &Machine) -> (FakeRegistry, String) {
+    let registry = registry();
+    put(&registry, &Image::new().tree(&small().file("a.bin", noise(200_000))));
+    let at = format!("{}/o/r:v1", registry.host());
+    (registry, at)
+}
+
+fn readers(at: &str) -> [String; 3] {
+    ["cat AT a.bin", "pull AT here", "pull AT here --path *.bin"].map(|line| line.replace("AT", at))
+}
+
+/// The readers of both kinds of artifact fail with `code` when each answer with a blob, after `skip` of them, has `fault`.
+#[track_caller]
+fn check(skip: u32, fault: &Fault, code: i32, words: &[&str]) {
+    let machine = Machine::new();
+    for kind in [artifact, plain] {
+        let (registry, at) = kind(&machine);
+        for line in readers(&at) {
+            registry.fault(On::get("/blobs/").skip(skip).always(), fault.clone());
+            machine.fails(&line, code, words);
+            registry.clear_faults();
+        }
+    }
+}
+
+#[test]
+fn a_blob_that_is_always_cut_is_unreachable() {
+    for close in [Close::Fin, Close::Reset] {
+        check(0, &Fault::Cut { after: 100, close }, 7, &["/blobs/"]);
+    }
+    check(0, &Fault::Drop(Close::Fin), 7, &["127.0.0.1"]);
+}
+
+#[test]
+fn a_blob_that_is_cut_once_is_read_on() {
+    let machine = Machine::new();
+    let (registry, at) = artifact(&machine);
+    registry.fault(On::get("/blobs/").skip(1), Fault::Cut { after: 1000, close: Close::Fin });
+    assert_eq!(machine.run(&format!("cat {at} a.bin --retries 1")).stdout, noise(200_000));
+}
+
+#[test]
+fn a_flipped_bit_is_an_error_of_integrity() {
+    let machine = Machine::new();
+    let (registry, at) = artifact(&machine);
+    for (line, skip) in readers(&at).iter().zip([1, 1, 1]) {
+        registry.fault(On::get("/blobs/").skip(skip).always(), Fault::Flip { at: 5000 });
+        machine.fails(line, 8, &["cannot be read", "\nhint: "]);
+        registry.clear_faults();
+    }
+    let (registry, at) = plain(&machine);
+    for line in readers(&at) {
+        registry.fault(On::get("/blobs/").always(), Fault::Flip { at: 5000 });
+        machine.fails(&line, 8, &["sha256:"]);
+        registry.clear_faults();
+    }
+}
+
+#[test]
+fn a_flipped_bit_of_the_table_of_contents_is_an_error_of_integrity() {
+    let machine = Machine::new();
+    let (registry, at) = artifact(&machine);
+    registry.fault(On::get("/blobs/"), Fault::IgnoreRange);
+    machine.run(&format!("ls {at}"));
+    let tail = {
+        registry.take_requests();
+        machine.prints(&format!("ls {at}"));
+        registry.take_requests().last().unwrap().sent
+    };
+    registry.fault(On::get("/blobs/").always(), Fault::Flip { at: tail - 200 });
+    machine.fails(&format!("ls {at}"), 8, &["cannot be read", "\nhint: the layer is not what its manifest says"]);
+}
+
+#[test]
+fn a_length_that_lies_is_found_out() {
+    check(0, &Fault::LongerBy(1), 7, &["/blobs/"]);
+    check(0, &Fault::ShorterBy(1), 8, &["127.0.0.1"]);
+}
+
+#[test]
+fn a_manifest_that_is_not_what_its_digest_says_is_an_error_of_integrity() {
+    let machine = Machine::new();
+    let registry = registry();
+    let printed = pushed(&machine, &registry, &small());
+    registry.fault(On::get("/manifests/").always(), Fault::Flip { at: 20 });
+    for line in ["ls AT", "cat AT README.md", "pull AT here"] {
+        machine.fails(&line.replace("AT", &printed), 8, &["does not match its digest", "\nhint: "]);
+    }
+}
+
+/// A layer that holds the entry `entry` after a harmless one can't be pulled: `code`, and an error with `words`.
+#[track_caller]
+fn refused(entry: Vec<u8>, code: i32, words: &[&str]) {
+    let (machine, registry) = (Machine::new(), registry());
+    let mut tar = tar_entry("good.txt", b'0', "", b"good");
+    tar.extend(entry);
+    tar.extend([0; 1024]);
+    put(&registry, &Image::new().layer(MediaType::OCI_LAYER_GZIP, gzip(&tar)));
+    machine.fails(&format!("pull {}/o/r:v1 here", registry.host()), code, words);
+}
+
+#[test]
+fn a_path_that_leads_out_is_refused() {
+    for path in ["../evil.txt", "a/../../evil.txt"] {
+        refused(tar_entry(path, b'0', "", b"evil"), 9, &[path, "is not safe"]);
+    }
+}
+
+#[test]
+fn a_link_that_leads_out_is_refused() {
+    for target in ["../../etc/passwd", "/etc/passwd"] {
+        refused(tar_entry("link", b'2', target, b""), 9, &["`link`", target, "is not safe"]);
+    }
+    refused(tar_entry("hard", b'1', "../../etc/passwd", b""), 9, &["../../etc/passwd", "is not safe"]);
+}
+
+#[test]
+fn what_is_no_file_is_refused() {
+    refused(tar_entry("pipe", b'6', "", b""), 9, &["`pipe` in a layer is a"]);
+    refused(tar_entry("tty", b'3', "", b""), 9, &["`tty` in a layer is a"]);
+}
+
+#[test]
+fn a_compression_that_is_not_read_is_unsupported() {
+    let (machine, registry) = (Machine::new(), registry());
+    let bytes = [0x28, 0xb5, 0x2f, 0xfd, 0x24, 0x00, 0x01, 0x00, 0x00, 0x99, 0xe9, 0xd8, 0x51];
+    put(&registry, &Image::new().layer(MediaType::new("application/vnd.oci.image.layer.v1.tar+zstd"), bytes.to_vec()));
+    for line in ["ls AT", "cat AT README.md", "pull AT here"] {
+        machine.fails(&line.replace("AT", &format!("{}/o/r:v1", registry.host())), 10, &["zstd"]);
+    }
+}
+
+/// An entry of a tar archive, made by hand: no library would write these.
+fn tar_entry(path: &str, kind: u8, link: &str, content: &[u8]) -> Vec<u8> {
+    let mut header = vec![0; 512];
+    let mut set = |at: usize, bytes: &[u8]| header[at..at + bytes.len()].copy_from_slice(bytes);
+    set(0, path.as_bytes());
+    set(100, b"0000644\0");
+    set(108, b"0000000\0");
+    set(116, b"0000000\0");
+    set(124, format!("{:011o}\0", content.len()).as_bytes());
+    set(136, b"00000000000\0");
+    set(148, b"        ");
+    set(156, &[kind]);
+    set(157, link.as_bytes());
+    set(257, b"ustar\x0000");
+    let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+    header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    header.extend(content);
+    header.resize(header.len().next_multiple_of(512), 0);
+    header
+}

@@ -1,0 +1,145 @@
+//! `refs pull`
+
+use std::fs;
+
+use refs_testkit::{FakeRegistry, Image, Quirks, Tree, quirks::Ranges};
+
+use crate::support::{Machine, pushed, put, registry, small};
+
+fn small_layout() -> Machine {
+    let machine = Machine::new();
+    machine.write("source", &small());
+    machine.prints("push source ocidir://layout:v1");
+    fs::remove_dir_all(machine.path("source")).unwrap();
+    machine
+}
+
+fn whole() -> Tree {
+    let tree = tempfile::tempdir().unwrap();
+    small().write(tree.path()).unwrap();
+    Tree::read(tree.path()).unwrap()
+}
+
+#[test]
+fn the_destination_is_called_as_the_repository_unless_it_is_named() {
+    let (machine, registry) = (Machine::new(), registry());
+    pushed(&machine, &registry, &small());
+    let said = machine.prints(&format!("pull {}/o/r:v1", registry.host()));
+    assert!(said.starts_with("r: 5 files, "), "{said}");
+    assert_eq!((machine.names(), machine.read("r")), (vec!["r".to_owned()], whole()));
+}
+
+#[test]
+fn json_tells_what_was_written() {
+    let machine = small_layout();
+    let pulled = machine.json("pull ocidir://layout:v1 here");
+    assert_eq!((&pulled["destination"], &pulled["files"]), (&"here".into(), &5.into()));
+    assert_eq!((&pulled["directories"], &pulled["links"]), (&2.into(), &0.into()));
+    assert_eq!(pulled["writtenBytes"], 49);
+    assert!(pulled["fetchedBytes"].as_u64().unwrap() > 0, "{pulled}");
+    assert_eq!(pulled["digest"], machine.json("resolve ocidir://layout:v1")["digest"]);
+}
+
+#[test]
+fn an_empty_directory_is_as_good_as_none() {
+    let machine = small_layout();
+    fs::create_dir(machine.path("here")).unwrap();
+    machine.prints("pull ocidir://layout:v1 here");
+    assert_eq!(machine.read("here"), whole());
+    assert_eq!(machine.names(), ["here", "layout"]);
+}
+
+#[test]
+fn a_destination_with_something_in_it_is_replaced_when_forced_only() {
+    let machine = small_layout();
+    let old = Tree::parse("644 old.txt \"old\"");
+    machine.write("here", &old);
+    let words =
+        ["the destination `here` is not empty", "\nhint: name another destination, or replace this one with `--force`"];
+    machine.fails("pull ocidir://layout:v1 here", 11, &words);
+    assert_eq!(machine.read("here"), old);
+    machine.prints("pull ocidir://layout:v1 here --force");
+    assert_eq!(machine.read("here"), whole());
+    assert_eq!(machine.names(), ["here", "layout"]);
+}
+
+#[test]
+fn a_file_at_the_destination_stays() {
+    let machine = small_layout();
+    fs::write(machine.path("here"), "mine").unwrap();
+    for flag in ["", "--force"] {
+        let run = machine.fails(
+            &format!("pull ocidir://layout:v1 here {flag}"),
+            11,
+            &["`here` is not a directory", "\nhint: "],
+        );
+        assert!(!run.stderr.contains("--force"), "{}", run.stderr);
+    }
+    assert_eq!(fs::read(machine.path("here")).unwrap(), b"mine");
+}
+
+#[test]
+fn a_forced_pull_that_fails_leaves_the_old_files() {
+    let machine = small_layout();
+    let old = Tree::parse("644 old.txt \"old\"");
+    machine.write("here", &old);
+    machine.fails("pull ocidir://layout:v1 here --force --max-files 2", 9, &["more than the limit of 2"]);
+    assert_eq!(machine.read("here"), old);
+}
+
+#[test]
+fn a_link_at_the_destination_is_followed() {
+    let machine = small_layout();
+    fs::create_dir(machine.path("real")).unwrap();
+    std::os::unix::fs::symlink("real", machine.path("here")).unwrap();
+    machine.prints("pull ocidir://layout:v1 here");
+    assert_eq!(machine.read("real"), whole());
+    assert!(fs::symlink_metadata(machine.path("here")).unwrap().is_symlink());
+}
+
+#[test]
+fn a_file_of_the_limit_passes_and_one_byte_more_does_not() {
+    let machine = small_layout();
+    let at = "ocidir://layout:v1";
+    let words =
+        ["`.sow-ref.yaml` has 22 bytes, more than the limit of 21", "\nhint: allow more with `--max-file-size BYTES`"];
+    machine.fails(&format!("pull {at} here --max-file-size 21"), 9, &words);
+    machine.prints(&format!("pull {at} here --max-file-size 22"));
+    let words = ["more than the limit of 48", "\nhint: allow more with `--max-total-size BYTES`"];
+    machine.fails(&format!("pull {at} there --max-total-size 48"), 9, &words);
+    machine.prints(&format!("pull {at} there --max-total-size 49"));
+    let words = [
+        "there are 7 files, directories and links, more than the limit of 6",
+        "\nhint: allow more with `--max-files N`",
+    ];
+    machine.fails(&format!("pull {at} everywhere --max-files 6"), 9, &words);
+    machine.prints(&format!("pull {at} everywhere --max-files 7"));
+    machine.prints(&format!("pull {at} nowhere --max-files 0 --max-total-size 0 --max-file-size 0"));
+}
+
+#[test]
+fn limits_hold_for_layers_that_are_read_as_streams() {
+    let (machine, registry) = (Machine::new(), registry());
+    put(&registry, &Image::new().tree(&small()));
+    let at = format!("{}/o/r:v1", registry.host());
+    machine.fails(&format!("pull {at} here --max-file-size 21"), 9, &["`.sow-ref.yaml` has 22 bytes"]);
+    machine.fails(&format!("pull {at} here --max-total-size 48"), 9, &["more than the limit of 48"]);
+    machine.fails(&format!("pull {at} here --max-files 6"), 9, &["more than the limit of 6"]);
+    machine.prints(&format!("pull {at} here --max-file-size 22 --max-total-size 49 --max-files 7"));
+    assert_eq!(machine.read("here"), whole());
+}
+
+#[test]
+fn a_registry_without_ranges_is_read_all_the_same() {
+    let quirks = Quirks { ranges: Ranges::Ignored, ..Quirks::default() };
+    let (machine, registry) = (Machine::new(), FakeRegistry::builder().quirks(quirks).start_blocking());
+    pushed(&machine, &registry, &small());
+    let at = format!("{}/o/r:v1", registry.host());
+    assert!(machine.prints(&format!("ls {at}")).ends_with("guide/one.md\nguide/two.md\n"));
+    assert_eq!(machine.prints(&format!("cat {at} guide/one.md")), "one\n");
+    machine.prints(&format!("pull {at} here"));
+    assert_eq!(machine.read("here"), whole());
+    machine.prints(&format!("pull {at} part --path bin/**"));
+    let part = "644 .sow-ref.yaml \"schema_version: 1.0.0\\n\"\n755 bin/\n755 bin/run \"#!/bin/sh\\n\"";
+    assert_eq!(machine.read("part"), Tree::parse(part));
+}

@@ -1,0 +1,130 @@
+//! `refs serve`
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    process::{Child, Stdio},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::{Machine, finished, first_line, small, wait_until};
+
+/// A server that runs until it is dropped.
+pub(crate) struct Served {
+    child: Option<Child>,
+    /// Where it listens.
+    pub(crate) host: String,
+}
+
+impl Served {
+    /// Starts `refs serve` on a free port with `line` as further arguments, and waits until it listens.
+    pub(crate) fn start(machine: &Machine, line: &str) -> Self {
+        let mut command = machine.command(&format!("serve --listen 127.0.0.1:0 {line}"));
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let url = first_line(child.stdout.as_mut().unwrap());
+        let host = url.strip_prefix("http://").unwrap_or(&url).to_owned();
+        Self { child: Some(child), host }
+    }
+
+    /// Stops it with `signal`, and gives its exit code.
+    fn stop(mut self, signal: Signal) -> i32 {
+        let child = self.child.take().unwrap();
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        finished(child).code
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            drop(child.kill());
+            drop(child.wait());
+        }
+    }
+}
+
+#[test]
+fn what_was_pushed_outlives_the_server() {
+    let machine = Machine::new();
+    machine.write("source", &small());
+    let served = Served::start(&machine, "--root data");
+    let printed = machine.prints(&format!("push source {}/o/r:v1", served.host));
+    assert_eq!(served.stop(Signal::TERM), 143);
+    let served = Served::start(&machine, "--root data");
+    let digest = printed.trim_end().split_once('@').unwrap().1;
+    let resolved = machine.prints(&format!("resolve {}/o/r:v1", served.host));
+    assert_eq!(resolved, format!("{}/o/r@{digest}\n", served.host));
+    assert_eq!(served.stop(Signal::INT), 130);
+}
+
+#[test]
+fn json_says_where_the_server_listens_and_what_it_serves() {
+    let machine = Machine::new();
+    let served = Served::start(&machine, "--root data --format json");
+    let said: serde_json::Value = serde_json::from_str(&served.host).unwrap();
+    assert_eq!((&said["schemaVersion"], &said["root"]), (&1.into(), &"data".into()));
+    assert!(said["url"].as_str().unwrap().starts_with("http://127.0.0.1:"), "{said}");
+}
+
+#[test]
+fn repositories_are_in_the_data_directory_unless_told_otherwise() {
+    let machine = Machine::new();
+    machine.write("source", &small());
+    let served = Served::start(&machine, "");
+    machine.prints(&format!("push source {}/o/r:v1", served.host));
+    let layout = machine.path("../home/.local/share/refs/registry/o/r/_layout");
+    assert_eq!(machine.prints(&format!("tags ocidir://{}", layout.display())), "v1\n");
+}
+
+#[test]
+fn a_request_under_way_is_finished_before_the_server_ends() {
+    let machine = Machine::new();
+    let mut served = Served::start(&machine, "--root data");
+    let mut peer = TcpStream::connect(&served.host).unwrap();
+    let host = served.host.clone();
+    peer.write_all(
+        format!("POST /v2/o/r/blobs/uploads/ HTTP/1.1\r\nhost: {host}\r\ncontent-length: 0\r\n\r\n").as_bytes(),
+    )
+    .unwrap();
+    let begun = head(&mut peer);
+    let session = begun.lines().find_map(|line| line.strip_prefix("location: ")).unwrap().trim_end();
+    let upload = format!("PATCH {session} HTTP/1.1\r\nhost: {host}\r\ncontent-length: 10\r\n\r\n01234");
+    peer.write_all(upload.as_bytes()).unwrap();
+
+    let child = served.child.take().unwrap();
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    wait_until(|| TcpStream::connect(&host).is_err());
+    peer.write_all(b"56789").unwrap();
+    let answer = head(&mut peer);
+    assert!(answer.starts_with("HTTP/1.1 202 "), "{answer}");
+    drop(peer);
+    let run = finished(child);
+    assert_eq!((run.code, run.stderr.as_str()), (143, ""));
+}
+
+/// The head of the next answer.
+fn head(peer: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        peer.read_exact(&mut byte).unwrap();
+        head.extend(byte);
+    }
+    String::from_utf8(head).unwrap()
+}
+
+#[test]
+fn a_port_in_use_is_an_error_that_names_it() {
+    let machine = Machine::new();
+    let served = Served::start(&machine, "--root data");
+    let words = ["cannot listen on", &served.host, "in use", "hint: "];
+    machine.fails(&format!("serve --listen {} --root other", served.host), 1, &words);
+}
+
+#[test]
+fn an_address_that_is_none_is_an_error_of_usage() {
+    let machine = Machine::new();
+    machine.fails("serve --listen here", 2, &["`here`".trim_matches('`'), "--listen"]);
+    machine.fails("serve --root", 2, &["--root"]);
+}

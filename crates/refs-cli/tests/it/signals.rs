@@ -1,0 +1,113 @@
+//! SIGINT and SIGTERM while work is under way.
+
+use std::process::Stdio;
+
+use futures_util::TryStreamExt;
+use refs_testkit::{FakeRegistry, Fault, On, Seen};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::{Machine, Run, finished, first_line, noise, now, pushed, registry, small, wait_until};
+
+const SIGNALS: [(Signal, i32); 2] = [(Signal::INT, 130), (Signal::TERM, 143)];
+
+/// Runs `line`, and sends `signal` once a request has come to where `is_there` says.
+fn stopped(
+    machine: &Machine,
+    registry: &FakeRegistry,
+    line: &str,
+    signal: Signal,
+    is_there: impl Fn(&Seen) -> bool,
+) -> Run {
+    let child = machine.command(line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_until(|| registry.requests().iter().any(&is_there));
+    kill_process(Pid::from_child(&child), signal).unwrap();
+    finished(child)
+}
+
+#[test]
+fn a_pull_that_is_stopped_leaves_nothing() {
+    const STALL: u64 = 100_000;
+    let (machine, registry) = (Machine::new(), registry());
+    pushed(&machine, &registry, &small().file("large.bin", noise(1 << 20)));
+    let at = format!("{}/o/r:v1", registry.host());
+    for (signal, code) in SIGNALS {
+        for line in ["pull AT here", "pull AT here --path *.bin", "cat AT large.bin"] {
+            registry.fault(On::get("/blobs/").always(), Fault::Stall { after: STALL });
+            let is_stalled = |seen: &Seen| seen.path.contains("/blobs/") && seen.sent >= STALL;
+            let run = stopped(&machine, &registry, &line.replace("AT", &at), signal, is_stalled);
+            assert_eq!((run.code, run.text().as_str(), run.stderr.as_str()), (code, "", ""));
+            assert_eq!(machine.names(), [""; 0]);
+            registry.clear_faults();
+            registry.take_requests();
+        }
+    }
+    machine.prints(&format!("pull {at} here"));
+    assert_eq!(std::fs::read(machine.path("here/large.bin")).unwrap(), noise(1 << 20));
+}
+
+#[test]
+fn a_forced_pull_that_is_stopped_leaves_the_old_files() {
+    let (machine, registry) = (Machine::new(), registry());
+    pushed(&machine, &registry, &small());
+    machine.write("here", &small());
+    registry.fault(On::get("/blobs/").always(), Fault::Stall { after: 10 });
+    let line = format!("pull {}/o/r:v1 here --force", registry.host());
+    let run =
+        stopped(&machine, &registry, &line, Signal::TERM, |seen| seen.path.contains("/blobs/") && seen.sent >= 10);
+    assert_eq!((run.code, machine.names()), (143, vec!["here".to_owned()]));
+    assert_eq!(std::fs::read(machine.path("here/README.md")).unwrap(), b"read me\n");
+}
+
+#[test]
+fn a_push_that_is_stopped_tags_nothing() {
+    let (machine, registry) = (Machine::new(), registry());
+    machine.write("small", &small());
+    machine.write("large", &small().file("large.bin", noise(5 << 20)));
+    let at = format!("{}/o/r:v1", registry.host());
+    for (signal, code) in SIGNALS {
+        for source in ["small", "large"] {
+            registry.fault(On::any("/blobs/uploads/").always(), Fault::Stall { after: 0 });
+            // What begins the session is answered; what comes next on the connection is not.
+            let is_stalled =
+                |seen: &Seen| seen.path.contains("/blobs/uploads/") && seen.method != "POST" && seen.received > 0;
+            let run = stopped(&machine, &registry, &format!("push {source} {at}"), signal, is_stalled);
+            assert_eq!((run.code, run.text().as_str(), run.stderr.as_str()), (code, "", ""));
+            let tags = now(registry.repository("o/r").tags(None).try_collect::<Vec<_>>());
+            assert!(tags.as_ref().map_or(true, Vec::is_empty), "{tags:?}");
+            registry.clear_faults();
+            registry.take_requests();
+        }
+    }
+    for source in ["small", "large"] {
+        machine.prints(&format!("push {source} {at}"));
+    }
+    assert_eq!(machine.run(&format!("cat {at} large.bin")).stdout, noise(5 << 20));
+}
+
+#[test]
+fn what_waits_for_a_registry_can_be_stopped() {
+    let (machine, registry) = (Machine::new(), registry());
+    pushed(&machine, &registry, &small());
+    registry.fault(On::any("/v2/").always(), Fault::Stall { after: 0 });
+    for line in ["ls AT:v1", "resolve AT:v1", "tags AT"] {
+        let line = line.replace("AT", &format!("{}/o/r", registry.host()));
+        // The head of an answer has come through, and its body has not; a second request is not answered at all.
+        let run = stopped(&machine, &registry, &line, Signal::INT, |seen| seen.status != 0);
+        assert_eq!((run.code, run.text().as_str()), (130, ""), "{line}: {}", run.stderr);
+        registry.take_requests();
+    }
+}
+
+#[test]
+fn plain_progress_is_a_line_on_stderr() {
+    let (machine, registry) = (Machine::new(), registry());
+    pushed(&machine, &registry, &small().file("large.bin", noise(1 << 20)));
+    registry.fault(On::get("/blobs/").always(), Fault::Stall { after: 100_000 });
+    let mut command = machine.command(&format!("pull {}/o/r:v1 here --progress plain", registry.host()));
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let line = first_line(child.stderr.as_mut().unwrap());
+    assert!(line.starts_with("pulling: ") && line.contains(" of "), "{line}");
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    let run = finished(child);
+    assert_eq!((run.code, run.text().as_str()), (143, ""));
+}

@@ -24,8 +24,9 @@ pub use location::Location;
 pub use meter::Meter;
 pub use pack::Mtime;
 pub use pull::{PullOptions, Pulled};
-pub use push::{PushOptions, Pushed, Sent};
+pub use push::{PushOptions, Pushed};
 pub use refs_estargz::{Entry as FileEntry, Kind};
+pub use refs_registry::Sent;
 pub use unpack::{Existing, Limits};
 
 /// The manifest file of an artifact, at its root: what it is and whom it is for.

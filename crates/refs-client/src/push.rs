@@ -12,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 use refs_estargz::{
     Built, Kind, NewEntry, TAIL_ANNOTATION, TOC_DIGEST_ANNOTATION, UNCOMPRESSED_SIZE_ANNOTATION, WriteOptions, Writer,
 };
-use refs_registry::{Descriptor, ErrorKind, Manifest, MediaType, Payload, Sink, Upload, spec::ImageManifest};
+use refs_registry::{Descriptor, ErrorKind, Manifest, MediaType, Payload, Sent, Sink, Upload, spec::ImageManifest};
 use refs_url::Tag;
 use tokio::sync::mpsc;
 
@@ -87,15 +87,6 @@ pub struct Pushed {
     pub file_bytes: u64,
     /// Whether the layer's bytes had to be sent.
     pub layer_sent: Sent,
-}
-
-/// Whether bytes were sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sent {
-    /// They were.
-    Uploaded,
-    /// The place had them already.
-    Present,
 }
 
 /// Packs `directory` and pushes it to `sink` under `tag`.
@@ -225,11 +216,8 @@ impl Packing {
         }
         let built = self.built().await?;
         let descriptor = Descriptor::new(options.layer_type.clone(), built.digest.clone(), built.size);
-        if sink.stat_blob(&built.digest).await?.is_some() {
-            return Ok((built, Sent::Present));
-        }
-        sink.put_blob(&descriptor, Payload::from(head.freeze())).await?;
-        Ok((built, Sent::Uploaded))
+        let sent = sink.put_blob(&descriptor, Payload::from(head.freeze())).await?;
+        Ok((built, sent))
     }
 
     async fn stream(mut self, sink: &dyn Sink, head: Bytes) -> Result<(Built, Sent)> {

@@ -20,7 +20,7 @@ pub use registry::Registry;
 pub use repository::Repository;
 pub use resolver::{Resolver, Writable};
 pub use source::{
-    Blob, ByteStream, Filter, Mounted, Part, Payload, Replay, Resume, Sink, Source, Stored, Upload, UploadState,
+    Blob, ByteStream, Filter, Mounted, Part, Payload, Replay, Resume, Sent, Sink, Source, Stored, Upload, UploadState,
 };
 pub use spec::{Descriptor, Manifest, MediaType, Platform};
 pub use transport::{Clock, SystemClock};

@@ -78,19 +78,19 @@ pub trait Sink: Source {
     /// A place that cannot mount answers with [`Mounted::Upload`], not with an error.
     async fn mount(&self, digest: &Digest, from: &RepoName) -> Result<Mounted>;
 
-    /// Stores a blob unless it is there already.
+    /// Stores a blob unless it is there already, whole.
     ///
     /// # Errors
     /// `Digest` or `Size` when `payload` is not what `blob` says. After an error the blob is absent, as before.
-    async fn put_blob(&self, blob: &Descriptor, payload: Payload) -> Result<()> {
-        if self.stat_blob(&blob.digest).await?.is_some() {
-            return Ok(());
+    async fn put_blob(&self, blob: &Descriptor, payload: Payload) -> Result<Sent> {
+        if self.stat_blob(&blob.digest).await? == Some(blob.size) {
+            return Ok(Sent::Present);
         }
         let mut stream = payload.open().await?;
         let mut upload = self.upload(None).await?;
         loop {
             let written = match stream.next().await {
-                None => return upload.commit(&blob.digest).await,
+                None => return upload.commit(&blob.digest).await.map(|()| Sent::Uploaded),
                 Some(Ok(chunk)) => upload.write(chunk).await,
                 Some(Err(error)) => Err(error),
             };
@@ -316,6 +316,15 @@ impl Debug for Mounted {
             Self::Upload(_) => "Upload",
         })
     }
+}
+
+/// Whether the bytes of a blob had to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// They were.
+    Uploaded,
+    /// The place had them already.
+    Present,
 }
 
 /// A manifest was stored.

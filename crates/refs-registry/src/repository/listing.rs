@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_core::stream::BoxStream;
-use futures_util::StreamExt;
+use futures_util::{StreamExt, TryStreamExt};
 use refs_url::{RepoName, Tag};
 use serde::Deserialize;
 use url::Url;
@@ -40,6 +40,13 @@ impl Repository {
             let page: Page = json(answer, body, "a list of tags")?;
             Ok(names(page.tags, Tag::parse))
         })
+        .map_err(|error| match error {
+            Error::NotFound { .. } => {
+                Error::NotFound { wanted: Wanted::Repository(self.name.clone()), at: self.host().as_str().into() }
+            }
+            other => other,
+        })
+        .boxed()
     }
 }
 

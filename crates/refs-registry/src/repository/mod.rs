@@ -19,7 +19,7 @@ use refs_url::{Digest, Host, RepoName, Tag, Target};
 pub(crate) use listing::catalog;
 
 use crate::{
-    Blob, Descriptor, Filter, Manifest, Mounted, Part, Payload, Result, Resume, Sink, Source, Stored, Upload,
+    Blob, Descriptor, Filter, Manifest, Mounted, Part, Payload, Result, Resume, Sent, Sink, Source, Stored, Upload,
     UploadState,
     auth::Scopes,
     error::{Place, Wanted},
@@ -111,14 +111,15 @@ impl Sink for Repository {
         self.mount_blob(digest, from).await
     }
 
-    async fn put_blob(&self, blob: &Descriptor, payload: Payload) -> Result<()> {
+    async fn put_blob(&self, blob: &Descriptor, payload: Payload) -> Result<Sent> {
         if self.head_blob(&blob.digest, Scopes::push(&self.name)).await?.is_some() {
-            return Ok(());
+            return Ok(Sent::Present);
         }
         match payload {
-            Payload::Again(replay) => self.put_replay(blob, &replay).await,
-            Payload::Once(stream) => self.put_stream(blob, stream).await,
+            Payload::Again(replay) => self.put_replay(blob, &replay).await?,
+            Payload::Once(stream) => self.put_stream(blob, stream).await?,
         }
+        Ok(Sent::Uploaded)
     }
 
     async fn put_manifest(&self, manifest: &Manifest, tags: &[Tag]) -> Result<Stored> {

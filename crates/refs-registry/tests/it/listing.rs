@@ -81,8 +81,12 @@ async fn a_page_elsewhere_or_too_long_is_refused() {
     assert!(matches!(tags(&peer).await.unwrap_err(), Error::TooLarge { .. }));
     let peer = Peer::start(|_| Reply::ok("<html>")).await;
     assert!(matches!(tags(&peer).await.unwrap_err(), Error::Protocol { fault: Fault::BadBody(_), .. }));
+}
+
+#[tokio::test]
+async fn tags_of_a_repository_that_is_not_there_name_the_repository() {
     let peer = Peer::start(|_| Reply::status(404)).await;
-    assert_eq!(tags(&peer).await.unwrap_err().to_string(), format!("the list of tags not found in {}/a/b", peer.host));
+    assert_eq!(tags(&peer).await.unwrap_err().to_string(), format!("repository `a/b` not found in {}", peer.host));
 }
 
 #[tokio::test]

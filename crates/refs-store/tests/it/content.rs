@@ -26,7 +26,7 @@ pub(crate) fn blob(content: &str) -> Descriptor {
 }
 
 pub(crate) async fn put(sink: &dyn Sink, content: &str) -> Result<()> {
-    sink.put_blob(&blob(content), Bytes::from(content.to_owned()).into()).await
+    sink.put_blob(&blob(content), Bytes::from(content.to_owned()).into()).await.map(|_sent| ())
 }
 
 pub(crate) async fn read(source: &dyn Source, digest: &Digest) -> Result<String> {

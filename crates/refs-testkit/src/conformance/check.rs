@@ -16,7 +16,7 @@ pub(super) fn blob(content: &str) -> Descriptor {
 }
 
 pub(super) async fn put(sink: &dyn Sink, content: &'static str) -> Result<()> {
-    sink.put_blob(&blob(content), Bytes::from_static(content.as_bytes()).into()).await
+    sink.put_blob(&blob(content), Bytes::from_static(content.as_bytes()).into()).await.map(|_sent| ())
 }
 
 pub(super) async fn upload(sink: &dyn Sink, chunks: &[&'static str]) -> Result<Box<dyn Upload>> {

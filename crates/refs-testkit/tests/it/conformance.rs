@@ -75,3 +75,15 @@ async fn registries_read() -> Result<()> {
     }
     Ok(())
 }
+#[tokio::test]
+#[expect(clippy::print_stderr, reason = "a failure has to say which registry it is about")]
+async fn registries_write() -> Result<()> {
+    for builder in registries() {
+        eprintln!("{builder:?}");
+        let registry = builder.start().await;
+        let [sink, other] = repositories(&registry)?;
+        writes(&*sink).await?;
+        mounts(&*other, &*sink, &RepoName::parse("o/r").unwrap()).await?;
+    }
+    Ok(())
+}

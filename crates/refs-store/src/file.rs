@@ -51,9 +51,10 @@ pub(crate) fn open_file(options: &mut OpenOptions, path: &Path) -> Result<Option
     Ok(Some((file, metadata.len())))
 }
 
-/// A name that no file system takes is one that no file has.
+/// A name that no file system takes is one that no file has; and below a file there is nothing.
 pub(crate) fn is_absent(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidFilename)
+    use io::ErrorKind::{InvalidFilename, NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | InvalidFilename | NotADirectory)
 }
 
 pub(crate) fn corrupt(path: &Path, fault: impl Into<String>) -> Error {

@@ -88,8 +88,11 @@ async fn a_new_layout_is_one_that_any_tool_reads() -> Result<()> {
 async fn what_is_no_layout_does_not_open() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
-    fails(Layout::open(root.join("absent")).await, ErrorKind::Io);
-    fails(Layout::open(root).await, ErrorKind::Corrupt);
+    fails(Layout::open(root.join("absent")).await, ErrorKind::NotFound);
+    fails(Layout::open(root).await, ErrorKind::NotFound);
+    fs::write(root.join("file"), "").unwrap();
+    fails(Layout::open(root.join("file")).await, ErrorKind::NotFound);
+    fs::remove_file(root.join("file")).unwrap();
     for version in ["", "{}", r#"{"imageLayoutVersion":"2.0.0"}"#] {
         fs::write(root.join("oci-layout"), version).unwrap();
         fails(Layout::open(root).await, ErrorKind::Corrupt);

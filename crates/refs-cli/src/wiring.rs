@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use refs_client::{Client, ReadOptions, Trust};
+use refs_client::{Client, PushOptions, ReadOptions, Trust};
 use refs_registry::{Registries, Retry};
 use tracing_subscriber::EnvFilter;
 
@@ -43,6 +43,12 @@ impl Session {
             retry,
             ..refs_registry::Options::default()
         })
+    }
+
+    /// How often a layer that is streamed is sent: no more often than any request.
+    pub(crate) fn stream_attempts(&self) -> u32 {
+        let most = PushOptions::default().stream_attempts;
+        self.global.retries.map_or(most, |retries| retries.saturating_add(1).min(most))
     }
 
     pub(crate) fn format(&self) -> Format {

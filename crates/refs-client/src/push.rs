@@ -29,8 +29,6 @@ use crate::{
 const SMALL_LAYER_BYTES: usize = 4 << 20;
 const PIECE_BYTES: usize = 256 << 10;
 const PIECES_IN_FLIGHT: usize = 8;
-/// A streamed upload can't be replayed from the middle: it is packed again, to the same bytes.
-const STREAM_ATTEMPTS: u32 = 3;
 
 /// How to push a directory.
 #[derive(Debug, Clone)]
@@ -55,6 +53,9 @@ pub struct PushOptions {
     pub level: u32,
     /// Above these figures a pull will refuse by default; a push warns.
     pub limits: Limits,
+    /// How often a large layer is packed and sent in all when its upload breaks: it is sent while it is packed, so that
+    /// nothing is kept that could be sent again.
+    pub stream_attempts: u32,
 }
 
 impl Default for PushOptions {
@@ -70,6 +71,7 @@ impl Default for PushOptions {
             mtime: Mtime::Keep,
             level: 6,
             limits: Limits::default(),
+            stream_attempts: 3,
         }
     }
 }
@@ -179,12 +181,28 @@ async fn send_layer(
     loop {
         let packing = Packing::start(Arc::clone(plan), Arc::clone(meter), options.level);
         match packing.send(sink, options).await {
-            Err(Error::Registry(error)) if attempt < STREAM_ATTEMPTS && is_passing(error.kind()) => {
+            Ok(sent) => return Ok(sent),
+            Err(Unsent::Broken(error)) if attempt < options.stream_attempts && is_passing(error.kind()) => {
                 tracing::warn!(attempt, %error, "the upload broke; packing and sending again");
                 attempt += 1;
             }
-            outcome => return outcome,
+            Err(Unsent::Broken(error)) => return Err(error.into()),
+            Err(Unsent::Failed(error)) => return Err(error),
         }
+    }
+}
+
+/// Why a layer was not sent.
+enum Unsent {
+    /// The stream of its bytes broke, and can't go on from the middle.
+    Broken(refs_registry::Error),
+    /// Anything else. The registry's own requests have been repeated by then.
+    Failed(Error),
+}
+
+impl<E: Into<Error>> From<E> for Unsent {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
     }
 }
 
@@ -206,7 +224,7 @@ impl Packing {
         Self { pieces, done }
     }
 
-    async fn send(mut self, sink: &dyn Sink, options: &PushOptions) -> Result<(Built, Sent)> {
+    async fn send(mut self, sink: &dyn Sink, options: &PushOptions) -> Result<(Built, Sent), Unsent> {
         let mut head = BytesMut::new();
         while let Some(piece) = self.pieces.recv().await {
             head.extend_from_slice(&piece);
@@ -220,21 +238,21 @@ impl Packing {
         Ok((built, sent))
     }
 
-    async fn stream(mut self, sink: &dyn Sink, head: Bytes) -> Result<(Built, Sent)> {
+    async fn stream(mut self, sink: &dyn Sink, head: Bytes) -> Result<(Built, Sent), Unsent> {
         let mut upload = sink.upload(None).await?;
         if let Err(error) = self.feed(upload.as_mut(), head).await {
-            return abandon(upload, error.into()).await;
+            return abandon(upload, Unsent::Broken(error)).await;
         }
         let built = match self.built().await {
             Ok(built) => built,
-            Err(error) => return abandon(upload, error).await,
+            Err(error) => return abandon(upload, error.into()).await,
         };
         if sink.stat_blob(&built.digest).await?.is_some() {
             // The session holds bytes that the registry has anyway; if it can't be told, it will forget them.
             drop(upload.abort().await);
             return Ok((built, Sent::Present));
         }
-        upload.commit(&built.digest).await?;
+        upload.commit(&built.digest).await.map_err(Unsent::Broken)?;
         Ok((built, Sent::Uploaded))
     }
 
@@ -251,7 +269,7 @@ impl Packing {
     }
 }
 
-async fn abandon<T>(upload: Box<dyn Upload>, error: Error) -> Result<T> {
+async fn abandon<T>(upload: Box<dyn Upload>, error: Unsent) -> Result<T, Unsent> {
     // The first failure is the one to report.
     drop(upload.abort().await);
     Err(error)

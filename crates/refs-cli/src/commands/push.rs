@@ -46,6 +46,7 @@ pub(super) async fn run(session: &Session, args: Push) -> Result<(), Failure> {
         require_manifest: args.require_manifest,
         mtime: mtime(args.reproducible)?,
         level: args.level,
+        stream_attempts: session.stream_attempts(),
         ..PushOptions::default()
     };
     let pushed = session.showing("pushing", session.client().push(&args.directory, &args.to, &options)).await?;

@@ -8,6 +8,7 @@ use std::{
 
 use refs_client::{DestinationFault, Error, LocationFault, SourceFault};
 use refs_registry::ErrorKind;
+use refs_url::ParseErrorKind;
 use serde::Serialize;
 
 use crate::{
@@ -185,6 +186,9 @@ fn hint(failure: &Failure) -> Option<String> {
 
 fn client_hint(error: &Error) -> Option<String> {
     Some(match error {
+        Error::Reference(error) if error.kind() == ParseErrorKind::MissingRegistry => {
+            format!("put the registry's host first; on Docker Hub this is `docker://{}`", error.input())
+        }
         Error::Reference(error) => error.hint()?,
         Error::Location { fault: LocationFault::NoTarget, input } => format!("add a tag, such as `{input}:latest`"),
         Error::Location { fault: LocationFault::DigestAsTarget, .. } => {

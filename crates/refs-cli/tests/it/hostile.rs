@@ -59,9 +59,10 @@ fn a_blob_that_is_cut_once_is_read_on() {
 fn a_flipped_bit_is_an_error_of_integrity() {
     let machine = Machine::new();
     let (registry, at) = artifact(&machine);
-    for (line, skip) in readers(&at).iter().zip([1, 1, 1]) {
+    // All of it comes with the first request; a part comes with the second, after the table of contents.
+    for (line, skip) in readers(&at).iter().zip([1, 0, 1]) {
         registry.fault(On::get("/blobs/").skip(skip).always(), Fault::Flip { at: 5000 });
-        machine.fails(line, 8, &["cannot be read", "\nhint: "]);
+        machine.fails(line, 8, &["sha256:", "\nhint: "]);
         registry.clear_faults();
     }
     let (registry, at) = plain(&machine);
@@ -76,13 +77,8 @@ fn a_flipped_bit_is_an_error_of_integrity() {
 fn a_flipped_bit_of_the_table_of_contents_is_an_error_of_integrity() {
     let machine = Machine::new();
     let (registry, at) = artifact(&machine);
-    registry.fault(On::get("/blobs/"), Fault::IgnoreRange);
-    machine.run(&format!("ls {at}"));
-    let tail = {
-        registry.take_requests();
-        machine.prints(&format!("ls {at}"));
-        registry.take_requests().last().unwrap().sent
-    };
+    machine.prints(&format!("ls {at}"));
+    let tail = registry.requests().last().unwrap().sent;
     registry.fault(On::get("/blobs/").always(), Fault::Flip { at: tail - 200 });
     machine.fails(&format!("ls {at}"), 8, &["cannot be read", "\nhint: the layer is not what its manifest says"]);
 }
@@ -90,7 +86,7 @@ fn a_flipped_bit_of_the_table_of_contents_is_an_error_of_integrity() {
 #[test]
 fn a_length_that_lies_is_found_out() {
     check(0, &Fault::LongerBy(1), 7, &["/blobs/"]);
-    check(0, &Fault::ShorterBy(1), 8, &["127.0.0.1"]);
+    check(0, &Fault::ShorterBy(1), 8, &["`sha256:", "\nhint: "]);
 }
 
 #[test]

@@ -155,7 +155,15 @@ impl Edge {
     }
 }
 
-/// The cargo that runs this task.
+/// The cargo that runs this task, without what `cargo run` tells this task of itself: build scripts that look at it,
+/// ring's for one, would be run again, and all that depends on them built again, whenever a shell and a task take turns.
 pub(crate) fn cargo() -> Command {
-    Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let ours = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_NAME", "CARGO_CRATE_NAME", "CARGO_PRIMARY_PACKAGE"];
+    for (name, _) in env::vars_os() {
+        if ours.iter().any(|start| name.to_string_lossy().starts_with(start)) {
+            command.env_remove(name);
+        }
+    }
+    command
 }

@@ -24,11 +24,14 @@ impl From<Stopped> for ExitCode {
 }
 
 /// Runs `work` until it ends or a signal comes.
-pub(crate) async fn until_stopped<T>(work: impl Future<Output = T>) -> Result<T, Stopped> {
-    let stopped = stop();
-    tokio::select! {
-        done = work => Ok(done),
-        stopped = stopped => Err(stopped),
+pub(crate) fn until_stopped<T>(work: impl Future<Output = T>) -> impl Future<Output = Result<T, Stopped>> {
+    // The state of a command is large: in a box it is not moved about, nor part of its caller's.
+    let (work, stopped) = (Box::pin(work), stop());
+    async {
+        tokio::select! {
+            done = work => Ok(done),
+            stopped = stopped => Err(stopped),
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use std::{io, net::SocketAddr};
 
 use crate::{
     args::{Cli, Command},
-    signals::{self, Stopped},
+    signals::{Stopped, until_stopped},
     wiring::Session,
 };
 
@@ -48,21 +48,14 @@ impl Failure {
 pub(crate) async fn run(cli: Cli) -> Result<Result<(), Failure>, Stopped> {
     let session = Session::new(cli.global);
     match cli.command {
+        Command::Push(args) => until_stopped(push::run(&session, args)).await,
+        Command::Ls(args) => until_stopped(ls::run(&session, args)).await,
+        Command::Cat(args) => until_stopped(cat::run(&session, args)).await,
+        Command::Pull(args) => until_stopped(pull::run(&session, args)).await,
+        Command::Resolve(args) => until_stopped(resolve::run(&session, args)).await,
+        Command::Tags(args) => until_stopped(tags::run(&session, args)).await,
         // A server takes the signal itself: it has requests to finish.
         Command::Serve(args) => serve::run(&session, args).await.map_or_else(|failure| Ok(Err(failure)), Err),
-        command => signals::until_stopped(once(&session, command)).await,
-    }
-}
-
-async fn once(session: &Session, command: Command) -> Result<(), Failure> {
-    match command {
-        Command::Push(args) => push::run(session, args).await,
-        Command::Ls(args) => ls::run(session, args).await,
-        Command::Cat(args) => cat::run(session, args).await,
-        Command::Pull(args) => pull::run(session, args).await,
-        Command::Resolve(args) => resolve::run(session, args).await,
-        Command::Tags(args) => tags::run(session, args).await,
-        Command::Serve(args) => serve::run(session, args).await.map(drop),
-        Command::Demo => demo::run(session).await,
+        Command::Demo => until_stopped(demo::run(&session)).await,
     }
 }

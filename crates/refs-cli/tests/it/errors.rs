@@ -58,6 +58,24 @@ fn a_server_that_fails_is_unreachable() {
 }
 
 #[test]
+fn plain_http_is_spoken_with_the_host_that_it_is_asked_for_and_no_other() {
+    let (machine, registry) = (Machine::new(), registry());
+    pushed(&machine, &registry, &small());
+    // An address that leads to loopback and is not known to.
+    let host = registry.host().as_str().replace("127.0.0.1", "0.0.0.0");
+    let line = format!("resolve {host}/o/r:v1");
+    let words = [
+        &format!("cannot reach {host}: "),
+        &*format!("\nhint: check the name and the network; if {host} speaks plain HTTP, add `--plain-http {host}`"),
+    ];
+    for flag in ["", "--plain-http 0.0.0.0", "--plain-http 0.0.0.0:1", "--plain-http registry.example"] {
+        machine.fails(&format!("{line} {flag}"), 7, &words);
+    }
+    assert_eq!(registry.requests(), [""; 0]);
+    assert!(machine.prints(&format!("{line} --plain-http {host}")).starts_with(&format!("{host}/o/r@sha256:")));
+}
+
+#[test]
 fn a_repository_that_is_not_there_is_not_found() {
     let registry = registry();
     let at = format!("{}/o/none", registry.host());

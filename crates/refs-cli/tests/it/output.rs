@@ -1,14 +1,10 @@
 //! What goes to stdout and what to stderr; that neither says what a terminal would obey, nor a secret.
 
-use std::{
-    fs::File,
-    io::{Read, Write},
-    net::TcpListener,
-};
+use std::{fs::File, io::Write, net::TcpListener};
 
 use refs_testkit::{FakeRegistry, Fault, Image, On, Tree};
 
-use crate::support::{Machine, Run, ended, noise, now, pushed, registry, small};
+use crate::support::{Machine, Run, ended, noise, now, pushed, read_to, registry, small};
 
 /// A layout with `tree` under `v1`.
 fn layout(tree: &Tree) -> Machine {
@@ -100,13 +96,7 @@ fn refusing(words: impl Fn(&str) -> String + Send + 'static) -> String {
     std::thread::spawn(move || {
         for peer in listener.incoming() {
             let mut peer = peer.unwrap();
-            let mut head = Vec::new();
-            while !head.ends_with(b"\r\n\r\n") {
-                let mut byte = [0];
-                peer.read_exact(&mut byte).unwrap();
-                head.extend(byte);
-            }
-            let head = String::from_utf8(head).unwrap();
+            let head = read_to("\r\n\r\n", &mut peer);
             let body = serde_json::json!({ "errors": [{ "code": "DENIED", "message": words(&head) }] }).to_string();
             let status =
                 if head.to_lowercase().contains("authorization: ") { "403 Forbidden" } else { "401 Unauthorized" };
@@ -156,6 +146,7 @@ fn a_registry_that_echoes_the_authorization_does_not_make_it_known() {
     for verbosity in ["", "-v", "-vv", "--format json"] {
         let run = machine.run(&format!("ls {host}/o/r:v1 {verbosity}"));
         assert_eq!(run.code, 5, "{}", run.stderr);
+        assert!(run.stderr.contains("you sent"), "{}", run.stderr);
         is_discreet(&run);
     }
 }

@@ -1,14 +1,14 @@
 //! `refs serve`
 
 use std::{
-    io::{Read, Write},
+    io::Write,
     net::TcpStream,
     process::{Child, Stdio},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{Machine, finished, first_line, small, wait_until};
+use crate::support::{Machine, finished, read_to, small, wait_until};
 
 /// A server that runs until it is dropped.
 pub(crate) struct Served {
@@ -22,8 +22,8 @@ impl Served {
     pub(crate) fn start(machine: &Machine, line: &str) -> Self {
         let mut command = machine.command(&format!("serve --listen 127.0.0.1:0 {line}"));
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let url = first_line(child.stdout.as_mut().unwrap());
-        let host = url.strip_prefix("http://").unwrap_or(&url).to_owned();
+        let url = read_to("\n", child.stdout.as_mut().unwrap());
+        let host = url.trim_end().trim_start_matches("http://").to_owned();
         Self { child: Some(child), host }
     }
 
@@ -87,7 +87,7 @@ fn a_request_under_way_is_finished_before_the_server_ends() {
         format!("POST /v2/o/r/blobs/uploads/ HTTP/1.1\r\nhost: {host}\r\ncontent-length: 0\r\n\r\n").as_bytes(),
     )
     .unwrap();
-    let begun = head(&mut peer);
+    let begun = read_to("\r\n\r\n", &mut peer);
     let session = begun.lines().find_map(|line| line.strip_prefix("location: ")).unwrap().trim_end();
     let upload = format!("PATCH {session} HTTP/1.1\r\nhost: {host}\r\ncontent-length: 10\r\n\r\n01234");
     peer.write_all(upload.as_bytes()).unwrap();
@@ -96,22 +96,11 @@ fn a_request_under_way_is_finished_before_the_server_ends() {
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
     wait_until(|| TcpStream::connect(&host).is_err());
     peer.write_all(b"56789").unwrap();
-    let answer = head(&mut peer);
+    let answer = read_to("\r\n\r\n", &mut peer);
     assert!(answer.starts_with("HTTP/1.1 202 "), "{answer}");
     drop(peer);
     let run = finished(child);
     assert_eq!((run.code, run.stderr.as_str()), (143, ""));
-}
-
-/// The head of the next answer.
-fn head(peer: &mut TcpStream) -> String {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        peer.read_exact(&mut byte).unwrap();
-        head.extend(byte);
-    }
-    String::from_utf8(head).unwrap()
 }
 
 #[test]

@@ -6,7 +6,7 @@ use futures_util::TryStreamExt;
 use refs_testkit::{FakeRegistry, Fault, On, Seen};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{Machine, Run, finished, first_line, noise, now, pushed, registry, small, wait_until};
+use crate::support::{Machine, Run, finished, noise, now, pushed, read_to, registry, small, wait_until};
 
 const SIGNALS: [(Signal, i32); 2] = [(Signal::INT, 130), (Signal::TERM, 143)];
 
@@ -104,7 +104,7 @@ fn plain_progress_is_a_line_on_stderr() {
     registry.fault(On::get("/blobs/").always(), Fault::Stall { after: 100_000 });
     let mut command = machine.command(&format!("pull {}/o/r:v1 here --progress plain", registry.host()));
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let line = first_line(child.stderr.as_mut().unwrap());
+    let line = read_to("\n", child.stderr.as_mut().unwrap());
     assert!(line.starts_with("pulling: ") && line.contains(" of "), "{line}");
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
     let run = finished(child);

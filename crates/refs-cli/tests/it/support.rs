@@ -194,16 +194,15 @@ pub(crate) fn wait_until(is_so: impl Fn() -> bool) {
     }
 }
 
-/// The line that a program prints first.
-pub(crate) fn first_line(from: &mut impl Read) -> String {
-    let mut line = Vec::new();
-    while let Some(byte) = from.bytes().next() {
-        match byte.unwrap() {
-            b'\n' => break,
-            byte => line.push(byte),
-        }
+/// What comes from `from` up to and with `end`, and not a byte more.
+pub(crate) fn read_to(end: &str, from: &mut impl Read) -> String {
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(end.as_bytes()) {
+        let mut byte = [0];
+        from.read_exact(&mut byte).unwrap();
+        bytes.extend(byte);
     }
-    String::from_utf8(line).unwrap()
+    String::from_utf8(bytes).unwrap()
 }
 
 /// A registry that anyone may use.

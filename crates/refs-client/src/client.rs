@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::TryStreamExt;
 use refs_registry::{Descriptor, Platform, Sink, Source, Writable};
 use refs_store::Layout;
-use refs_url::{Digest, Host, Tag};
+use refs_url::{Digest, Host, Tag, Target};
 
 use crate::{
     Error, Listing, Location, MANIFEST_FILE, Meter, PullOptions, Pulled, PushOptions, Pushed, ReadOptions, Result,
@@ -66,7 +66,9 @@ impl Client {
     /// The files of an artifact, sorted by path. Of an eStargz artifact only the table of contents is fetched.
     ///
     /// # Errors
-    /// `NoMatch` when patterns were given and nothing matches; `Registry` with its kinds; what reading layers gives.
+    /// `InvalidGlob`, before anything is requested; `NoMatch` when patterns were given and nothing matches; `Location`
+    /// when `at` names no tag and no digest; `PlatformNotFound` and `IndexTooDeep` of an index; `Registry` with its
+    /// kinds; `Estargz`, `Corrupt` and `UnsupportedLayer` of a layer.
     pub async fn list_files(&self, at: &Location, options: &ReadOptions) -> Result<Listing> {
         let selection = Selection::new(&options.patterns)?;
         let (artifact, contents) = self.open(at, options).await?;
@@ -112,12 +114,15 @@ impl Client {
     /// `Destination` when something is in the way; a limit; an unsafe path or link; else as
     /// [`list_files`](Client::list_files). After an error the destination is as it was.
     pub async fn pull(&self, at: &Location, destination: &Path, options: &PullOptions) -> Result<Pulled> {
+        let target = at.needs_target()?;
         let prepared = Pull::prepare(destination, options).await?;
-        let fetched_before = self.meter.fetched();
-        let (artifact, contents) = self.open(at, &options.read).await?;
+        // The client's own meter counts what its clones fetch at the same time, too.
+        let meter = Arc::<Meter>::default();
+        let source = Arc::new(Metered::new(self.source(at).await?, Arc::clone(&meter)));
+        let (artifact, contents) = open(source, at, &target, &options.read).await?;
         // Boxed: a pull's future holds the state of many requests, too much to be moved about.
         let pulled = Box::pin(pull::pull(&artifact, &contents, prepared, options)).await?;
-        Ok(Pulled { fetched_bytes: self.meter.fetched() - fetched_before, ..pulled })
+        Ok(Pulled { fetched_bytes: meter.fetched(), ..pulled })
     }
 
     /// Packs `directory` as an eStargz layer and pushes it to the tag that `at` names. The same tree gives the same
@@ -176,10 +181,18 @@ impl Client {
 
     async fn open(&self, at: &Location, options: &ReadOptions) -> Result<(Artifact, Contents)> {
         let target = at.needs_target()?;
-        let source = self.source(at).await?;
-        let platform = options.platform.clone().unwrap_or_else(Platform::linux_here);
-        let artifact = Artifact::find(source.as_ref(), &at.to_string(), &target, &platform).await?;
-        let contents = Contents::open(source, &artifact, options.trust)?;
-        Ok((artifact, contents))
+        open(self.source(at).await?, at, &target, options).await
     }
+}
+
+async fn open(
+    source: Arc<dyn Source>,
+    at: &Location,
+    target: &Target,
+    options: &ReadOptions,
+) -> Result<(Artifact, Contents)> {
+    let platform = options.platform.clone().unwrap_or_else(Platform::linux_here);
+    let artifact = Artifact::find(source.as_ref(), &at.to_string(), target, &platform).await?;
+    let contents = Contents::open(source, &artifact, options.trust)?;
+    Ok((artifact, contents))
 }

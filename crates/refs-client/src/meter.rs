@@ -114,3 +114,33 @@ impl Source for Metered {
         self.inner.referrers(subject, filter)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use futures_util::TryStreamExt;
+    use refs_registry::{MediaType, Payload, Sink};
+    use refs_store::Memories;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn bytes_are_counted_as_they_come_and_expected_before() {
+        let memory = Memories::new().repository(&"localhost".parse().unwrap(), &"o/r".parse().unwrap());
+        let blob = Descriptor::of(MediaType::OCI_LAYER, b"0123456789");
+        memory.put_blob(&blob, Payload::from(Bytes::from_static(b"0123456789"))).await.unwrap();
+        let meter = Arc::<Meter>::default();
+        let metered = Metered::new(Arc::new(memory), Arc::clone(&meter));
+
+        assert_eq!(metered.stat_blob(&blob.digest).await.unwrap(), Some(10));
+        assert_eq!((meter.expected(), meter.fetched()), (0, 0));
+        let part = metered.blob_part(&blob.digest, 2..5).await.unwrap();
+        assert_eq!((meter.expected(), meter.fetched()), (3, 0));
+        let bytes: Vec<Bytes> = part.stream.try_collect().await.unwrap();
+        assert_eq!((bytes.concat(), meter.fetched()), (b"234".to_vec(), 3));
+        let whole = metered.blob(&blob.digest, Resume::START).await.unwrap();
+        assert_eq!((meter.expected(), meter.fetched()), (13, 3));
+        drop(whole);
+        assert_eq!(meter.fetched(), 3, "what nobody reads does not come");
+    }
+}

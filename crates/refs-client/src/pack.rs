@@ -10,6 +10,7 @@ use std::{
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use refs_estargz::{Kind, NewEntry, path_order};
 use refs_registry::error::Doing;
+use rustix::io::Errno;
 
 use crate::{Error, MANIFEST_FILE, Result, error::SourceFault};
 
@@ -71,11 +72,23 @@ impl Plan {
         let failed = |source| io_error(Doing::Read, &path, source);
         let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::CLOEXEC;
         let opened = rustix::fs::open(&path, flags | rustix::fs::OFlags::NONBLOCK, rustix::fs::Mode::empty());
-        let file = File::from(opened.map_err(|errno| failed(errno.into()))?);
+        let file = match opened {
+            Ok(opened) => File::from(opened),
+            // It is gone, or a link by now, or something above it is no directory any more.
+            Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR) => {
+                return Err(Error::Source { path, fault: SourceFault::Changed });
+            }
+            Err(errno) => return Err(failed(errno.into())),
+        };
         if !file.metadata().map_err(failed)?.is_file() {
             return Err(Error::Source { path, fault: SourceFault::Changed });
         }
         Ok(file)
+    }
+
+    /// Why the entry at `path` can't be packed.
+    pub(crate) fn fault(&self, path: &str, fault: SourceFault) -> Error {
+        Error::Source { path: self.root.join(path), fault }
     }
 }
 
@@ -215,4 +228,73 @@ fn split_hot(entries: Vec<NewEntry>) -> (Vec<NewEntry>, Vec<NewEntry>) {
 
 fn io_error(doing: Doing, path: &Path, source: io::Error) -> Error {
     Error::Io { doing, path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_link(below: &str, target: &str, inside: bool) {
+        assert_eq!(stays_inside(below, Path::new(target)), inside, "{below} -> {target}");
+    }
+
+    #[test]
+    fn links_are_judged_by_their_words() {
+        check_link("l", "a", true);
+        check_link("l", "./a/../b", true);
+        check_link("l", "a/..", true);
+        check_link("a/l", "../b", true);
+        check_link("a/b/l", "../../c", true);
+        check_link("a/b/l", "..", true);
+        check_link("l", "..", false);
+        check_link("l", "../a", false);
+        check_link("a/l", "../../b", false);
+        check_link("l", "a/../../b", false);
+        check_link("l", "/a", false);
+    }
+
+    fn file(path: &str, size: u64) -> NewEntry {
+        NewEntry { path: path.to_owned(), kind: Kind::File { size }, mode: 0o644, mtime: 0 }
+    }
+
+    #[track_caller]
+    fn check_hot(entries: &[NewEntry], expected: &[&str]) {
+        let (cold, hot) = split_hot(entries.to_vec());
+        let paths: Vec<&str> = hot.iter().map(|entry| entry.path.as_str()).collect();
+        assert_eq!(paths, expected);
+        assert_eq!(cold.len() + hot.len(), entries.len());
+    }
+
+    #[test]
+    fn small_files_that_are_read_first_are_hot() {
+        let names = [".sow-ref.yaml", "README", "README.md", "a/.sow-ref.yaml", "a/README.rst", "a/readme", "b"];
+        check_hot(&names.map(|name| file(name, 1)), &[".sow-ref.yaml", "README", "README.md", "a/README.rst"]);
+        check_hot(&[file("README", HOT_FILE_BYTES), file("README.long", HOT_FILE_BYTES + 1)], &["README"]);
+        check_hot(&[file("README", 0)], &[]);
+        let directory = NewEntry { kind: Kind::Directory, ..file("README", 0) };
+        check_hot(&[directory], &[]);
+    }
+
+    #[test]
+    fn hot_files_have_a_bound_together() {
+        let most = HOT_TOTAL_BYTES / HOT_FILE_BYTES;
+        let full: Vec<NewEntry> = (0..=most).map(|i| file(&format!("{i:02}/README"), HOT_FILE_BYTES)).collect();
+        let (cold, hot) = split_hot(full);
+        assert_eq!((cold.len(), hot.len() as u64), (1, most));
+    }
+
+    #[test]
+    fn walk_is_in_the_order_of_paths() {
+        let root = tempfile::tempdir().unwrap();
+        for path in ["a/b", "a-b", "a.c", "A", "z/README", "z/a"] {
+            let path = root.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "x").unwrap();
+        }
+        let plan = Plan::walk(root.path(), &[], Mtime::Fixed(0)).unwrap();
+        let paths: Vec<&str> = plan.entries().map(|entry| entry.path.as_str()).collect();
+        assert_eq!(paths, ["A", "a", "a/b", "a-b", "a.c", "z", "z/a", "z/README"]);
+        assert_eq!(plan.bytes(), 6);
+    }
 }

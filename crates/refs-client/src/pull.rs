@@ -17,7 +17,7 @@ use crate::{
 
 /// How to pull.
 ///
-/// Patterns are globs: `*` and `?` stop at `/`, `**` does not, `{a,b}` and `[…]` choose; a trailing `/` means all below;
+/// Patterns are globs: `*` and `?` (one byte) stop at `/`, `**` does not, `{a,b}` and `[…]` choose; a trailing `/` means all below;
 /// a leading `./` or `/` means nothing. The manifest file always comes along.
 #[derive(Debug, Clone, Default)]
 pub struct PullOptions {

@@ -10,7 +10,8 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use refs_estargz::{
-    Built, Kind, NewEntry, TAIL_ANNOTATION, TOC_DIGEST_ANNOTATION, UNCOMPRESSED_SIZE_ANNOTATION, WriteOptions, Writer,
+    Built, Error as PackError, Kind, NewEntry, PathFault, TAIL_ANNOTATION, TOC_DIGEST_ANNOTATION,
+    UNCOMPRESSED_SIZE_ANNOTATION, WriteOptions, Writer,
 };
 use refs_registry::{Descriptor, ErrorKind, Manifest, MediaType, Payload, Sent, Sink, Upload, spec::ImageManifest};
 use refs_url::Tag;
@@ -19,6 +20,7 @@ use tokio::sync::mpsc;
 use crate::{
     Error, Limits, MANIFEST_FILE, Meter, Result,
     config::image_config,
+    error::SourceFault,
     layer,
     pack::{Mtime, Plan},
     thread,
@@ -104,7 +106,6 @@ pub(crate) async fn push(
     options: &PushOptions,
 ) -> Result<Pushed> {
     let plan = Arc::new(plan(directory, options).await?);
-    meter.expect(plan.bytes());
     let (built, layer_sent) = send_layer(sink, &plan, meter, options).await?;
     let layer = layer_descriptor(&built, options);
     let config = image_config(built.diff_id.clone());
@@ -179,6 +180,7 @@ async fn send_layer(
 ) -> Result<(Built, Sent)> {
     let mut attempt = 1;
     loop {
+        meter.expect(plan.bytes());
         let packing = Packing::start(Arc::clone(plan), Arc::clone(meter), options.level);
         match packing.send(sink, options).await {
             Ok(sent) => return Ok(sent),
@@ -297,8 +299,12 @@ fn append(writer: &mut Writer<PieceWriter>, plan: &Plan, entry: &NewEntry, meter
     .map_err(pack_error(plan))
 }
 
-fn pack_error(plan: &Plan) -> impl FnOnce(refs_estargz::Error) -> Error + use<'_> {
-    |source| Error::Pack { path: plan.root.clone(), source }
+fn pack_error(plan: &Plan) -> impl FnOnce(PackError) -> Error + use<'_> {
+    |source| match source {
+        PackError::SizeChanged { path, .. } => plan.fault(&path, SourceFault::Changed),
+        PackError::Path { path, fault: PathFault::Reserved } => plan.fault(&path, SourceFault::ReservedName),
+        source => Error::Pack { path: plan.root.clone(), source },
+    }
 }
 
 /// Counts what is read of a file.
@@ -338,5 +344,44 @@ impl Write for PieceWriter {
         let piece = std::mem::replace(&mut self.piece, BytesMut::with_capacity(PIECE_BYTES)).freeze();
         // The other end is gone when the upload broke; its error is the one that is told.
         self.sender.blocking_send(piece).map_err(|_gone| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn pieces_have_one_size_but_for_the_last() {
+        let (sender, mut pieces) = mpsc::channel(PIECES_IN_FLIGHT);
+        let written: Vec<u8> = (0..2 * PIECE_BYTES + 10).map(|i| i as u8).collect();
+        let expected = written.clone();
+        let writing = tokio::task::spawn_blocking(move || {
+            let mut writer = PieceWriter { sender, piece: BytesMut::new() };
+            writer.write_all(&written[..100]).and_then(|()| writer.write_all(&written[100..])).unwrap();
+            writer.flush().unwrap();
+            writer.flush().unwrap();
+        });
+        let mut sizes = Vec::new();
+        let mut received = Vec::new();
+        while let Some(piece) = pieces.recv().await {
+            sizes.push(piece.len());
+            received.extend_from_slice(&piece);
+        }
+        writing.await.unwrap();
+        assert_eq!(sizes, [PIECE_BYTES, PIECE_BYTES, 10]);
+        assert!(received == expected);
+    }
+
+    #[tokio::test]
+    async fn packing_ends_when_nobody_takes_the_pieces() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::write(root.path().join("zeroes"), vec![0; 1 << 20]).unwrap();
+        let plan = Arc::new(Plan::walk(root.path(), &[], Mtime::Keep).unwrap());
+        let Packing { pieces, done } = Packing::start(plan, Arc::default(), 0);
+        drop(pieces);
+        let error = done.await.unwrap().unwrap_err();
+        let Error::Pack { source: PackError::Write { source }, .. } = error else { panic!("{error:?}") };
+        assert_eq!(source.kind(), io::ErrorKind::BrokenPipe);
     }
 }

@@ -72,5 +72,116 @@ fn normalised(pattern: &str) -> String {
     while let Some(shorter) = rest.strip_prefix("./").or_else(|| rest.strip_prefix('/')) {
         rest = shorter;
     }
-    if rest.is_empty() || rest.ends_with('/') { format!("{rest}**") } else { rest.to_owned() }
+    // Of `./` and `/` nothing is left, but they mean all below the root; no pattern at all means nothing.
+    let is_root = rest.is_empty() && !pattern.is_empty();
+    if is_root || rest.ends_with('/') { format!("{rest}**") } else { rest.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use refs_estargz::Kind;
+
+    use super::*;
+
+    fn entry(path: &str) -> Entry {
+        let (path, kind, xattrs) = (path.to_owned(), Kind::Fifo, BTreeMap::new());
+        Entry { path, kind, mode: 0o644, mtime: 0, uid: 0, gid: 0, xattrs, digest: None }
+    }
+
+    #[track_caller]
+    fn check(pattern: &str, meant: &[&str], not_meant: &[&str]) {
+        let selection = Selection::new(&[pattern.to_owned()]).unwrap();
+        for path in meant {
+            assert!(selection.contains(&entry(path)), "`{pattern}` does not mean {path}");
+        }
+        for path in not_meant {
+            assert!(!selection.contains(&entry(path)), "`{pattern}` means {path}");
+        }
+    }
+
+    #[test]
+    fn words_mean_themselves() {
+        check("config.json", &["config.json"], &["a/config.json", "config_json", "config.json/a"]);
+        check(".gitignore", &[".gitignore"], &["gitignore", "x.gitignore"]);
+        check("!x", &["!x"], &["x", "y"]);
+        check("a\\*", &["a*"], &["ab"]);
+    }
+
+    #[test]
+    fn star_and_question_mark_stop_at_a_slash() {
+        check("*.json", &["app.json", ".json"], &["app.txt", "a/b.json"]);
+        check("test-*.txt", &["test-1.txt", "test-.txt"], &["test.txt", "a-test-1.txt"]);
+        check("app-*-final.zip", &["app-1.0-final.zip"], &["app-final.zip", "app-a/b-final.zip"]);
+        check("config/*.json", &["config/app.json"], &["data/app.json", "config/a/app.json"]);
+        check("a?c", &["abc"], &["a/c", "ac"]);
+        check("[ab]/[!a]", &["a/b", "b/c"], &["c/b", "a/a"]);
+    }
+
+    #[test]
+    fn two_stars_mean_any_depth() {
+        check("data/**/*.txt", &["data/f.txt", "data/sub/f.txt", "data/a/b/c/f.txt"], &["f.txt", "database/f.txt"]);
+        check("**/*.txt", &["f.txt", "a/f.txt", "a/b/c/f.txt"], &["f.md"]);
+        check("src/**/*.java", &["src/A.java", "src/a/b/A.java"], &["src/a/b/A.kt", "A.java"]);
+        check("src/**/pkg/*.go", &["src/pkg/a.go", "src/a/b/pkg/a.go"], &["src/pkg/a/b.go", "src/a.go"]);
+        check("data/**", &["data/x", "data/x/y"], &["database/x", "data", "a/data/x"]);
+        check("*/x/**", &["a/x/y", "b/x/y/z"], &["x/y", "a/b/x/y"]);
+        check("a/**/b/**/c", &["a/b/c", "a/1/b/2/3/c"], &["a/c", "a/1/c"]);
+        check("**", &["a", "a/b/c"], &[]);
+    }
+
+    #[test]
+    fn braces_are_a_choice() {
+        check("{a,b}.md", &["a.md", "b.md"], &["c.md", "ab.md"]);
+        check("{src,test}/**/*.{go,rs}", &["src/a.go", "test/x/a.rs"], &["doc/a.go", "src/a.md"]);
+    }
+
+    #[test]
+    fn slash_at_the_end_means_all_below() {
+        check("data/", &["data/x", "data/x/y"], &["data", "database/x", "a/data/x"]);
+        check("a/*/", &["a/b/c", "a/b/c/d"], &["a/b", "a"]);
+    }
+
+    #[test]
+    fn start_at_the_root_means_nothing() {
+        for pattern in ["./a/b", "/a/b", "././a/b", "//a/b"] {
+            check(pattern, &["a/b"], &["b", "x/a/b"]);
+        }
+        for pattern in ["./", "/"] {
+            check(pattern, &["a", "a/b"], &[]);
+        }
+    }
+
+    #[test]
+    fn no_pattern_at_all_means_nothing() {
+        check("", &[], &["a", "a/b", ".a"]);
+    }
+
+    #[test]
+    fn patterns_of_bytes_beyond_ascii_are_words() {
+        check("naïve.*", &["naïve.md"], &["naive.md"]);
+        check("日*.txt", &["日本.txt", "日.txt"], &["本.txt"]);
+        // One byte each, and this letter has three.
+        check("日???.txt", &["日本.txt"], &["日.txt"]);
+    }
+
+    #[test]
+    fn what_comes_along_is_not_named() {
+        let selection = Selection::new(&["a".to_owned()]).unwrap().along_with(".m");
+        assert!(selection.contains(&entry(".m")) && !selection.names(&entry(".m")));
+        assert!(!selection.contains(&entry("sub/.m")));
+        assert!(Selection::new(&[]).unwrap().along_with(".m").names(&entry(".m")));
+    }
+
+    #[test]
+    fn what_is_no_glob_is_named() {
+        for pattern in ["[", "a[", "[z-a]", "{a", "a}", "{a,{b,c}"] {
+            let Err(Error::InvalidGlob { pattern: named, .. }) = Selection::new(&["ok".to_owned(), pattern.to_owned()])
+            else {
+                panic!("`{pattern}` is taken for a glob")
+            };
+            assert_eq!(named, pattern);
+        }
+    }
 }

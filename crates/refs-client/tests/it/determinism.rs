@@ -1,0 +1,104 @@
+//! The same tree gives the same digest.
+
+use std::{fs, path::Path};
+
+use refs_client::{Mtime, PushOptions};
+use refs_testkit::Tree;
+use refs_url::Digest;
+
+use crate::setup::{IN_MEMORY, at, directory, memory, timeless};
+
+const TREE: &str = r#"
+    644 .sow-ref.yaml "title: t\n" @1000000000
+    644 README.md "read me" @1000000001
+    755 a/ @1000000002
+    644 a-b "before a/b" @1000000003
+    755 a/b "run" @1000000004
+    755 empty/ @1000000005
+    777 link -> a/b
+    644 z.txt "last" @1000000006
+"#;
+
+async fn digest(source: &Path, options: &PushOptions) -> Digest {
+    let (_, client) = memory();
+    client.push(source, &at(IN_MEMORY), options).await.unwrap().descriptor.digest
+}
+
+#[tokio::test]
+async fn copies_have_one_digest() {
+    let (one, other) = (directory(&Tree::parse(TREE)), directory(&Tree::parse(TREE)));
+    let options = PushOptions::default();
+    assert_eq!(digest(one.path(), &options).await, digest(other.path(), &options).await);
+}
+
+#[tokio::test]
+async fn order_in_which_files_were_made_does_not_count() {
+    let text = |name: usize| format!("644 f{name:03} \"{name}\" @1000000000");
+    let (forth, back) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for name in 0..100 {
+        Tree::parse(&text(name)).write(forth.path()).unwrap();
+        Tree::parse(&text(99 - name)).write(back.path()).unwrap();
+    }
+    let options = PushOptions::default();
+    assert_eq!(digest(forth.path(), &options).await, digest(back.path(), &options).await);
+}
+
+#[tokio::test]
+async fn times_count_unless_they_are_fixed() {
+    let (old, new) = (directory(&Tree::parse(TREE)), directory(&Tree::parse(&TREE.replace("@10", "@15"))));
+    let keep = PushOptions::default();
+    assert_ne!(digest(old.path(), &keep).await, digest(new.path(), &keep).await);
+    assert_eq!(digest(old.path(), &timeless()).await, digest(new.path(), &timeless()).await);
+    let other = PushOptions { mtime: Mtime::Fixed(1), ..timeless() };
+    assert_ne!(digest(old.path(), &timeless()).await, digest(old.path(), &other).await);
+}
+
+#[tokio::test]
+async fn permissions_count_as_far_as_the_owner_may_execute() {
+    let push = async |mode: &str| digest(directory(&Tree::parse(&format!("{mode} f \"x\""))).path(), &timeless()).await;
+    assert_eq!(push("644").await, push("600").await);
+    assert_eq!(push("644").await, push("666").await);
+    assert_eq!(push("700").await, push("755").await);
+    assert_eq!(push("755").await, push("4755").await);
+    assert_ne!(push("644").await, push("755").await);
+}
+
+#[tokio::test]
+async fn pulled_tree_is_pushed_to_the_same_digest() {
+    let (_, client) = memory();
+    let options = PushOptions::default();
+    let source = directory(&Tree::parse(TREE));
+    let first = client.push(source.path(), &at(IN_MEMORY), &options).await.unwrap();
+    let parent = tempfile::tempdir().unwrap();
+    let copy = parent.path().join("copy");
+    client.pull(&at(IN_MEMORY), &copy, &Default::default()).await.unwrap();
+    let second = client.push(&copy, &at("localhost/o/copy:v1"), &options).await.unwrap();
+    assert_eq!(first, second);
+}
+
+#[tokio::test]
+async fn one_byte_more_or_one_entry_more_is_another_digest() {
+    let source = directory(&Tree::parse(TREE));
+    let before = digest(source.path(), &timeless()).await;
+    fs::write(source.path().join("z.txt"), "last!").unwrap();
+    let after = digest(source.path(), &timeless()).await;
+    fs::create_dir(source.path().join("new")).unwrap();
+    assert_ne!(before, after);
+    assert_ne!(after, digest(source.path(), &timeless()).await);
+}
+
+/// Golden: the digest of a layer must not move with a new version, or everything would be pushed again.
+#[tokio::test]
+async fn digest_is_the_one_it_always_was() {
+    let (_, client) = memory();
+    let source = directory(&Tree::parse(TREE));
+    let pushed = client.push(source.path(), &at(IN_MEMORY), &timeless()).await.unwrap();
+    assert_eq!(
+        pushed.layer.digest.to_string(),
+        "sha256:a7fe9713f7683d69dc63a5838f387ac4c43e1b9a2939b69cd7e33f77b7a41f4b"
+    );
+    assert_eq!(
+        pushed.descriptor.digest.to_string(),
+        "sha256:e9f6d7391c56c33c625cee8b59d6a9dbbdbd599aedeea6a2a5bfd9071d37ac3d"
+    );
+}

@@ -1,0 +1,179 @@
+//! Artifacts and images that other tools pushed.
+
+use flate2::Compression;
+use refs_client::{Client, Error, Kind, ReadOptions, Trust};
+use refs_registry::{MediaType, Sink};
+use refs_testkit::{Image, Tree, image::gzip};
+
+use crate::setup::{IN_MEMORY, artifact, at, client, guarded, memory, noise, paths, patterns, pull_of, pulled, pushed};
+
+/// A client of `image`.
+async fn client_of(image: Image) -> Client {
+    let (memories, client) = memory();
+    let repository = memories.repository(&"localhost".parse().unwrap(), &"o/r".parse().unwrap());
+    image.push(&repository, &["v1"]).await.unwrap();
+    client
+}
+
+/// Lists, pulls whole and in part, and reads what `image` holds.
+async fn check(image: Image, expected: &str) {
+    let client = client_of(image).await;
+    let (here, expected) = (at(IN_MEMORY), Tree::parse(expected));
+    assert_eq!(pulled(&client, &here, &pull_of(&[])).await, expected);
+    assert_eq!(pulled(&client, &here, &pull_of(&["**"])).await, expected);
+    let listing = client.list_files(&here, &ReadOptions::default()).await.unwrap();
+    for entry in listing.entries.iter().filter(|entry| entry.is_file()) {
+        let part = pulled(&client, &here, &pull_of(&[&entry.path])).await;
+        let name = entry.path.rsplit('/').next().unwrap();
+        assert!(part.to_string().contains(name), "{part}");
+        let content = client.read_file(&here, &entry.path, &ReadOptions::default(), Vec::new()).await.unwrap();
+        assert_eq!(content.len() as u64, entry.size(), "{}", entry.path);
+    }
+}
+
+const TREE: &str = r#"
+    644 .sow-ref.yaml "m"
+    755 d/
+    755 d/run "run"
+    777 d/up -> ../e
+    644 e "e"
+"#;
+
+#[tokio::test]
+async fn plain_and_gzipped_archives_are_read() {
+    let tar = Tree::parse(TREE).tar();
+    check(Image::new().layer(MediaType::OCI_LAYER, tar.clone()), TREE).await;
+    check(Image::new().tree(&Tree::parse(TREE)), TREE).await;
+    check(Image::new().layer(MediaType::DOCKER_LAYER_GZIP, gzip(&tar)), TREE).await;
+    // What the media type says of the compression need not be true.
+    check(Image::new().layer(MediaType::OCI_LAYER, gzip(&tar)), TREE).await;
+    check(Image::new().layer(MediaType::OCI_LAYER_GZIP, tar), TREE).await;
+}
+
+#[tokio::test]
+async fn gzip_of_several_members_is_read() {
+    use std::io::Write;
+    let tar = Tree::parse(TREE).tar();
+    let mut members = Vec::new();
+    for part in tar.chunks(700) {
+        let mut encoder = flate2::write::GzEncoder::new(&mut members, Compression::default());
+        encoder.write_all(part).unwrap();
+        encoder.finish().unwrap();
+    }
+    check(Image::new().layer(MediaType::OCI_LAYER_GZIP, members), TREE).await;
+}
+
+#[tokio::test]
+async fn files_as_oras_pushes_them_are_read() {
+    let image = Image::new().file("a.txt", "a").file("deep/b.txt", "bb").file("empty", "");
+    check(image.clone(), "644 a.txt \"a\"\n755 deep/\n644 deep/b.txt \"bb\"\n644 empty \"\"").await;
+    let client = client_of(image).await;
+    let listing = client.list_files(&at(IN_MEMORY), &ReadOptions::default()).await.unwrap();
+    assert_eq!(paths(&listing), ["a.txt", "deep/b.txt", "empty"]);
+    assert_eq!(listing.entries[1].kind, Kind::File { size: 2 });
+}
+
+#[tokio::test]
+async fn folder_as_oras_pushes_it_is_read_with_files_beside_it() {
+    let folder = Tree::parse("755 docs/\n644 docs/a \"a\"\n755 docs/empty/");
+    let image = Image::new().folder("docs", &folder).file("notes.txt", "n");
+    check(image, "755 docs/\n644 docs/a \"a\"\n755 docs/empty/\n644 notes.txt \"n\"").await;
+}
+
+#[tokio::test]
+async fn folder_may_not_hold_what_is_outside_of_it() {
+    let client = client_of(Image::new().folder("docs", &Tree::parse(r#"644 elsewhere/a "a""#))).await;
+    let error = crate::setup::pull(&client, &at(IN_MEMORY), &pull_of(&[])).await.unwrap_err();
+    assert!(matches!(error, Error::UnsafePath { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn title_may_not_lead_out() {
+    for title in ["../evil", "a/../../evil", "/rooted", ".", ""] {
+        let client = client_of(Image::new().file(title, "x")).await;
+        let error = crate::setup::pull(&client, &at(IN_MEMORY), &pull_of(&[])).await.unwrap_err();
+        assert!(matches!(error, Error::UnsafePath { .. }), "{title}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn upper_layer_replaces_what_the_lower_has() {
+    let lower = Tree::parse("644 a \"old\"\n755 d/\n644 d/kept \"k\"\n644 gone/x \"x\"");
+    let upper = Tree::parse("755 a \"new\"\n644 d/new \"n\"\n644 gone \"a file now\"");
+    let expected = "755 a \"new\"\n755 d/\n644 d/kept \"k\"\n644 d/new \"n\"\n644 gone \"a file now\"";
+    check(Image::new().tree(&lower).tree(&upper), expected).await;
+}
+
+#[tokio::test]
+async fn layer_that_deletes_is_refused() {
+    let lower = Tree::parse(r#"644 a "a""#);
+    let client = client_of(Image::new().tree(&lower).tree(&Tree::parse(r#"644 .wh.a """#))).await;
+    let error = crate::setup::pull(&client, &at(IN_MEMORY), &pull_of(&[])).await.unwrap_err();
+    assert!(matches!(error, Error::UnsupportedLayer { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn layers_of_other_kinds_are_refused() {
+    let zstd = [0x28, 0xb5, 0x2f, 0xfd, 0, 0, 0, 0];
+    for (media_type, bytes) in [
+        (MediaType::OCI_LAYER_ZSTD, &zstd[..]),
+        (MediaType::OCI_LAYER, &zstd[..]),
+        (MediaType::new("application/vnd.example"), &b"what is this?"[..]),
+    ] {
+        let client = client_of(Image::new().layer(media_type.clone(), bytes.to_vec())).await;
+        let error = client.list_files(&at(IN_MEMORY), &ReadOptions::default()).await.unwrap_err();
+        let Error::UnsupportedLayer { media_type: named, .. } = error else { panic!("{media_type}: {error:?}") };
+        assert_eq!(named, media_type);
+    }
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_archive_are_an_error() {
+    let (_, client, layer) = pushed(&Tree::parse(TREE)).await;
+    drop((client, layer));
+    let cut = gzip(&Tree::new().file("noise", noise(100_000, 1)).tar()).slice(..50_000);
+    for (media_type, bytes) in [(MediaType::OCI_LAYER_GZIP, cut), (MediaType::OCI_LAYER, vec![7; 2_000].into())] {
+        let client = client_of(Image::new().layer(media_type, bytes)).await;
+        let error = crate::setup::pull(&client, &at(IN_MEMORY), &pull_of(&[])).await.unwrap_err();
+        assert!(matches!(error, Error::Corrupt { .. }), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn image_without_layers_is_empty() {
+    let client = client_of(Image::new()).await;
+    let listing = client.list_files(&at(IN_MEMORY), &ReadOptions::default()).await.unwrap();
+    assert_eq!(paths(&listing), [] as [&str; 0]);
+    assert_eq!(pulled(&client, &at(IN_MEMORY), &pull_of(&[])).await, Tree::new());
+}
+
+/// The layer of a pushed tree, in an image that vouches for nothing in it.
+#[tokio::test]
+async fn table_of_contents_that_nothing_vouches_for_is_read_when_asked_for() {
+    let tree = Tree::parse(TREE).file("f/noise", noise(3 << 20, 1));
+    let (memories, _, pushed) = pushed(&tree).await;
+    let repository = memories.repository(&"localhost".parse().unwrap(), &"o/r".parse().unwrap());
+    let mut image = match repository_image(&repository).await {
+        refs_registry::spec::Document::Image(image) => *image,
+        refs_registry::spec::Document::Index(index) => panic!("{index:?}"),
+    };
+    image.layers[0].annotations.clear();
+    let manifest = refs_registry::Manifest::image(&image).unwrap();
+    repository.put_manifest(&manifest, &["v1".parse().unwrap()]).await.unwrap();
+
+    let registry = guarded(&memories).start().await;
+    let (client, at) = (client(&registry), artifact(&registry));
+    let blob_ranges = async |trust| {
+        registry.take_requests();
+        let options = ReadOptions { trust, ..patterns(&["e"]) };
+        assert_eq!(paths(&client.list_files(&at, &options).await.unwrap()), ["e"]);
+        let seen = registry.take_requests().into_iter().filter(|request| request.path.contains("/blobs/"));
+        seen.map(|request| (request.range.is_some(), request.sent < pushed.layer.size)).collect::<Vec<_>>()
+    };
+    assert_eq!(blob_ranges(Trust::Unverified).await, [(true, true)]);
+    assert_eq!(blob_ranges(Trust::Verified).await, [(false, false)]);
+}
+
+async fn repository_image(repository: &dyn Sink) -> refs_registry::spec::Document {
+    repository.manifest(&"v1".parse().unwrap()).await.unwrap().parse().unwrap()
+}

@@ -1,0 +1,17 @@
+//! The verbs of a client, over registries on loopback, memory and layouts on disk.
+#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+mod determinism;
+mod doubles;
+mod errors;
+mod exclusions;
+mod foreign;
+mod globs;
+mod limits;
+mod platforms;
+mod pulls;
+mod pushes;
+mod requests;
+mod setup;
+mod sources;
+mod trees;

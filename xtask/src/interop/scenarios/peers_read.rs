@@ -60,6 +60,8 @@ pub(super) fn oras_pull(bench: &Bench<'_>) -> Result<()> {
     let directory = bench.path("oras");
     fs::create_dir(&directory).map_err(Error::file("create", &directory))?;
     bench.oras(&directory, &["pull", &reference])?.stdout()?;
+    let found = Tree::read(&directory)?.without(&ESTARGZ_OWN);
+    bench.trees.sample_tree.require(&found, Closely::Modes, "oras pull")?;
     bench.oras(&directory, &["discover", "--format", "json", &reference])?.stdout().map(drop)
 }
 

@@ -26,7 +26,7 @@ use crate::setup::{
 const SMALL: &str = "644 .sow-ref.yaml \"title: t\\n\"\n644 a \"a\"";
 
 fn large() -> Tree {
-    Tree::new().file("noise", noise(6 << 20, 3))
+    Tree::new().file("noise", noise(5 << 20, 3))
 }
 
 async fn manifest(client: &Client, at: &Location) -> ImageManifest {

@@ -175,14 +175,14 @@ impl Sink for Meddling<Arc<dyn Sink>> {
 /// Pushes a large file and a small one behind it, which `change` happens to while the large one is on its way: it is so
 /// large that the packer waits in it until the upload begins.
 async fn check_change(change: fn(&Path), expected: SourceFault) {
-    let source = directory(&Tree::new().file("large", noise(12 << 20, 5)).file("small", "1234"));
+    let source = directory(&Tree::new().file("large", noise(8 << 20, 5)).file("small", "1234"));
     let registry = guarded(&Memories::new()).start().await;
     let small = source.path().join("small");
     let changed = small.clone();
     let inner: Arc<dyn Writable> = Arc::new(registries(&registry, "secret"));
     let client = Client::new(Arc::new(Meddling(inner, Arc::new(move || change(&changed)))));
     let at = artifact(&registry);
-    let error = client.push(source.path(), &at, &PushOptions::default()).await.unwrap_err();
+    let error = client.push(source.path(), &at, &PushOptions { level: 0, ..PushOptions::default() }).await.unwrap_err();
     let Error::Source { path, fault } = error else { panic!("{error:?}") };
     assert_eq!((path, fault), (small, expected));
     let seen: Vec<String> = registry.requests().iter().map(ToString::to_string).collect();

@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use async_trait::async_trait;
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt, stream};
 use refs_url::{Host, RepoName};
@@ -59,6 +60,7 @@ impl Default for Registries {
     }
 }
 
+#[async_trait]
 impl Resolver for Registries {
     fn source(&self, host: &Host, repository: &RepoName) -> Result<Arc<dyn Source>> {
         Ok(Arc::new(self.repository(host, repository)?))
@@ -69,6 +71,10 @@ impl Resolver for Registries {
             Ok(registry) => registry.catalog(),
             Err(error) => stream::once(std::future::ready(Err(error))).boxed(),
         }
+    }
+
+    async fn check_auth(&self, host: &Host) -> Result<()> {
+        self.registry(host)?.check_auth().await.map(drop)
     }
 }
 

@@ -139,6 +139,8 @@ async fn wrong_password_and_none_are_unauthorized() {
     let wrong = Client::new(Arc::new(registries(&registry, "wrong")));
     check_kinds(&wrong, &artifact(&registry), ErrorKind::Unauthorized, &ALL).await;
     check_kinds(&anonymous(), &artifact(&registry), ErrorKind::Unauthorized, &ALL).await;
+    assert_eq!(kind(&wrong.check_auth(&registry.host()).await.unwrap_err()), ErrorKind::Unauthorized);
+    client(&registry).check_auth(&registry.host()).await.unwrap();
     let words = wrong.resolve_tag(&artifact(&registry)).await.unwrap_err().to_string();
     assert!(words.contains("the test") && !words.contains("wrong"), "{words}");
 }
@@ -175,8 +177,10 @@ async fn dropped_connections_and_closed_ports_are_unreachable() {
     registry.fault(On::any("/v2/").always(), Fault::Drop(Close::Reset));
     let at = artifact(&registry);
     check_kinds(&anonymous(), &at, ErrorKind::Unreachable, &ALL).await;
+    let host = registry.host();
     registry.stop();
     check_kinds(&anonymous(), &at, ErrorKind::Unreachable, &ALL).await;
+    assert_eq!(kind(&anonymous().check_auth(&host).await.unwrap_err()), ErrorKind::Unreachable);
 }
 
 #[tokio::test]

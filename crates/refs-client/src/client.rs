@@ -52,10 +52,10 @@ impl Client {
         Ok(Arc::new(Metered::new(source, Arc::clone(&self.meter))))
     }
 
-    /// The repository at `at`, to write. A layout that is not there is made.
+    /// The repository at `at`, to write. A layout that is not there is made. What passes is not metered.
     ///
     /// # Errors
-    /// As [`source`](Client::source).
+    /// `Registry` when a layout can't be made, or there is no such kind of host.
     pub async fn sink(&self, at: &Location) -> Result<Arc<dyn Sink>> {
         match at {
             Location::Registry(reference) => Ok(self.registries.sink(reference.host(), reference.repository())?),
@@ -129,7 +129,8 @@ impl Client {
     /// digest, always.
     ///
     /// # Errors
-    /// As [`push`](crate::PushOptions) says; `Location` when `at` names no tag.
+    /// `Location` when `at` names no tag; `Source` and `Io` for what can't be packed; `ManifestNotFound` when one is required;
+    /// `Pack`; `Registry`. After an error no tag has moved; blobs may have been left behind, which the registry collects.
     pub async fn push(&self, directory: &Path, at: &Location, options: &PushOptions) -> Result<Pushed> {
         let tag = at.needs_tag()?;
         let sink = self.sink(at).await?;

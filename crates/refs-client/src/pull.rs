@@ -72,6 +72,11 @@ pub(crate) async fn pull(
     options: &PullOptions,
 ) -> Result<Pulled> {
     let Pull { selection, staging, budget } = pull;
+    if let Selection::Some(_) = selection
+        && let Some(entries) = contents.foreseen().await?
+    {
+        refuse_early(entries.iter().filter(|entry| selection.contains(entry)), options.limits)?;
+    }
     let unpack = Unpack::new(staging.root(), &budget);
     let chosen = Chosen { unpack, staging, selection: selection.clone(), found: false };
     let chosen = contents.extract(&selection, chosen).await?;
@@ -92,6 +97,16 @@ pub(crate) async fn pull(
         written_bytes: unpacked.bytes,
         fetched_bytes: 0,
     })
+}
+
+/// Holds what entries declare against the limits, before any of it is fetched.
+fn refuse_early<'e>(entries: impl Iterator<Item = &'e Entry>, limits: Limits) -> Result<()> {
+    let budget = Budget::new(limits);
+    for entry in entries {
+        budget.entry()?;
+        budget.declared(&entry.path, entry.size())?;
+    }
+    Ok(())
 }
 
 /// Hands on what is chosen, and notes whether a pattern chose anything. It owns the staged tree, so that the thread that

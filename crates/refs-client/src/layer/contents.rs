@@ -65,6 +65,19 @@ impl Contents {
         Ok(survey.found.into_iter().map(|found| found.entry).collect())
     }
 
+    /// All entries, if they can be known without fetching a layer's files.
+    ///
+    /// # Errors
+    /// As [`entries`](Self::entries).
+    pub(crate) async fn foreseen(&self) -> Result<Option<Vec<Entry>>> {
+        for layer in &self.layers {
+            if !matches!(layer.form, Form::File(_)) && self.index(layer).await?.is_none() {
+                return Ok(None);
+            }
+        }
+        self.entries().await.map(Some)
+    }
+
     /// How the entries were found, once they were asked for.
     pub(crate) fn access(&self) -> Access {
         let by_index = |layer: &Layer| match &layer.form {

@@ -1,6 +1,6 @@
 //! What each verb asks of a registry that demands a token, counted by the registry.
 
-use refs_client::{Client, Location, PullOptions, Pushed, ReadOptions};
+use refs_client::{Client, Error, Limits, Location, PullOptions, Pushed, ReadOptions};
 use refs_store::Memories;
 use refs_testkit::{Close, FakeRegistry, Fault, On, Quirks, Seen, Tree, quirks};
 
@@ -152,6 +152,17 @@ async fn pull_of_a_directory_fetches_little_more_than_it_has() {
     assert!(fetched * 10 <= wanted * 11 + tail_bytes(&pushed) * 10, "{fetched} bytes for {wanted}");
     assert_eq!(report.fetched_bytes, pushed.descriptor.size + fetched);
     assert_eq!(report.written_bytes, wanted + "title: heavy\n".len() as u64);
+}
+
+#[tokio::test]
+async fn selection_beyond_a_limit_is_refused_by_the_table_of_contents_alone() {
+    let (memories, _, pushed) = pushed(&heavy()).await;
+    let registry = guarded(&memories).start().await;
+    let (client, at) = (logged_in(&registry).await, artifact(&registry));
+    let limits = Limits { total_bytes: 64 << 10, ..Limits::default() };
+    let error = pull(&client, &at, &PullOptions { limits, ..pull_of(&["b/**"]) }).await.unwrap_err();
+    assert!(matches!(error, Error::TotalTooLarge { .. }), "{error}");
+    check_manifest_and_tail(&registry.take_requests(), &pushed);
 }
 
 #[tokio::test]

@@ -18,13 +18,15 @@ pub(crate) enum Selection {
 #[derive(Debug, Clone)]
 pub(crate) struct Matching {
     globs: GlobSet,
+    /// What a pattern with a trailing `/` means besides all below: the directory itself.
+    directories: GlobSet,
     /// A path that comes along whatever the globs say.
     along: Option<&'static str>,
 }
 
 impl Selection {
     /// The paths that match any of `patterns`; all when there are none. `*` stops at `/`, `**` does not; a trailing `/`
-    /// means all below; a leading `./` or `/` means nothing.
+    /// means a directory and all below; a leading `./` or `/` means nothing.
     ///
     /// # Errors
     /// `InvalidGlob`.
@@ -32,14 +34,22 @@ impl Selection {
         if patterns.is_empty() {
             return Ok(Self::All);
         }
-        let mut globs = GlobSetBuilder::new();
+        let (mut globs, mut directories) = (GlobSetBuilder::new(), GlobSetBuilder::new());
         for pattern in patterns {
-            let invalid = |source| Error::InvalidGlob { pattern: pattern.clone(), source };
-            let glob = GlobBuilder::new(&normalised(pattern)).literal_separator(true).build().map_err(invalid)?;
-            globs.add(glob);
+            let glob = |text: &str| {
+                let glob = GlobBuilder::new(text).literal_separator(true).build();
+                glob.map_err(|source| Error::InvalidGlob { pattern: pattern.clone(), source })
+            };
+            let text = normalised(pattern);
+            if let Some(directory) = text.strip_suffix("/**").filter(|_| pattern.ends_with('/')) {
+                directories.add(glob(directory)?);
+            }
+            globs.add(glob(&text)?);
         }
-        let globs = globs.build().map_err(|source| Error::InvalidGlob { pattern: patterns.join(", "), source })?;
-        Ok(Self::Some(Matching { globs, along: None }))
+        let built = |set: GlobSetBuilder| {
+            set.build().map_err(|source| Error::InvalidGlob { pattern: patterns.join(", "), source })
+        };
+        Ok(Self::Some(Matching { globs: built(globs)?, directories: built(directories)?, along: None }))
     }
 
     /// The same paths, and `path` with them.
@@ -62,7 +72,10 @@ impl Selection {
     pub(crate) fn names(&self, entry: &Entry) -> bool {
         match self {
             Self::All => true,
-            Self::Some(matching) => matching.globs.is_match(&entry.path),
+            Self::Some(matching) => {
+                matching.globs.is_match(&entry.path)
+                    || entry.is_directory() && matching.directories.is_match(&entry.path)
+            }
         }
     }
 }
@@ -141,6 +154,18 @@ mod tests {
     fn slash_at_the_end_means_all_below() {
         check("data/", &["data/x", "data/x/y"], &["data", "database/x", "a/data/x"]);
         check("a/*/", &["a/b/c", "a/b/c/d"], &["a/b", "a"]);
+    }
+
+    #[test]
+    fn slash_at_the_end_means_the_directory_too_if_it_is_one() {
+        let directory = |path| Entry { kind: Kind::Directory, ..entry(path) };
+        let selection = Selection::new(&["data/".to_owned(), "a/*/".to_owned(), "x/**".to_owned()]).unwrap();
+        for path in ["data", "a/b", "data/x"] {
+            assert!(selection.contains(&directory(path)), "{path}");
+        }
+        for path in ["x", "a", "b/data"] {
+            assert!(!selection.contains(&directory(path)), "{path}");
+        }
     }
 
     #[test]

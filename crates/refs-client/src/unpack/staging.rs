@@ -37,12 +37,14 @@ pub enum Existing {
 /// A tree that is made beside its destination and gets its name when it is complete. Until then, and after a failure, what
 /// is at the destination is what was there before.
 ///
-/// Dropped without [`publish`](Self::publish) it removes what it made, but for missing parents of the destination. What a
+/// Dropped without [`publish`](Self::publish) it removes what it made, missing parents of the destination included. What a
 /// killed process left is removed by the next one that has the same destination.
 #[derive(Debug)]
 pub(crate) struct Staging {
     destination: Destination,
     scratch: Scratch,
+    /// Dropped after the scratch directory, which is in the innermost of them.
+    _parents: Parents,
     root: Arc<Root>,
     existing: Existing,
 }
@@ -54,6 +56,10 @@ struct Destination {
     parent: OwnedFd,
     name: OsString,
 }
+
+/// Directories that were made for a destination, the innermost first. Dropped, it removes those that have stayed empty.
+#[derive(Debug)]
+struct Parents(Vec<PathBuf>);
 
 /// What is at a destination.
 #[derive(Debug, PartialEq, Eq)]
@@ -74,7 +80,7 @@ impl Staging {
     /// `Destination` for something in the way, and for a path like `.` or `/` that has no name to put a directory under;
     /// `Io`.
     pub(crate) fn beside(path: &Path, existing: Existing) -> Result<Self> {
-        let destination = Destination::find(path)?;
+        let (destination, parents) = Destination::find(path)?;
         match (destination.look()?, existing) {
             (Found::Nothing | Found::EmptyDirectory, _) | (Found::Directory, Existing::Replace) => {}
             (Found::Directory, Existing::Refuse) => return Err(destination.fault(DestinationFault::NotEmpty)),
@@ -82,7 +88,7 @@ impl Staging {
         }
         let scratch = Scratch::make(&destination.parent, &destination.name, &destination.path)?;
         let root = Root::make(scratch.fd(), OsStr::new(TREE), &destination.path)?;
-        Ok(Self { destination, scratch, root: Arc::new(root), existing })
+        Ok(Self { destination, scratch, _parents: parents, root: Arc::new(root), existing })
     }
 
     /// The root of the tree.
@@ -130,7 +136,7 @@ impl Staging {
 }
 
 impl Destination {
-    fn find(path: &Path) -> Result<Self> {
+    fn find(path: &Path) -> Result<(Self, Parents)> {
         // A slash at the end would make a link look like what it points to.
         let path = resolve(path.components().collect())?;
         let Some(name) = path.file_name().map(OsStr::to_owned) else {
@@ -140,11 +146,11 @@ impl Destination {
             Some(parent) if parent != Path::new("") => parent,
             _ => Path::new("."),
         };
-        fs::create_dir_all(folder).map_err(|error| failure(Doing::Create, folder, error))?;
+        let parents = Parents::make(folder)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let parent = rustix::fs::open(folder, flags, Mode::empty());
         let parent = parent.map_err(|errno| failure(Doing::Read, folder, errno))?;
-        Ok(Self { path, parent, name })
+        Ok((Self { path, parent, name }, parents))
     }
 
     fn look(&self) -> Result<Found> {
@@ -170,6 +176,26 @@ impl Destination {
         match errno {
             Errno::EXIST | Errno::NOTEMPTY | Errno::NOTDIR | Errno::NOENT => self.fault(DestinationFault::Taken),
             errno => failure(Doing::Rename, &self.path, errno),
+        }
+    }
+}
+
+impl Parents {
+    fn make(folder: &Path) -> Result<Self> {
+        let is_missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
+        let parents = Self(folder.ancestors().take_while(is_missing).map(Path::to_owned).collect());
+        fs::create_dir_all(folder).map_err(|error| failure(Doing::Create, folder, error))?;
+        Ok(parents)
+    }
+}
+
+impl Drop for Parents {
+    fn drop(&mut self) {
+        for directory in &self.0 {
+            // It is in use, by the tree that has been published or by somebody else: so are those around it.
+            if fs::remove_dir(directory).is_err() {
+                return;
+            }
         }
     }
 }

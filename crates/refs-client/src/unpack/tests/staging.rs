@@ -48,6 +48,15 @@ fn m136_an_absent_or_empty_destination_is_filled() {
 }
 
 #[test]
+fn parents_that_were_missing_are_missing_again_after_a_failure() {
+    let ground = Ground::new();
+    fs::create_dir(ground.path("there")).unwrap();
+    let before = ground.snapshot();
+    drop(Staging::beside(&ground.path("there/some/parents/dest"), Existing::Refuse).unwrap());
+    assert_eq!(ground.snapshot(), before);
+}
+
+#[test]
 fn m136_what_is_in_the_way_is_refused_and_stays() {
     let ground = Ground::new();
     fs::create_dir(ground.path("full")).unwrap();

@@ -216,7 +216,7 @@ async fn registry_without_ranges_gives_the_whole_layer_once() {
 }
 
 /// Lists after `fault` happened to the request for the tail, and gives the requests.
-async fn list_with(fault: Fault) -> (Result<usize, refs_client::Error>, Vec<Seen>, Pushed) {
+async fn list_with(fault: Fault) -> (Result<usize, Error>, Vec<Seen>, Pushed) {
     let (memories, _, pushed) = pushed(&many(10)).await;
     let registry = guarded(&memories).start().await;
     let (client, at) = (logged_in(&registry).await, artifact(&registry));

@@ -50,6 +50,10 @@ struct Settled {
     scopes: Scopes,
 }
 
+/// A token that was made for a request may turn out to be for less than the registry wants so often. Registries that
+/// name a scope at a time stay well below; one that goes on naming new ones would never end.
+const MAX_WIDENINGS: u32 = 3;
+
 /// Beyond so many repositories, what is known of them is learnt anew.
 const MANY_REPOSITORIES: usize = 4096;
 
@@ -94,6 +98,8 @@ pub(crate) struct Login<'a> {
     candidates: Option<Arc<[Candidate]>>,
     at: usize,
     shown: Shown,
+    /// How often a fresh token was for less than the registry wanted.
+    widenings: u32,
     tried: Vec<String>,
     denied: Option<Error>,
     withheld: Option<Error>,
@@ -134,6 +140,7 @@ impl<'a> Login<'a> {
             candidates: None,
             at,
             shown: Shown::Nothing,
+            widenings: 0,
             tried: Vec::new(),
             denied: None,
             withheld: None,
@@ -211,7 +218,7 @@ impl<'a> Login<'a> {
             Shown::Nothing => {}
             Shown::Kept(token) => self.transport.tokens().evict(token),
             // The token was for less than the registry wants.
-            Shown::Fresh if widened => {}
+            Shown::Fresh if widened && self.widenings < MAX_WIDENINGS => self.widenings += 1,
             Shown::Fresh => self.reject(),
         }
     }

@@ -311,3 +311,26 @@ async fn m172_what_a_registry_echoes_of_a_secret_is_not_passed_on() {
     assert!(!shown.contains(&basic("hunter2")[6..]), "{shown}");
     assert!(error.to_string().ends_with("you sent Basic ***\\u{1b}[31m"), "{error}");
 }
+
+#[tokio::test]
+async fn a_registry_that_wants_more_of_every_token_is_given_up() {
+    let own = Arc::new(Mutex::new(String::new()));
+    let host = own.clone();
+    let mut asked = 0;
+    let peer = Peer::start(move |request| {
+        if request.is("GET /token") {
+            return Reply::json(r#"{"token":"t"}"#);
+        }
+        asked += 1;
+        // A blob in the end, so that a client without a bound shows by its requests instead of never ending.
+        if asked > 40 {
+            return Reply::ok("blob");
+        }
+        challenge(&format!("{}/token", host.lock().unwrap()), &format!("repository:a/b{asked}:pull"))
+    })
+    .await;
+    *own.lock().unwrap() = peer.url("");
+    let error = repository(&anonymous(), &peer).stat_blob(&blob()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unauthorized);
+    assert_eq!(token_requests(&peer), 4);
+}

@@ -86,7 +86,8 @@ impl Credentials for DockerConfig {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(Error::io(Doing::Read, path, error)),
         };
-        let file: File = serde_json::from_slice(&text).map_err(|error| unusable(path, Arc::new(error)))?;
+        let file: File =
+            serde_json::from_slice(&text).map_err(|error| unusable(path, Arc::new(FileFault::of(&error))))?;
         let mut found: Vec<(usize, &String, &Login)> = file
             .auths
             .iter()
@@ -139,6 +140,21 @@ impl<'a> Key<'a> {
         }
         let rest = repository?.as_str().strip_prefix(self.path)?;
         (rest.is_empty() || rest.starts_with('/')).then_some(self.path.len())
+    }
+}
+
+/// A file that is not what docker writes. Where, and not what: the parser's own words quote the values it stumbles over,
+/// and those are passwords here.
+#[derive(Debug, thiserror::Error)]
+#[error("line {line}, column {column} is not what docker writes there")]
+struct FileFault {
+    line: usize,
+    column: usize,
+}
+
+impl FileFault {
+    fn of(error: &serde_json::Error) -> Self {
+        Self { line: error.line(), column: error.column() }
     }
 }
 

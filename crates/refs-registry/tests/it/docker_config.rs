@@ -105,3 +105,23 @@ async fn an_entry_that_cannot_be_decoded_concerns_its_host_only() {
         assert_eq!(found(&config, "bad.test", "a").await.unwrap_err(), ErrorKind::Settings);
     }
 }
+
+#[tokio::test]
+async fn an_error_in_the_file_does_not_quote_its_secrets() {
+    let host = Host::parse("r.test").unwrap();
+    for config in [
+        r#"{"auths":{"r.test":"hunter2"}}"#,
+        r#"{"auths":{"r.test":{"password":["hunter2"]}}}"#,
+        r#"{"auths":"hunter2"}"#,
+        r#"{"auths":{"r.test":{"auth":"hunter2-"}}}"#,
+        r#"{"auths":{"r.test":{"auth":"aHVudGVyMg=="}}}"#,
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.json");
+        std::fs::write(&path, config).unwrap();
+        let error = DockerConfig::at(&path).candidates(&host, None).await.unwrap_err();
+        let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
+        let said: Vec<String> = causes.map(|error| format!("{error} {error:?}")).collect();
+        assert!(!said.concat().contains("hunter2"), "{said:?}");
+    }
+}

@@ -89,11 +89,15 @@ pub(crate) fn outgoing(stream: ByteStream) -> Body {
         let Some((mut stream, mut held)) = state else { return Ok(None) };
         loop {
             let next = stream.try_next().await?;
+            // Empty pieces are dropped: one held back in place of the last real one would keep nothing back.
+            if next.as_ref().is_some_and(Bytes::is_empty) {
+                continue;
+            }
             match (held.take(), next) {
                 (None, None) => return Ok(None),
                 (Some(last), None) => return Ok(Some((last, None))),
-                (None, Some(first)) => held = Some(first).filter(|chunk| !chunk.is_empty()),
-                (Some(chunk), Some(next)) => return Ok(Some((chunk, Some((stream, Some(next)))))),
+                (None, first) => held = first,
+                (Some(chunk), next) => return Ok(Some((chunk, Some((stream, next))))),
             }
         }
     });

@@ -30,7 +30,7 @@ impl Source for Fails {
         Err(self.0.clone())
     }
     async fn blob(&self, _: &Digest, _: Resume) -> Result<Blob> {
-        let chunks = [Ok(Bytes::from("hello ")), Ok(Bytes::from("world")), Err(self.0.clone())];
+        let chunks = [Ok(Bytes::from("hello ")), Ok(Bytes::from("world")), Ok(Bytes::new()), Err(self.0.clone())];
         Ok(Blob { size: 11, stream: stream::iter(chunks).boxed() })
     }
     async fn blob_part(&self, digest: &Digest, _: Range<u64>) -> Result<Part> {

@@ -1,6 +1,6 @@
 //! From wanted entries to the fewest and smallest ranges of the blob.
 
-use std::ops::Range;
+use std::{collections::BTreeSet, ops::Range};
 
 use refs_url::Digest;
 
@@ -89,13 +89,11 @@ impl Toc {
     /// A hard link stands for its file. Entries without content, empty files among them, need no bytes and are passed
     /// over, as are indexes beyond the last entry.
     pub fn plan(&self, wanted: impl IntoIterator<Item = usize>, options: &PlanOptions) -> Plan {
-        let mut chunks: Vec<usize> = wanted
-            .into_iter()
-            .filter_map(|index| self.content(index))
-            .flat_map(|content| content.chunks.clone())
-            .collect();
+        // Each file once before its chunks are listed: many links to a file of many chunks would fill all memory.
+        let files: BTreeSet<usize> = wanted.into_iter().filter_map(|index| self.file_of(index)).collect();
+        let contents = files.into_iter().filter_map(|file| self.content(file));
+        let mut chunks: Vec<usize> = contents.flat_map(|content| content.chunks.clone()).collect();
         chunks.sort_unstable();
-        chunks.dedup();
         self.plan_chunks(&chunks, options)
     }
 

@@ -31,6 +31,23 @@ fn check(wanted: &[usize], options: &PlanOptions, expected: &[Range<u64>]) {
 }
 
 #[test]
+fn many_links_to_a_file_of_many_chunks_are_planned_as_that_file() {
+    // A list of the chunks for each link would have 900 million numbers.
+    const COUNT: usize = 30_000;
+    let digest = Digest::sha256(b"?");
+    let chunk =
+        |n: usize| format!(r#""offset":1,"innerOffset":{n},"chunkOffset":{n},"chunkSize":1,"chunkDigest":"{digest}""#);
+    let file = format!(r#"{{"name":"f","type":"reg","size":{COUNT},{}}}"#, chunk(0));
+    let chunks = (1..COUNT).map(|n| format!(r#"{{"name":"f","type":"chunk",{}}}"#, chunk(n)));
+    let links = (0..COUNT).map(|n| format!(r#"{{"name":"l{n}","type":"hardlink","linkName":"f"}}"#));
+    let elements: Vec<String> = std::iter::once(file).chain(chunks).chain(links).collect();
+    let toc = parse(&table(&elements.iter().map(String::as_str).collect::<Vec<_>>())).unwrap();
+    let plan = toc.plan(0..toc.entries().len(), &PlanOptions::default());
+    assert_eq!(ranges(&plan), [1..PAYLOAD_BYTES]);
+    assert_eq!(plan.spans[0].entries().count(), 1);
+}
+
+#[test]
 fn gap_is_bridged_when_a_request_costs_as_much() {
     check(&[], &cost_of(100), &[]);
     check(&[0, 1, 2], &cost_of(0), &[100..400]);

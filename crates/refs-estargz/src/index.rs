@@ -79,11 +79,17 @@ impl Toc {
             collector.add(entry)?;
         }
         let (entries, chunks) = collector.finish()?;
-        Self::new(digest, payload_bytes, entries, chunks)
+        Self::new(digest, payload_bytes, entries, chunks, limits)
     }
 
     /// Orders and ties together what was collected in the order of the table.
-    fn new(digest: Digest, payload_bytes: u64, unordered: Vec<Entry>, mut chunks: Vec<Chunk>) -> Result<Self> {
+    fn new(
+        digest: Digest,
+        payload_bytes: u64,
+        unordered: Vec<Entry>,
+        mut chunks: Vec<Chunk>,
+        limits: &Limits,
+    ) -> Result<Self> {
         order_chunks(&mut chunks, &unordered, payload_bytes)?;
         let (mut entries, places) = order_entries(unordered);
         for chunk in &mut chunks {
@@ -91,7 +97,7 @@ impl Toc {
         }
         check_tree(&entries)?;
         let mut contents = file_contents(&entries, &chunks);
-        resolve_hardlinks(&mut entries, &mut contents)?;
+        resolve_hardlinks(&mut entries, &mut contents, limits)?;
         Ok(Self { digest, payload_bytes, entries, contents, chunks })
     }
 
@@ -219,7 +225,11 @@ fn file_contents(entries: &[Entry], chunks: &[Chunk]) -> Vec<Option<Content>> {
 }
 
 /// Gives each hard link the content of the file at the end of its chain, and that file as its target.
-fn resolve_hardlinks(entries: &mut [Entry], contents: &mut [Option<Content>]) -> Result<()> {
+///
+/// A link by way of another has a longer target than the table spelt out for it. Those count as if it had, so that many
+/// short links to one short link to a long path don't fill all memory.
+fn resolve_hardlinks(entries: &mut [Entry], contents: &mut [Option<Content>], limits: &Limits) -> Result<()> {
+    let mut added_bytes = 0;
     for index in 0..entries.len() {
         let Kind::Hardlink { target } = &entries[index].kind else { continue };
         let file = follow(entries, target).map_err(|fault| Error::Link {
@@ -228,7 +238,14 @@ fn resolve_hardlinks(entries: &mut [Entry], contents: &mut [Option<Content>]) ->
             fault,
         })?;
         contents[index] = contents[file].clone();
-        entries[index].kind = Kind::Hardlink { target: entries[file].path.clone() };
+        let path = &entries[file].path;
+        if path != target {
+            added_bytes += path.len() as u64;
+            if added_bytes > limits.toc_inflated {
+                return Err(Error::TocLimit { part: TocPart::Inflated, limit: limits.toc_inflated });
+            }
+            entries[index].kind = Kind::Hardlink { target: path.clone() };
+        }
     }
     Ok(())
 }

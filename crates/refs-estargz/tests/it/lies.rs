@@ -422,6 +422,19 @@ fn lie_19_files_of_the_format_are_not_listed() {
     assert_eq!(plan.spans[0].range, 20..30, "a hidden file still ends the member before it");
 }
 
+#[test]
+fn short_links_to_a_long_path_by_way_of_another_count_in_full() {
+    let link = |name: &str, target: &str| format!(r#"{{"name":"{name}","type":"hardlink","linkName":"{target}"}}"#);
+    let long = vec!["x".repeat(250); 16].join("/");
+    let list = |links: usize| {
+        let links = (0..links).map(|n| link(&format!("l{n:04}"), "m"));
+        elements(&[abcd(&long, 10), link("m", &long)].into_iter().chain(links).collect::<Vec<_>>())
+    };
+    let limits = Limits { toc_inflated: 256 << 10, ..Limits::default() };
+    assert_eq!(parse_within(&list(50), &limits).unwrap().entries().len(), 52);
+    rejected!(parse_within(&list(100), &limits), Error::TocLimit { part: TocPart::Inflated, .. });
+}
+
 fn odd_element() -> impl Strategy<Value = String> {
     let name = prop::sample::select(vec!["f", "g", "d/", "d/e", "../x", "", ".prefetch.landmark"]);
     let kind = prop::sample::select(vec!["reg", "chunk", "dir", "hardlink", "symlink", "char"]);

@@ -3,6 +3,7 @@
 
 use std::{
     collections::{HashSet, VecDeque},
+    hash::{BuildHasher, RandomState},
     sync::Arc,
 };
 
@@ -85,7 +86,15 @@ pub(super) fn pages<T: Send + 'static>(
     call: Call,
     read: impl Fn(&Answer, &Bytes) -> Result<Vec<T>> + Send + Sync + Clone + 'static,
 ) -> BoxStream<'static, Result<T>> {
-    let pager = Pager { remote, next: Some(call), ready: VecDeque::new(), seen: HashSet::new(), pages: 0, empty: 0 };
+    let pager = Pager {
+        remote,
+        next: Some(call),
+        ready: VecDeque::new(),
+        seen: HashSet::new(),
+        hashes: RandomState::new(),
+        pages: 0,
+        empty: 0,
+    };
     futures_util::stream::try_unfold(pager, move |mut pager| {
         let read = read.clone();
         async move {
@@ -107,8 +116,9 @@ struct Pager<T> {
     remote: Arc<Remote>,
     next: Option<Call>,
     ready: VecDeque<T>,
-    /// The queries of all pages so far.
-    seen: HashSet<String>,
+    /// The queries of all pages so far, hashed: a registry can make each as long as a header may be.
+    seen: HashSet<u64>,
+    hashes: RandomState,
     pages: u32,
     empty: u32,
 }
@@ -119,13 +129,13 @@ impl<T> Pager<T> {
         let endless = || answer.protocol(Fault::EndlessListing);
         self.pages += 1;
         self.empty = if self.ready.is_empty() { self.empty + 1 } else { 0 };
-        self.seen.insert(call.url.query().unwrap_or_default().to_owned());
+        self.seen.insert(self.hashes.hash_one(call.url.query()));
         let Some(target) = link::next(&answer.headers) else { return Ok(()) };
         let url = next_url(answer, &call.url, &target)?;
         if self.pages >= MAX_PAGES || self.empty >= MAX_EMPTY_PAGES {
             return Err(endless());
         }
-        if self.seen.contains(url.query().unwrap_or_default()) {
+        if self.seen.contains(&self.hashes.hash_one(url.query())) {
             return Err(endless());
         }
         self.next = Some(Call { url, ..call });

@@ -292,13 +292,21 @@ async fn file_stream(path: PathBuf, offset: u64) -> Result<ByteStream> {
     Ok(chunks.boxed())
 }
 
-/// How far an upload has come: enough to go on with it, in another process too.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// How far an upload has come: enough to go on with it, in another process too. Its Debug leaves out the query of a URL,
+/// which may be all that it takes to write into the session.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UploadState {
     /// The session as the place names it: a URL on a registry, a file's name in a layout.
     pub session: String,
     /// The bytes that the place has acknowledged.
     pub offset: u64,
+}
+
+impl Debug for UploadState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.session.split('?').next().unwrap_or_default();
+        f.debug_struct("UploadState").field("session", &shown).field("offset", &self.offset).finish()
+    }
 }
 
 /// What came of an attempt to mount a blob.

@@ -51,7 +51,7 @@ impl Repository {
         };
         let url = self.remote.endpoints.base().join(&state.session).map_err(foreign)?;
         let call = self.writing(Call::get(url, Wanted::Upload));
-        self.check_session(&call.url, &call)?;
+        self.check_session(&call.url).map_err(|fault| Error::Protocol { at: call.line(), fault })?;
         let answer = self.remote.send(&call, &mut self.remote.budget()).await?;
         let url = if answer.location().is_some() { self.next_location(&answer)? } else { call.url };
         let range = answer.header(&RANGE).unwrap_or_default();
@@ -97,20 +97,21 @@ impl Repository {
                 return Err(answer.bad_header("location", &location));
             }
         }
-        let fault = || Fault::UnsafeRedirect {
-            to: url.origin().ascii_serialization(),
-            reason: "an upload stays on its registry",
-        };
-        if url.origin() == base.origin() { Ok(url) } else { Err(answer.protocol(fault())) }
+        self.check_session(&url).map_err(|fault| answer.protocol(fault))?;
+        Ok(url)
     }
 
-    fn check_session(&self, url: &Url, call: &Call) -> Result<()> {
-        if url.origin() == self.remote.endpoints.base().origin() {
+    /// Says why a session must not go on at `url`, if so.
+    fn check_session(&self, url: &Url) -> Result<(), Fault> {
+        let reason = if url.origin() != self.remote.endpoints.base().origin() {
+            "an upload stays on its registry"
+        } else if !url.username().is_empty() || url.password().is_some() {
+            // They would be sent beside our own.
+            "it carries credentials of its own"
+        } else {
             return Ok(());
-        }
-        let to = url.origin().ascii_serialization();
-        let fault = Fault::UnsafeRedirect { to, reason: "an upload stays on its registry" };
-        Err(Error::Protocol { at: call.line(), fault })
+        };
+        Err(Fault::UnsafeRedirect { to: url.origin().ascii_serialization(), reason })
     }
 
     /// Ends a session, its blob being `digest`.

@@ -70,10 +70,10 @@ impl Answer {
     }
 
     pub(crate) fn bad_header(&self, name: &'static str, value: &str) -> Error {
-        self.protocol(Fault::BadHeader {
-            name,
-            value: value.chars().take(128).flat_map(char::escape_default).collect(),
-        })
+        // Of a URL, the query may hold a signature.
+        let shown = value.split('?').next().unwrap_or_default();
+        let value = shown.chars().take(128).flat_map(char::escape_default).collect();
+        self.protocol(Fault::BadHeader { name, value })
     }
 
     /// This answer when it is a success.

@@ -68,9 +68,8 @@ impl Transport {
                 return Ok(answer);
             };
             let refused = |fault| Failure::last(Error::Protocol { at: answer.at.clone(), fault });
-            let next = url.join(&location).ok().ok_or_else(|| {
-                refused(Fault::BadHeader { name: "location", value: location.escape_default().to_string() })
-            })?;
+            let next = url.join(&location).ok();
+            let next = next.ok_or_else(|| Failure::last(answer.bad_header("location", &location)))?;
             bounds.check(call, answer.status, &url, &next).map_err(refused)?;
             url = next;
         }

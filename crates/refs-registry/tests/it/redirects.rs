@@ -84,3 +84,11 @@ async fn m032_a_request_that_writes_is_not_sent_on_to_another_origin() {
     assert!(matches!(error, Error::Protocol { fault: Fault::UnsafeRedirect { .. }, .. }), "{error:?}");
     assert!(other.seen().is_empty());
 }
+
+#[tokio::test]
+async fn the_query_of_a_location_that_is_no_url_does_not_show() {
+    let peer = Peer::start(|_| Reply::redirect(307, "http://[/blob?X-Amz-Signature=secret")).await;
+    let error = repository(&anonymous(), &peer).manifest(&tag("v1")).await.unwrap_err();
+    assert!(matches!(error, Error::Protocol { fault: Fault::BadHeader { name: "location", .. }, .. }), "{error:?}");
+    assert!(!format!("{error:?}").contains("secret"), "{error:?}");
+}

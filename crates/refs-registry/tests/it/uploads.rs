@@ -202,13 +202,16 @@ async fn m090_m091_a_location_elsewhere_is_refused_and_one_here_used() {
     let other = registry().await;
     let elsewhere =
         [other.url("/up/1"), "//evil.test/up".to_owned(), "https://127.0.0.1/up".to_owned(), "file:///x".to_owned()];
-    for location in elsewhere {
-        let to = location.clone();
+    let own = Arc::new(Mutex::new(String::new()));
+    // The last one stays, with a name and a password in it.
+    for location in elsewhere.into_iter().chain(["http://u:p@OWN/up".to_owned()]) {
+        let (to, host) = (location.clone(), own.clone());
         let peer = Peer::start(move |request| match request.method.as_str() {
             "HEAD" => Reply::status(404),
-            _ => Reply::status(202).header("location", &*to),
+            _ => Reply::status(202).header("location", to.replace("OWN", &host.lock().unwrap())),
         })
         .await;
+        *own.lock().unwrap() = peer.host.to_string();
         let result = repository(&anonymous(), &peer).put_blob(&layer(b"blob"), Bytes::from("blob").into()).await;
         let error = result.unwrap_err();
         assert!(matches!(error, Error::Protocol { fault: Fault::UnsafeRedirect { .. }, .. }), "{location}: {error:?}");
@@ -325,4 +328,10 @@ async fn a_stream_that_is_refused_names_the_credential() {
     let payload = Payload::Once(stream::iter([Ok(Bytes::from("blob"))]).boxed());
     let error = repository(&with_password(&peer, "x"), &peer).put_blob(&layer(b"blob"), payload).await.unwrap_err();
     assert!(matches!(&error, Error::Unauthorized { tried, .. } if *tried == ["the test"]), "{error:?}");
+}
+
+#[test]
+fn the_query_of_a_session_does_not_show() {
+    let state = UploadState { session: "https://r.test/up/1?_state=secret".to_owned(), offset: 7 };
+    assert_eq!(format!("{state:?}"), r#"UploadState { session: "https://r.test/up/1", offset: 7 }"#);
 }

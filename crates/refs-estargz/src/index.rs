@@ -232,12 +232,16 @@ fn resolve_hardlinks(entries: &mut [Entry], contents: &mut [Option<Content>], li
     let mut added_bytes = 0;
     for index in 0..entries.len() {
         let Kind::Hardlink { target } = &entries[index].kind else { continue };
-        let file = follow(entries, target).map_err(|fault| Error::Link {
+        let mut passed = vec![index];
+        let file = follow(entries, contents, target, &mut passed).map_err(|fault| Error::Link {
             path: entries[index].path.clone(),
             target: target.clone(),
             fault,
         })?;
-        contents[index] = contents[file].clone();
+        // The links on the way are resolved, too: each is followed once, and not again for every link that leads to it.
+        for link in passed {
+            contents[link] = contents[file].clone();
+        }
         let path = &entries[file].path;
         if path != target {
             added_bytes += path.len() as u64;
@@ -250,15 +254,22 @@ fn resolve_hardlinks(entries: &mut [Entry], contents: &mut [Option<Content>], li
     Ok(())
 }
 
-fn follow(entries: &[Entry], target: &str) -> Result<usize, LinkFault> {
+/// The file at the end of the chain that goes on at `target`; the links on the way there are added to `passed`.
+fn follow(
+    entries: &[Entry],
+    contents: &[Option<Content>],
+    target: &str,
+    passed: &mut Vec<usize>,
+) -> Result<usize, LinkFault> {
     let mut target = target;
     for _ in 0..LINK_STEPS {
         let index = find(entries, target).ok_or(LinkFault::Missing)?;
-        match &entries[index].kind {
-            Kind::File { .. } => return Ok(index),
-            Kind::Hardlink { target: next } => target = next,
-            _ => return Err(LinkFault::NotFile),
+        match (&contents[index], &entries[index].kind) {
+            (Some(content), _) => return Ok(content.file),
+            (None, Kind::Hardlink { target: next }) => target = next,
+            (None, _) => return Err(LinkFault::NotFile),
         }
+        passed.push(index);
     }
     Err(LinkFault::Circle)
 }

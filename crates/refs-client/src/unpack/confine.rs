@@ -3,7 +3,7 @@
 use crate::{Error, Result};
 
 /// How long a path may be, in bytes.
-const PATH_BYTES: usize = 4096;
+pub(super) const PATH_BYTES: usize = 4096;
 /// How long a component of a path may be, in bytes.
 const COMPONENT_BYTES: usize = 255;
 /// How many components a path may have.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{
-    confine::split,
+    confine::{PATH_BYTES, split},
     plan::{Place, Plan},
 };
 use crate::{Error, Result};
@@ -58,12 +58,18 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// One component down.
-    fn down(&mut self, component: &str) {
+    /// One component down. Links that each lead on from the end of another could make a path of any length, and all ends
+    /// are kept.
+    fn down(&mut self, component: &str) -> Result<()> {
         if !self.at.is_empty() {
             self.at.push('/');
         }
         self.at.push_str(component);
+        if self.at.len() > PATH_BYTES {
+            let reason = "it leads to a path that is too long";
+            return Err(Error::UnsafeLink { path: self.link.to_owned(), target: self.target.to_owned(), reason });
+        }
+        Ok(())
     }
 }
 
@@ -81,7 +87,7 @@ fn follow<'a>(plan: &'a Plan, link: &'a str, target: &'a str, ends: &mut HashMap
                 walk.up()?;
                 continue;
             }
-            Some(component) => walk.down(component),
+            Some(component) => walk.down(component)?,
             None => {
                 let end = std::mem::take(&mut walk.at);
                 ends.insert(walk.link, End::At(end.clone()));

@@ -173,6 +173,15 @@ fn m116_a_link_that_leads_out_by_way_of_another_is_refused() {
 }
 
 #[test]
+fn a_link_that_leads_on_from_the_end_of_others_to_too_long_a_path_is_refused() {
+    let name = "x".repeat(200);
+    let on = |i: usize| symlink(&format!("l{i:02}"), &format!("l{:02}/{name}", i - 1));
+    let links = |count| std::iter::once(symlink("l00", &name)).chain((1..count).map(on)).collect::<Vec<_>>();
+    assert!(Ground::new().unpack(&[links(20)]).is_ok());
+    refused(&[links(21)], ("unsafe link", "l20"));
+}
+
+#[test]
 fn links_that_stay_inside_are_kept_wherever_they_lead() {
     unpacks(
         &[vec![

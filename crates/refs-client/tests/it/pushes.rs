@@ -105,6 +105,21 @@ async fn second_push_of_a_large_layer_ends_its_session() {
 }
 
 #[tokio::test]
+async fn layer_that_is_there_with_another_size_is_sent_again() {
+    for tree in [Tree::parse(SMALL), large()] {
+        let parent = tempfile::tempdir().unwrap();
+        let (client, at) = (anonymous(), at(&format!("ocidir://{}/layout:v1", parent.path().display())));
+        let first = push(&client, &tree, &at).await;
+        let stored = parent.path().join("layout/blobs/sha256").join(first.layer.digest.encoded());
+        std::fs::remove_file(&stored).unwrap();
+        std::fs::write(&stored, "cut").unwrap();
+        let second = push(&client, &tree, &at).await;
+        assert_eq!((second.layer_sent, &second.descriptor), (Sent::Uploaded, &first.descriptor));
+        assert_eq!(blob(&client, &at, &first.layer.digest).await.len() as u64, first.layer.size);
+    }
+}
+
+#[tokio::test]
 async fn broken_upload_is_packed_and_sent_again() {
     let registry = FakeRegistry::start().await;
     let (client, at) = (anonymous(), artifact(&registry));

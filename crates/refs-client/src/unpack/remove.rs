@@ -17,11 +17,21 @@ use super::root::OPENED;
 
 /// Removes the file, link or tree that is called `name` in `parent`, directories that may not be listed or changed
 /// included. It is fine when nothing is there.
+///
+/// # Errors
+/// `BUSY` for a directory on which another file system is mounted: what that holds is no part of the tree. What was removed
+/// before it is gone.
 pub(super) fn remove(parent: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<()> {
     match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => return Ok(()),
         // What the systems say of a directory.
         Err(Errno::ISDIR | Errno::PERM) => {}
+        Err(errno) => return Err(errno),
+    }
+    // Only a directory that is known to be in the way by what it holds is entered: a mount says that it is busy.
+    match rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR) {
+        Ok(()) | Err(Errno::NOENT) => return Ok(()),
+        Err(Errno::NOTEMPTY | Errno::EXIST) => {}
         Err(errno) => return Err(errno),
     }
     let directory = open(parent, name)?;

@@ -113,6 +113,6 @@ fn target_fault(path: &str, target: &str) -> Option<&'static str> {
 }
 
 /// The start of a text that may be of any length, for an error.
-fn shortened(text: &str) -> String {
+pub(super) fn shortened(text: &str) -> String {
     text.chars().take(256).collect()
 }

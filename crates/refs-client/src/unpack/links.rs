@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{
-    confine::{PATH_BYTES, split},
+    confine::{PATH_BYTES, shortened, split},
     plan::{Place, Plan},
 };
 use crate::{Error, Result};
@@ -51,8 +51,7 @@ impl<'a> Walk<'a> {
     /// One component up.
     fn up(&mut self) -> Result<()> {
         if self.at.is_empty() {
-            let reason = "the target is outside of the destination, by way of another link";
-            return Err(Error::UnsafeLink { path: self.link.to_owned(), target: self.target.to_owned(), reason });
+            return Err(self.refused("the target is outside of the destination, by way of another link"));
         }
         self.at.truncate(split(&self.at).0.len());
         Ok(())
@@ -66,10 +65,13 @@ impl<'a> Walk<'a> {
         }
         self.at.push_str(component);
         if self.at.len() > PATH_BYTES {
-            let reason = "it leads to a path that is too long";
-            return Err(Error::UnsafeLink { path: self.link.to_owned(), target: self.target.to_owned(), reason });
+            return Err(self.refused("it leads to a path that is too long"));
         }
         Ok(())
+    }
+
+    fn refused(&self, reason: &'static str) -> Error {
+        Error::UnsafeLink { path: shortened(self.link), target: shortened(self.target), reason }
     }
 }
 

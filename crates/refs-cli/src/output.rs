@@ -97,7 +97,7 @@ pub(crate) fn escape(text: &str) -> Cow<'_, str> {
 }
 
 fn is_unsafe(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    c.is_control() || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -109,5 +109,6 @@ mod tests {
         assert_eq!(escape("naïve 日本.txt"), "naïve 日本.txt");
         assert_eq!(escape("a\x1b[31mb\nc"), "a\\u{1b}[31mb\\u{a}c");
         assert_eq!(escape("gpj.\u{202e}exe"), "gpj.\\u{202e}exe");
+        assert_eq!(escape("1\u{61c}2"), "1\\u{61c}2");
     }
 }

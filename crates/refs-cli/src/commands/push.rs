@@ -7,7 +7,7 @@ use refs_registry::MediaType;
 use serde::Serialize;
 
 use super::Failure;
-use crate::{args::Push, wiring::Session};
+use crate::{args::Push, output::escape, wiring::Session};
 
 #[derive(Serialize)]
 struct Pushed {
@@ -31,7 +31,7 @@ struct Layer {
 
 impl fmt::Display for Pushed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}@{}", self.reference, self.digest)
+        write!(f, "{}@{}", escape(&self.reference), self.digest)
     }
 }
 

@@ -12,7 +12,7 @@ use refs_estargz::{Kind, NewEntry, path_order};
 use refs_registry::error::Doing;
 use rustix::io::Errno;
 
-use crate::{Error, MANIFEST_FILE, Result, error::SourceFault};
+use crate::{Error, MANIFEST_FILE, Result, error::SourceFault, unpack};
 
 /// Left out of every push unless the options say otherwise: what belongs to a working copy, not to its content.
 const DEFAULT_EXCLUSIONS: [&str; 3] = [".git/", ".DS_Store", "node_modules/"];
@@ -52,6 +52,11 @@ impl Plan {
         walk.directory(root, "")?;
         let mut entries = walk.entries;
         entries.sort_by(|left, right| path_order(&left.path, &right.path));
+        // What a pull would refuse must not get a tag first.
+        unpack::check_tree(entries.iter().filter_map(|entry| match &entry.kind {
+            Kind::Symlink { target } => Some((entry.path.as_str(), target.as_str())),
+            _ => None,
+        }))?;
         let (cold, hot) = split_hot(entries);
         Ok(Self { root: root.to_owned(), cold, hot })
     }

@@ -1,6 +1,8 @@
 //! Where symbolic links lead when the links on their way are followed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+
+use refs_estargz::{Entry, Kind};
 
 use super::{
     confine::{PATH_BYTES, shortened, split},
@@ -24,6 +26,20 @@ pub(super) fn check(plan: &Plan) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Checks the symbolic links of a tree, each a path and a target, as [`check`] will when somebody pulls them.
+///
+/// # Errors
+/// `UnsafeLink`, `UnsafePath`.
+pub(crate) fn check_tree<'a>(links: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<()> {
+    let mut plan = Plan::default();
+    for (path, target) in links {
+        let kind = Kind::Symlink { target: target.to_owned() };
+        let (path, xattrs) = (path.to_owned(), BTreeMap::new());
+        plan.add(&Entry { path, kind, mode: 0o777, mtime: 0, uid: 0, gid: 0, xattrs, digest: None })?;
+    }
+    check(&plan)
 }
 
 /// Where a link leads.

@@ -17,6 +17,7 @@ mod tree;
 
 pub(crate) use budget::Budget;
 pub use budget::Limits;
+pub(crate) use links::check_tree;
 pub use staging::Existing;
 pub(crate) use staging::Staging;
 pub(crate) use tree::Unpack;

@@ -54,6 +54,16 @@ async fn links_that_lead_out_are_refused() {
 }
 
 #[tokio::test]
+async fn a_link_that_leads_out_by_way_of_another_is_refused_as_it_is_at_a_pull() {
+    let source = directory(&Tree::parse("777 a/b/up -> ../..\n777 x -> a/b/up/../outside"));
+    let (_, client) = memory();
+    let error = client.push(source.path(), &at(IN_MEMORY), &PushOptions::default()).await.unwrap_err();
+    let Error::UnsafeLink { path, .. } = error else { panic!("{error:?}") };
+    assert_eq!(path, "x");
+    client.resolve_tag(&at(IN_MEMORY)).await.unwrap_err();
+}
+
+#[tokio::test]
 async fn sockets_and_pipes_are_refused() {
     let source = directory(&Tree::parse("755 sub/"));
     let _listener = UnixListener::bind(source.path().join("sub/socket")).unwrap();

@@ -115,6 +115,7 @@ impl Client {
     /// [`list_files`](Client::list_files). After an error the destination is as it was.
     pub async fn pull(&self, at: &Location, destination: &Path, options: &PullOptions) -> Result<Pulled> {
         let target = at.needs_target()?;
+        pull::keep_apart(at, destination)?;
         let prepared = Pull::prepare(destination, options).await?;
         // The client's own meter counts what its clones fetch at the same time, too.
         let meter = Arc::<Meter>::default();
@@ -125,8 +126,8 @@ impl Client {
         Ok(Pulled { fetched_bytes: meter.fetched(), ..pulled })
     }
 
-    /// Packs `directory` as an eStargz layer and pushes it to the tag that `at` names. The same tree gives the same
-    /// digest, always.
+    /// Packs `directory` as an eStargz layer and pushes it to the tag that `at` names. The same tree, its
+    /// modification times included unless `options` fix them, gives the same digest on every machine.
     ///
     /// # Errors
     /// `Location` when `at` names no tag; `Source` and `Io` for what can't be packed; `ManifestNotFound` when one is required;

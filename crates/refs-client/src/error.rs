@@ -286,6 +286,10 @@ pub enum DestinationFault {
     Taken,
     /// It has no last component to put a directory under.
     NoName,
+    /// It is, has in it, or lies in the layout that is pulled from.
+    Layout,
+    /// Another file system is mounted there, which can't be renamed.
+    MountPoint,
 }
 
 impl fmt::Display for DestinationFault {
@@ -295,6 +299,8 @@ impl fmt::Display for DestinationFault {
             Self::NotDirectory => "is not a directory",
             Self::Taken => "was taken by another process meanwhile",
             Self::NoName => "has no name of its own",
+            Self::Layout => "is where the layout is that is pulled from",
+            Self::MountPoint => "is a mount point",
         })
     }
 }

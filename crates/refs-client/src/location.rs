@@ -59,12 +59,13 @@ impl Location {
         }
     }
 
-    /// The last component of the repository's name or of the path: what a pull names its directory, unasked.
+    /// The last component of the repository's name: what a pull names its directory, unasked. None for a layout, whose own
+    /// name is taken by itself.
     #[must_use]
     pub fn short_name(&self) -> Option<&str> {
         match self {
             Self::Registry(reference) => reference.repository().as_str().rsplit('/').next(),
-            Self::Layout { path, .. } => path.file_name().and_then(|name| name.to_str()),
+            Self::Layout { .. } => None,
         }
     }
 

@@ -201,6 +201,8 @@ fn stays_inside(below: &str, target: &Path) -> bool {
 fn exclusions(root: &Path, exclude: &[String]) -> Result<Gitignore> {
     let mut builder = GitignoreBuilder::new("");
     for pattern in DEFAULT_EXCLUSIONS.into_iter().chain(exclude.iter().map(String::as_str)) {
+        // Taken literally, as git does, a pattern that is not closed would exclude nothing, and so give away a file.
+        globset::Glob::new(pattern).map_err(|_unshown| bad_exclusion(root, pattern))?;
         let bad = |_unshown: ignore::Error| bad_exclusion(root, pattern);
         builder.add_line(None, pattern).map_err(bad)?;
     }

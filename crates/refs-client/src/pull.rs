@@ -6,7 +6,7 @@ use refs_estargz::Entry;
 use refs_registry::Descriptor;
 
 use crate::{
-    Error, Existing, Limits, MANIFEST_FILE, ReadOptions, Result,
+    DestinationFault, Error, Existing, Limits, Location, MANIFEST_FILE, ReadOptions, Result,
     artifact::Artifact,
     layer::Contents,
     receive::{Content, Receive},
@@ -17,8 +17,8 @@ use crate::{
 
 /// How to pull.
 ///
-/// Patterns are globs: `*` and `?` (one byte) stop at `/`, `**` does not, `{a,b}` and `[…]` choose; a trailing `/` means all below;
-/// a leading `./` or `/` means nothing. The manifest file always comes along.
+/// Patterns are globs: `*` and `?` (one byte) stop at `/`, `**` does not, `{a,b}` and `[…]` choose. A
+/// trailing `/` means a directory and all below, and so does a plain path that is a directory's; a leading `./` or `/` means nothing. The manifest file always comes along.
 #[derive(Debug, Clone, Default)]
 pub struct PullOptions {
     /// What to read, and how.
@@ -62,6 +62,20 @@ impl Pull {
         let staging = thread::run(move || Staging::beside(&destination, existing)).await?;
         Ok(Self { selection, staging, budget })
     }
+}
+
+/// Refuses a destination that has to do with the layout that is pulled from: to replace it would be to lose the artifact.
+///
+/// # Errors
+/// `Destination`.
+pub(crate) fn keep_apart(at: &Location, destination: &Path) -> Result<()> {
+    let Location::Layout { path, .. } = at else { return Ok(()) };
+    // What can't be resolved is not there, and so is neither of the two.
+    let (Ok(layout), Ok(there)) = (path.canonicalize(), destination.canonicalize()) else { return Ok(()) };
+    if layout.starts_with(&there) || there.starts_with(&layout) {
+        return Err(Error::Destination { path: destination.to_owned(), fault: DestinationFault::Layout });
+    }
+    Ok(())
 }
 
 /// Extracts what `pull` chose of `contents`, and gives it the destination's name.

@@ -26,7 +26,7 @@ pub(crate) struct Matching {
 
 impl Selection {
     /// The paths that match any of `patterns`; all when there are none. `*` stops at `/`, `**` does not; a trailing `/`
-    /// means a directory and all below; a leading `./` or `/` means nothing.
+    /// means a directory and all below, and so does a plain path that is a directory's; a leading `./` or `/` means nothing.
     ///
     /// # Errors
     /// `InvalidGlob`.
@@ -43,6 +43,10 @@ impl Selection {
             let text = normalised(pattern);
             if let Some(directory) = text.strip_suffix("/**").filter(|_| pattern.ends_with('/')) {
                 directories.add(glob(directory)?);
+            }
+            // A plain path may be a directory's, which nobody wants to be empty.
+            if !text.is_empty() && !text.contains(['*', '?', '[', '{', '\\']) {
+                globs.add(glob(&format!("{text}/**"))?);
             }
             globs.add(glob(&text)?);
         }
@@ -116,7 +120,8 @@ mod tests {
 
     #[test]
     fn words_mean_themselves() {
-        check("config.json", &["config.json"], &["a/config.json", "config_json", "config.json/a"]);
+        check("config.json", &["config.json"], &["a/config.json", "config_json", "config.jsonx"]);
+        check("docs", &["docs", "docs/a", "docs/a/b"], &["docsx", "a/docs", "docsx/a"]);
         check(".gitignore", &[".gitignore"], &["gitignore", "x.gitignore"]);
         check("!x", &["!x"], &["x", "y"]);
         check("a\\*", &["a*"], &["ab"]);

@@ -30,14 +30,14 @@ impl Host {
         split(&self.0).1.and_then(|port| port.parse().ok())
     }
 
-    /// Whether this is `localhost`, an address in 127.0.0.0/8, or `::1`.
+    /// Whether this is `localhost` in any case, an address in 127.0.0.0/8, or `::1`.
     ///
     /// # Security
     ///
     /// The name decides, nothing is resolved: another name may well lead to this machine.
     pub fn is_loopback(&self) -> bool {
         let name = self.name();
-        name == "localhost"
+        name.eq_ignore_ascii_case("localhost")
             || name.parse().is_ok_and(|ip: Ipv4Addr| ip.is_loopback())
             || name.parse().is_ok_and(|ip: Ipv6Addr| ip.is_loopback())
     }

@@ -46,6 +46,8 @@ pub(crate) struct Staging {
     /// Dropped after the scratch directory, which is in the innermost of them.
     _parents: Parents,
     root: Arc<Root>,
+    /// The mode of the empty directory whose place the tree takes.
+    mode: Option<Mode>,
     existing: Existing,
 }
 
@@ -65,7 +67,7 @@ struct Parents(Vec<PathBuf>);
 #[derive(Debug, PartialEq, Eq)]
 enum Found {
     Nothing,
-    EmptyDirectory,
+    EmptyDirectory { mode: Mode },
     Directory,
     Other,
 }
@@ -74,21 +76,26 @@ impl Staging {
     /// Starts a tree for the destination `path`, which is absent, or a directory: an empty one, unless `existing` says
     /// otherwise. A symbolic link to such a place is followed, once and now. Missing parents are made.
     ///
-    /// The tree's directory gets the mode that new directories have; one that was there is not kept.
+    /// The tree's directory gets the mode of the empty one whose place it takes, else that of new directories.
     ///
     /// # Errors
     /// `Destination` for something in the way, and for a path like `.` or `/` that has no name to put a directory under;
     /// `Io`.
     pub(crate) fn beside(path: &Path, existing: Existing) -> Result<Self> {
         let (destination, parents) = Destination::find(path)?;
-        match (destination.look()?, existing) {
-            (Found::Nothing | Found::EmptyDirectory, _) | (Found::Directory, Existing::Replace) => {}
+        let found = destination.look()?;
+        match (&found, existing) {
+            (Found::Nothing | Found::EmptyDirectory { .. }, _) | (Found::Directory, Existing::Replace) => {}
             (Found::Directory, Existing::Refuse) => return Err(destination.fault(DestinationFault::NotEmpty)),
             (Found::Other, _) => return Err(destination.fault(DestinationFault::NotDirectory)),
         }
         let scratch = Scratch::make(&destination.parent, &destination.name, &destination.path)?;
         let root = Root::make(scratch.fd(), OsStr::new(TREE), &destination.path)?;
-        Ok(Self { destination, scratch, _parents: parents, root: Arc::new(root), existing })
+        let mode = match found {
+            Found::EmptyDirectory { mode } => Some(mode),
+            _ => None,
+        };
+        Ok(Self { destination, scratch, _parents: parents, root: Arc::new(root), mode, existing })
     }
 
     /// The root of the tree.
@@ -102,6 +109,10 @@ impl Staging {
     /// # Errors
     /// `Destination` when something was put there meanwhile, `Io`. The destination is then as it was.
     pub(crate) fn publish(self) -> Result<()> {
+        if let Some(mode) = self.mode {
+            let set = rustix::fs::chmodat(self.scratch.fd(), TREE, mode, AtFlags::empty());
+            set.map_err(|errno| failure(Doing::Write, &self.destination.path, errno))?;
+        }
         match self.rename() {
             Err(Errno::EXIST | Errno::NOTEMPTY) if self.existing == Existing::Replace => self.replace()?,
             other => other.map_err(|errno| self.destination.taken(errno))?,
@@ -164,7 +175,11 @@ impl Destination {
         }
         let directory = rustix::fs::openat(&self.parent, &self.name, OPENED, Mode::empty()).map_err(failed)?;
         let names = remove::names(directory.as_fd()).map_err(failed)?;
-        Ok(if names.is_empty() { Found::EmptyDirectory } else { Found::Directory })
+        Ok(if names.is_empty() {
+            Found::EmptyDirectory { mode: Mode::from_raw_mode(stat.st_mode) }
+        } else {
+            Found::Directory
+        })
     }
 
     fn fault(&self, fault: DestinationFault) -> Error {
@@ -175,6 +190,7 @@ impl Destination {
     fn taken(&self, errno: Errno) -> Error {
         match errno {
             Errno::EXIST | Errno::NOTEMPTY | Errno::NOTDIR | Errno::NOENT => self.fault(DestinationFault::Taken),
+            Errno::BUSY => self.fault(DestinationFault::MountPoint),
             errno => failure(Doing::Rename, &self.path, errno),
         }
     }
@@ -184,7 +200,12 @@ impl Parents {
     fn make(folder: &Path) -> Result<Self> {
         let is_missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
         let parents = Self(folder.ancestors().take_while(is_missing).map(Path::to_owned).collect());
-        fs::create_dir_all(folder).map_err(|error| failure(Doing::Create, folder, error))?;
+        fs::create_dir_all(folder).map_err(|error| match error.kind() {
+            io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+                Error::Destination { path: folder.to_owned(), fault: DestinationFault::NotDirectory }
+            }
+            _ => failure(Doing::Create, folder, error),
+        })?;
         Ok(parents)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use refs_client::{PushOptions, ReadOptions};
+use refs_client::{Error, PushOptions, ReadOptions, SourceFault};
 use refs_testkit::Tree;
 
 use crate::setup::{IN_MEMORY, at, directory, memory, paths, timeless};
@@ -29,6 +29,17 @@ async fn check(exclude: &[&str], expected: &[&str]) {
     client.push(directory(&Tree::parse(TREE)).path(), &at(IN_MEMORY), &options).await.unwrap();
     let listing = client.list_files(&at(IN_MEMORY), &ReadOptions::default()).await.unwrap();
     assert_eq!(paths(&listing), expected, "{:?}", options.exclude);
+}
+
+#[tokio::test]
+async fn a_pattern_that_is_not_closed_is_refused() {
+    for pattern in ["[", "a[", "{a", "[z-a]"] {
+        let (_, client) = memory();
+        let options = PushOptions { exclude: vec![pattern.to_owned()], ..timeless() };
+        let error = client.push(directory(&Tree::parse(TREE)).path(), &at(IN_MEMORY), &options).await.unwrap_err();
+        let Error::Source { fault: SourceFault::BadExclusion(found), .. } = error else { panic!("{error}") };
+        assert_eq!(found, pattern);
+    }
 }
 
 #[tokio::test]

@@ -48,6 +48,22 @@ fn m136_an_absent_or_empty_destination_is_filled() {
 }
 
 #[test]
+fn an_empty_destination_keeps_its_mode() {
+    let ground = Ground::new();
+    fs::create_dir(ground.path("private")).unwrap();
+    fs::set_permissions(ground.path("private"), fs::Permissions::from_mode(0o700)).unwrap();
+    put(&ground.path("private"), Existing::Refuse).unwrap();
+    assert_eq!(fs::metadata(ground.path("private")).unwrap().permissions().mode() & 0o7777, 0o700);
+}
+
+#[test]
+fn a_file_on_the_way_is_in_the_way() {
+    let ground = Ground::new();
+    fs::write(ground.path("file"), "1").unwrap();
+    check_fault(&ground, "file/dest", Existing::Refuse, DestinationFault::NotDirectory);
+}
+
+#[test]
 fn parents_that_were_missing_are_missing_again_after_a_failure() {
     let ground = Ground::new();
     fs::create_dir(ground.path("there")).unwrap();

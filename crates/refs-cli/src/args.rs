@@ -1,6 +1,6 @@
 //! What can be said on the command line, and nothing else.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use refs_client::Location;
@@ -9,7 +9,7 @@ use refs_url::{Host, Tag};
 
 /// Files in OCI registries: push a directory, list it, read a file, pull a part.
 #[derive(Debug, Parser)]
-#[command(name = "refs", version, propagate_version = true, disable_help_subcommand = true)]
+#[command(name = "refs", version, propagate_version = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -18,6 +18,7 @@ pub(crate) struct Cli {
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Options everywhere")]
 pub(crate) struct Global {
     /// What to print on stdout
     #[arg(long, global = true, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
@@ -37,7 +38,7 @@ pub(crate) struct Global {
     /// Speak plain HTTP with this host (loopback hosts: always)
     #[arg(long, global = true, value_name = "HOST")]
     pub(crate) plain_http: Vec<Host>,
-    /// How often a request that failed is made again
+    /// How often a request that failed is made again [default: 4]
     #[arg(long, global = true, value_name = "N")]
     pub(crate) retries: Option<u32>,
 }
@@ -104,7 +105,7 @@ pub(crate) struct Push {
     /// An annotation of the manifest
     #[arg(long = "annotation", value_name = "KEY=VALUE", value_parser = key_value)]
     pub(crate) annotations: Vec<(String, String)>,
-    /// What to leave out, as in a .gitignore file
+    /// What to leave out, as in a .gitignore file; .git/, .DS_Store and node_modules/ are left out unless `!NAME` is given
     #[arg(long, value_name = "GLOB")]
     pub(crate) exclude: Vec<String>,
     /// What kind of artifact it is
@@ -119,10 +120,10 @@ pub(crate) struct Push {
     /// Refuse a directory without a .sow-ref.yaml
     #[arg(long)]
     pub(crate) require_manifest: bool,
-    /// Give all files the time 0, or SOURCE_DATE_EPOCH, so that two checkouts give one digest
+    /// Give all files the time 0, so that two checkouts give one digest; SOURCE_DATE_EPOCH, if set, is another time for all
     #[arg(long)]
     pub(crate) reproducible: bool,
-    /// How hard to compress
+    /// How hard to compress, from 0 to 9
     #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(0..=9))]
     pub(crate) level: u32,
 }
@@ -174,7 +175,7 @@ pub(crate) struct Pull {
     /// Only paths that match; .sow-ref.yaml comes along
     #[arg(long = "path", value_name = "GLOB")]
     pub(crate) patterns: Vec<String>,
-    /// Replace a destination that is not empty
+    /// Delete what is at the destination, all of it, and put the new tree in its place
     #[arg(long)]
     pub(crate) force: bool,
     #[command(flatten)]
@@ -214,7 +215,7 @@ pub(crate) struct Tags {
 pub(crate) struct Serve {
     /// The address to listen on; port 0 for any free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5000")]
-    pub(crate) listen: SocketAddr,
+    pub(crate) listen: String,
     /// The directory to keep repositories in [default: refs/registry in the user's data directory]
     #[arg(long, value_name = "DIR")]
     pub(crate) root: Option<PathBuf>,

@@ -106,7 +106,8 @@ fn code(failure: &Failure) -> u8 {
         Failure::Client(error) => client_code(error),
         Failure::Registry(error) => registry_code(error),
         Failure::Usage(_) => USAGE,
-        Failure::Stdout(_) | Failure::Runtime(_) | Failure::Serve { .. } => OTHER,
+        Failure::Serve { source, .. } if source.kind() == io::ErrorKind::InvalidInput => USAGE,
+        Failure::Stdout(_) | Failure::Runtime(_) | Failure::Serve { .. } | Failure::Root { .. } => OTHER,
     }
 }
 
@@ -180,6 +181,9 @@ fn hint(failure: &Failure) -> Option<String> {
         Failure::Serve { source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
             Some("stop what listens there, or take a free port with `--listen 127.0.0.1:0`".to_owned())
         }
+        Failure::Serve { source, .. } if source.kind() == io::ErrorKind::InvalidInput => {
+            Some("name an address and a port, such as `--listen 127.0.0.1:5000`".to_owned())
+        }
         _ => None,
     }
 }
@@ -205,7 +209,13 @@ fn client_hint(error: &Error) -> Option<String> {
         Error::Destination { fault: DestinationFault::NotEmpty | DestinationFault::Taken, .. } => {
             "name another destination, or replace this one with `--force`".to_owned()
         }
+        Error::Destination { fault: DestinationFault::NoName | DestinationFault::MountPoint, .. } => {
+            "name a new directory in it".to_owned()
+        }
         Error::Destination { .. } => "name another destination".to_owned(),
+        Error::Source { fault: SourceFault::EscapingLink(_) | SourceFault::SpecialFile(_), .. } => {
+            "leave it out with `--exclude PATTERN`".to_owned()
+        }
         Error::Registry(error) => registry_hint(error)?,
         Error::Estargz { source, .. } if estargz_code(source) == INTEGRITY => {
             "the layer is not what its manifest says; do not trust it, push it again or ask its owner".to_owned()
@@ -229,14 +239,20 @@ fn registry_hint(error: &refs_registry::Error) -> Option<String> {
         Registry::NotFound { .. } => {
             "check the name; a private repository looks like this, too, without a login".to_owned()
         }
-        Registry::Unauthorized { host, .. } => format!("log in with `docker login {host}`, or check the password"),
+        Registry::Unauthorized { host, .. } => format!(
+            "log in with `docker login {host}`, or check the password; logins that Docker keeps in a helper (`credsStore`) \
+             are not read"
+        ),
         Registry::Denied { host, .. } => {
             format!("the credentials for {host} do not allow this: ask its owner for access")
         }
         Registry::RateLimited { .. } => "wait, or log in: most registries allow more to those they know".to_owned(),
-        Registry::Unreachable { host, .. } => {
-            format!("check the name and the network; if {host} speaks plain HTTP, add `--plain-http {host}`")
-        }
+        Registry::Unreachable { host, .. } if host.is_loopback() => format!("check that a registry listens on {host}"),
+        Registry::Unreachable { host, source } if is_tls(source.as_ref()) => format!(
+            "check the certificate; for a registry without TLS there is `--plain-http {host}`, for one of your own CA \
+             `SSL_CERT_FILE`"
+        ),
+        Registry::Unreachable { .. } => "check the name of the registry, and the network".to_owned(),
         Registry::Digest { .. } | Registry::Size { .. } => {
             "the bytes are not what their digest says; nothing was kept of them: try again, then ask the owner"
                 .to_owned()
@@ -244,5 +260,14 @@ fn registry_hint(error: &refs_registry::Error) -> Option<String> {
         Registry::Full { .. } => "make space and run it again".to_owned(),
         Registry::Busy { .. } => "wait for the other process, or stop it".to_owned(),
         _ => return None,
+    })
+}
+
+/// Whether TLS is what failed.
+fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    let causes = std::iter::successors(Some(error), |&error| error.source());
+    causes.into_iter().any(|error| {
+        let message = error.to_string();
+        message.contains("certificate") || message.contains("InvalidContentType")
     })
 }

@@ -80,7 +80,10 @@ pub(crate) fn log(global: &Global) {
         (false, 1) => "refs_registry=debug,refs_client=debug,refs_store=debug,refs_server=debug,warn",
         (false, _) => "trace",
     };
-    let filter = EnvFilter::try_from_env("REFS_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let asked = std::env::var("REFS_LOG").ok().filter(|asked| !asked.is_empty());
+    let filter = asked.as_ref().map_or_else(|| Ok(EnvFilter::new(level)), EnvFilter::try_new);
+    let not_understood = filter.is_err();
+    let filter = filter.unwrap_or_else(|_| EnvFilter::new(level));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -88,4 +91,7 @@ pub(crate) fn log(global: &Global) {
         .with_target(false)
         .without_time()
         .init();
+    if not_understood {
+        tracing::warn!("REFS_LOG is not a filter of levels, such as `refs_registry=debug`; it is left out");
+    }
 }

@@ -20,7 +20,7 @@ pub(super) async fn run(session: &Session) -> Result<(), Failure> {
     let tree = scratch.path().join("handbook");
     write_sample(&tree)?;
     let (log, answered) = mpsc::unbounded_channel();
-    let listener = serve::bind(([127, 0, 0, 1], 0).into()).await?;
+    let listener = serve::bind("127.0.0.1:0").await?;
     let host = listener.local_addr()?;
     let options = refs_server::Options { log: Some(log), ..refs_server::Options::default() };
     let server = Server::writable(Arc::new(Memories::default()), &options);
@@ -85,7 +85,8 @@ impl Tour<'_> {
     fn list(&mut self, entries: &[FileEntry]) -> io::Result<()> {
         const SHOWN: usize = 4;
         for entry in entries.iter().take(SHOWN) {
-            self.say(format_args!("{}", escape(&entry.path)))?;
+            let slash = if entry.is_directory() { "/" } else { "" };
+            self.say(format_args!("{}{slash}", escape(&entry.path)))?;
         }
         self.say(format_args!("… {} more", entries.len().saturating_sub(SHOWN)))
     }

@@ -9,7 +9,7 @@ mod resolve;
 mod serve;
 mod tags;
 
-use std::{io, net::SocketAddr};
+use std::{io, path::PathBuf};
 
 use crate::{
     args::{Cli, Command},
@@ -31,7 +31,9 @@ pub(crate) enum Failure {
     #[error("cannot start the threads to work with")]
     Runtime(#[source] io::Error),
     #[error("cannot listen on {address}")]
-    Serve { address: SocketAddr, source: io::Error },
+    Serve { address: String, source: io::Error },
+    #[error("cannot keep repositories in `{}`", .root.display())]
+    Root { root: PathBuf, source: io::Error },
 }
 
 impl Failure {

@@ -67,14 +67,14 @@ pub(super) async fn run(session: &Session, args: Push) -> Result<(), Failure> {
     Ok(output.flush()?)
 }
 
-/// `SOURCE_DATE_EPOCH`, when it is set, is the time of all files; else 0 if they are to be reproducible, else their own.
+/// `SOURCE_DATE_EPOCH`, when it is set and not empty, is the time of all files; else 0 if they are to be reproducible, else their own.
 fn mtime(reproducible: bool) -> Result<Mtime, Failure> {
     match std::env::var("SOURCE_DATE_EPOCH") {
-        Ok(text) => match text.parse() {
+        Ok(text) if !text.is_empty() => match text.parse() {
             Ok(seconds) => Ok(Mtime::Fixed(seconds)),
             Err(_) => Err(Failure::Usage(format!("SOURCE_DATE_EPOCH is `{text}`, not a number of seconds"))),
         },
-        Err(_) if reproducible => Ok(Mtime::Fixed(0)),
-        Err(_) => Ok(Mtime::Keep),
+        _ if reproducible => Ok(Mtime::Fixed(0)),
+        _ => Ok(Mtime::Keep),
     }
 }

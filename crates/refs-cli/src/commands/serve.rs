@@ -1,6 +1,10 @@
 //! `refs serve`
 
-use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use refs_server::{ServeOptions, Server};
 use refs_store::Layouts;
@@ -33,8 +37,9 @@ pub(super) async fn run(session: &Session, args: Serve) -> Result<Stopped, Failu
         Some(root) => root,
         None => default_root().ok_or_else(|| Failure::Usage("name a directory with `--root DIR`".to_owned()))?,
     };
+    let listener = bind(&args.listen).await?;
+    usable(&root).map_err(|source| Failure::Root { root: root.clone(), source })?;
     let layouts = Layouts::new(&root);
-    let listener = bind(args.listen).await?;
     let address = listener.local_addr().map_err(|source| Failure::Serve { address: args.listen, source })?;
     let mut output = session.output();
     output.result(&Listening { url: format!("http://{address}"), root: root.display().to_string() })?;
@@ -46,8 +51,14 @@ pub(super) async fn run(session: &Session, args: Serve) -> Result<Stopped, Failu
     Ok(stopped)
 }
 
-pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|source| Failure::Serve { address, source })
+pub(super) async fn bind(address: &str) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|source| Failure::Serve { address: address.to_owned(), source })
+}
+
+/// Makes `root` and tries it out: better to fail now than at the first push.
+fn usable(root: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(root)?;
+    tempfile::tempfile_in(root).map(drop)
 }
 
 fn default_root() -> Option<PathBuf> {

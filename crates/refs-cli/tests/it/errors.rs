@@ -46,7 +46,7 @@ fn status(registry: &FakeRegistry, status: u16, headers: Vec<(&'static str, Stri
 #[test]
 fn a_host_that_does_not_answer_is_unreachable() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let words = [&format!("cannot reach {port}: "), "refused", "\nhint: check the name and the network"];
+    let words = [&format!("cannot reach {port}: "), "refused", "\nhint: check that a registry listens on"];
     check(&with_source(), &all(&format!("{port}/o/r")), 7, &words);
 }
 
@@ -66,7 +66,7 @@ fn plain_http_is_spoken_with_the_host_that_it_is_asked_for_and_no_other() {
     let line = format!("resolve {host}/o/r:v1");
     let words = [
         &format!("cannot reach {host}: "),
-        &*format!("\nhint: check the name and the network; if {host} speaks plain HTTP, add `--plain-http {host}`"),
+        &*format!("\nhint: check the certificate; for a registry without TLS there is `--plain-http {host}`"),
     ];
     for flag in ["", "--plain-http 0.0.0.0", "--plain-http 0.0.0.0:1", "--plain-http registry.example"] {
         machine.fails(&format!("{line} {flag}"), 7, &words);
@@ -225,7 +225,7 @@ fn a_reference_that_is_none_is_an_error_of_usage() {
 
 #[test]
 fn a_reference_without_a_tag_is_not_guessed() {
-    let lines = ["ls AT", "cat AT README.md", "pull AT", "resolve AT", "push source AT"];
+    let lines = ["ls AT", "cat AT README.md", "pull AT here", "resolve AT", "push source AT"];
     for at in ["localhost:1/o/r", "ocidir://layout"] {
         let lines = lines.map(|line| line.replace("AT", at));
         check(

@@ -29,7 +29,7 @@ fn patterns_choose_paths() {
     };
     check("--path *.md", "README.md\n");
     check("--path **/*.md", "README.md\nguide/one.md\nguide/two.md\n");
-    check("--path guide/", "guide/one.md\nguide/two.md\n");
+    check("--path guide/", "guide/\nguide/one.md\nguide/two.md\n");
     check("--path /bin/run --path ./README.md", "README.md\nbin/run\n");
 }
 
@@ -38,7 +38,7 @@ fn a_long_listing_has_type_mode_size_and_time() {
     let machine = Machine::new();
     machine.write("source", &small());
     machine.prints("push source ocidir://layout:v1");
-    let long = machine.prints("ls ocidir://layout:v1 -l --path bin/** --path guide");
+    let long = machine.prints("ls ocidir://layout:v1 -l --path bin/** --path gui*");
     assert_eq!(long, "file 0755 10 2023-11-14T22:13:24Z bin/run\ndirectory 0755  0 2023-11-14T22:13:25Z guide/\n");
 }
 

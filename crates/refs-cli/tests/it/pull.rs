@@ -41,6 +41,27 @@ fn json_tells_what_was_written() {
 }
 
 #[test]
+fn a_layout_is_never_its_own_destination() {
+    let machine = small_layout();
+    machine.write("around/other", &small());
+    fs::rename(machine.path("layout"), machine.path("around/layout")).unwrap();
+    let words = ["is where the layout is that is pulled from"];
+    for destination in ["around/layout", "around", "around/layout/blobs", "./around/../around/layout/"] {
+        machine.fails(&format!("pull ocidir://around/layout:v1 {destination} --force"), 11, &words);
+    }
+    machine.fails("pull ocidir://around/layout:v1 --force", 2, &["name a destination"]);
+    assert_eq!(machine.prints("tags ocidir://around/layout"), "v1\n");
+}
+
+#[test]
+fn a_pattern_may_be_the_plain_path_of_a_directory() {
+    let machine = small_layout();
+    let (plain, slash) = (machine.prints("ls ocidir://layout:v1 --path guide"), "ls ocidir://layout:v1 --path guide/");
+    assert!(plain.lines().count() > 1, "{plain}");
+    assert_eq!(plain, machine.prints(slash));
+}
+
+#[test]
 fn an_empty_directory_is_as_good_as_none() {
     let machine = small_layout();
     fs::create_dir(machine.path("here")).unwrap();

@@ -45,6 +45,13 @@ impl Drop for Served {
 }
 
 #[test]
+fn a_root_that_cannot_be_one_is_refused_at_once() {
+    let machine = Machine::new();
+    std::fs::write(machine.path("file"), "").unwrap();
+    machine.fails("serve --listen localhost:0 --root file", 1, &["cannot keep repositories in `file`"]);
+}
+
+#[test]
 fn what_was_pushed_outlives_the_server() {
     let machine = Machine::new();
     machine.write("source", &small());
@@ -114,6 +121,6 @@ fn a_port_in_use_is_an_error_that_names_it() {
 #[test]
 fn an_address_that_is_none_is_an_error_of_usage() {
     let machine = Machine::new();
-    machine.fails("serve --listen here", 2, &["`here`".trim_matches('`'), "--listen"]);
+    machine.fails("serve --listen here", 2, &["cannot listen on here", "\nhint: name an address and a port"]);
     machine.fails("serve --root", 2, &["--root"]);
 }

@@ -77,6 +77,7 @@ fn check(machine: &Machine, at: &str) {
     let part = Tree::parse(
         r##"
         644 .sow-ref.yaml "schema_version: 1.0.0\n"
+        755 empty/
         755 guide/
         644 guide/a\x20b\x20c.md "spaces\n"
         "##,

@@ -118,6 +118,14 @@ impl Detail {
         Self(Some(shown.into()))
     }
 
+    /// The same words, with `secret` struck out.
+    pub(crate) fn without(&self, secret: &str) -> Self {
+        match &self.0 {
+            Some(words) if !secret.is_empty() => Self(Some(words.replace(secret, "***").into())),
+            _ => self.clone(),
+        }
+    }
+
     /// The words, if there are any.
     #[must_use]
     pub fn words(&self) -> Option<&str> {

@@ -312,6 +312,10 @@ impl<'a> Login<'a> {
         let at = answer.at.clone();
         if matches!(answer.status.as_u16(), 400 | 401 | 403) {
             let detail = answer.detail(grant.as_ref()).await;
+            let detail = match &key.credential {
+                Credential::Identity(identity) => detail.without(identity.reveal()),
+                _ => detail,
+            };
             return Err(Failure::last(Error::Unauthorized {
                 host: self.authority.host.clone(),
                 tried: Vec::new(),

@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::{Bytes, BytesMut};
 use futures_core::stream::BoxStream;
 use futures_util::StreamExt;
@@ -9,6 +10,7 @@ use http::{HeaderMap, HeaderName, StatusCode, header};
 use refs_url::{Digest, Host};
 use serde::Deserialize;
 use url::Url;
+use zeroize::Zeroizing;
 
 use super::{
     call::Call,
@@ -119,13 +121,21 @@ impl Answer {
     /// What the other side says, without what it was shown.
     pub(crate) async fn detail(self, grant: Option<&Grant>) -> Detail {
         let body = self.body.beginning(REFUSAL_BYTES).await;
-        let mut words = words(&body);
-        let shown = grant.and_then(|grant| grant.header.to_str().ok()?.split_once(' '));
-        if let Some((_, secret)) = shown.filter(|(_, secret)| !secret.is_empty()) {
-            words = words.replace(secret, "***");
-        }
+        let words = grant.map(secrets).unwrap_or_default().iter().fold(words(&body), |words, secret| {
+            if secret.is_empty() { words } else { words.replace(secret.as_str(), "***") }
+        });
         Detail::new(&words)
     }
+}
+
+/// What `grant` shows, in the forms in which it may come back: the header's word, and the password in it.
+fn secrets(grant: &Grant) -> Vec<Zeroizing<String>> {
+    let Some((_, word)) = grant.header.to_str().ok().and_then(|header| header.split_once(' ')) else {
+        return Vec::new();
+    };
+    let pair = BASE64_STANDARD.decode(word).ok().and_then(|pair| String::from_utf8(pair).ok()).map(Zeroizing::new);
+    let password = pair.and_then(|pair| Some(Zeroizing::new(pair.split_once(':')?.1.to_owned())));
+    std::iter::once(Zeroizing::new(word.to_owned())).chain(password).collect()
 }
 
 /// The words in an error body

@@ -313,6 +313,28 @@ async fn m172_what_a_registry_echoes_of_a_secret_is_not_passed_on() {
 }
 
 #[tokio::test]
+async fn m172_a_password_or_refresh_token_that_a_token_service_echoes_is_not_passed_on() {
+    for credential in [
+        Credential::Basic { username: "user".into(), password: "hunter2".into() },
+        Credential::Identity("hunter2".into()),
+    ] {
+        let own = Arc::new(Mutex::new(String::new()));
+        let host = own.clone();
+        let peer = Peer::start(move |request| match request.target.split('?').next() {
+            Some("/token") => Reply::status(401).body("no such password: hunter2"),
+            _ => challenge(&format!("{}/token", host.lock().unwrap()), "repository:a/b:pull"),
+        })
+        .await;
+        *own.lock().unwrap() = peer.url("");
+        let given = Arc::new(Static::new(peer.host.clone(), "the test", credential));
+        let registries = Registries::new(options(&TestClock::new(), vec![given]));
+        let error = repository(&registries, &peer).manifest(&crate::setup::tag("v")).await.unwrap_err();
+        let shown = format!("{error} {error:?}");
+        assert!(shown.contains("no such password: ***") && !shown.contains("hunter2"), "{shown}");
+    }
+}
+
+#[tokio::test]
 async fn a_registry_that_wants_more_of_every_token_is_given_up() {
     let own = Arc::new(Mutex::new(String::new()));
     let host = own.clone();

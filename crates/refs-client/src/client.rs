@@ -1,6 +1,11 @@
 //! The facade: opens a place, calls the verb.
 
-use std::{io::Write, path::Path, sync::Arc};
+use std::{
+    io::Write,
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
@@ -59,7 +64,12 @@ impl Client {
     pub async fn sink(&self, at: &Location) -> Result<Arc<dyn Sink>> {
         match at {
             Location::Registry(reference) => Ok(self.registries.sink(reference.host(), reference.repository())?),
-            Location::Layout { path, .. } => Ok(Arc::new(Layout::create(path).await?)),
+            Location::Layout { path, .. } => {
+                let layout = Layout::create(path).await?;
+                // A process that was killed leaves what it was uploading; nobody has come back for it since yesterday.
+                layout.reclaim(SystemTime::now() - Duration::from_secs(24 * 60 * 60)).await?;
+                Ok(Arc::new(layout))
+            }
         }
     }
 

@@ -269,6 +269,12 @@ pub enum ArchiveFault {
         /// The limit in bytes.
         limit: u64,
     },
+    /// More follows the end of the archive than padding.
+    #[error("more than {limit} bytes follow the end of the archive")]
+    TooMuchPadding {
+        /// The limit in bytes.
+        limit: u64,
+    },
     /// A type that carries no data declares some.
     #[error("`{0}` declares data that its type cannot have")]
     UnexpectedData(String),

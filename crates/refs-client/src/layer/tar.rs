@@ -80,14 +80,20 @@ impl<R: BufRead> Walk<R> {
     /// Reads whatever follows the end of the archive, so that a compressed stream has shown all its checksums.
     ///
     /// # Errors
-    /// `Corrupt`.
+    /// `Corrupt`, and so it is when more follows than any writer pads an archive with: it may be inflated from nothing.
     pub(crate) fn finish(mut self) -> Result<()> {
+        const MAX_PADDING: u64 = 64 << 20;
+        let mut padding = 0;
         loop {
             match self.reader.fill_buf() {
                 Ok([]) => return Ok(()),
                 Ok(rest) => {
                     let rest = rest.len();
                     self.reader.consume(rest);
+                    padding += rest as u64;
+                    if padding > MAX_PADDING {
+                        return Err(self.fault(ArchiveFault::TooMuchPadding { limit: MAX_PADDING }));
+                    }
                 }
                 Err(error) => return Err(self.io(&error)),
             }

@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::{Duration, SystemTime},
 };
 
 use bytes::Bytes;
@@ -328,4 +329,21 @@ async fn more_than_a_pull_takes_is_warned_of() {
         client.push(directory(&tree).path(), &at_memory(), &options).await.unwrap();
         assert_eq!(warnings.0.swap(0, Ordering::Relaxed), expected, "{limits:?}");
     }
+}
+
+#[tokio::test]
+async fn what_a_killed_push_left_in_a_layout_is_gone_after_a_day() {
+    let folder = tempfile::tempdir().unwrap();
+    let (place, ingest) = (at(&format!("ocidir://{}:v1", folder.path().display())), folder.path().join("ingest"));
+    let (_, client) = memory();
+    push(&client, &Tree::parse(SMALL), &place).await;
+    std::fs::create_dir_all(&ingest).unwrap();
+    let left = |name: &str, hours: u64| {
+        let file = std::fs::File::create(ingest.join(name)).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(hours * 60 * 60)).unwrap();
+    };
+    left("upload-of-yesterday", 25);
+    left("upload-of-today", 23);
+    push(&client, &Tree::parse(SMALL), &place).await;
+    assert!(!ingest.join("upload-of-yesterday").exists() && ingest.join("upload-of-today").exists());
 }

@@ -1,6 +1,6 @@
 //! Archives made block by block, and what the walker says of them.
 
-use std::io::{BufReader, Cursor};
+use std::io::{self, BufReader, Cursor, Read};
 
 use proptest::prelude::*;
 use refs_estargz::Entry;
@@ -258,4 +258,17 @@ proptest! {
         let found: Vec<(&str, &[u8])> = found.iter().map(|(entry, content)| (entry.path.as_str(), content.as_slice())).collect();
         prop_assert_eq!(found, entries);
     }
+}
+
+#[test]
+fn an_archive_may_be_padded_but_not_without_end() {
+    let follows = |bytes: u64| {
+        let archive = Cursor::new(end()).chain(io::repeat(0).take(bytes));
+        let mut walk = Walk::new(BufReader::with_capacity(1 << 16, archive), Digest::sha256(b""));
+        assert!(walk.next_entry().unwrap().is_none());
+        walk.finish()
+    };
+    follows(64 << 20).unwrap();
+    let fault = ArchiveFault::TooMuchPadding { limit: 64 << 20 };
+    assert!(matches!(follows(1 << 40), Err(Error::Corrupt { fault: found, .. }) if found == fault));
 }

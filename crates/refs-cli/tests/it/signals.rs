@@ -67,6 +67,9 @@ fn a_push_that_is_stopped_tags_nothing() {
     for (signal, code) in SIGNALS {
         for source in ["small", "large"] {
             registry.fault(On::any("/blobs/uploads/").skip(1).always(), Fault::Stall { after: 0 });
+            // However far it comes before the signal does, the registry takes no manifest.
+            let wait = vec![("retry-after", "30".to_owned())];
+            registry.fault(On::any("/manifests/").always(), Fault::Status { status: 429, headers: wait });
             // The session begins. What follows is not answered, or is the last that is answered on its connection.
             let is_stalled =
                 |seen: &[Seen]| seen.iter().filter(|seen| seen.path.contains("/blobs/uploads/")).count() > 1;

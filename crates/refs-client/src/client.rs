@@ -148,7 +148,7 @@ impl Client {
         push::push(sink.as_ref(), directory, &tag, &self.meter, options).await
     }
 
-    /// What the tag or digest of `at` stands for now: an index, where it is one.
+    /// What the tag or digest of `at` leads to: an index, where it is one.
     ///
     /// # Errors
     /// `Location` when `at` names neither; `Registry` with the kind `NotFound` when there is no such manifest.
@@ -157,7 +157,7 @@ impl Client {
         Ok(self.source(at).await?.resolve(&target).await?)
     }
 
-    /// The digest of what the tag of `at` stands for now.
+    /// The digest of what the tag of `at` leads to.
     ///
     /// # Errors
     /// As [`resolve_tag`](Client::resolve_tag).

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod artifact;
+mod beneath;
 mod client;
 mod config;
 mod error;

@@ -10,9 +10,12 @@ use std::{
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use refs_estargz::{Kind, NewEntry, path_order};
 use refs_registry::error::Doing;
-use rustix::io::Errno;
+use rustix::{
+    fs::{Mode, OFlags},
+    io::Errno,
+};
 
-use crate::{Error, MANIFEST_FILE, Result, error::SourceFault, unpack};
+use crate::{Error, MANIFEST_FILE, Result, beneath::Beneath, error::SourceFault, unpack};
 
 /// Left out of every push unless the options say otherwise: what belongs to a working copy, not to its content.
 const DEFAULT_EXCLUSIONS: [&str; 3] = [".git/", ".DS_Store", "node_modules/"];
@@ -34,6 +37,7 @@ pub enum Mtime {
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) root: PathBuf,
+    directory: Beneath,
     pub(crate) cold: Vec<NewEntry>,
     pub(crate) hot: Vec<NewEntry>,
 }
@@ -41,13 +45,13 @@ pub(crate) struct Plan {
 impl Plan {
     /// Walks `root`. Nothing is followed out of it, and nothing is read but directories and links.
     pub(crate) fn walk(root: &Path, exclude: &[String], mtime: Mtime) -> Result<Self> {
-        let metadata = std::fs::metadata(root).map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => Error::Source { path: root.to_owned(), fault: SourceFault::Missing },
-            _ => io_error(Doing::Read, root, source),
+        let fault = |fault| Error::Source { path: root.to_owned(), fault };
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = rustix::fs::open(root, flags, Mode::empty()).map_err(|errno| match errno {
+            Errno::NOENT => fault(SourceFault::Missing),
+            Errno::NOTDIR => fault(SourceFault::NotDirectory),
+            errno => io_error(Doing::Read, root, errno.into()),
         })?;
-        if !metadata.is_dir() {
-            return Err(Error::Source { path: root.to_owned(), fault: SourceFault::NotDirectory });
-        }
         let mut walk = Walk { exclusions: exclusions(root, exclude)?, mtime, entries: Vec::new() };
         walk.directory(root, "")?;
         let mut entries = walk.entries;
@@ -58,7 +62,7 @@ impl Plan {
             _ => None,
         }))?;
         let (cold, hot) = split_hot(entries);
-        Ok(Self { root: root.to_owned(), cold, hot })
+        Ok(Self { root: root.to_owned(), directory: Beneath::new(directory), cold, hot })
     }
 
     /// All entries, in order.
@@ -75,9 +79,9 @@ impl Plan {
     pub(crate) fn open(&self, entry: &NewEntry) -> Result<File> {
         let path = self.root.join(&entry.path);
         let failed = |source| io_error(Doing::Read, &path, source);
-        let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::CLOEXEC;
-        let opened = rustix::fs::open(&path, flags | rustix::fs::OFlags::NONBLOCK, rustix::fs::Mode::empty());
-        let file = match opened {
+        // A pipe that has taken a file's place must not make this wait for a writer.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let file = match self.directory.open(&entry.path, flags) {
             Ok(opened) => File::from(opened),
             // It is gone, or a link by now, or something above it is no directory any more.
             Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR) => {
@@ -289,6 +293,24 @@ mod tests {
         let full: Vec<NewEntry> = (0..=most).map(|i| file(&format!("{i:02}/README"), HOT_FILE_BYTES)).collect();
         let (cold, hot) = split_hot(full);
         assert_eq!((cold.len(), hot.len() as u64), (1, most));
+    }
+
+    #[test]
+    fn nothing_is_opened_through_a_link_that_came_after_the_walk() {
+        let (root, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        for folder in [root.path().join("d"), outside.path().join("d")] {
+            std::fs::create_dir(&folder).unwrap();
+            std::fs::write(folder.join("f"), "x").unwrap();
+        }
+        let plan = Plan::walk(root.path(), &[], Mtime::Keep).unwrap();
+        let entry = plan.entries().find(|entry| entry.path == "d/f").unwrap();
+        std::fs::rename(root.path().join("d"), root.path().join("moved")).unwrap();
+        std::os::unix::fs::symlink(outside.path().join("d"), root.path().join("d")).unwrap();
+        for by_component in [false, true] {
+            plan.directory.by_component.store(by_component, std::sync::atomic::Ordering::Relaxed);
+            let opened = plan.open(entry);
+            assert!(matches!(opened, Err(Error::Source { fault: SourceFault::Changed, .. })), "{opened:?}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::root::OPENED;
+use crate::beneath::{HELD, OPENED};
 
 /// Removes the file, link or tree that is called `name` in `parent`, directories that may not be listed or changed
 /// included. It is fine when nothing is there.
@@ -78,7 +78,7 @@ fn open(parent: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<OwnedFd> {
 fn unlock(parent: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<()> {
     use std::os::fd::AsRawFd;
 
-    let held = rustix::fs::openat(parent, name, super::root::HELD, Mode::empty())?;
+    let held = rustix::fs::openat(parent, name, HELD, Mode::empty())?;
     rustix::fs::chmod(format!("/proc/self/fd/{}", held.as_raw_fd()), Mode::RWXU)
 }
 

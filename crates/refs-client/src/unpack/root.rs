@@ -6,10 +6,7 @@ use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
 };
 
 use refs_registry::error::Doing;
@@ -19,16 +16,10 @@ use rustix::{
 };
 
 use super::{confine::split, remove};
-use crate::{Error, Result};
-
-/// A directory that is only held, to reach what is below it.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-pub(super) const HELD: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub(super) const HELD: OFlags = OPENED;
-/// A directory whose mode and times can be set, and which can be listed.
-pub(super) const OPENED: OFlags =
-    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+use crate::{
+    Error, Result,
+    beneath::{Beneath, HELD, OPENED},
+};
 
 /// The one directory below which an unpack writes, held open: no path from a layer is looked up from anywhere else.
 ///
@@ -36,13 +27,11 @@ pub(super) const OPENED: OFlags =
 /// No call follows a symbolic link, wherever in the path it is, and whoever puts it there while this runs.
 #[derive(Debug)]
 pub(crate) struct Root {
-    fd: OwnedFd,
+    pub(super) directory: Beneath,
     /// What it will be called in the end, for errors.
     shown: PathBuf,
     /// The bits that the system takes away from the mode of what this process makes here.
     mask: Mode,
-    /// Set where the kernel does not have `openat2`, or a sandbox forbids it.
-    pub(super) by_component: AtomicBool,
 }
 
 impl Root {
@@ -53,7 +42,7 @@ impl Root {
         rustix::fs::mkdirat(parent, name, all).map_err(failed)?;
         let fd = rustix::fs::openat(parent, name, OPENED, Mode::empty()).map_err(failed)?;
         let made = Mode::from_raw_mode(rustix::fs::fstat(&fd).map_err(failed)?.st_mode);
-        Ok(Self { fd, shown: shown.to_owned(), mask: all.difference(made), by_component: AtomicBool::new(false) })
+        Ok(Self { directory: Beneath::new(fd), shown: shown.to_owned(), mask: all.difference(made) })
     }
 
     /// The mode that something made with `mode` gets.
@@ -65,45 +54,6 @@ impl Root {
     pub(super) fn failed(&self, doing: Doing, path: &str, error: impl Into<io::Error>) -> Error {
         failure(doing, &self.shown.join(path), error)
     }
-
-    /// Opens the directory at `path`, without a link on the way; the empty path is the root itself.
-    fn directory(&self, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
-        if path.is_empty() {
-            return rustix::fs::openat(&self.fd, ".", flags, Mode::empty());
-        }
-        if self.by_component.load(Ordering::Relaxed) {
-            return self.walk(path, flags);
-        }
-        match beneath(self.fd.as_fd(), path, flags) {
-            Err(Errno::NOSYS | Errno::PERM) => {
-                self.by_component.store(true, Ordering::Relaxed);
-                self.walk(path, flags)
-            }
-            other => other,
-        }
-    }
-
-    fn walk(&self, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
-        let (parent, name) = split(path);
-        let mut at = rustix::fs::openat(&self.fd, ".", HELD, Mode::empty())?;
-        for component in parent.split('/').filter(|component| !component.is_empty()) {
-            at = rustix::fs::openat(&at, component, HELD, Mode::empty())?;
-        }
-        rustix::fs::openat(&at, name, flags, Mode::empty())
-    }
-}
-
-#[cfg(any(target_os = "linux", target_os = "android"))]
-fn beneath(root: BorrowedFd<'_>, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
-    use rustix::fs::ResolveFlags;
-
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    rustix::fs::openat2(root, path, flags, Mode::empty(), resolve)
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn beneath(_: BorrowedFd<'_>, _: &str, _: OFlags) -> rustix::io::Result<OwnedFd> {
-    Err(Errno::NOSYS)
 }
 
 /// The error for a call that failed on a path.
@@ -155,7 +105,7 @@ impl Cursor {
     /// Gives the file at `target` a further name.
     pub(super) fn hardlink(&mut self, path: &str, target: &str) -> Result<()> {
         let (directory, file) = split(target);
-        let from = self.root.directory(directory, HELD);
+        let from = self.root.directory.open(directory, HELD);
         let from = from.map_err(|errno| self.root.failed(Doing::Read, target, errno))?;
         self.make(path, |parent, name| {
             // Should the file have become something else meanwhile: a name for a link or a device is not what was asked.
@@ -171,14 +121,17 @@ impl Cursor {
     pub(super) fn remove(&mut self, path: &str) -> Result<()> {
         self.release();
         let (directory, name) = split(path);
-        let removed =
-            self.root.directory(directory, HELD).and_then(|parent| remove::remove(parent.as_fd(), OsStr::new(name)));
+        let removed = self
+            .root
+            .directory
+            .open(directory, HELD)
+            .and_then(|parent| remove::remove(parent.as_fd(), OsStr::new(name)));
         removed.map_err(|errno| self.root.failed(Doing::Remove, path, errno))
     }
 
     /// Gives a directory its last mode, if it is not the one it was made with, and its modification time in seconds.
     pub(super) fn seal_directory(&self, path: &str, mode: Option<Mode>, mtime: Option<i64>) -> Result<()> {
-        let sealed = self.root.directory(path, OPENED).and_then(|directory| {
+        let sealed = self.root.directory.open(path, OPENED).and_then(|directory| {
             if let Some(mtime) = mtime {
                 rustix::fs::futimens(&directory, &modified(mtime))?;
             }
@@ -192,7 +145,7 @@ impl Cursor {
         let parent = match &self.held {
             Some((held, fd)) if held == directory => fd,
             _ => {
-                let fd = self.root.directory(directory, HELD);
+                let fd = self.root.directory.open(directory, HELD);
                 let fd = fd.map_err(|errno| self.root.failed(Doing::Create, path, errno))?;
                 &self.held.insert((directory.to_owned(), fd)).1
             }

@@ -16,11 +16,9 @@ use rustix::{
     io::Errno,
 };
 
-use super::{
-    remove,
-    root::{OPENED, failure},
-};
+use super::{remove, root::failure};
 use crate::Result;
+use crate::beneath::OPENED;
 
 /// How much of the destination's name is in the name of the scratch directory, which may have no more than 255 bytes.
 const NAME_BYTES: usize = 200;

@@ -16,10 +16,10 @@ use rustix::{
 
 use super::{
     remove,
-    root::{OPENED, Root, failure},
+    root::{Root, failure},
     scratch::Scratch,
 };
-use crate::{Error, Result, error::DestinationFault};
+use crate::{Error, Result, beneath::OPENED, error::DestinationFault};
 
 /// What the tree is called in its scratch directory.
 const TREE: &str = "tree";

@@ -41,7 +41,7 @@ fn nothing_goes_outside(by_component: bool) {
     let (mut swaps, mut failures) = (0, 0);
     for _ in 0..60 {
         let staging = Staging::beside(&ground.dest(), Existing::Refuse).unwrap();
-        staging.root().by_component.store(by_component, Ordering::Relaxed);
+        staging.root().directory.by_component.store(by_component, Ordering::Relaxed);
         let mut scratch = fs::read_dir(ground.path("")).unwrap().map(|entry| entry.unwrap().path());
         let scratch = scratch.find(|path| !path.ends_with("outside")).unwrap();
         link(ground.path("outside"), scratch.join("link")).unwrap();
@@ -77,7 +77,7 @@ fn m135_nor_does_it_where_the_kernel_cannot_look_up_beneath() {
 fn a_kernel_that_cannot_look_up_beneath_gives_the_same_tree() {
     let ground = Ground::new();
     let staging = Staging::beside(&ground.dest(), Existing::Refuse).unwrap();
-    staging.root().by_component.store(true, Ordering::Relaxed);
+    staging.root().directory.by_component.store(true, Ordering::Relaxed);
     let items = vec![file("a/b/c", "1"), file("top", "2"), hardlink("a/h", "top"), symlink("a/b/s", "../h")];
     fill(&staging, &[items, vec![file("a/b/c", "3")]], Limits::default()).unwrap();
     staging.publish().unwrap();

@@ -249,7 +249,11 @@ impl Packing {
             Ok(built) => built,
             Err(error) => return abandon(upload, error.into()).await,
         };
-        if sink.stat_blob(&built.digest).await? == Some(built.size) {
+        let present = match sink.stat_blob(&built.digest).await {
+            Ok(size) => size == Some(built.size),
+            Err(error) => return abandon(upload, error.into()).await,
+        };
+        if present {
             // The session holds bytes that the registry has anyway; if it can't be told, it will forget them.
             drop(upload.abort().await);
             return Ok((built, Sent::Present));

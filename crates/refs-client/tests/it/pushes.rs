@@ -121,6 +121,17 @@ async fn layer_that_is_there_with_another_size_is_sent_again() {
 }
 
 #[tokio::test]
+async fn upload_whose_layer_cannot_be_asked_for_is_cancelled() {
+    let registry = FakeRegistry::start().await;
+    let (client, at) = (anonymous(), artifact(&registry));
+    registry.fault(On::new(http::Method::HEAD, "/blobs/").always(), Fault::Status { status: 403, headers: Vec::new() });
+    let error = client.push(directory(&large()).path(), &at, &timeless()).await.unwrap_err();
+    assert_eq!(kind(&error), ErrorKind::Denied, "{error}");
+    let seen = lines(&registry.requests());
+    assert_eq!(seen.iter().filter(|line| line.starts_with("DELETE /v2/o/r/blobs/uploads/")).count(), 1, "{seen:?}");
+}
+
+#[tokio::test]
 async fn broken_upload_is_packed_and_sent_again() {
     let registry = FakeRegistry::start().await;
     let (client, at) = (anonymous(), artifact(&registry));

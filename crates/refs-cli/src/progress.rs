@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use refs_client::Meter;
 
 use crate::{
-    args::{Progress, When},
+    args::{Global, Progress, When},
     output::Bytes,
 };
 
@@ -28,12 +28,12 @@ pub(crate) enum Show {
 }
 
 impl Show {
-    pub(crate) fn choose(asked: Progress, quiet: bool) -> Self {
-        match asked {
+    pub(crate) fn choose(asked: &Global) -> Self {
+        match asked.progress {
             Progress::Bar => Self::Bar,
             Progress::Plain => Self::Plain,
             Progress::None => Self::Nothing,
-            Progress::Auto if !quiet && std::io::stderr().is_terminal() => Self::Bar,
+            Progress::Auto if !asked.quiet && std::io::stderr().is_terminal() => Self::Bar,
             Progress::Auto => Self::Nothing,
         }
     }

@@ -33,7 +33,7 @@ impl Session {
     }
 
     /// The registries that the arguments ask for.
-    pub(crate) fn registries(&self) -> Registries {
+    fn registries(&self) -> Registries {
         let mut retry = Retry::default();
         if let Some(retries) = self.global.retries {
             retry.attempts = retries.saturating_add(1);
@@ -61,7 +61,7 @@ impl Session {
 
     /// Runs `work` and shows how it gets on, where that was asked for.
     pub(crate) async fn showing<T>(&self, what: &'static str, work: impl Future<Output = T>) -> T {
-        let show = progress::Show::choose(self.global.progress, self.global.quiet);
+        let show = progress::Show::choose(&self.global);
         progress::during(show, what, self.client().meter(), work).await
     }
 }

@@ -44,7 +44,7 @@ pub(super) async fn run(session: &Session, args: Push) -> Result<(), Failure> {
         layer_type: args.layer_type.unwrap_or(MediaType::OCI_LAYER_GZIP),
         config_type: args.config_type.unwrap_or(MediaType::OCI_CONFIG),
         require_manifest: args.require_manifest,
-        mtime: mtime(args.reproducible)?,
+        mtime: mtime(if args.reproducible { Mtime::Fixed(0) } else { Mtime::Keep })?,
         level: args.level,
         stream_attempts: session.stream_attempts(),
         ..PushOptions::default()
@@ -67,14 +67,13 @@ pub(super) async fn run(session: &Session, args: Push) -> Result<(), Failure> {
     Ok(output.flush()?)
 }
 
-/// `SOURCE_DATE_EPOCH`, when it is set and not empty, is the time of all files; else 0 if they are to be reproducible, else their own.
-fn mtime(reproducible: bool) -> Result<Mtime, Failure> {
+/// `SOURCE_DATE_EPOCH`, when it is set and not empty, is the time of all files, whatever was asked for `otherwise`.
+fn mtime(otherwise: Mtime) -> Result<Mtime, Failure> {
     match std::env::var("SOURCE_DATE_EPOCH") {
         Ok(text) if !text.is_empty() => match text.parse() {
             Ok(seconds) => Ok(Mtime::Fixed(seconds)),
             Err(_) => Err(Failure::Usage(format!("SOURCE_DATE_EPOCH is `{text}`, not a number of seconds"))),
         },
-        _ if reproducible => Ok(Mtime::Fixed(0)),
-        _ => Ok(Mtime::Keep),
+        _ => Ok(otherwise),
     }
 }

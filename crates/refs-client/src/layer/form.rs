@@ -51,11 +51,9 @@ pub(crate) enum Form {
 /// # Errors
 /// `UnsupportedLayer`; `UnsafePath` for a title that is no path.
 pub(crate) fn layers(image: &ImageManifest, trust: Trust) -> Result<Vec<Layer>> {
-    let is_image =
-        image.config.media_type == MediaType::OCI_CONFIG || image.config.media_type == MediaType::DOCKER_CONFIG;
     let filled = image.layers.iter().filter(|layer| layer.media_type != MediaType::OCI_EMPTY);
     let layers = filled
-        .map(|layer| Ok(Layer { descriptor: Arc::new(layer.clone()), form: form(layer, is_image, trust)? }))
+        .map(|layer| Ok(Layer { descriptor: Arc::new(layer.clone()), form: form(layer, &image.config, trust)? }))
         .collect::<Result<Vec<_>>>()?;
     let mut archives = layers.iter().filter(|layer| !matches!(layer.form, Form::File(_)));
     match archives.nth(MAX_LAYERS) {
@@ -64,7 +62,8 @@ pub(crate) fn layers(image: &ImageManifest, trust: Trust) -> Result<Vec<Layer>> 
     }
 }
 
-fn form(layer: &Descriptor, is_image: bool, trust: Trust) -> Result<Form> {
+fn form(layer: &Descriptor, config: &Descriptor, trust: Trust) -> Result<Form> {
+    let is_image = [MediaType::OCI_CONFIG, MediaType::DOCKER_CONFIG].contains(&config.media_type);
     let format = layer.media_type.layer_format();
     let has_title = layer.annotations.contains_key(TITLE);
     // Without a type of its own, oras gives a file the type of an image's layer: only an image's config tells.

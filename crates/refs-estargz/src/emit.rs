@@ -55,6 +55,7 @@ impl<W: Write> Emitter<W> {
     }
 }
 
-fn write_error(source: std::io::Error) -> Error {
+/// The error of an output, or of an encoder, that takes no more.
+pub(crate) fn write_error(source: std::io::Error) -> Error {
     Error::Write { source: Arc::new(source) }
 }

@@ -202,6 +202,9 @@ pub enum Error {
     /// An earlier error left the blob incomplete, so nothing can be added to it.
     #[error("the layer was given up after an earlier error")]
     Abandoned,
+    /// A thread of the writer has panicked, so that a part of the layer is missing.
+    #[error("a thread that deflates has panicked")]
+    Worker,
 }
 
 /// A part of the table of contents that has a limit.

@@ -1,5 +1,7 @@
 //! The frame of a gzip member, read and written without its checksum being trusted: digests vouch for content.
 
+use std::io::{self, Read};
+
 use flate2::{Compress, Compression, Crc, FlushCompress, Status};
 
 /// How every member starts that this crate writes: no name, no time, no system.
@@ -25,22 +27,87 @@ impl Deflater {
     ///
     /// The bytes depend on `raw` and the level alone. `Compress::compress_vec` is not used: it zeroes all spare capacity
     /// at each call, which costs more than deflating a small file.
-    pub(crate) fn member(&mut self, raw: &[u8], member: &mut Vec<u8>) -> std::io::Result<()> {
+    pub(crate) fn member(&mut self, raw: &[u8], member: &mut Vec<u8>) -> io::Result<()> {
         member.extend_from_slice(&HEADER);
         self.state.reset();
-        loop {
-            let (taken, made) = (self.state.total_in() as usize, self.state.total_out() as usize);
-            let status = self.state.compress(&raw[taken..], &mut self.output, FlushCompress::Finish)?;
-            member.extend_from_slice(&self.output[..self.state.total_out() as usize - made]);
-            if status == Status::StreamEnd {
-                break;
-            }
-        }
+        self.deflate(raw, FlushCompress::Finish, member)?;
         let mut checksum = Crc::new();
         checksum.update(raw);
-        member.extend_from_slice(&checksum.sum().to_le_bytes());
-        member.extend_from_slice(&(raw.len() as u32).to_le_bytes());
+        end_member(&checksum, member);
         Ok(())
+    }
+
+    /// Appends what is made of all of `raw`; with `Finish`, to the end of the deflated bytes.
+    fn deflate(&mut self, raw: &[u8], flush: FlushCompress, deflated: &mut Vec<u8>) -> io::Result<()> {
+        let start = self.state.total_in();
+        loop {
+            let (taken, made) = ((self.state.total_in() - start) as usize, self.state.total_out());
+            if taken == raw.len() && flush == FlushCompress::None {
+                return Ok(());
+            }
+            let status = self.state.compress(&raw[taken..], &mut self.output, flush)?;
+            deflated.extend_from_slice(&self.output[..(self.state.total_out() - made) as usize]);
+            if status == Status::StreamEnd {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Appends what stands behind the deflated bytes of a member.
+fn end_member(checksum: &Crc, member: &mut Vec<u8>) {
+    member.extend_from_slice(&checksum.sum().to_le_bytes());
+    member.extend_from_slice(&checksum.amount().to_le_bytes());
+}
+
+/// A member that is too long to be held in memory, made piece by piece.
+///
+/// Up to [`PIECE_BYTES`], it is the one that [`Deflater::member`] makes. An encoder's output may depend on the pieces in
+/// which it is given its input, so their length is part of the format of our blobs.
+#[derive(Debug)]
+pub(crate) struct LongMember<R> {
+    content: R,
+    /// How many bytes of the content are to come.
+    rest: u64,
+    deflater: Deflater,
+    checksum: Crc,
+    raw: Vec<u8>,
+    deflated: Vec<u8>,
+}
+
+const PIECE_BYTES: usize = 1 << 20;
+
+impl<R: Read> LongMember<R> {
+    /// A member that holds the next `bytes` of `content`, of which there is at least one.
+    pub(crate) fn new(level: u32, content: R, bytes: u64) -> Self {
+        Self {
+            content,
+            rest: bytes,
+            deflater: Deflater::new(level),
+            checksum: Crc::new(),
+            raw: Vec::new(),
+            deflated: HEADER.to_vec(),
+        }
+    }
+
+    /// The next piece, and the bytes of the member that it adds; `None` when the member is complete.
+    pub(crate) fn next(&mut self) -> io::Result<Option<(&[u8], &[u8])>> {
+        if self.rest == 0 {
+            return Ok(None);
+        }
+        if !self.raw.is_empty() {
+            self.deflated.clear();
+        }
+        self.raw.resize(self.rest.min(PIECE_BYTES as u64) as usize, 0);
+        self.content.read_exact(&mut self.raw)?;
+        self.rest -= self.raw.len() as u64;
+        self.checksum.update(&self.raw);
+        let flush = if self.rest == 0 { FlushCompress::Finish } else { FlushCompress::None };
+        self.deflater.deflate(&self.raw, flush, &mut self.deflated)?;
+        if self.rest == 0 {
+            end_member(&self.checksum, &mut self.deflated);
+        }
+        Ok(Some((&self.raw, &self.deflated)))
     }
 }
 

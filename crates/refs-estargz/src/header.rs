@@ -1,5 +1,7 @@
 //! Tar headers: ustar, and PAX records for what ustar can't say. The same entry always gives the same bytes.
 
+use std::borrow::Cow;
+
 use crate::{Kind, NewEntry};
 
 const BLOCK: usize = 512;
@@ -18,7 +20,7 @@ pub(crate) fn append(tar: &mut Vec<u8>, entry: &NewEntry) {
     let records = fields.pax_records();
     if !records.is_empty() {
         let pax = Fields {
-            name: "PaxHeaders.0/entry".to_owned(),
+            name: "PaxHeaders.0/entry".into(),
             kind: PAX_HEADER,
             mode: 0o644,
             size: records.len() as u64,
@@ -47,7 +49,7 @@ pub(crate) fn end(tar: &mut Vec<u8>) {
 /// What a header says.
 #[derive(Debug, Default)]
 struct Fields<'e> {
-    name: String,
+    name: Cow<'e, str>,
     kind: u8,
     mode: u32,
     size: u64,
@@ -120,10 +122,10 @@ impl<'e> Fields<'e> {
 }
 
 /// The name of an entry in an archive: directories end in `/`.
-pub(crate) fn tar_name(path: &str, kind: &Kind) -> String {
+pub(crate) fn tar_name<'p>(path: &'p str, kind: &Kind) -> Cow<'p, str> {
     match kind {
-        Kind::Directory => format!("{path}/"),
-        _ => path.to_owned(),
+        Kind::Directory => format!("{path}/").into(),
+        _ => path.into(),
     }
 }
 

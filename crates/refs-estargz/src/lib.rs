@@ -1,8 +1,11 @@
 #![doc = include_str!("../README.md")]
 
 mod archive;
+mod batch;
+mod built;
 mod chunks;
 mod collect;
+mod element;
 mod emit;
 mod entry;
 mod error;
@@ -11,10 +14,12 @@ mod gzip;
 mod header;
 mod index;
 mod limits;
+mod parallel;
 mod path;
 mod plan;
 mod read;
-mod segment;
+mod table;
+mod text;
 mod time;
 mod toc;
 mod tree;
@@ -22,6 +27,7 @@ mod wire;
 mod write;
 
 pub use archive::{Archive, OpenOptions, RangeRead, ReadError};
+pub use built::Built;
 pub use entry::{Entry, Kind, path_order};
 pub use error::{
     ActualSize, ChunkFault, Error, FieldFault, LinkFault, MemberFault, PathFault, Result, TocPart, TocTarFault,
@@ -33,7 +39,7 @@ pub use path::{is_format_file, normal_path};
 pub use plan::{Plan, PlanOptions, Span};
 pub use read::{Piece, SpanDecoder};
 pub use toc::Expected;
-pub use write::{Built, NewEntry, WriteOptions, Writer};
+pub use write::{NewEntry, WriteOptions, Writer};
 
 /// The annotation of a layer's descriptor with the digest of its table of contents: what [`Expected::Digest`] takes.
 pub const TOC_DIGEST_ANNOTATION: &str = "containerd.io/snapshot/stargz/toc.digest";

@@ -1,14 +1,24 @@
 //! What was written so far, so that nothing is written that contradicts it.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+};
 
 use crate::{Error, Kind, LinkFault, NewEntry, Result};
 
 /// The paths of a layer that is being written.
+///
+/// Of a path it keeps 128 bits under random keys, which no one can aim at: that a path is taken for another one is less
+/// likely than that a digest is.
 #[derive(Debug, Default)]
 pub(crate) struct Tree {
-    seen: HashMap<String, Seen>,
+    keys: [RandomState; 2],
+    seen: HashMap<Key, Seen>,
 }
+
+/// Bytes and no numbers, so that no room is lost between a key and its value.
+type Key = [[u8; 8]; 2];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Seen {
@@ -28,7 +38,7 @@ impl Tree {
             Kind::File { .. } => Seen::File,
             _ => Seen::Other,
         };
-        match self.seen.get(path) {
+        match self.seen(path) {
             None => {}
             Some(Seen::Implied) if seen == Seen::Directory => {}
             Some(Seen::Implied) => return Err(Error::NotDirectory { path: path.to_owned() }),
@@ -39,12 +49,20 @@ impl Tree {
         }
         let implied = self.unseen_ancestors(path)?;
         self.seen.extend(implied.into_iter().map(|ancestor| (ancestor, Seen::Implied)));
-        self.seen.insert(path.to_owned(), seen);
+        self.seen.insert(self.key(path), seen);
         Ok(())
     }
 
+    fn seen(&self, path: &str) -> Option<Seen> {
+        self.seen.get(&self.key(path)).copied()
+    }
+
+    fn key(&self, path: &str) -> Key {
+        self.keys.each_ref().map(|key| key.hash_one(path).to_ne_bytes())
+    }
+
     fn check_hardlink(&self, path: &str, target: &str) -> Result<()> {
-        let fault = match self.seen.get(target) {
+        let fault = match self.seen(target) {
             Some(Seen::File) => return Ok(()),
             None | Some(Seen::Implied) => LinkFault::Missing,
             Some(Seen::Directory | Seen::Other) => LinkFault::NotFile,
@@ -53,12 +71,12 @@ impl Tree {
     }
 
     /// The ancestors of a path that were not met yet; those that were have theirs there too.
-    fn unseen_ancestors(&self, path: &str) -> Result<Vec<String>> {
+    fn unseen_ancestors(&self, path: &str) -> Result<Vec<Key>> {
         let mut unseen = Vec::new();
         for (slash, _) in path.rmatch_indices('/') {
             let ancestor = &path[..slash];
-            match self.seen.get(ancestor) {
-                None => unseen.push(ancestor.to_owned()),
+            match self.seen(ancestor) {
+                None => unseen.push(self.key(ancestor)),
                 Some(Seen::Implied | Seen::Directory) => break,
                 Some(_) => return Err(Error::NotDirectory { path: ancestor.to_owned() }),
             }

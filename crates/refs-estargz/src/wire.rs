@@ -3,93 +3,55 @@
 use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use serde::{
-    Deserialize, Serialize,
+    Deserialize,
     de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
-
-use crate::{Kind, NewEntry, header, time};
 
 /// The version of the format.
 pub(crate) const VERSION: u64 = 1;
 
-/// The whole table as it is written.
-#[derive(Debug, Serialize)]
-pub(crate) struct WireToc<'a> {
-    pub(crate) version: u64,
-    pub(crate) entries: &'a [WireEntry<'a>],
-}
-
 /// One element of `entries`: a file, a further chunk of one, or anything else.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct WireEntry<'a> {
     #[serde(borrow)]
     pub(crate) name: Cow<'a, str>,
     #[serde(rename = "type")]
     pub(crate) kind: WireKind,
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default)]
     pub(crate) size: u64,
-    #[serde(default, rename = "modtime", borrow, skip_serializing_if = "str::is_empty")]
+    #[serde(default, rename = "modtime", borrow)]
     pub(crate) mtime: Cow<'a, str>,
-    #[serde(default, borrow, skip_serializing_if = "str::is_empty")]
+    #[serde(default, borrow)]
     pub(crate) link_name: Cow<'a, str>,
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default)]
     pub(crate) mode: i64,
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default)]
     pub(crate) uid: i64,
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default)]
     pub(crate) gid: i64,
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default)]
     pub(crate) offset: u64,
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default)]
     pub(crate) inner_offset: u64,
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default)]
     pub(crate) dev_major: u32,
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default)]
     pub(crate) dev_minor: u32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub(crate) xattrs: Option<BTreeMap<String, String>>,
-    #[serde(default, borrow, skip_serializing_if = "str::is_empty")]
+    #[serde(default, borrow)]
     pub(crate) digest: Cow<'a, str>,
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default)]
     pub(crate) chunk_offset: u64,
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default)]
     pub(crate) chunk_size: u64,
-    #[serde(default, borrow, skip_serializing_if = "str::is_empty")]
+    #[serde(default, borrow)]
     pub(crate) chunk_digest: Cow<'a, str>,
 }
 
-impl WireEntry<'static> {
-    /// The element of an entry that is to be written; what concerns its content comes later.
-    pub(crate) fn of(entry: &NewEntry) -> Self {
-        let mut element = Self {
-            name: header::tar_name(&entry.path, &entry.kind).into(),
-            kind: WireKind::of(&entry.kind),
-            mode: i64::from(entry.mode & 0o7777),
-            ..Self::default()
-        };
-        if entry.mtime != 0 {
-            element.mtime = time::format(entry.mtime).into();
-        }
-        match &entry.kind {
-            Kind::File { size } => element.size = *size,
-            Kind::Symlink { target } | Kind::Hardlink { target } => element.link_name = target.clone().into(),
-            Kind::CharDevice { major, minor } | Kind::BlockDevice { major, minor } => {
-                (element.dev_major, element.dev_minor) = (*major, *minor);
-            }
-            Kind::Directory | Kind::Fifo => {}
-        }
-        element
-    }
-
-    /// The element of a further chunk of a file, which starts at `offset` in it.
-    pub(crate) fn chunk_of(entry: &NewEntry, offset: u64) -> Self {
-        Self { name: entry.path.clone().into(), kind: WireKind::Chunk, chunk_offset: offset, ..Self::default() }
-    }
-}
-
 /// The values of `type`.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum WireKind {
     Dir,
@@ -101,24 +63,6 @@ pub(crate) enum WireKind {
     Block,
     Fifo,
     Chunk,
-}
-
-impl WireKind {
-    fn of(kind: &Kind) -> Self {
-        match kind {
-            Kind::Directory => Self::Dir,
-            Kind::File { .. } => Self::Reg,
-            Kind::Symlink { .. } => Self::Symlink,
-            Kind::Hardlink { .. } => Self::Hardlink,
-            Kind::CharDevice { .. } => Self::Char,
-            Kind::BlockDevice { .. } => Self::Block,
-            Kind::Fifo => Self::Fifo,
-        }
-    }
-}
-
-fn is_zero<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
 }
 
 /// What parsing gives: the entries are there only as far as the limit.

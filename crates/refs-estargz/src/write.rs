@@ -17,25 +17,30 @@
 //! to make: whoever walks the files in order has all bytes of a segment in hand before any of it is deflated. The bound on
 //! a run of headers keeps a segment small whatever the entries are.
 //!
-//! All of this depends on the entries, their content and the options alone.
+//! All of this depends on the entries, their content and the options alone. Threads get segments in batches, and the
+//! members are put into the blob in order, so that neither the number of threads nor their speed shows in a byte.
 
 use std::{
-    io::{Read, Write},
+    io::{self, Read, Write},
+    mem,
+    num::NonZeroUsize,
     sync::Arc,
 };
 
 use refs_url::{Digest, Hasher};
 
 use crate::{
-    ActualSize, Error, FieldFault, Footer, Kind, Limits, Result, TAIL_ANNOTATION, TOC_DIGEST_ANNOTATION, TocPart,
-    UNCOMPRESSED_SIZE_ANNOTATION,
-    emit::Emitter,
-    gzip::Deflater,
-    header, path,
-    segment::{ChunkOf, Segment, SegmentChunk},
+    ActualSize, Built, Error, FieldFault, Footer, Kind, Limits, Result, TocPart,
+    batch::{Batch, Behind},
+    emit::{Emitter, write_error},
+    gzip::{Deflater, LongMember},
+    header,
+    parallel::{InOrder, Lost},
+    path,
+    table::{FirstChunk, Table},
+    text::Text,
     time,
     tree::Tree,
-    wire::{self, WireEntry, WireToc},
 };
 
 /// How to write a layer.
@@ -45,11 +50,16 @@ pub struct WriteOptions {
     pub level: u32,
     /// How many bytes of a file one member has at most. Default: 1 MiB.
     pub chunk_bytes: usize,
+    /// How many threads deflate and hash content; the bytes of the layer do not depend on it. With one, the thread that
+    /// appends does so itself and no other is started. With more, as many are started, and the thread that appends only
+    /// reads content and writes the output. Up to 2 * `threads` + 3 times `chunk_bytes` and 256 KiB are then on their
+    /// way, deflated and not, so that memory is bounded whatever the files are. Default: 1.
+    pub threads: NonZeroUsize,
 }
 
 impl Default for WriteOptions {
     fn default() -> Self {
-        Self { level: 6, chunk_bytes: 1 << 20 }
+        Self { level: 6, chunk_bytes: 1 << 20, threads: NonZeroUsize::MIN }
     }
 }
 
@@ -66,56 +76,37 @@ pub struct NewEntry {
     pub mtime: i64,
 }
 
-/// What was written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Built {
-    /// The digest of the blob.
-    pub digest: Digest,
-    /// How many bytes the blob has.
-    pub size: u64,
-    /// The digest of the tar archive in it, for the image's configuration.
-    pub diff_id: Digest,
-    /// The digest of the table of contents, for [`TOC_DIGEST_ANNOTATION`].
-    pub toc_digest: Digest,
-    /// How many bytes the tar archive has, for [`UNCOMPRESSED_SIZE_ANNOTATION`].
-    pub uncompressed_size: u64,
-    /// How many bytes at the end hold hot files, table and footer, for [`TAIL_ANNOTATION`].
-    pub tail_bytes: u64,
-    /// How many entries were appended.
-    pub entries: u64,
-}
-
-impl Built {
-    /// The annotations to put on the layer's descriptor, so that readers can verify the table of contents and find it at
-    /// once.
-    pub fn annotations(&self) -> [(&'static str, String); 3] {
-        [
-            (TOC_DIGEST_ANNOTATION, self.toc_digest.to_string()),
-            (UNCOMPRESSED_SIZE_ANNOTATION, self.uncompressed_size.to_string()),
-            (TAIL_ANNOTATION, self.tail_bytes.to_string()),
-        ]
-    }
-}
-
 /// Writes a layer to `W`, entry by entry, in the order in which they are appended.
 ///
 /// The same entries in the same order with the same options give the same bytes. Order them by
 /// [`path_order`](crate::path_order), so that each directory is one run of the blob, and put the files that are wanted
 /// first last, after [`Writer::begin_hot`].
+///
+/// Dropped before [`finish`](Self::finish), it stops its threads and leaves what was written without a table of contents.
 #[derive(Debug)]
 pub struct Writer<W: Write> {
+    level: u32,
     chunk_bytes: usize,
     limits: Limits,
     tree: Tree,
-    toc: Vec<WireEntry<'static>>,
+    table: Table,
     entries: u64,
-    segment: Segment,
-    deflater: Deflater,
-    /// The member that was deflated last; kept for its capacity.
-    member: Vec<u8>,
+    /// What is not given out yet.
+    batch: Batch,
+    deflaters: InOrder<Batch, io::Result<Batch>>,
+    /// Batches that have come back, for their room.
+    spare: Vec<Batch>,
     emitter: Emitter<W>,
+    chunks: ChunkCounts,
     hot: Hot,
     progress: Progress,
+}
+
+/// How many chunks were read, and how many of them are in the blob.
+#[derive(Debug, Default)]
+struct ChunkCounts {
+    read: u64,
+    placed: u64,
 }
 
 /// Where the files lie that are wanted first.
@@ -123,8 +114,8 @@ pub struct Writer<W: Write> {
 enum Hot {
     /// There are none.
     Absent,
-    /// They start with this element of the table.
-    From { element: usize },
+    /// They start with this chunk.
+    From { chunk: u64 },
     /// The member of the first of them that has content starts here.
     At { offset: u64 },
 }
@@ -138,6 +129,8 @@ enum Progress {
 
 /// After so many bytes of headers without content between them a new member starts.
 const RUN_BYTES: usize = 64 << 10;
+/// From so many bytes on a batch is worth giving out.
+const BATCH_BYTES: usize = 128 << 10;
 
 impl<W: Write> Writer<W> {
     /// A writer of a layer without entries; the landmark that lazy readers look for is in it.
@@ -153,16 +146,23 @@ impl<W: Write> Writer<W> {
         if options.chunk_bytes == 0 || options.chunk_bytes as u64 > limits.chunk {
             return Err(Error::ChunkBytes { chunk_bytes: options.chunk_bytes, limit: limits.chunk });
         }
+        let level = options.level;
+        let deflaters = InOrder::new(options.threads.get(), || {
+            let mut deflater = Deflater::new(level);
+            Box::new(move |mut batch: Batch| batch.deflate(&mut deflater).map(|()| batch))
+        });
         let mut writer = Self {
+            level,
             chunk_bytes: options.chunk_bytes,
             limits,
             tree: Tree::default(),
-            toc: Vec::new(),
+            table: Table::new()?,
             entries: 0,
-            segment: Segment::default(),
-            deflater: Deflater::new(options.level),
-            member: Vec::new(),
+            batch: Batch::default(),
+            deflaters,
+            spare: Vec::new(),
             emitter: Emitter::new(output),
+            chunks: ChunkCounts::default(),
             hot: Hot::Absent,
             progress: Progress::Whole,
         };
@@ -195,7 +195,7 @@ impl<W: Write> Writer<W> {
     /// Says that the entries from here on are those wanted first: [`Built::tail_bytes`] will reach back to them. The last
     /// call counts.
     pub fn begin_hot(&mut self) {
-        self.hot = Hot::From { element: self.toc.len() };
+        self.hot = Hot::From { chunk: self.chunks.read };
     }
 
     /// Writes the table of contents and the footer, and flushes the output.
@@ -205,10 +205,15 @@ impl<W: Write> Writer<W> {
     /// [`Error::TocLimit`] when the table is too large to be read again; [`Error::Write`]; [`Error::Abandoned`].
     pub fn finish(mut self) -> Result<Built> {
         self.check_whole()?;
-        self.cut()?;
-        let json = self.toc_json()?;
+        self.batch.cut();
+        self.give_out()?;
+        while self.emit_oldest()? {}
+        let text = mem::replace(&mut self.table, Table::new()?).finish()?;
+        if text.bytes() > self.limits.toc_inflated {
+            return Err(Error::TocLimit { part: TocPart::Inflated, limit: self.limits.toc_inflated });
+        }
         let toc_offset = self.emitter.offset();
-        self.write_toc(&json)?;
+        let toc_digest = self.write_toc(text)?;
         let hot_offset = match self.hot {
             Hot::At { offset } => offset,
             Hot::Absent | Hot::From { .. } => toc_offset,
@@ -219,7 +224,7 @@ impl<W: Write> Writer<W> {
             digest: emitted.digest,
             size: emitted.bytes,
             diff_id: emitted.tar_digest,
-            toc_digest: Digest::sha256(&json),
+            toc_digest,
             uncompressed_size: emitted.tar_bytes,
             tail_bytes: emitted.bytes - hot_offset,
             entries: self.entries,
@@ -252,20 +257,23 @@ impl<W: Write> Writer<W> {
         }
         let size = if let Kind::File { size } = entry.kind { size } else { 0 };
         let elements = size.div_ceil(self.chunk_bytes as u64).max(1);
-        if elements.saturating_add(self.toc.len() as u64) > self.limits.entries as u64 {
+        if elements.saturating_add(self.table.elements()) > self.limits.entries as u64 {
             return Err(Error::TocLimit { part: TocPart::Entries, limit: self.limits.entries as u64 });
         }
         Ok(())
     }
 
     fn write_entry(&mut self, entry: &NewEntry, content: &mut dyn Read) -> Result<()> {
-        header::append(self.segment.tar(), entry);
-        self.toc.push(WireEntry::of(entry));
-        if let Kind::File { size } = entry.kind {
-            self.write_content(entry, size, content)?;
-            check_end(entry, size, content)?;
+        header::append(self.batch.tar(), entry);
+        match entry.kind {
+            Kind::File { size: 0 } => {
+                self.table.push_file(entry, FirstChunk::Absent)?;
+                check_end(entry, content)?;
+            }
+            Kind::File { size } => self.write_content(entry, size, content)?,
+            _ => self.table.push(entry)?,
         }
-        if self.segment.run_bytes() > RUN_BYTES {
+        if self.batch.run_bytes() > RUN_BYTES {
             self.cut()?;
         }
         Ok(())
@@ -273,94 +281,97 @@ impl<W: Write> Writer<W> {
 
     /// Reads the content, and starts a segment for each chunk of it.
     fn write_content(&mut self, entry: &NewEntry, size: u64, content: &mut dyn Read) -> Result<()> {
-        let first = self.toc.len() - 1;
-        let is_one_chunk = size <= self.chunk_bytes as u64;
+        let chunk_bytes = self.chunk_bytes as u64;
+        let is_one_chunk = size <= chunk_bytes;
+        self.table.push_file(entry, if is_one_chunk { FirstChunk::Whole } else { FirstChunk::Part(chunk_bytes) })?;
         let mut whole = Hasher::sha256();
         for offset in (0..size).step_by(self.chunk_bytes) {
             self.cut()?;
+            let bytes = (size - offset).min(chunk_bytes);
+            let (behind, stated) = if offset + bytes < size { (Behind::More, bytes) } else { (Behind::Nothing, 0) };
             if offset > 0 {
-                self.toc.push(WireEntry::chunk_of(entry, offset));
+                self.table.push_chunk(offset, stated)?;
             }
-            let bytes = (size - offset).min(self.chunk_bytes as u64);
-            let chunk = SegmentChunk {
-                element: self.toc.len() - 1,
-                of: if is_one_chunk { ChunkOf::File } else { ChunkOf::Part },
-            };
-            let read = self.segment.read_chunk(chunk, bytes, content).map_err(|fault| fault.of(entry, size, offset))?;
+            let read = self.batch.read_chunk(bytes, behind, content).map_err(|fault| fault.of(entry, size, offset))?;
+            self.chunks.read += 1;
             if !is_one_chunk {
                 whole.update(read);
             }
-            if offset + bytes < size {
-                self.toc[chunk.element].chunk_size = bytes;
-            }
         }
-        // The digest of a file that is one chunk is computed with that of the chunk.
-        if size == 0 || !is_one_chunk {
-            self.toc[first].digest = whole.finish().to_string().into();
+        if !is_one_chunk {
+            self.table.set_digest(whole.finish())?;
         }
-        header::pad(self.segment.tar(), size);
+        header::pad(self.batch.tar(), size);
         Ok(())
     }
 
-    /// Makes a member of the segment, and starts another.
+    /// Starts another segment, in another batch when this one is worth giving out.
     fn cut(&mut self) -> Result<()> {
-        if self.segment.is_empty() {
+        self.batch.cut();
+        if self.batch.raw().len() < BATCH_BYTES {
             return Ok(());
         }
-        let deflated = self.segment.deflate(&mut self.deflater, &mut self.member);
-        if let Some((chunk, digest)) = deflated.map_err(|source| Error::Write { source: Arc::new(source) })? {
-            self.record(chunk, &digest);
+        self.give_out()?;
+        while self.deflaters.pending() > self.deflaters.capacity() {
+            self.emit_oldest()?;
         }
-        self.emitter.emit(self.segment.raw(), &self.member)?;
-        self.segment.clear();
         Ok(())
     }
 
-    /// Notes in the table where the chunk is that the next member starts with.
-    fn record(&mut self, chunk: SegmentChunk, digest: &Digest) {
-        let (offset, element) = (self.emitter.offset(), &mut self.toc[chunk.element]);
-        element.offset = offset;
-        element.chunk_digest = digest.to_string().into();
-        if chunk.of == ChunkOf::File {
-            element.digest = digest.to_string().into();
-        }
-        if matches!(self.hot, Hot::From { element } if chunk.element >= element) {
-            self.hot = Hot::At { offset };
-        }
+    fn give_out(&mut self) -> Result<()> {
+        let batch = mem::replace(&mut self.batch, self.spare.pop().unwrap_or_default());
+        self.deflaters.give(batch).map_err(|Lost| Error::Worker)
     }
 
-    fn toc_json(&self) -> Result<Vec<u8>> {
-        let toc = WireToc { version: wire::VERSION, entries: &self.toc };
-        let json = serde_json::to_vec(&toc).map_err(|source| Error::Json { source: Arc::new(source) })?;
-        if json.len() as u64 > self.limits.toc_inflated {
-            Err(Error::TocLimit { part: TocPart::Inflated, limit: self.limits.toc_inflated })
-        } else {
-            Ok(json)
+    /// Puts the members of the oldest batch into the blob, if there is one.
+    fn emit_oldest(&mut self) -> Result<bool> {
+        let Some(deflated) = self.deflaters.take() else { return Ok(false) };
+        let batch = deflated.map_err(|Lost| Error::Worker)?.map_err(write_error)?;
+        let mut offset = self.emitter.offset();
+        let (bytes, members) = batch.members();
+        for member in members {
+            if let Some(digest) = &member.chunk {
+                if matches!(self.hot, Hot::From { chunk } if self.chunks.placed >= chunk) {
+                    self.hot = Hot::At { offset };
+                }
+                self.chunks.placed += 1;
+                self.table.place(offset, digest.clone())?;
+            }
+            offset += member.bytes as u64;
         }
+        self.emitter.emit(batch.raw(), bytes)?;
+        self.spare.push(batch.cleared());
+        Ok(true)
     }
 
-    /// Writes the member of the table, which also ends the archive.
-    fn write_toc(&mut self, json: &[u8]) -> Result<()> {
-        let size = json.len() as u64;
+    /// Writes the member of the table, which also ends the archive, and gives the table's digest.
+    fn write_toc(&mut self, text: Text) -> Result<Digest> {
+        let size = text.bytes();
         let entry = NewEntry { path: path::TOC_NAME.to_owned(), kind: Kind::File { size }, mode: 0o644, mtime: 0 };
-        header::append(self.segment.tar(), &entry);
-        self.segment.tar().extend_from_slice(json);
-        header::pad(self.segment.tar(), size);
-        header::end(self.segment.tar());
-        self.cut()?;
-        if self.member.len() as u64 > self.limits.toc_compressed {
-            Err(Error::TocLimit { part: TocPart::Compressed, limit: self.limits.toc_compressed })
-        } else {
-            Ok(())
+        let (mut head, mut end) = (Vec::new(), Vec::new());
+        header::append(&mut head, &entry);
+        header::pad(&mut end, size);
+        header::end(&mut end);
+        let raw_bytes = head.len() as u64 + size + end.len() as u64;
+        let (digest, text) = text.finish()?;
+        let (toc_offset, limit) = (self.emitter.offset(), self.limits.toc_compressed);
+        let mut member = LongMember::new(self.level, head.as_slice().chain(text).chain(end.as_slice()), raw_bytes);
+        while let Some((raw, deflated)) = member.next().map_err(write_error)? {
+            self.emitter.emit(raw, deflated)?;
+            if self.emitter.offset() - toc_offset > limit {
+                return Err(Error::TocLimit { part: TocPart::Compressed, limit });
+            }
         }
+        Ok(digest)
     }
 }
 
-/// Makes sure that no content follows the declared size.
-fn check_end(entry: &NewEntry, declared: u64, content: &mut dyn Read) -> Result<()> {
+/// Makes sure that an empty file is one.
+fn check_end(entry: &NewEntry, content: &mut dyn Read) -> Result<()> {
+    let path = || entry.path.clone();
     match content.take(1).read_to_end(&mut Vec::new()) {
         Ok(0) => Ok(()),
-        Ok(_) => Err(Error::SizeChanged { path: entry.path.clone(), declared, actual: ActualSize::GoesOn }),
-        Err(source) => Err(Error::Content { path: entry.path.clone(), source: Arc::new(source) }),
+        Ok(_) => Err(Error::SizeChanged { path: path(), declared: 0, actual: ActualSize::GoesOn }),
+        Err(source) => Err(Error::Content { path: path(), source: Arc::new(source) }),
     }
 }

@@ -10,4 +10,5 @@ mod plan;
 mod read;
 mod reference;
 mod support;
+mod threads;
 mod write;

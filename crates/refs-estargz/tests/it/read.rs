@@ -282,7 +282,7 @@ proptest! {
 
     #[test]
     fn what_is_written_is_read(items in tree(), chunk_bytes in 1..700usize, portion in 1..300usize, level in 0..10u32) {
-        let (blob, built) = build(&items, &WriteOptions { level, chunk_bytes }).unwrap();
+        let (blob, built) = build(&items, &WriteOptions { level, ..chunked(chunk_bytes) }).unwrap();
         let archive = open(&blob, &built).unwrap();
         let toc = archive.toc();
         prop_assert_eq!(toc.entries().len(), items.len());

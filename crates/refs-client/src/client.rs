@@ -145,7 +145,7 @@ impl Client {
     pub async fn push(&self, directory: &Path, at: &Location, options: &PushOptions) -> Result<Pushed> {
         let tag = at.needs_tag()?;
         let sink = self.sink(at).await?;
-        push::push(sink.as_ref(), directory, &tag, &self.meter, options).await
+        push::push(&sink, directory, &tag, &self.meter, options).await
     }
 
     /// What the tag or digest of `at` leads to: an index, where it is one.

@@ -14,7 +14,9 @@ mod pull;
 mod push;
 mod receive;
 mod select;
+mod send;
 mod thread;
+mod unchanged;
 mod unpack;
 
 pub use client::Client;

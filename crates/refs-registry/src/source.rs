@@ -2,6 +2,8 @@
 
 use std::{
     fmt::{self, Debug},
+    fs::File,
+    io,
     ops::Range,
     path::PathBuf,
     sync::Arc,
@@ -215,6 +217,8 @@ pub enum Replay {
     Bytes(Bytes),
     /// A file, which must not change meanwhile.
     File(PathBuf),
+    /// A file that is held open, and needs no name. It must not change meanwhile.
+    Held(Arc<File>),
     /// A blob of another place.
     Blob(Arc<dyn Source>, Digest),
 }
@@ -266,6 +270,7 @@ impl Replay {
                 Ok(futures_util::stream::iter([Ok(rest)]).boxed())
             }
             Self::File(path) => file_stream(path.clone(), offset).await,
+            Self::Held(file) => Ok(held_stream(Arc::clone(file), offset)),
             Self::Blob(source, digest) if offset == 0 => Ok(source.blob(digest, Resume::START).await?.stream),
             Self::Blob(source, digest) => {
                 let size = source.stat_blob(digest).await?.unwrap_or(offset);
@@ -275,12 +280,47 @@ impl Replay {
     }
 }
 
+const CHUNK_BYTES: usize = 256 * 1024;
+
+/// Reads at offsets, so that no reader moves another one's place in the file.
+fn held_stream(file: Arc<File>, offset: u64) -> ByteStream {
+    let chunks = futures_util::stream::try_unfold((file, offset), |(file, at)| async move {
+        let reading = tokio::task::spawn_blocking(move || {
+            let mut chunk = vec![0; CHUNK_BYTES];
+            let read = loop {
+                match read_at(&file, &mut chunk, at) {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    other => break other,
+                }
+            };
+            read.map(|read| {
+                chunk.truncate(read);
+                (Bytes::from(chunk), file)
+            })
+        });
+        let read = reading.await.unwrap_or_else(|ended| Err(io::Error::other(ended)));
+        let (chunk, file) = read.map_err(|source| Error::io(Doing::Read, "a file without a name", source))?;
+        let end = at + chunk.len() as u64;
+        Ok((!chunk.is_empty()).then_some((chunk, (file, end))))
+    });
+    chunks.boxed()
+}
+
+#[cfg(not(windows))]
+fn read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, buffer, at)
+}
+
+#[cfg(windows)]
+fn read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, buffer, at)
+}
+
 async fn file_stream(path: PathBuf, offset: u64) -> Result<ByteStream> {
     use tokio::io::{AsyncReadExt, AsyncSeekExt};
-    const CHUNK_BYTES: usize = 256 * 1024;
     let failed = |path: &PathBuf, source| Error::io(Doing::Read, path, source);
     let mut file = tokio::fs::File::open(&path).await.map_err(|source| failed(&path, source))?;
-    file.seek(std::io::SeekFrom::Start(offset)).await.map_err(|source| failed(&path, source))?;
+    file.seek(io::SeekFrom::Start(offset)).await.map_err(|source| failed(&path, source))?;
     let chunks = futures_util::stream::try_unfold((file, path), move |(mut file, path)| async move {
         let mut chunk = Vec::with_capacity(CHUNK_BYTES);
         let read = (&mut file).take(CHUNK_BYTES as u64).read_to_end(&mut chunk).await;

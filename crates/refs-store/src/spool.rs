@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use refs_registry::{ByteStream, Error, Result, error::Doing};
+use refs_registry::{ByteStream, Error, Replay, Result, error::Doing};
 
 use crate::file::{blocking, read_range};
 
@@ -73,5 +73,11 @@ impl Spool {
     #[must_use]
     pub fn read(&self) -> ByteStream {
         read_range(self.file.clone(), self.folder.clone(), 0..self.bytes)
+    }
+
+    /// What has been written, to be uploaded as often as it takes. Nothing can be written any more.
+    #[must_use]
+    pub fn replay(self) -> Replay {
+        Replay::Held(self.file)
     }
 }

@@ -21,3 +21,4 @@ mod union;
 pub(crate) use contents::Contents;
 pub use contents::{Access, Trust};
 pub(crate) use form::{TITLE, UNPACK};
+pub(crate) use ranges::{Indexed, Ranges};

@@ -32,6 +32,28 @@ async fn copies_have_one_digest() {
 }
 
 #[tokio::test]
+async fn copy_with_its_attributes_has_the_digest_of_the_original() {
+    let (source, elsewhere) = (directory(&Tree::parse(TREE)), tempfile::tempdir().unwrap());
+    let copy = elsewhere.path().join("another name");
+    let copied = std::process::Command::new("cp").arg("-a").arg(source.path()).arg(&copy).status().unwrap();
+    assert!(copied.success());
+    let options = PushOptions::default();
+    assert_eq!(digest(source.path(), &options).await, digest(&copy, &options).await);
+}
+
+/// A checkout keeps the content, the executable bit and the links of what was committed, and nothing else.
+#[tokio::test]
+async fn fresh_checkout_has_the_digest_of_another_when_times_are_fixed() {
+    let (old, umask) = (directory(&Tree::parse(TREE)), TREE.replace("755", "700").replace("644", "600"));
+    let without_times: String =
+        umask.lines().map(|line| line.split(" @").next().unwrap_or(line).to_owned() + "\n").collect();
+    let fresh = directory(&Tree::parse(&without_times));
+    assert_eq!(digest(old.path(), &timeless()).await, digest(fresh.path(), &timeless()).await);
+    let keep = PushOptions::default();
+    assert_ne!(digest(old.path(), &keep).await, digest(fresh.path(), &keep).await);
+}
+
+#[tokio::test]
 async fn order_in_which_files_were_made_does_not_count() {
     let text = |name: usize| format!("644 f{name:03} \"{name}\" @1000000000");
     let (forth, back) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

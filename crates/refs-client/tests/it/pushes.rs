@@ -11,7 +11,9 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
-use refs_client::{Client, Error, Limits, Location, LocationFault, MANIFEST_FILE, PushOptions, ReadOptions, Sent};
+use refs_client::{
+    Client, Error, Limits, Location, LocationFault, MANIFEST_FILE, PushOptions, Pushed, ReadOptions, Sent,
+};
 use refs_registry::{
     ErrorKind, MediaType, Resume, Sink,
     spec::{Document, ImageConfig, ImageManifest},
@@ -94,13 +96,87 @@ async fn second_push_sends_no_blob() {
     assert_eq!(registry.take_requests(), [head(&first.layer.digest), head(&config), manifest]);
 }
 
-#[tokio::test]
-async fn second_push_of_a_large_layer_ends_its_session() {
-    let registry = FakeRegistry::start().await;
-    let (client, at) = (anonymous(), artifact(&registry));
-    push(&client, &large(), &at).await;
+/// What a push of `tree` to a registry that has its first version asks for, and how many bytes it sends of the layer.
+async fn second_push(registry: &FakeRegistry, tree: &Tree) -> (Pushed, Vec<String>, u64) {
     registry.take_requests();
-    assert_eq!(push(&client, &large(), &at).await.layer_sent, Sent::Present);
+    let pushed = push(&anonymous(), tree, &artifact(registry)).await;
+    let seen = registry.take_requests();
+    let bytes = seen.iter().filter(|request| request.path.contains("/uploads/")).map(|request| request.received);
+    (pushed, lines(&seen), bytes.sum())
+}
+
+#[tokio::test]
+async fn second_push_of_a_large_layer_sends_no_byte_of_it() {
+    let registry = FakeRegistry::start().await;
+    let first = push(&anonymous(), &large(), &artifact(&registry)).await;
+    assert_eq!(first.layer_sent, Sent::Uploaded);
+    let (second, seen, sent) = second_push(&registry, &large()).await;
+    assert_eq!((second.layer_sent, &second.descriptor, sent), (Sent::Present, &first.descriptor, 0));
+    let layer = &first.layer.digest;
+    let config = config(&*registry.repository("o/r")).await;
+    assert_eq!(
+        seen,
+        [
+            "GET /v2/o/r/manifests/v1".to_owned(),
+            format!("GET /v2/o/r/blobs/{layer}"),
+            format!("HEAD /v2/o/r/blobs/{layer}"),
+            format!("HEAD /v2/o/r/blobs/{config}"),
+            "PUT /v2/o/r/manifests/v1".to_owned(),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn layer_that_only_looks_unchanged_is_sent_when_it_is_known() {
+    let registry = FakeRegistry::start().await;
+    let first = push(&anonymous(), &large(), &artifact(&registry)).await;
+    let other = Tree::new().file("noise", noise(5 << 20, 4));
+    // The answer to the first attempt is lost, and all of it is sent again.
+    registry.fault(On::new(http::Method::PUT, "/uploads/"), Fault::CutRequest { after: 1 << 20, close: Close::Reset });
+    let (second, seen, sent) = second_push(&registry, &other).await;
+    assert_eq!(second.layer_sent, Sent::Uploaded);
+    assert_ne!(second.layer.digest, first.layer.digest);
+    assert!(!seen.iter().any(|line| line.starts_with("PATCH")), "{seen:?}");
+    assert!(sent > second.layer.size, "{sent}");
+    assert_eq!(blob(&anonymous(), &artifact(&registry), &second.layer.digest).await.len() as u64, second.layer.size);
+    let (_, elsewhere) = memory();
+    assert_eq!(push(&elsewhere, &other, &at_memory()).await.descriptor, second.descriptor);
+}
+
+#[tokio::test]
+async fn changed_large_layer_is_streamed() {
+    let more = large().file("more", "one more");
+    let longer = Tree::new().file("noise", noise((5 << 20) + 1, 3));
+    for other in [more, longer] {
+        let registry = FakeRegistry::start().await;
+        push(&anonymous(), &large(), &artifact(&registry)).await;
+        let (second, seen, _) = second_push(&registry, &other).await;
+        assert_eq!(second.layer_sent, Sent::Uploaded);
+        assert_eq!(seen.iter().filter(|line| line.starts_with("PATCH")).count(), 1, "{seen:?}");
+    }
+}
+
+/// What is behind the tag can't be told, or can't be compared: the layer is sent as if there were nothing, and found to be
+/// there at the end.
+#[tokio::test]
+async fn large_layer_that_cannot_be_foreseen_is_streamed() {
+    for (path, status) in [("/manifests/", 403), ("/manifests/", 404), ("/blobs/sha256", 403), ("/blobs/sha256", 500)] {
+        let registry = FakeRegistry::start().await;
+        let first = push(&anonymous(), &large(), &artifact(&registry)).await;
+        registry.fault(On::new(http::Method::GET, path).always(), Fault::Status { status, headers: Vec::new() });
+        let (second, seen, _) = second_push(&registry, &large()).await;
+        assert_eq!((second.layer_sent, &second.descriptor), (Sent::Present, &first.descriptor), "{path} {status}");
+        assert_eq!(seen.iter().filter(|line| line.starts_with("PATCH")).count(), 1, "{seen:?}");
+    }
+}
+
+#[tokio::test]
+async fn streamed_layer_that_is_there_ends_its_session() {
+    let registry = FakeRegistry::start().await;
+    push(&anonymous(), &large(), &artifact(&registry)).await;
+    let elsewhere = at(&format!("{}/o/r:v2", registry.host()));
+    registry.take_requests();
+    assert_eq!(push(&anonymous(), &large(), &elsewhere).await.layer_sent, Sent::Present);
     let seen = lines(&registry.take_requests());
     assert_eq!(seen.iter().filter(|line| line.starts_with("DELETE /v2/o/r/blobs/uploads/")).count(), 1, "{seen:?}");
 }
@@ -162,7 +238,7 @@ async fn upload_that_breaks_every_time_moves_no_tag() {
     let error = client.push(directory(&large()).path(), &at, &timeless()).await.unwrap_err();
     assert_eq!(kind(&error), ErrorKind::Unreachable);
     let seen = lines(&registry.take_requests());
-    assert!(!seen.iter().any(|line| line.contains("/manifests/")), "{seen:?}");
+    assert!(!seen.iter().any(|line| line.starts_with("PUT")), "{seen:?}");
     assert_eq!(seen.iter().filter(|line| line.starts_with("PATCH")).count(), 3, "{seen:?}");
     assert_eq!(client.get_digest(&at).await.unwrap(), before.descriptor.digest);
 }

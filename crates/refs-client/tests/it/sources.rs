@@ -18,7 +18,7 @@ use refs_store::Memories;
 use refs_testkit::Tree;
 use refs_url::{Digest, Host, RepoName, Tag, Target};
 
-use crate::setup::{IN_MEMORY, artifact, at, directory, guarded, memory, noise, registries};
+use crate::setup::{IN_MEMORY, artifact, at, directory, guarded, memory, registries};
 
 /// The fault that keeps `source` from being pushed, and what it is a fault of.
 async fn fault(source: &Path) -> (PathBuf, SourceFault) {
@@ -185,7 +185,7 @@ impl Sink for Meddling<Arc<dyn Sink>> {
 /// Pushes a large file and a small one behind it, which `change` happens to while the large one is on its way: it is so
 /// large that the packer waits in it until the upload begins.
 async fn check_change(change: fn(&Path), expected: SourceFault) {
-    let source = directory(&Tree::new().file("large", noise(8 << 20, 5)).file("small", "1234"));
+    let source = directory(&Tree::new().file("large", vec![0; 32 << 20]).file("small", "1234"));
     let registry = guarded(&Memories::new()).start().await;
     let small = source.path().join("small");
     let changed = small.clone();

@@ -1,0 +1,316 @@
+//! Sends the layer of a directory: while it is being packed, or not at all when the registry has it.
+
+use std::{
+    fs::File,
+    io::{self, Read, Write},
+    num::NonZeroUsize,
+    sync::Arc,
+    thread::available_parallelism,
+};
+
+use bytes::{Bytes, BytesMut};
+use refs_estargz::{Built, Error as PackError, Kind, NewEntry, PathFault, WriteOptions, Writer};
+use refs_registry::{Descriptor, ErrorKind, Payload, Sent, Sink, Upload};
+use refs_store::Spool;
+use refs_url::Tag;
+use tokio::sync::mpsc;
+
+use crate::{Error, Meter, PushOptions, Result, error::SourceFault, pack::Plan, unchanged::seems_unchanged};
+
+/// A layer up to this size is kept in memory, so that a registry which has it is sent nothing, and a failed upload is
+/// simply sent again.
+const SMALL_LAYER_BYTES: usize = 4 << 20;
+const PIECE_BYTES: usize = 256 << 10;
+const PIECES_IN_FLIGHT: usize = 8;
+/// One thread reads the files and hashes the layer: it keeps about so many others busy, and each of them costs memory.
+const MOST_THREADS: usize = 8;
+
+/// Packs `plan` and makes it a blob of `sink`, whose `tag` may lead to the same files already.
+pub(crate) async fn send_layer(
+    sink: &Arc<dyn Sink>,
+    tag: &Tag,
+    plan: &Arc<Plan>,
+    meter: &Arc<Meter>,
+    options: &PushOptions,
+) -> Result<(Built, Sent)> {
+    let (mut attempt, mut foresight) = (1, Foresight::Ask);
+    loop {
+        meter.expect(plan.bytes());
+        let packing = Packing::start(Arc::clone(plan), Arc::clone(meter), options.level);
+        match packing.send(sink, tag, options, foresight).await {
+            Ok(sent) => return Ok(sent),
+            Err(Unsent::Broken(error)) if attempt < options.stream_attempts && is_passing(error.kind()) => {
+                tracing::warn!(attempt, %error, "the upload broke; packing and sending again");
+                attempt += 1;
+            }
+            Err(Unsent::Unkept(error)) => {
+                tracing::debug!(%error, "the layer can't be kept until it is known; packing and sending it");
+            }
+            Err(Unsent::Broken(error)) => return Err(error.into()),
+            Err(Unsent::Failed(error)) => return Err(error),
+        }
+        foresight = Foresight::Changed;
+    }
+}
+
+/// What is known of a layer before its digest is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Foresight {
+    /// Nothing yet; the tag may tell.
+    Ask,
+    /// It is to be taken for one that the registry lacks.
+    Changed,
+}
+
+/// Why a layer was not sent.
+enum Unsent {
+    /// The stream of its bytes broke, and can't go on from the middle.
+    Broken(refs_registry::Error),
+    /// There is no room for it on this side.
+    Unkept(refs_registry::Error),
+    /// Anything else. The registry's own requests have been repeated by then.
+    Failed(Error),
+}
+
+impl<E: Into<Error>> From<E> for Unsent {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+fn is_passing(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Unreachable | ErrorKind::Timeout)
+}
+
+/// A layer being packed on threads of its own, piece by piece.
+struct Packing {
+    plan: Arc<Plan>,
+    /// The first pieces, as far as they were taken.
+    head: Vec<Bytes>,
+    pieces: mpsc::Receiver<Bytes>,
+    done: tokio::task::JoinHandle<Result<Built>>,
+}
+
+impl Packing {
+    fn start(plan: Arc<Plan>, meter: Arc<Meter>, level: u32) -> Self {
+        let (sender, pieces) = mpsc::channel(PIECES_IN_FLIGHT);
+        let out = PieceWriter { sender, piece: BytesMut::with_capacity(PIECE_BYTES) };
+        let packed = Arc::clone(&plan);
+        let done = tokio::task::spawn_blocking(move || write_layer(&packed, out, &meter, level));
+        Self { plan, head: Vec::new(), pieces, done }
+    }
+
+    async fn send(
+        mut self,
+        sink: &Arc<dyn Sink>,
+        tag: &Tag,
+        options: &PushOptions,
+        foresight: Foresight,
+    ) -> Result<(Built, Sent), Unsent> {
+        if self.is_small().await {
+            let head = self.head.concat();
+            return self.put(sink.as_ref(), Payload::from(Bytes::from(head)), options).await;
+        }
+        if foresight == Foresight::Ask && seems_unchanged(Arc::clone(sink) as _, tag, &self.plan).await {
+            self.keep(sink.as_ref(), options).await
+        } else {
+            self.stream(sink.as_ref()).await
+        }
+    }
+
+    /// Takes the first pieces; whether these are all.
+    async fn is_small(&mut self) -> bool {
+        let mut bytes = 0;
+        while let Some(piece) = self.pieces.recv().await {
+            bytes += piece.len();
+            self.head.push(piece);
+            if bytes > SMALL_LAYER_BYTES {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Sends what was kept, once its digest is known, to a registry that lacks it.
+    async fn put(self, sink: &dyn Sink, kept: Payload, options: &PushOptions) -> Result<(Built, Sent), Unsent> {
+        let built = self.built().await?;
+        let descriptor = Descriptor::new(options.layer_type.clone(), built.digest.clone(), built.size);
+        let sent = sink.put_blob(&descriptor, kept).await?;
+        Ok((built, sent))
+    }
+
+    /// Keeps all pieces on disk.
+    async fn keep(mut self, sink: &dyn Sink, options: &PushOptions) -> Result<(Built, Sent), Unsent> {
+        let mut spool = Spool::create().await.map_err(Unsent::Unkept)?;
+        for piece in std::mem::take(&mut self.head) {
+            spool.write(piece).await.map_err(Unsent::Unkept)?;
+        }
+        while let Some(piece) = self.pieces.recv().await {
+            spool.write(piece).await.map_err(Unsent::Unkept)?;
+        }
+        self.put(sink, Payload::Again(spool.replay()), options).await
+    }
+
+    /// Sends all pieces as they come.
+    async fn stream(mut self, sink: &dyn Sink) -> Result<(Built, Sent), Unsent> {
+        let mut upload = sink.upload(None).await?;
+        if let Err(error) = self.feed(upload.as_mut()).await {
+            return abandon(upload, Unsent::Broken(error)).await;
+        }
+        let built = match self.built().await {
+            Ok(built) => built,
+            Err(error) => return abandon(upload, error.into()).await,
+        };
+        let present = match sink.stat_blob(&built.digest).await {
+            Ok(size) => size == Some(built.size),
+            Err(error) => return abandon(upload, error.into()).await,
+        };
+        if present {
+            // The session holds bytes that the registry has anyway; if it can't be told, it will forget them.
+            drop(upload.abort().await);
+            return Ok((built, Sent::Present));
+        }
+        upload.commit(&built.digest).await.map_err(Unsent::Broken)?;
+        Ok((built, Sent::Uploaded))
+    }
+
+    async fn feed(&mut self, upload: &mut dyn Upload) -> refs_registry::Result<()> {
+        for piece in std::mem::take(&mut self.head) {
+            upload.write(piece).await?;
+        }
+        while let Some(piece) = self.pieces.recv().await {
+            upload.write(piece).await?;
+        }
+        Ok(())
+    }
+
+    async fn built(self) -> Result<Built> {
+        self.done.await.map_err(|_panicked| Error::Worker)?
+    }
+}
+
+async fn abandon<T>(upload: Box<dyn Upload>, error: Unsent) -> Result<T, Unsent> {
+    // The first failure is the one to report.
+    drop(upload.abort().await);
+    Err(error)
+}
+
+fn write_layer(plan: &Plan, out: PieceWriter, meter: &Meter, level: u32) -> Result<Built> {
+    let threads = available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let threads = threads.min(NonZeroUsize::MIN.saturating_add(MOST_THREADS - 1));
+    let options = WriteOptions { level, threads, ..WriteOptions::default() };
+    let mut writer = Writer::new(out, &options).map_err(pack_error(plan))?;
+    for entry in &plan.cold {
+        append(&mut writer, plan, entry, meter)?;
+    }
+    writer.begin_hot();
+    for entry in &plan.hot {
+        append(&mut writer, plan, entry, meter)?;
+    }
+    writer.finish().map_err(pack_error(plan))
+}
+
+fn append(writer: &mut Writer<PieceWriter>, plan: &Plan, entry: &NewEntry, meter: &Meter) -> Result<()> {
+    if let Kind::File { size } = entry.kind {
+        let mut content = Content { file: plan.open(entry)?, rest: Some(size), meter };
+        writer.append(entry, &mut content)
+    } else {
+        writer.append(entry, &mut io::empty())
+    }
+    .map_err(pack_error(plan))
+}
+
+fn pack_error(plan: &Plan) -> impl FnOnce(PackError) -> Error + use<'_> {
+    |source| match source {
+        PackError::SizeChanged { path, .. } => plan.fault(&path, SourceFault::Changed),
+        PackError::Path { path, fault: PathFault::Reserved } => plan.fault(&path, SourceFault::ReservedName),
+        source => Error::Pack { path: plan.root.clone(), source },
+    }
+}
+
+/// A file that is read, and counted.
+struct Content<'a> {
+    file: File,
+    /// How many bytes are expected; `None` once there are no more.
+    rest: Option<u64>,
+    meter: &'a Meter,
+}
+
+impl Read for Content<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some(rest) = self.rest else { return Ok(0) };
+        let read = self.file.read(buffer)?;
+        self.meter.add_packed(read as u64);
+        let rest = rest.saturating_sub(read as u64);
+        // A read that stops short where the file is to end has seen its end; to be told so by another would take as
+        // long as reading a small file does.
+        self.rest = (rest > 0 || read == buffer.len()).then_some(rest);
+        Ok(read)
+    }
+}
+
+/// Hands over what is written in pieces, waiting while too many are on their way.
+struct PieceWriter {
+    sender: mpsc::Sender<Bytes>,
+    piece: BytesMut,
+}
+
+impl Write for PieceWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = bytes.len().min(PIECE_BYTES - self.piece.len());
+        self.piece.extend_from_slice(&bytes[..taken]);
+        if self.piece.len() == PIECE_BYTES {
+            self.flush()?;
+        }
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.piece.is_empty() {
+            return Ok(());
+        }
+        let piece = std::mem::replace(&mut self.piece, BytesMut::with_capacity(PIECE_BYTES)).freeze();
+        // The other end is gone when the upload broke; its error is the one that is told.
+        self.sender.blocking_send(piece).map_err(|_gone| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Mtime;
+
+    #[tokio::test]
+    async fn pieces_have_one_size_but_for_the_last() {
+        let (sender, mut pieces) = mpsc::channel(PIECES_IN_FLIGHT);
+        let written: Vec<u8> = (0..2 * PIECE_BYTES + 10).map(|i| i as u8).collect();
+        let expected = written.clone();
+        let writing = tokio::task::spawn_blocking(move || {
+            let mut writer = PieceWriter { sender, piece: BytesMut::new() };
+            writer.write_all(&written[..100]).and_then(|()| writer.write_all(&written[100..])).unwrap();
+            writer.flush().unwrap();
+            writer.flush().unwrap();
+        });
+        let mut sizes = Vec::new();
+        let mut received = Vec::new();
+        while let Some(piece) = pieces.recv().await {
+            sizes.push(piece.len());
+            received.extend_from_slice(&piece);
+        }
+        writing.await.unwrap();
+        assert_eq!(sizes, [PIECE_BYTES, PIECE_BYTES, 10]);
+        assert!(received == expected);
+    }
+
+    #[tokio::test]
+    async fn packing_ends_when_nobody_takes_the_pieces() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::write(root.path().join("zeroes"), vec![0; 1 << 20]).unwrap();
+        let plan = Arc::new(Plan::walk(root.path(), &[], Mtime::Keep).unwrap());
+        let Packing { pieces, done, .. } = Packing::start(plan, Arc::default(), 0);
+        drop(pieces);
+        let error = done.await.unwrap().unwrap_err();
+        let Error::Pack { source: PackError::Write { source }, .. } = error else { panic!("{error:?}") };
+        assert_eq!(source.kind(), io::ErrorKind::BrokenPipe);
+    }
+}

@@ -124,7 +124,7 @@ impl Walk {
                 return Err(Error::Source { path, fault: SourceFault::NotUnicode });
             };
             let below = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };
-            let metadata = std::fs::symlink_metadata(&path).map_err(|source| io_error(Doing::Read, &path, source))?;
+            let metadata = found.metadata().map_err(|source| io_error(Doing::Read, &path, source))?;
             let excluded = self.exclusions.matched(&below, metadata.is_dir()).is_ignore();
             if excluded && below != MANIFEST_FILE {
                 continue;

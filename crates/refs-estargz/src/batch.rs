@@ -62,6 +62,14 @@ pub(crate) enum ContentFault {
 const READ_BYTES: usize = 1 << 20;
 
 impl Batch {
+    /// An empty batch with room for a chunk of `chunk_bytes` and what goes with it, so that neither the segments nor the
+    /// members outgrow it and leave as much again unused. Room costs nothing until it is used.
+    pub(crate) fn with_room(chunk_bytes: usize) -> Self {
+        const MOST_BYTES: usize = 1 << 20;
+        let room = chunk_bytes.min(MOST_BYTES) + (256 << 10);
+        Self { raw: Vec::with_capacity(room), members: Vec::with_capacity(room), ..Self::default() }
+    }
+
     /// The bytes so far.
     pub(crate) fn raw(&self) -> &[u8] {
         &self.raw

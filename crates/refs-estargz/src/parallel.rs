@@ -52,11 +52,12 @@ impl<I: Send + 'static, O: Send + 'static> InOrder<I, O> {
         Self { place: started.map_or_else(|| Place::Here(work()), Place::Threads), pending: VecDeque::new() }
     }
 
-    /// How many items keep all threads busy while results are taken back, and items made.
+    /// How many items keep all threads busy while results are taken back, and items made. Those beyond one a thread
+    /// bridge the time that the oldest takes longer than the others.
     pub(crate) fn capacity(&self) -> usize {
         match &self.place {
             Place::Here(_) => 0,
-            Place::Threads(threads) => threads.handles.len() * 2 + 2,
+            Place::Threads(threads) => threads.handles.len() + 4,
         }
     }
 

@@ -52,8 +52,8 @@ pub struct WriteOptions {
     pub chunk_bytes: usize,
     /// How many threads deflate and hash content; the bytes of the layer do not depend on it. With one, the thread that
     /// appends does so itself and no other is started. With more, as many are started, and the thread that appends only
-    /// reads content and writes the output. Up to 2 * `threads` + 3 times `chunk_bytes` and 256 KiB are then on their
-    /// way, deflated and not, so that memory is bounded whatever the files are. Default: 1.
+    /// reads content and writes the output. Up to `threads` + 5 times `chunk_bytes` and 256 KiB are then on their way,
+    /// both deflated and not, so that memory is bounded whatever the files are. Default: 1.
     pub threads: NonZeroUsize,
 }
 
@@ -158,7 +158,7 @@ impl<W: Write> Writer<W> {
             tree: Tree::default(),
             table: Table::new()?,
             entries: 0,
-            batch: Batch::default(),
+            batch: Batch::with_room(options.chunk_bytes),
             deflaters,
             spare: Vec::new(),
             emitter: Emitter::new(output),
@@ -319,7 +319,8 @@ impl<W: Write> Writer<W> {
     }
 
     fn give_out(&mut self) -> Result<()> {
-        let batch = mem::replace(&mut self.batch, self.spare.pop().unwrap_or_default());
+        let next = self.spare.pop().unwrap_or_else(|| Batch::with_room(self.chunk_bytes));
+        let batch = mem::replace(&mut self.batch, next);
         self.deflaters.give(batch).map_err(|Lost| Error::Worker)
     }
 

@@ -14,6 +14,7 @@ use futures_util::TryStreamExt;
 use refs_client::{
     Client, Error, Limits, Location, LocationFault, MANIFEST_FILE, PushOptions, Pushed, ReadOptions, Sent,
 };
+use refs_estargz::TOC_DIGEST_ANNOTATION;
 use refs_registry::{
     ErrorKind, MediaType, Resume, Sink,
     spec::{Document, ImageConfig, ImageManifest},
@@ -166,6 +167,29 @@ async fn large_layer_that_cannot_be_foreseen_is_streamed() {
         registry.fault(On::new(http::Method::GET, path).always(), Fault::Status { status, headers: Vec::new() });
         let (second, seen, _) = second_push(&registry, &large()).await;
         assert_eq!((second.layer_sent, &second.descriptor), (Sent::Present, &first.descriptor), "{path} {status}");
+        assert_eq!(seen.iter().filter(|line| line.starts_with("PATCH")).count(), 1, "{seen:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_nothing_vouches_for_foresees_nothing() {
+    let changes: [fn(&mut ImageManifest); 3] = [
+        |image| image.layers[0].annotations.clear(),
+        |image| image.layers.push(image.layers[0].clone()),
+        |image| {
+            let other = refs_url::Digest::sha256(b"another table").to_string();
+            image.layers[0].annotations.insert(TOC_DIGEST_ANNOTATION.to_owned(), other);
+        },
+    ];
+    for change in changes {
+        let registry = FakeRegistry::start().await;
+        push(&anonymous(), &large(), &artifact(&registry)).await;
+        let mut image = manifest(&anonymous(), &artifact(&registry)).await;
+        change(&mut image);
+        let manifest = refs_registry::Manifest::image(&image).unwrap();
+        registry.repository("o/r").put_manifest(&manifest, &[Tag::parse("v1").unwrap()]).await.unwrap();
+        let (second, seen, _) = second_push(&registry, &large()).await;
+        assert_eq!(second.layer_sent, Sent::Present);
         assert_eq!(seen.iter().filter(|line| line.starts_with("PATCH")).count(), 1, "{seen:?}");
     }
 }

@@ -180,7 +180,7 @@ fn reading_runs_ahead_of_the_output_by_a_bounded_number_of_bytes() {
         let options = WriteOptions { level: 0, chunk_bytes: 100_000, ..threads(count) };
         let mut writer = Writer::new(Counting(&written), &options).unwrap();
         let (content, mut read) = (content(70_000, 9), 0);
-        let in_flight = if count == 1 { 1 } else { 2 * count + 3 };
+        let in_flight = if count == 1 { 1 } else { count + 5 };
         let bound = in_flight as u64 * (100_000 + (256 << 10));
         for n in 0..200 {
             let new = entry(&n.to_string(), Kind::File { size: content.len() as u64 });

@@ -1,7 +1,7 @@
 use refs_estargz::{Kind, NewEntry, WriteOptions};
 
 use crate::{
-    support::{Item, build_hot, dir, file, hardlink, other, symlink},
+    support::{Item, build_hot, dir, file, gunzip, hardlink, open, other, symlink, wait},
     threads::threads,
 };
 
@@ -36,4 +36,22 @@ fn check_golden(items: &[Item], options: &WriteOptions) {
     assert_eq!(built.diff_id.as_str(), "sha256:50f59cd2d710b54bd1c57a2862396aebada92b563d5a5597184690c2a84861f1");
     assert_eq!(built.digest.as_str(), "sha256:ff010bc49f720dc717a65c90184e7996f414265ba5a595cc0bf9839be0757d7f");
     assert_eq!((blob.len(), built.tail_bytes), (53_065, 1073));
+}
+
+/// The table of contents of this layer is longer than what is deflated of it at a time.
+#[test]
+fn bytes_of_a_long_table_are_those_of_every_release() {
+    let items: Vec<Item> = (0..9_000).map(|n| file(&format!("{:02}/a-rather-long-name-{n}", n / 100), "x")).collect();
+    for count in [1, 3] {
+        let (blob, built) = build_hot(&items, &[], &threads(count)).unwrap();
+        assert_eq!(
+            built.toc_digest.as_str(),
+            "sha256:f1837724ac2c6cdb6aa9b59b0031f59dd31fd0f90a41cf504774ae5edf207650"
+        );
+        assert_eq!(built.digest.as_str(), "sha256:e247213f0e9117595dadd01f368034acf4f1dcc85bae6bd1d8b0c8814281d8a3");
+        assert_eq!(gunzip(&blob).len() as u64, built.uncompressed_size);
+        let archive = open(&blob, &built).unwrap();
+        assert_eq!(archive.entries().len(), items.len());
+        assert_eq!(wait(archive.read_file("89/a-rather-long-name-8999")).unwrap(), b"x");
+    }
 }

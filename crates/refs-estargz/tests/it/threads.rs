@@ -9,7 +9,7 @@ use std::{
 use proptest::prelude::*;
 use refs_estargz::{Error, Kind, WriteOptions, Writer};
 
-use crate::support::{Item, build_hot, dir, entry, file, gunzip, hardlink, open, symlink, wait};
+use crate::support::{Item, build_hot, dir, entry, file, hardlink, open, symlink, wait};
 
 pub(crate) fn threads(count: usize) -> WriteOptions {
     WriteOptions { threads: NonZeroUsize::new(count).expect("tests ask for some"), ..WriteOptions::default() }
@@ -67,19 +67,6 @@ proptest! {
             prop_assert_eq!(&wait(archive.read_file(&new.path)).unwrap(), content);
         }
     }
-}
-
-/// The table of contents of this layer is longer than what is deflated of it at a time.
-#[test]
-fn long_table_is_the_same_and_can_be_read() {
-    let items: Vec<Item> = (0..9_000).map(|n| file(&format!("{:02}/a-rather-long-name-{n}", n / 100), "x")).collect();
-    let (blob, built) = build_hot(&items, &[], &WriteOptions { level: 1, ..threads(1) }).unwrap();
-    let (other, _) = build_hot(&items, &[], &WriteOptions { level: 1, ..threads(3) }).unwrap();
-    assert!(blob == other);
-    assert_eq!(gunzip(&blob).len() as u64, built.uncompressed_size);
-    let archive = open(&blob, &built).unwrap();
-    assert_eq!(archive.entries().len(), items.len());
-    assert_eq!(wait(archive.read_file("89/a-rather-long-name-8999")).unwrap(), b"x");
 }
 
 /// Takes so many bytes and then fails.

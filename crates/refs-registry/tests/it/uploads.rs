@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -48,7 +50,8 @@ async fn what_can_be_read_again_is_one_request_with_its_length() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("blob");
     std::fs::write(&file, &blob).unwrap();
-    for replay in [Replay::Bytes(blob.clone().into()), Replay::File(file)] {
+    let held = std::fs::File::open(&file).unwrap();
+    for replay in [Replay::Bytes(blob.clone().into()), Replay::File(file), Replay::Held(Arc::new(held))] {
         let peer = registry().await;
         repository(&anonymous(), &peer).put_blob(&layer(&blob), replay.into()).await.unwrap();
         let expect = [

@@ -35,12 +35,14 @@ pub enum Error {
         detail: Detail,
     },
     /// The credentials are good, and do not allow this.
-    #[error("{host} denies {at}{detail}")]
+    #[error("{host} denies {at}{}{detail}", WithTried(.tried))]
     Denied {
         /// The registry.
         host: Host,
         /// The request.
         at: RequestLine,
+        /// Where each credential that was tried came from; empty when there was none.
+        tried: Vec<String>,
         /// What the registry said.
         detail: Detail,
     },
@@ -285,6 +287,14 @@ impl fmt::Display for Tried<'_> {
             return f.write_str("none were given");
         }
         write!(f, "tried: {}", self.0.join(", "))
+    }
+}
+
+struct WithTried<'a>(&'a [String]);
+
+impl fmt::Display for WithTried<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() { Ok(()) } else { write!(f, " ({})", Tried(self.0)) }
     }
 }
 

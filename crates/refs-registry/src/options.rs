@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 use refs_url::Host;
 
 use crate::{
-    auth::{Anonymous, Chain, Credentials, DockerConfig},
+    auth::{Chain, Credentials},
     transport::{Clock, SystemClock},
 };
 
@@ -14,7 +14,7 @@ use crate::{
 pub struct Options {
     /// The hosts that speak HTTP without TLS. Hosts on loopback do so by themselves; all others speak TLS.
     pub plain_http: BTreeSet<Host>,
-    /// Where passwords and tokens come from. By default docker's configuration file, then nothing.
+    /// Where passwords and tokens come from. By default [`Chain::from_env`].
     pub credentials: Arc<dyn Credentials>,
     /// Token services that may see the credentials of any registry, besides those on a registry's own site.
     pub trusted_realms: BTreeSet<Host>,
@@ -34,7 +34,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             plain_http: BTreeSet::new(),
-            credentials: Arc::new(Chain::new(vec![Arc::new(DockerConfig::from_env()), Arc::new(Anonymous)])),
+            credentials: Arc::new(Chain::from_env()),
             trusted_realms: BTreeSet::new(),
             retry: Retry::default(),
             timeouts: Timeouts::default(),

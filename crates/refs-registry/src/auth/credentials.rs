@@ -5,7 +5,7 @@ use std::{fmt::Debug, sync::Arc};
 use async_trait::async_trait;
 use refs_url::{Host, RepoName};
 
-use super::Secret;
+use super::{DockerConfig, GitHub, Secret};
 use crate::Result;
 
 /// A source of credentials: a file, a helper program, the command line.
@@ -15,8 +15,20 @@ pub trait Credentials: Debug + Send + Sync {
     /// until one is accepted.
     ///
     /// # Errors
-    /// `Settings` when the source can't be read. A source without a word on `host` gives an empty list.
+    /// `Settings` when what the source has for `host` can't be used. A source without a word on `host` gives an empty
+    /// list.
     async fn candidates(&self, host: &Host, repository: Option<&RepoName>) -> Result<Vec<Candidate>>;
+
+    /// The sources that this one is made of, if it is. Each is asked only when all that those before it have was refused,
+    /// so that no helper runs, and no file is complained of, that nobody needs.
+    fn parts(&self) -> &[Arc<dyn Credentials>] {
+        &[]
+    }
+
+    /// Takes in that `candidate`, one of this source's, was refused, so that it isn't given from memory again.
+    fn refused(&self, candidate: &Candidate) {
+        let _ = candidate;
+    }
 }
 
 /// Something to try, and where it came from.
@@ -92,6 +104,16 @@ impl Chain {
     pub fn new(sources: Vec<Arc<dyn Credentials>>) -> Self {
         Self(sources)
     }
+
+    /// Who the environment says we are: GitHub's login for GitHub's registries ([`GitHub`]), what docker and podman keep
+    /// ([`DockerConfig::all_from_env`]), then nobody.
+    #[must_use]
+    pub fn from_env() -> Self {
+        let mut sources: Vec<Arc<dyn Credentials>> = vec![Arc::new(GitHub::from_env())];
+        sources.extend(DockerConfig::all_from_env().into_iter().map(|config| Arc::new(config) as Arc<dyn Credentials>));
+        sources.push(Arc::new(Anonymous));
+        Self(sources)
+    }
 }
 
 #[async_trait]
@@ -107,5 +129,13 @@ impl Credentials for Chain {
             }
         }
         Ok(all)
+    }
+
+    fn parts(&self) -> &[Arc<dyn Credentials>] {
+        &self.0
+    }
+
+    fn refused(&self, candidate: &Candidate) {
+        self.0.iter().for_each(|source| source.refused(candidate));
     }
 }

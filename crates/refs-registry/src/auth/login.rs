@@ -5,32 +5,30 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use base64::{Engine, prelude::BASE64_STANDARD};
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{HeaderValue, StatusCode};
 use refs_url::{Host, RepoName};
 use url::Url;
 
 use super::{
     Candidate, Credential, Credentials, Scopes, Secret,
     challenge::Demand,
+    found::{self, Found},
     realm::{self, Trust},
-    token::{self, Age, Token, TokenKey},
+    token::{Age, TokenKey},
+    token_service::{TokenService, basic, bearer},
 };
 use crate::{
     Error,
-    error::{Detail, Fault, RequestLine, Wanted},
-    transport::{Body, Bounds, Call, Failure, Grant, Transport},
+    error::{Detail, Fault, RequestLine},
+    transport::{Bounds, Call, Failure, Grant, Transport},
 };
-
-/// A token service's answer is at most this long.
-const TOKEN_BYTES: u64 = 1024 * 1024;
 
 /// What is known of one registry's demands.
 #[derive(Debug)]
 pub(crate) struct Authority {
     host: Host,
     base: Url,
-    credentials: Arc<dyn Credentials>,
+    sources: Arc<[Arc<dyn Credentials>]>,
     known: Mutex<Known>,
 }
 
@@ -38,7 +36,7 @@ pub(crate) struct Authority {
 struct Known {
     /// What the registry asked for last, so that the next request shows it at once.
     demand: Option<Demand>,
-    candidates: HashMap<Option<RepoName>, Arc<[Candidate]>>,
+    candidates: HashMap<Option<RepoName>, Arc<Found>>,
     settled: HashMap<Scopes, Settled>,
 }
 
@@ -58,31 +56,23 @@ const MAX_WIDENINGS: u32 = 3;
 const MANY_REPOSITORIES: usize = 4096;
 
 impl Authority {
-    pub(crate) fn new(host: Host, base: Url, credentials: Arc<dyn Credentials>) -> Self {
-        Self { host, base, credentials, known: Mutex::default() }
+    pub(crate) fn new(host: Host, base: Url, credentials: &Arc<dyn Credentials>) -> Self {
+        Self { host, base, sources: found::flat(credentials).into(), known: Mutex::default() }
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn candidates(&self, repository: Option<&RepoName>) -> Result<Arc<[Candidate]>, Failure> {
+    fn candidates(&self, repository: Option<&RepoName>) -> Arc<Found> {
         let repository = repository.cloned();
-        if let Some(candidates) = self.known().candidates.get(&repository) {
-            return Ok(candidates.clone());
-        }
-        let mut found = self.credentials.candidates(&self.host, repository.as_ref()).await?;
-        if found.is_empty() {
-            found.push(Candidate { from: "anonymous".to_owned(), credential: Credential::Anonymous });
-        }
-        let found: Arc<[Candidate]> = found.into();
         let mut known = self.known();
-        if known.candidates.len() >= MANY_REPOSITORIES {
+        if known.candidates.len() >= MANY_REPOSITORIES && !known.candidates.contains_key(&repository) {
             known.candidates.clear();
             known.settled.clear();
         }
-        known.candidates.insert(repository, found.clone());
-        Ok(found)
+        let found = || Found::new(self.sources.clone(), self.host.clone(), repository.clone());
+        known.candidates.entry(repository.clone()).or_insert_with(|| Arc::new(found())).clone()
     }
 }
 
@@ -95,7 +85,9 @@ pub(crate) struct Login<'a> {
     call: &'a Call,
     demand: Option<Demand>,
     scopes: Scopes,
-    candidates: Option<Arc<[Candidate]>>,
+    candidates: Option<Arc<Found>>,
+    /// The candidate that is shown, and how many were before it.
+    current: Option<Candidate>,
     at: usize,
     shown: Shown,
     /// How often a fresh token was for less than the registry wanted.
@@ -138,6 +130,7 @@ impl<'a> Login<'a> {
             demand: known.demand.clone(),
             scopes,
             candidates: None,
+            current: None,
             at,
             shown: Shown::Nothing,
             widenings: 0,
@@ -186,16 +179,15 @@ impl<'a> Login<'a> {
         }
         let settled = Settled { candidate: self.at, scopes: self.scopes };
         self.authority.known().settled.insert(self.call.scopes.clone(), settled);
-        let candidate = self.candidates.as_ref().and_then(|candidates| candidates.get(self.at));
-        let named = candidate.filter(|candidate| candidate.credential != Credential::Anonymous);
-        (named.map(|candidate| candidate.from.clone()), self.tried)
+        let named = self.current.filter(|candidate| candidate.credential != Credential::Anonymous);
+        (named.map(|candidate| candidate.from), self.tried)
     }
 
     /// Keeps what a refusal says for the error that may come of it.
     fn note(&mut self, refusal: Refusal) -> Option<Demand> {
         if refusal.status == StatusCode::FORBIDDEN {
             let (host, at, detail) = (self.authority.host.clone(), refusal.at, refusal.detail);
-            self.denied.get_or_insert(Error::Denied { host, at, detail });
+            self.denied.get_or_insert(Error::Denied { host, at, tried: Vec::new(), detail });
         } else {
             self.detail = refusal.detail;
         }
@@ -225,10 +217,11 @@ impl<'a> Login<'a> {
 
     /// Gives the current candidate up.
     fn reject(&mut self) {
-        let candidate = self.candidates.as_ref().and_then(|candidates| candidates.get(self.at));
-        if let Some(candidate) = candidate.filter(|candidate| candidate.credential != Credential::Anonymous) {
+        let shown = self.current.take();
+        if let Some(candidate) = shown.filter(|candidate| candidate.credential != Credential::Anonymous) {
             tracing::debug!(host = %self.authority.host, from = %candidate.from, "credential refused");
-            self.tried.push(candidate.from.clone());
+            self.authority.sources.iter().for_each(|source| source.refused(&candidate));
+            self.tried.push(candidate.from);
         }
         self.at += 1;
     }
@@ -237,10 +230,11 @@ impl<'a> Login<'a> {
     async fn next_grant(&mut self) -> Result<Option<Grant>, Failure> {
         let candidates = match &self.candidates {
             Some(candidates) => candidates.clone(),
-            None => self.authority.candidates(self.call.repository.as_ref()).await?,
+            None => self.authority.candidates(self.call.repository.as_ref()),
         };
         self.candidates = Some(candidates.clone());
-        while let Some(candidate) = candidates.get(self.at) {
+        while let Some(candidate) = candidates.at(self.at).await? {
+            self.current = Some(candidate.clone());
             match self.show(&candidate.credential).await {
                 Ok(Some((header, shown))) => {
                     self.shown = shown;
@@ -300,31 +294,8 @@ impl<'a> Login<'a> {
         let scopes = self.scopes.clone();
         let key = TokenKey { registry: base.origin(), realm, service, scopes, credential: credential.clone() };
         let now = options.clock.now();
-        self.transport.tokens().take(&key, now, self.fetch(&key)).await.map(Some)
-    }
-
-    async fn fetch(&self, key: &TokenKey) -> Result<Token, Failure> {
-        let (call, grant) = question(key)?;
-        let asked = self.transport.options().clock.now();
-        // The token service is a place of its own: what leaves it must not lead back into the registry's network.
-        let bounds = Bounds { from: key.realm.clone(), plain: self.bounds.plain.clone() };
-        let answer = self.transport.exchange(&call, grant.as_ref(), &bounds).await?;
-        let at = answer.at.clone();
-        if matches!(answer.status.as_u16(), 400 | 401 | 403) {
-            let detail = answer.detail(grant.as_ref()).await;
-            let detail = match &key.credential {
-                Credential::Identity(identity) => detail.without(identity.reveal()),
-                _ => detail,
-            };
-            return Err(Failure::last(Error::Unauthorized {
-                host: self.authority.host.clone(),
-                tried: Vec::new(),
-                detail,
-            }));
-        }
-        let mut answer = answer.accepted(&call, &self.authority.host, grant.as_ref()).await?;
-        let body = answer.body.collect(TOKEN_BYTES, &Wanted::Token).await?;
-        token::read(&body, asked).map_err(|fault| Failure::last(Error::Protocol { at, fault }))
+        let service = TokenService { host: &self.authority.host, transport: self.transport, plain: &self.bounds.plain };
+        self.transport.tokens().take(&key, now, service.fetch(&key)).await.map(Some)
     }
 
     fn exhausted(&mut self) -> Error {
@@ -337,55 +308,14 @@ impl<'a> Login<'a> {
             tried: self.tried.clone(),
             detail: self.detail.clone(),
         };
-        self.withheld.take().or_else(|| self.denied.take()).unwrap_or_else(unauthorized)
-    }
-}
-
-/// The request for a token: `GET` with name and password, `POST` with a refresh token.
-fn question(key: &TokenKey) -> Result<(Call, Option<Grant>), Failure> {
-    let mut url = key.realm.clone();
-    if let Credential::Identity(identity) = &key.credential {
-        let mut form = url::form_urlencoded::Serializer::new(String::new());
-        form.append_pair("grant_type", "refresh_token").append_pair("client_id", "refs");
-        form.extend_pairs(key.service.iter().map(|service| ("service", service.as_str())));
-        form.append_pair("scope", &key.scopes.to_string()).append_pair("refresh_token", identity.reveal());
-        let call = Call::new(Method::POST, url, Wanted::Token)
-            .header(header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"))
-            .body(Body::Bytes(form.finish().into()));
-        return Ok((call.within_origin(), None));
-    }
-    {
-        let mut query = url.query_pairs_mut();
-        query.extend_pairs(key.service.iter().map(|service| ("service", service.as_str())));
-        query.extend_pairs(key.scopes.each().iter().map(|scope| ("scope", scope.as_str())));
-    }
-    if url.query() == Some("") {
-        url.set_query(None);
-    }
-    let grant = match &key.credential {
-        Credential::Basic { username, password } => {
-            Some(Grant { origin: url.origin(), header: basic(username, password)? })
+        match self.withheld.take().or_else(|| self.denied.take()) {
+            Some(Error::Denied { host, at, detail, .. }) => {
+                Error::Denied { host, at, tried: self.tried.clone(), detail }
+            }
+            Some(error) => error,
+            None => unauthorized(),
         }
-        _ => None,
-    };
-    Ok((Call::get(url, Wanted::Token).within_origin(), grant))
-}
-
-fn basic(username: &str, password: &Secret) -> Result<HeaderValue, Failure> {
-    let pair = zeroize::Zeroizing::new(format!("{username}:{}", password.reveal()));
-    sensitive(&format!("Basic {}", BASE64_STANDARD.encode(pair.as_bytes())))
-}
-
-fn bearer(token: &Secret) -> Result<HeaderValue, Failure> {
-    sensitive(&format!("Bearer {}", token.reveal()))
-}
-
-fn sensitive(text: &str) -> Result<HeaderValue, Failure> {
-    let mut header = HeaderValue::from_str(text).map_err(|error| {
-        Failure::last(Error::Settings { what: "the credential as a header".to_owned(), source: Arc::new(error) })
-    })?;
-    header.set_sensitive(true);
-    Ok(header)
+    }
 }
 
 /// The origin of a realm, which is what matters of it; its own text when it is no URL.

@@ -3,14 +3,25 @@
 mod challenge;
 mod credentials;
 mod docker_config;
+mod docker_file;
+mod found;
+mod github;
+mod helper;
+mod json_object;
 mod login;
+mod program;
 mod realm;
+mod saved;
 mod scope;
 mod secret;
 mod token;
+mod token_service;
 
 pub use credentials::{Anonymous, Candidate, Chain, Credential, Credentials, Static};
 pub use docker_config::DockerConfig;
+pub use github::GitHub;
+pub use program::Programs;
+pub use saved::{Forgotten, Saved};
 pub use secret::Secret;
 
 pub(crate) use challenge::Demand;

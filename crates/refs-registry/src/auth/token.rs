@@ -19,6 +19,39 @@ use crate::{error::Fault, transport::Failure};
 pub(crate) struct Token {
     pub(crate) secret: Secret,
     pub(crate) until: Instant,
+    /// The refresh token to use from now on, when the service gives one.
+    pub(crate) refresh: Option<Secret>,
+}
+
+/// How a refresh token is turned into tokens, and which one it is by now.
+#[derive(Debug)]
+pub(crate) struct Renewal {
+    pub(crate) secret: Secret,
+    pub(crate) way: Way,
+}
+
+/// How a token service takes a refresh token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// As the protocol has it.
+    Post,
+    /// As those do that know no POST.
+    Get,
+}
+
+impl Renewal {
+    fn new(key: &TokenKey) -> Self {
+        let secret = match &key.credential {
+            Credential::Identity(secret) => secret.clone(),
+            _ => Secret::new(""),
+        };
+        Self { secret, way: Way::Post }
+    }
+
+    /// Goes back to the refresh token that was given: the last one was refused.
+    pub(crate) fn begin_again(&mut self, key: &TokenKey) {
+        *self = Self::new(key);
+    }
 }
 
 /// Everything that a token depends on. A token is never used for anything else.
@@ -55,7 +88,11 @@ pub(crate) enum Age {
 #[derive(Debug, Default)]
 pub(crate) struct Tokens {
     slots: Mutex<HashMap<TokenKey, Arc<Slot>>>,
+    renewals: Mutex<HashMap<RenewalKey, Arc<tokio::sync::Mutex<Renewal>>>>,
 }
+
+/// A registry, its token service, and the refresh token that was given for them.
+type RenewalKey = (url::Origin, Url, Credential);
 
 /// One token, or the place where one is being waited for.
 #[derive(Debug, Default)]
@@ -115,6 +152,13 @@ impl Tokens {
         outcome.map(|token| (token.secret, Age::Fresh))
     }
 
+    /// What has become of the refresh token of `key`. It is held by the one who exchanges it.
+    pub(crate) fn renewal(&self, key: &TokenKey) -> Arc<tokio::sync::Mutex<Renewal>> {
+        let mut renewals = self.renewals.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = (key.registry.clone(), key.realm.clone(), key.credential.clone());
+        renewals.entry(of).or_insert_with(|| Arc::new(tokio::sync::Mutex::new(Renewal::new(key)))).clone()
+    }
+
     /// Drops `refused`: the registry does not take it any more.
     pub(crate) fn evict(&self, refused: &Secret) {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
@@ -147,7 +191,8 @@ pub(crate) fn read(body: &[u8], asked: Instant) -> Result<Token, Fault> {
     let lasts = lifetime(answer.get("expires_in"));
     // A token that ends on its way is of no use.
     let slack = (lasts / 10).min(Duration::from_secs(30));
-    Ok(Token { secret: secret.into(), until: asked + (lasts - slack) })
+    let refresh = text("refresh_token").map(Secret::from);
+    Ok(Token { secret: secret.into(), until: asked + (lasts - slack), refresh })
 }
 
 /// How long a token lasts: what the service says, as far as it makes sense, else the 60 s of the specification.
@@ -206,7 +251,7 @@ mod tests {
     }
 
     async fn take(tokens: &Tokens, key: &TokenKey, now: Instant, fetched: &str) -> (String, Age) {
-        let token = Token { secret: fetched.into(), until: now + Duration::from_secs(60) };
+        let token = Token { secret: fetched.into(), until: now + Duration::from_secs(60), refresh: None };
         let (secret, age) = tokens.take(key, now, async { Ok(token) }).await.unwrap();
         (secret.reveal().to_owned(), age)
     }

@@ -98,7 +98,7 @@ impl Answer {
         let error = match status.as_u16() {
             404 | 410 => Error::NotFound { wanted: call.wanted.clone(), at: place() },
             401 if !is_elsewhere => Error::Unauthorized { host, tried: Vec::new(), detail },
-            403 if !is_elsewhere => Error::Denied { host, at, detail },
+            403 if !is_elsewhere => Error::Denied { host, at, tried: Vec::new(), detail },
             405 | 501 => Error::Unsupported { wanted: call.wanted.clone(), at: place() },
             409 => Error::Conflict { wanted: call.wanted.clone(), at: place(), detail },
             429 => Error::RateLimited { host, retry_after: hint },

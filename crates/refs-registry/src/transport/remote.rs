@@ -34,7 +34,7 @@ impl Remote {
         let options = transport.options();
         let endpoints = Endpoints::of(host, options)?;
         let base = endpoints.base().clone();
-        let authority = Authority::new(host.clone(), base.clone(), options.credentials.clone());
+        let authority = Authority::new(host.clone(), base.clone(), &options.credentials);
         let plain = options.plain_http.iter().map(ToString::to_string).collect();
         Ok(Self { host: host.clone(), endpoints, authority, bounds: Bounds { from: base, plain }, transport })
     }

@@ -99,7 +99,7 @@ async fn failures_have_a_status_and_tell_nothing_of_the_inside() {
         (Error::Unreachable { host: host(), source: Arc::new(io()) }, "502 UNKNOWN"),
         (Error::Timeout { at: line(), after: Duration::from_secs(9) }, "504 UNKNOWN"),
         (Error::Unauthorized { host: host(), tried: vec![], detail: Default::default() }, "403 DENIED"),
-        (Error::Denied { host: host(), at: line(), detail: Default::default() }, "403 DENIED"),
+        (Error::Denied { host: host(), at: line(), tried: vec![], detail: Default::default() }, "403 DENIED"),
         (Error::RateLimited { host: host(), retry_after: None }, "429 TOOMANYREQUESTS"),
         (Error::Unsupported { wanted: Wanted::Tags, at: "internal".into() }, "405 UNSUPPORTED"),
         (Error::NotFound { wanted: Wanted::Tags, at: "internal".into() }, "404 NAME_UNKNOWN"),

@@ -41,6 +41,22 @@ pub(crate) struct Global {
     /// How often a request that failed is made again [default: 4]
     #[arg(long, global = true, value_name = "N")]
     pub(crate) retries: Option<u32>,
+    #[command(flatten)]
+    pub(crate) identity: Identity,
+}
+
+/// Who we are to the one registry of the command.
+#[derive(Debug, Args)]
+pub(crate) struct Identity {
+    /// Your name at the registry of this command; REFS_USERNAME says it, too
+    #[arg(short, long, global = true, value_name = "USER")]
+    pub(crate) username: Option<String>,
+    /// Read the password for it from stdin; REFS_PASSWORD says it, too
+    #[arg(long, global = true)]
+    pub(crate) password_stdin: bool,
+    /// Read a token that the registry takes from stdin; REFS_TOKEN says it, too
+    #[arg(long, global = true)]
+    pub(crate) token_stdin: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -85,10 +101,33 @@ pub(crate) enum Command {
     Resolve(Resolve),
     /// List the tags of a repository
     Tags(Tags),
+    /// Check a password with a registry, and keep it where docker does
+    Login(Login),
+    /// Forget the password for a registry
+    Logout(Logout),
     /// Serve a directory as an OCI registry
     Serve(Serve),
     /// Show what refs does, on an embedded registry
     Demo,
+}
+
+impl Command {
+    /// The registries that the command may show given credentials to, each once. A login sees to that itself.
+    pub(crate) fn registries(&self) -> Vec<Host> {
+        let at = match self {
+            Self::Push(push) => &push.to,
+            Self::Ls(ls) => &ls.at,
+            Self::Cat(cat) => &cat.at,
+            Self::Pull(pull) => &pull.at,
+            Self::Resolve(resolve) => &resolve.at,
+            Self::Tags(tags) => &tags.at,
+            Self::Login(_) | Self::Logout(_) | Self::Serve(_) | Self::Demo => return Vec::new(),
+        };
+        match at {
+            Location::Registry(reference) => vec![reference.host().clone()],
+            _ => Vec::new(),
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -209,6 +248,20 @@ pub(crate) struct Tags {
     /// Stop after so many
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Login {
+    /// The registry, such as ghcr.io
+    #[arg(value_name = "HOST")]
+    pub(crate) host: Host,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Logout {
+    /// The registry
+    #[arg(value_name = "HOST")]
+    pub(crate) host: Host,
 }
 
 #[derive(Debug, Args)]

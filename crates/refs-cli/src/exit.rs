@@ -105,7 +105,7 @@ fn code(failure: &Failure) -> u8 {
     match failure {
         Failure::Client(error) => client_code(error),
         Failure::Registry(error) => registry_code(error),
-        Failure::Usage(_) => USAGE,
+        Failure::Credentials(_) | Failure::Usage(_) => USAGE,
         Failure::Serve { source, .. } if source.kind() == io::ErrorKind::InvalidInput => USAGE,
         Failure::Stdout(_) | Failure::Runtime(_) | Failure::Serve { .. } | Failure::Root { .. } => OTHER,
     }
@@ -178,6 +178,7 @@ fn hint(failure: &Failure) -> Option<String> {
     match failure {
         Failure::Client(error) => client_hint(error),
         Failure::Registry(error) => registry_hint(error),
+        Failure::Credentials(fault) => fault.hint(),
         Failure::Serve { source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
             Some("stop what listens there, or take a free port with `--listen 127.0.0.1:0`".to_owned())
         }
@@ -239,10 +240,8 @@ fn registry_hint(error: &refs_registry::Error) -> Option<String> {
         Registry::NotFound { .. } => {
             "check the name; a private repository looks like this, too, without a login".to_owned()
         }
-        Registry::Unauthorized { host, .. } => format!(
-            "log in with `docker login {host}`, or check the password; logins that Docker keeps in a helper (`credsStore`) \
-             are not read"
-        ),
+        Registry::Unauthorized { host, tried, .. } if tried.is_empty() => format!("log in with `refs login {host}`"),
+        Registry::Unauthorized { host, .. } => format!("check the password, and log in with `refs login {host}`"),
         Registry::Denied { host, .. } => {
             format!("the credentials for {host} do not allow this: ask its owner for access")
         }

@@ -2,10 +2,12 @@
 
 mod args;
 mod commands;
+mod credentials;
 mod exit;
 mod output;
 mod progress;
 mod signals;
+mod terminal;
 mod wiring;
 
 use std::process::ExitCode;

@@ -7,11 +7,15 @@ use std::{
 };
 
 use refs_client::{Client, PushOptions, ReadOptions, Trust};
-use refs_registry::{Registries, Retry};
+use refs_registry::{
+    Registries, Retry,
+    auth::{Anonymous, Credentials},
+};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    args::{self, Format, Global},
+    args::{self, Command, Format, Global},
+    credentials,
     output::Output,
     progress,
 };
@@ -19,21 +23,33 @@ use crate::{
 /// One run of the program.
 pub(crate) struct Session {
     global: Global,
+    credentials: Arc<dyn Credentials>,
     client: OnceLock<Client>,
 }
 
 impl Session {
-    pub(crate) fn new(global: Global) -> Self {
-        Self { global, client: OnceLock::new() }
+    /// A run of `command`, with the credentials that were given for it.
+    pub(crate) fn new(global: Global, command: &Command) -> Result<Self, credentials::Fault> {
+        let credentials: Arc<dyn Credentials> = match command {
+            // It asks for what was not given, and shows it to nobody else.
+            Command::Login(_) => Arc::new(Anonymous),
+            _ => credentials::chain(&global.identity, command.registries())?,
+        };
+        Ok(Self { global, credentials, client: OnceLock::new() })
+    }
+
+    /// Who the flags say we are.
+    pub(crate) fn identity(&self) -> &args::Identity {
+        &self.global.identity
     }
 
     /// The client that the arguments ask for, made at the first call.
     pub(crate) fn client(&self) -> &Client {
-        self.client.get_or_init(|| Client::new(Arc::new(self.registries())))
+        self.client.get_or_init(|| Client::new(Arc::new(self.registries(self.credentials.clone()))))
     }
 
-    /// The registries that the arguments ask for.
-    fn registries(&self) -> Registries {
+    /// The registries that the arguments ask for, to which we are who `credentials` say.
+    pub(crate) fn registries(&self, credentials: Arc<dyn Credentials>) -> Registries {
         let mut retry = Retry::default();
         if let Some(retries) = self.global.retries {
             retry.attempts = retries.saturating_add(1);
@@ -41,6 +57,7 @@ impl Session {
         Registries::new(refs_registry::Options {
             plain_http: self.global.plain_http.iter().cloned().collect::<BTreeSet<_>>(),
             retry,
+            credentials,
             ..refs_registry::Options::default()
         })
     }

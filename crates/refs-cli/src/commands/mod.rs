@@ -2,6 +2,8 @@
 
 mod cat;
 mod demo;
+mod login;
+mod logout;
 mod ls;
 mod pull;
 mod push;
@@ -13,6 +15,7 @@ use std::{io, path::PathBuf};
 
 use crate::{
     args::{Cli, Command},
+    credentials,
     signals::{Stopped, until_stopped},
     wiring::Session,
 };
@@ -24,6 +27,8 @@ pub(crate) enum Failure {
     Client(#[from] refs_client::Error),
     #[error(transparent)]
     Registry(#[from] refs_registry::Error),
+    #[error(transparent)]
+    Credentials(#[from] credentials::Fault),
     #[error("{0}")]
     Usage(String),
     #[error("cannot write to stdout")]
@@ -48,7 +53,10 @@ impl Failure {
 
 /// Runs the command to its end, or until a signal stops it.
 pub(crate) async fn run(cli: Cli) -> Result<Result<(), Failure>, Stopped> {
-    let session = Session::new(cli.global);
+    let session = match Session::new(cli.global, &cli.command) {
+        Ok(session) => session,
+        Err(fault) => return Ok(Err(fault.into())),
+    };
     match cli.command {
         Command::Push(args) => until_stopped(push::run(&session, args)).await,
         Command::Ls(args) => until_stopped(ls::run(&session, args)).await,
@@ -56,6 +64,8 @@ pub(crate) async fn run(cli: Cli) -> Result<Result<(), Failure>, Stopped> {
         Command::Pull(args) => until_stopped(pull::run(&session, args)).await,
         Command::Resolve(args) => until_stopped(resolve::run(&session, args)).await,
         Command::Tags(args) => until_stopped(tags::run(&session, args)).await,
+        Command::Login(args) => until_stopped(login::run(&session, args)).await,
+        Command::Logout(args) => until_stopped(logout::run(&session, args)).await,
         // A server takes the signal itself: it has requests to finish.
         Command::Serve(args) => serve::run(&session, args).await.map_or_else(|failure| Ok(Err(failure)), Err),
         Command::Demo => until_stopped(demo::run(&session)).await,

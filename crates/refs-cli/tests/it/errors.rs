@@ -148,8 +148,11 @@ fn credentials_that_are_refused_are_named() {
         let host = registry.host();
         machine.login(&registry, "user", "wrong-secret");
         let from = format!("`{host}` in `{}`", machine.docker_config().display());
-        let words =
-            [&format!("{host} refused the credentials"), &from, &format!("\nhint: log in with `docker login {host}`")];
+        let words = [
+            &format!("{host} refused the credentials"),
+            &from,
+            &format!("\nhint: check the password, and log in with `refs login {host}`"),
+        ];
         for line in all(&format!("{host}/o/r")) {
             let run = machine.fails(&line, 4, &words.map(String::as_str));
             assert!(!run.stderr.contains("wrong-secret"), "{}", run.stderr);
@@ -162,8 +165,9 @@ fn credentials_that_are_refused_are_named() {
 #[test]
 fn credentials_that_cannot_be_read_are_an_error_of_usage() {
     let (machine, registry) = (with_source(), FakeRegistry::builder().basic_auth("user", "right").start_blocking());
-    fs::write(machine.docker_config(), "{").unwrap();
-    let words = ["cannot use the credentials in", "docker/config.json"];
+    let entry = format!("{{\"auths\":{{\"{}\":{{\"auth\":\"!!!\"}}}}}}", registry.host());
+    fs::write(machine.docker_config(), entry).unwrap();
+    let words = ["cannot use `", "docker/config.json`: the field `auth` is not base64"];
     check(&machine, &all(&format!("{}/o/r", registry.host())), 2, &words);
 }
 

@@ -3,9 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where it cannot go on")]
 
 mod cat;
+mod credentials;
 mod demo;
 mod errors;
 mod hostile;
+mod login;
 mod ls;
 mod output;
 mod pull;

@@ -78,14 +78,24 @@ impl<'a> Bench<'a> {
     }
 
     pub(crate) fn crane<W: AsRef<OsStr>>(&self, words: &[W]) -> Result<Outcome> {
+        self.crane_as(&self.place.credentials.right, words)
+    }
+
+    /// Runs crane with the docker configuration in `config`.
+    pub(crate) fn crane_as<W: AsRef<OsStr>>(&self, config: &Path, words: &[W]) -> Result<Outcome> {
         let program = self.tools.crane.as_ref().ok_or(Error::MissingTool("crane"))?;
-        Outcome::of(self.command(program, &self.place.credentials.right).args(words))
+        Outcome::of(self.command(program, config).args(words))
     }
 
     /// Runs oras in `directory`, over plain HTTP.
     pub(crate) fn oras<W: AsRef<OsStr>>(&self, directory: &Path, words: &[W]) -> Result<Outcome> {
+        self.oras_as(&self.place.credentials.right, directory, words)
+    }
+
+    /// Runs oras in `directory`, over plain HTTP, with the docker configuration in `config`.
+    pub(crate) fn oras_as<W: AsRef<OsStr>>(&self, config: &Path, directory: &Path, words: &[W]) -> Result<Outcome> {
         let program = self.tools.oras.as_ref().ok_or(Error::MissingTool("oras"))?;
-        let mut command = self.command(program, &self.place.credentials.right);
+        let mut command = self.command(program, config);
         Outcome::of(command.args(words).arg("--plain-http").current_dir(directory))
     }
 
@@ -108,7 +118,7 @@ impl<'a> Bench<'a> {
         let mut command = Command::new(program);
         let home = self.path("home");
         command.env("DOCKER_CONFIG", config).env("HOME", &home).env("XDG_CONFIG_HOME", home.join("config"));
-        for name in ["DOCKER_AUTH_CONFIG", "REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "GITHUB_TOKEN"] {
+        for name in ["DOCKER_AUTH_CONFIG", "REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "GITHUB_TOKEN", "GH_TOKEN"] {
             command.env_remove(name);
         }
         command

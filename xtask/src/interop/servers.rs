@@ -124,6 +124,11 @@ impl Place {
         format!("{}/{repository}:{tag}", self.base)
     }
 
+    /// `HOST:PORT`, where this is a registry.
+    pub(crate) fn host(&self) -> &str {
+        &self.base
+    }
+
     /// A repository here.
     pub(crate) fn repository(&self, repository: &str) -> String {
         format!("{}/{repository}", self.base)

@@ -1,8 +1,13 @@
 //! Servers that ask who is there.
 
+use std::path::Path;
+
 use super::round_trip::pushed;
 use crate::error::{Error, Result};
-use crate::interop::bench::{Bench, require_equal};
+use crate::interop::bench::{Bench, digest_of, require_equal};
+use crate::interop::process::Outcome;
+use crate::interop::token::{PASSWORD, USER};
+use crate::interop::trees;
 
 const UNAUTHORIZED: i32 = 4;
 
@@ -32,4 +37,48 @@ pub(super) fn scopes(bench: &Bench<'_>) -> Result<()> {
     bench.refs(&["ls", &reference])?.stdout()?;
     let asked: Vec<String> = tokens.take_asked().iter().map(ToString::to_string).collect();
     require_equal("scopes for ls", "repository:interop/sample:pull", &asked.join(" "))
+}
+
+/// A login of ours is one of crane's and oras', and ends with our logout.
+pub(super) fn our_login(bench: &Bench<'_>) -> Result<()> {
+    let reference = pushed(bench)?;
+    let (config, host) = (bench.path("config"), bench.place.host());
+    log_in(bench, &config, "battery staple")?.fails_with(UNAUTHORIZED)?;
+    if config.exists() {
+        let (expected, found) = ("nothing".to_owned(), "something".to_owned());
+        return Err(Error::Unexpected { what: "what a refused login saved".to_owned(), expected, found });
+    }
+    log_in(bench, &config, PASSWORD)?.stdout()?;
+    let digest = bench.refs_as(&config, &["resolve", &reference])?.text()?;
+    let digest = digest_of(&digest)?;
+    require_equal("crane digest", &digest, &bench.crane_as(&config, &["digest", &reference])?.text()?)?;
+    let directory = bench.path("");
+    let resolved = bench.oras_as(&config, &directory, &["resolve", &reference])?.text()?;
+    require_equal("oras resolve", &digest, &resolved)?;
+    bench.refs_as(&config, &["logout", host])?.stdout()?;
+    bench.refs_as(&config, &["resolve", &reference])?.fails_with(UNAUTHORIZED)
+}
+
+/// A login of crane's or oras' is one of ours, and a logout of ours ends it.
+pub(super) fn their_logins(bench: &Bench<'_>) -> Result<()> {
+    let reference = pushed(bench)?;
+    let (config, directory, host) = (bench.path("config"), bench.path(""), bench.place.host());
+    // Beside another login, which is to stay.
+    trees::write(&config.join("config.json"), br#"{"auths":{"other.test":{"auth":"dTpw"}},"detachKeys":"ctrl-q"}"#)?;
+    let crane = || bench.crane_as(&config, &["auth", "login", host, "-u", USER, "-p", PASSWORD]);
+    let oras = || bench.oras_as(&config, &directory, &["login", host, "-u", USER, "-p", PASSWORD]);
+    let logins: [&dyn Fn() -> Result<Outcome>; 2] = [&crane, &oras];
+    for log_in in logins {
+        bench.refs_as(&config, &["resolve", &reference])?.fails_with(UNAUTHORIZED)?;
+        log_in()?.stdout()?;
+        bench.refs_as(&config, &["resolve", &reference])?.stdout()?;
+        bench.refs_as(&config, &["logout", host])?.stdout()?;
+    }
+    let left = std::fs::read_to_string(config.join("config.json")).map_err(Error::file("read", &config))?;
+    require_equal("what is left", "true", &(left.contains("other.test") && left.contains("ctrl-q")).to_string())
+}
+
+fn log_in(bench: &Bench<'_>, config: &Path, password: &str) -> Result<Outcome> {
+    let mut command = bench.refs_command(config, &["login", bench.place.host(), "--username", USER]);
+    Outcome::of(command.env("REFS_PASSWORD", password))
 }

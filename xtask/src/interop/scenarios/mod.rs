@@ -51,6 +51,8 @@ const ALL: &[Scenario] = &[
     Scenario { name: "what is not there", at: At::Everywhere, run: mistakes::not_found },
     Scenario { name: "a destination in use", at: At::Everywhere, run: mistakes::destination },
     Scenario { name: "a wrong password, and none", at: At::Guarded, run: credentials::refused },
+    Scenario { name: "crane and oras use our login", at: At::Guarded, run: credentials::our_login },
+    Scenario { name: "we use the logins of crane and oras", at: At::Guarded, run: credentials::their_logins },
     Scenario { name: "scopes asked for", at: At::Tokens, run: credentials::scopes },
     Scenario { name: "crane validates our push", at: At::Registries, run: peers_read::crane_validate },
     Scenario { name: "crane reads our manifest", at: At::Registries, run: peers_read::crane_manifest },

@@ -83,3 +83,50 @@ impl fmt::Debug for JsonObject {
         f.debug_set().entries(self.fields.iter().map(|(key, _)| key)).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(before: &str, name: &str, text: &str, expect: &str) {
+        let mut object = JsonObject::parse(before.as_bytes()).unwrap();
+        object.set(name, text).unwrap();
+        assert_eq!(object.to_text(0).as_str(), expect);
+    }
+
+    #[test]
+    fn a_field_is_set_in_its_place_and_the_others_keep_their_text() {
+        check("{}", "a", "1", "{\n\t\"a\": 1\n}");
+        check("{\"b\":1.50,\"a\":2}", "b", "{}", "{\n\t\"b\": {},\n\t\"a\": 2\n}");
+        check("{ \"b\" : [ 1e3 ] }", "a", "\"x\"", "{\n\t\"b\": [ 1e3 ],\n\t\"a\": \"x\"\n}");
+        check("{\"a\":1,\"a\":2}", "a", "3", "{\n\t\"a\": 1,\n\t\"a\": 3\n}");
+        check("{\"\\u0001\\\"\":1}", "a", "2", "{\n\t\"\\u0001\\\"\": 1,\n\t\"a\": 2\n}");
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused() {
+        for text in ["", "[]", "null", "{", "{}x", "{\"a\"}"] {
+            assert!(JsonObject::parse(text.as_bytes()).is_err(), "{text}");
+        }
+        assert!(JsonObject::default().set("a", "{").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn a_field_that_is_set_and_removed_leaves_the_rest(
+            fields in prop::collection::btree_map(".{0,8}", (any::<i64>(), ".{0,8}"), 0..8),
+            name in "[a-z]{9}",
+        ) {
+            let before = serde_json::to_value(&fields).unwrap();
+            let mut object = JsonObject::parse(before.to_string().as_bytes()).unwrap();
+            object.set(&name, "{\"auth\":\"x\"}").unwrap();
+            prop_assert_eq!(serde_json::from_str::<serde_json::Value>(&object.to_text(1)).unwrap()[&name]["auth"].clone(), "x");
+            let removed = object.retain(|key| key != name);
+            prop_assert_eq!(removed.len(), 1);
+            prop_assert_eq!(serde_json::from_str::<serde_json::Value>(&object.to_text(0)).unwrap(), before);
+        }
+    }
+}

@@ -120,9 +120,10 @@ pub(crate) async fn login(identity: &Identity) -> Result<(String, Secret), Fault
 fn given(identity: &Identity) -> Result<Given, Fault> {
     let Identity { username, password_stdin, token_stdin } = identity;
     if *token_stdin {
-        let is_alone = username.is_none() && !password_stdin;
-        let token = if is_alone { from_stdin()? } else { return Err(Fault::Both) };
-        return Ok(Given { from: "`--token-stdin`", words: Words::Token(token) });
+        if username.is_some() || *password_stdin {
+            return Err(Fault::Both);
+        }
+        return Ok(Given { from: "`--token-stdin`", words: Words::Token(from_stdin()?) });
     }
     let name = || username.clone().or_else(|| variable("REFS_USERNAME"));
     let password = || variable("REFS_PASSWORD").map(Secret::new);

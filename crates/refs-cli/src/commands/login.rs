@@ -6,12 +6,7 @@ use refs_registry::auth::{Credential, DockerConfig, Saved, Static};
 use serde::Serialize;
 
 use super::Failure;
-use crate::{
-    args::Login,
-    credentials,
-    output::{Output, escape},
-    wiring::Session,
-};
+use crate::{args::Login, credentials, output::escape, wiring::Session};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -48,7 +43,7 @@ pub(super) async fn run(session: &Session, args: Login) -> Result<(), Failure> {
         );
     }
     let host = args.host.to_string();
-    let mut output: Output = session.output();
+    let mut output = session.output();
     output.result(&LoggedIn { host, username, verified, saved_in: saved.to_string(), plain_text })?;
     Ok(output.flush()?)
 }

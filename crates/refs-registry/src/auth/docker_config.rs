@@ -102,7 +102,7 @@ impl DockerConfig {
         }
     }
 
-    async fn read(&self, place: &Place) -> DockerFile {
+    async fn read(place: &Place) -> DockerFile {
         let read = match place {
             Place::Variable(_, json) => DockerFile::parse(json.reveal().as_bytes()),
             Place::File(path) => match tokio::fs::read(path).await {
@@ -161,7 +161,7 @@ fn folder(variable: &str) -> Option<PathBuf> {
 impl Credentials for DockerConfig {
     async fn candidates(&self, host: &Host, repository: Option<&RepoName>) -> Result<Vec<Candidate>> {
         let Some(place) = &self.at else { return Ok(Vec::new()) };
-        let file = self.read(place).await;
+        let file = Self::read(place).await;
         let mut found = Vec::new();
         if let Some(kept) = file.helper(host) {
             found.extend(self.helpers_candidate(kept, host).await?);

@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;

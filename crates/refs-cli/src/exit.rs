@@ -3,10 +3,11 @@
 use std::{
     error::Error as _,
     io::{self, Write},
+    path::Path,
     process::ExitCode,
 };
 
-use refs_client::{DestinationFault, Error, LocationFault, SourceFault};
+use refs_client::{DestinationFault, Error, LocationFault, SourceFault, manifest_file::Faults};
 use refs_registry::ErrorKind;
 use refs_url::ParseErrorKind;
 use serde::Serialize;
@@ -59,7 +60,14 @@ fn tell(failure: &Failure, code: u8, format: Format) -> io::Result<()> {
     let mut stderr = io::stderr().lock();
     match format {
         Format::Text => {
-            writeln!(stderr, "error: {}", escape(&chain.join(": ")))?;
+            match faults(failure) {
+                Some((path, faults)) => {
+                    writeln!(stderr, "error: {}", escape(&failure.to_string()))?;
+                    let path = path.display().to_string();
+                    faults.0.iter().try_for_each(|fault| writeln!(stderr, "{}", escape(&format!("{path}:{fault}"))))?;
+                }
+                None => writeln!(stderr, "error: {}", escape(&chain.join(": ")))?,
+            }
             match hint {
                 Some(hint) => writeln!(stderr, "\nhint: {}", escape(&hint)),
                 None => Ok(()),
@@ -85,6 +93,14 @@ struct Fields {
     exit: u8,
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
+}
+
+/// All that is wrong with a manifest file, which deserves a line each.
+fn faults(failure: &Failure) -> Option<(&Path, &Faults)> {
+    match failure {
+        Failure::Client(Error::ManifestFile { path, source }) => Some((path, source)),
+        _ => None,
+    }
 }
 
 /// The messages of the error and of its causes, each once.
@@ -113,9 +129,14 @@ fn code(failure: &Failure) -> u8 {
 
 fn client_code(error: &Error) -> u8 {
     match error {
-        Error::Reference(_) | Error::Location { .. } | Error::InvalidGlob { .. } => USAGE,
+        Error::Reference(_) | Error::Location { .. } | Error::InvalidGlob { .. } | Error::ManifestFile { .. } => USAGE,
         Error::Source {
-            fault: SourceFault::Missing | SourceFault::NotDirectory | SourceFault::BadExclusion(_),
+            fault:
+                SourceFault::Missing
+                | SourceFault::NotDirectory
+                | SourceFault::BadExclusion(_)
+                | SourceFault::ManifestNotFile
+                | SourceFault::BadManifestName,
             ..
         } => USAGE,
         Error::Source { fault: SourceFault::EscapingLink(_) | SourceFault::SpecialFile(_), .. } => LIMIT,

@@ -86,7 +86,7 @@ impl Session {
 /// What the arguments say about reading, for the paths that match `patterns`.
 pub(crate) fn read_options(read: args::Read, patterns: Vec<String>) -> ReadOptions {
     let trust = if read.unverified { Trust::Unverified } else { Trust::Verified };
-    ReadOptions { patterns, platform: read.platform, trust }
+    ReadOptions { patterns, platform: read.platform, trust, ..ReadOptions::default() }
 }
 
 /// Sends what the libraries tell to stderr: warnings, and requests with `-v`. `REFS_LOG` says it in more detail.

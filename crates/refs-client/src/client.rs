@@ -14,7 +14,7 @@ use refs_store::Layout;
 use refs_url::{Digest, Host, Tag, Target};
 
 use crate::{
-    Error, Listing, Location, MANIFEST_FILE, Meter, PullOptions, Pulled, PushOptions, Pushed, ReadOptions, Result,
+    Error, Listing, Location, ManifestFile, Meter, PullOptions, Pulled, PushOptions, Pushed, ReadOptions, Result,
     artifact::Artifact,
     layer::Contents,
     list,
@@ -103,14 +103,15 @@ impl Client {
         contents.read_file(path, u64::MAX, output).await
     }
 
-    /// The artifact's manifest file, [`MANIFEST_FILE`].
+    /// The artifact's manifest file as it is; [`ManifestFile::parse`](crate::ManifestFile::parse) reads it. Its patterns
+    /// aside, all of `options` counts.
     ///
     /// # Errors
-    /// `ManifestNotFound`; `FileTooLarge` above 1 MiB; else as [`read_file`](Client::read_file).
-    pub async fn get_manifest(&self, at: &Location) -> Result<Bytes> {
-        const MAX_BYTES: u64 = 1 << 20;
-        let (_, contents) = self.open(at, &ReadOptions::default()).await?;
-        match contents.read_file(MANIFEST_FILE, MAX_BYTES, Vec::new()).await {
+    /// `ManifestNotFound`; `FileTooLarge` above [`ManifestFile::MAX_BYTES`](crate::ManifestFile::MAX_BYTES); else as
+    /// [`read_file`](Client::read_file).
+    pub async fn get_manifest(&self, at: &Location, options: &ReadOptions) -> Result<Bytes> {
+        let (_, contents) = self.open(at, options).await?;
+        match contents.read_file(options.manifest_file.as_str(), ManifestFile::MAX_BYTES, Vec::new()).await {
             Ok(content) => Ok(content.into()),
             Err(Error::FileNotFound { at, path, .. }) => Err(Error::ManifestNotFound { at, name: path }),
             Err(error) => Err(error),
@@ -140,8 +141,8 @@ impl Client {
     /// modification times included unless `options` fix them, gives the same digest on every machine.
     ///
     /// # Errors
-    /// `Location` when `at` names no tag; `Source` and `Io` for what can't be packed; `ManifestNotFound` when one is required;
-    /// `Pack`; `Registry`. After an error no tag has moved; blobs may have been left behind, which the registry collects.
+    /// `Location` when `at` names no tag; `ManifestFile` when there is one that breaks its schema, `ManifestNotFound` when
+    /// one is required and missing; `Source` and `Io` for what can't be packed; `Pack`; `Registry`. After an error no tag has moved; blobs may have been left behind, which the registry collects.
     pub async fn push(&self, directory: &Path, at: &Location, options: &PushOptions) -> Result<Pushed> {
         let tag = at.needs_tag()?;
         let sink = self.sink(at).await?;

@@ -5,6 +5,8 @@ use std::{fmt, io, path::PathBuf};
 use refs_registry::{MediaType, Platform, error::Doing};
 use refs_url::{Digest, ParseError};
 
+use crate::manifest_file::Faults;
+
 /// A result with an [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -108,6 +110,14 @@ pub enum Error {
         at: String,
         /// The name the manifest file would have.
         name: String,
+    },
+    /// The manifest file of a directory does not hold to its schema.
+    #[error("`{}` is not a valid manifest file", .path.display())]
+    ManifestFile {
+        /// The file.
+        path: PathBuf,
+        /// All that is wrong with it.
+        source: Faults,
     },
     /// The index has no image for the platform.
     #[error("no image for platform {wanted} in {at}: it has {}", Listed(.available))]
@@ -331,6 +341,10 @@ pub enum SourceFault {
     BadExclusion(String),
     /// A name that the layer format keeps for itself.
     ReservedName,
+    /// It has the name of the manifest file, and is a link, a directory or a device.
+    ManifestNotFile,
+    /// A name that no manifest file can have, which is a file at the root.
+    BadManifestName,
 }
 
 impl fmt::Display for SourceFault {
@@ -346,6 +360,8 @@ impl fmt::Display for SourceFault {
             Self::Changed => f.write_str("it changed while it was read"),
             Self::BadExclusion(pattern) => write!(f, "the exclusion `{pattern}` is not a valid pattern"),
             Self::ReservedName => f.write_str("its name is reserved by the layer format"),
+            Self::ManifestNotFile => f.write_str("it should be the manifest file, and is no regular file"),
+            Self::BadManifestName => f.write_str("it is not the name of a file at the root"),
         }
     }
 }

@@ -8,6 +8,7 @@ mod error;
 mod layer;
 mod list;
 mod location;
+pub mod manifest_file;
 mod meter;
 mod pack;
 mod pull;
@@ -24,6 +25,7 @@ pub use error::{ArchiveFault, DestinationFault, Error, LocationFault, Result, So
 pub use layer::{Access, Trust};
 pub use list::{Listing, ReadOptions};
 pub use location::Location;
+pub use manifest_file::{ManifestFile, ManifestName};
 pub use meter::Meter;
 pub use pack::Mtime;
 pub use pull::{PullOptions, Pulled};
@@ -32,5 +34,5 @@ pub use refs_estargz::{Entry as FileEntry, Kind};
 pub use refs_registry::Sent;
 pub use unpack::{Existing, Limits};
 
-/// The manifest file of an artifact, at its root: what it is and whom it is for.
+/// The manifest file of an artifact, at its root, unless another name is asked for with a [`ManifestName`].
 pub const MANIFEST_FILE: &str = ".sow-ref.yaml";

@@ -4,7 +4,7 @@ use refs_estargz::Entry;
 use refs_registry::{Descriptor, Platform};
 
 use crate::{
-    Error, Result, Trust,
+    Error, ManifestName, Result, Trust,
     artifact::Artifact,
     layer::{Access, Contents},
     select::Selection,
@@ -19,6 +19,8 @@ pub struct ReadOptions {
     pub platform: Option<Platform>,
     /// Whether a table of contents that nothing vouches for may be read.
     pub trust: Trust,
+    /// What the manifest file is called, which comes along with every selection.
+    pub manifest_file: ManifestName,
 }
 
 /// The files of an artifact.

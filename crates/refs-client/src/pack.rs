@@ -15,7 +15,14 @@ use rustix::{
     io::Errno,
 };
 
-use crate::{Error, MANIFEST_FILE, Result, beneath::Beneath, error::SourceFault, unpack};
+use crate::{
+    Error, Result,
+    beneath::Beneath,
+    error::SourceFault,
+    manifest_file::{ManifestFile, ManifestName},
+    select::Selection,
+    unpack,
+};
 
 /// Left out of every push unless the options say otherwise: what belongs to a working copy, not to its content.
 const DEFAULT_EXCLUSIONS: [&str; 3] = [".git/", ".DS_Store", "node_modules/"];
@@ -33,6 +40,49 @@ pub enum Mtime {
     Fixed(i64),
 }
 
+/// What a push takes of a directory, and what of it comes last.
+#[derive(Debug, Default)]
+pub(crate) struct Rules {
+    /// Left out, besides the defaults; a later pattern outweighs an earlier one.
+    exclude: Vec<String>,
+    manifest_file: ManifestName,
+    /// The files to read first, besides the manifest file and those named `README*`.
+    primary_files: Option<Selection>,
+}
+
+impl Rules {
+    /// What the manifest file asks for, if there is one, and then what the caller does.
+    ///
+    /// # Errors
+    /// `InvalidGlob`; none for a manifest file that was checked.
+    pub(crate) fn new(
+        manifest_file: ManifestName,
+        manifest: Option<&ManifestFile>,
+        exclude: &[String],
+    ) -> Result<Self> {
+        let Some(manifest) = manifest else {
+            return Ok(Self { exclude: exclude.to_vec(), manifest_file, primary_files: None });
+        };
+        let primary_files = match manifest.hints.primary_files.as_slice() {
+            [] => None,
+            globs => Some(Selection::new(globs)?),
+        };
+        let exclude = manifest.packaging.exclude.iter().chain(exclude).cloned().collect();
+        Ok(Self { exclude, manifest_file, primary_files })
+    }
+
+    fn is_manifest(&self, path: &str) -> bool {
+        path == self.manifest_file.as_str()
+    }
+
+    /// Whether the file at `path` is likely read before others.
+    fn is_read_first(&self, path: &str) -> bool {
+        let name = path.rsplit('/').next().unwrap_or_default();
+        let is_primary = |files: &Selection| files.names_file(path);
+        self.is_manifest(path) || name.starts_with("README") || self.primary_files.as_ref().is_some_and(is_primary)
+    }
+}
+
 /// What a directory holds, in the order in which it is packed: by path, but for the hot files, which come last.
 #[derive(Debug)]
 pub(crate) struct Plan {
@@ -44,7 +94,7 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// Walks `root`. Nothing is followed out of it, and nothing is read but directories and links.
-    pub(crate) fn walk(root: &Path, exclude: &[String], mtime: Mtime) -> Result<Self> {
+    pub(crate) fn walk(root: &Path, rules: &Rules, mtime: Mtime) -> Result<Self> {
         let fault = |fault| Error::Source { path: root.to_owned(), fault };
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = rustix::fs::open(root, flags, Mode::empty()).map_err(|errno| match errno {
@@ -52,7 +102,7 @@ impl Plan {
             Errno::NOTDIR => fault(SourceFault::NotDirectory),
             errno => io_error(Doing::Read, root, errno.into()),
         })?;
-        let mut walk = Walk { exclusions: exclusions(root, exclude)?, mtime, entries: Vec::new() };
+        let mut walk = Walk { exclusions: exclusions(root, &rules.exclude)?, rules, mtime, entries: Vec::new() };
         walk.directory(root, "")?;
         let mut entries = walk.entries;
         entries.sort_by(|left, right| path_order(&left.path, &right.path));
@@ -61,7 +111,7 @@ impl Plan {
             Kind::Symlink { target } => Some((entry.path.as_str(), target.as_str())),
             _ => None,
         }))?;
-        let (cold, hot) = split_hot(entries);
+        let (cold, hot) = split_hot(entries, rules);
         Ok(Self { root: root.to_owned(), directory: Beneath::new(directory), cold, hot })
     }
 
@@ -108,13 +158,14 @@ fn file_bytes(kind: &Kind) -> u64 {
     }
 }
 
-struct Walk {
+struct Walk<'a> {
     exclusions: Gitignore,
+    rules: &'a Rules,
     mtime: Mtime,
     entries: Vec<NewEntry>,
 }
 
-impl Walk {
+impl Walk<'_> {
     fn directory(&mut self, directory: &Path, prefix: &str) -> Result<()> {
         let failed = |source| io_error(Doing::List, directory, source);
         for found in std::fs::read_dir(directory).map_err(failed)? {
@@ -126,7 +177,7 @@ impl Walk {
             let below = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };
             let metadata = found.metadata().map_err(|source| io_error(Doing::Read, &path, source))?;
             let excluded = self.exclusions.matched(&below, metadata.is_dir()).is_ignore();
-            if excluded && below != MANIFEST_FILE {
+            if excluded && !self.rules.is_manifest(&below) {
                 continue;
             }
             self.add(&path, below, &metadata)?;
@@ -205,12 +256,21 @@ fn stays_inside(below: &str, target: &Path) -> bool {
 fn exclusions(root: &Path, exclude: &[String]) -> Result<Gitignore> {
     let mut builder = GitignoreBuilder::new("");
     for pattern in DEFAULT_EXCLUSIONS.into_iter().chain(exclude.iter().map(String::as_str)) {
-        // Taken literally, as git does, a pattern that is not closed would exclude nothing, and so give away a file.
-        globset::Glob::new(pattern).map_err(|_unshown| bad_exclusion(root, pattern))?;
-        let bad = |_unshown: ignore::Error| bad_exclusion(root, pattern);
-        builder.add_line(None, pattern).map_err(bad)?;
+        add_exclusion(&mut builder, pattern).ok_or_else(|| bad_exclusion(root, pattern))?;
     }
     builder.build().map_err(|_unshown| bad_exclusion(root, &exclude.join(" ")))
+}
+
+/// Whether `pattern` can be an exclusion.
+pub(crate) fn is_exclusion(pattern: &str) -> bool {
+    let mut builder = GitignoreBuilder::new("");
+    add_exclusion(&mut builder, pattern).is_some() && builder.build().is_ok()
+}
+
+fn add_exclusion(builder: &mut GitignoreBuilder, pattern: &str) -> Option<()> {
+    // Taken literally, as git does, a pattern that is not closed would exclude nothing, and so give away a file.
+    globset::Glob::new(pattern).ok()?;
+    builder.add_line(None, pattern).ok().map(drop)
 }
 
 fn bad_exclusion(root: &Path, pattern: &str) -> Error {
@@ -218,13 +278,11 @@ fn bad_exclusion(root: &Path, pattern: &str) -> Error {
 }
 
 /// Takes the hot files out of `entries`, up to their bound.
-fn split_hot(entries: Vec<NewEntry>) -> (Vec<NewEntry>, Vec<NewEntry>) {
+fn split_hot(entries: Vec<NewEntry>, rules: &Rules) -> (Vec<NewEntry>, Vec<NewEntry>) {
     let mut room = HOT_TOTAL_BYTES;
     let mut is_hot = |entry: &NewEntry| {
         let Kind::File { size } = entry.kind else { return false };
-        let name = entry.path.rsplit('/').next().unwrap_or_default();
-        let wanted = entry.path == MANIFEST_FILE || name.starts_with("README");
-        let hot = wanted && size > 0 && size <= HOT_FILE_BYTES.min(room);
+        let hot = size > 0 && size <= HOT_FILE_BYTES.min(room) && rules.is_read_first(&entry.path);
         if hot {
             room -= size;
         }
@@ -271,7 +329,7 @@ mod tests {
 
     #[track_caller]
     fn check_hot(entries: &[NewEntry], expected: &[&str]) {
-        let (cold, hot) = split_hot(entries.to_vec());
+        let (cold, hot) = split_hot(entries.to_vec(), &Rules::default());
         let paths: Vec<&str> = hot.iter().map(|entry| entry.path.as_str()).collect();
         assert_eq!(paths, expected);
         assert_eq!(cold.len() + hot.len(), entries.len());
@@ -291,7 +349,7 @@ mod tests {
     fn hot_files_have_a_bound_together() {
         let most = HOT_TOTAL_BYTES / HOT_FILE_BYTES;
         let full: Vec<NewEntry> = (0..=most).map(|i| file(&format!("{i:02}/README"), HOT_FILE_BYTES)).collect();
-        let (cold, hot) = split_hot(full);
+        let (cold, hot) = split_hot(full, &Rules::default());
         assert_eq!((cold.len(), hot.len() as u64), (1, most));
     }
 
@@ -302,7 +360,7 @@ mod tests {
             std::fs::create_dir(&folder).unwrap();
             std::fs::write(folder.join("f"), "x").unwrap();
         }
-        let plan = Plan::walk(root.path(), &[], Mtime::Keep).unwrap();
+        let plan = Plan::walk(root.path(), &Rules::default(), Mtime::Keep).unwrap();
         let entry = plan.entries().find(|entry| entry.path == "d/f").unwrap();
         std::fs::rename(root.path().join("d"), root.path().join("moved")).unwrap();
         std::os::unix::fs::symlink(outside.path().join("d"), root.path().join("d")).unwrap();
@@ -321,7 +379,7 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, "x").unwrap();
         }
-        let plan = Plan::walk(root.path(), &[], Mtime::Fixed(0)).unwrap();
+        let plan = Plan::walk(root.path(), &Rules::default(), Mtime::Fixed(0)).unwrap();
         let paths: Vec<&str> = plan.entries().map(|entry| entry.path.as_str()).collect();
         assert_eq!(paths, ["A", "a", "a/b", "a-b", "a.c", "z", "z/a", "z/README"]);
         assert_eq!(plan.bytes(), 6);

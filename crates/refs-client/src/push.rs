@@ -8,10 +8,10 @@ use refs_registry::{Descriptor, Manifest, MediaType, Payload, Sent, Sink, spec::
 use refs_url::Tag;
 
 use crate::{
-    Error, Limits, MANIFEST_FILE, Meter, Result,
+    Error, Limits, ManifestName, Meter, Result,
     config::image_config,
-    layer,
-    pack::{Mtime, Plan},
+    layer, manifest_file,
+    pack::{Mtime, Plan, Rules},
     send::send_layer,
     thread,
 };
@@ -21,7 +21,7 @@ use crate::{
 pub struct PushOptions {
     /// Further tags for the same artifact.
     pub tags: Vec<Tag>,
-    /// Annotations of the image manifest.
+    /// Annotations of the image manifest. They outweigh those that come of the manifest file.
     pub annotations: BTreeMap<String, String>,
     /// What to leave out, in gitignore's grammar; `.git/`, `.DS_Store` and `node_modules/` are left out anyway.
     pub exclude: Vec<String>,
@@ -31,6 +31,9 @@ pub struct PushOptions {
     pub layer_type: MediaType,
     /// The media type of the config.
     pub config_type: MediaType,
+    /// What the manifest file is called. Where there is one, it is checked, what it says goes into the annotations, and
+    /// what it excludes is left out.
+    pub manifest_file: ManifestName,
     /// Whether a directory without a manifest file is refused.
     pub require_manifest: bool,
     /// Which modification times to keep.
@@ -53,6 +56,7 @@ impl Default for PushOptions {
             artifact_type: None,
             layer_type: MediaType::OCI_LAYER_GZIP,
             config_type: MediaType::OCI_CONFIG,
+            manifest_file: ManifestName::DEFAULT,
             require_manifest: false,
             mtime: Mtime::Keep,
             level: 6,
@@ -89,7 +93,8 @@ pub(crate) async fn push(
     meter: &Arc<Meter>,
     options: &PushOptions,
 ) -> Result<Pushed> {
-    let plan = Arc::new(plan(directory, options).await?);
+    let (plan, annotations) = plan(directory, options).await?;
+    let plan = Arc::new(plan);
     let (built, layer_sent) = send_layer(sink, tag, &plan, meter, options).await?;
     let layer = layer_descriptor(&built, options);
     let config = image_config(built.diff_id.clone());
@@ -103,7 +108,7 @@ pub(crate) async fn push(
         config: config_descriptor,
         layers: vec![layer.clone()],
         subject: None,
-        annotations: options.annotations.clone(),
+        annotations,
         extra: BTreeMap::new(),
     })?;
     let tags: Vec<Tag> = std::iter::once(tag).chain(&options.tags).cloned().collect();
@@ -112,15 +117,24 @@ pub(crate) async fn push(
     Ok(Pushed { descriptor, layer, entries: built.entries, file_bytes: plan.bytes(), layer_sent })
 }
 
-async fn plan(directory: &Path, options: &PushOptions) -> Result<Plan> {
-    let (root, exclude, mtime) = (directory.to_owned(), options.exclude.clone(), options.mtime);
-    let plan = thread::run(move || Plan::walk(&root, &exclude, mtime)).await?;
-    if options.require_manifest && !plan.entries().any(|entry| entry.path == MANIFEST_FILE) {
+/// What to pack, and the annotations of the image manifest.
+async fn plan(directory: &Path, options: &PushOptions) -> Result<(Plan, BTreeMap<String, String>)> {
+    let (root, name, exclude) = (directory.to_owned(), options.manifest_file.clone(), options.exclude.clone());
+    let mtime = options.mtime;
+    let (plan, manifest) = thread::run(move || {
+        let manifest = manifest_file::read(&root, &name)?;
+        let rules = Rules::new(name, manifest.as_ref(), &exclude)?;
+        Ok((Plan::walk(&root, &rules, mtime)?, manifest))
+    })
+    .await?;
+    if options.require_manifest && manifest.is_none() {
         let at = directory.display().to_string();
-        return Err(Error::ManifestNotFound { at, name: MANIFEST_FILE.to_owned() });
+        return Err(Error::ManifestNotFound { at, name: options.manifest_file.to_string() });
     }
     warn_of_limits(&plan, &options.limits);
-    Ok(plan)
+    let mut annotations = manifest.map(|manifest| manifest.annotations()).unwrap_or_default();
+    annotations.extend(options.annotations.clone());
+    Ok((plan, annotations))
 }
 
 fn warn_of_limits(plan: &Plan, limits: &Limits) {

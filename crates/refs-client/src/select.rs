@@ -21,7 +21,7 @@ pub(crate) struct Matching {
     /// What a pattern with a trailing `/` means besides all below: the directory itself.
     directories: GlobSet,
     /// A path that comes along whatever the globs say.
-    along: Option<&'static str>,
+    along: Option<String>,
 }
 
 impl Selection {
@@ -57,9 +57,9 @@ impl Selection {
     }
 
     /// The same paths, and `path` with them.
-    pub(crate) fn along_with(mut self, path: &'static str) -> Self {
+    pub(crate) fn along_with(mut self, path: &str) -> Self {
         if let Self::Some(matching) = &mut self {
-            matching.along = Some(path);
+            matching.along = Some(path.to_owned());
         }
         self
     }
@@ -68,7 +68,7 @@ impl Selection {
     pub(crate) fn contains(&self, entry: &Entry) -> bool {
         match self {
             Self::All => true,
-            Self::Some(matching) => matching.along == Some(entry.path.as_str()) || self.names(entry),
+            Self::Some(matching) => matching.along.as_deref() == Some(entry.path.as_str()) || self.names(entry),
         }
     }
 
@@ -77,9 +77,18 @@ impl Selection {
         match self {
             Self::All => true,
             Self::Some(matching) => {
-                matching.globs.is_match(&entry.path)
-                    || entry.is_directory() && matching.directories.is_match(&entry.path)
+                self.names_file(&entry.path) || entry.is_directory() && matching.directories.is_match(&entry.path)
             }
+        }
+    }
+}
+
+impl Selection {
+    /// Whether a file at `path` would be meant by a pattern.
+    pub(crate) fn names_file(&self, path: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Some(matching) => matching.globs.is_match(path),
         }
     }
 }

@@ -278,7 +278,7 @@ impl Write for PieceWriter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Mtime;
+    use crate::{Mtime, pack::Rules};
 
     #[tokio::test]
     async fn pieces_have_one_size_but_for_the_last() {
@@ -306,7 +306,7 @@ mod tests {
     async fn packing_ends_when_nobody_takes_the_pieces() {
         let root = tempfile::tempdir().unwrap();
         std::fs::write(root.path().join("zeroes"), vec![0; 1 << 20]).unwrap();
-        let plan = Arc::new(Plan::walk(root.path(), &[], Mtime::Keep).unwrap());
+        let plan = Arc::new(Plan::walk(root.path(), &Rules::default(), Mtime::Keep).unwrap());
         let Packing { pieces, done, .. } = Packing::start(plan, Arc::default(), 0);
         drop(pieces);
         let error = done.await.unwrap().unwrap_err();

@@ -64,7 +64,7 @@ impl Tour<'_> {
         self.costs()?;
 
         self.say(format_args!("$ refs cat {at} .sow-ref.yaml"))?;
-        let manifest = self.client.get_manifest(&at).await?;
+        let manifest = self.client.get_manifest(&at, &ReadOptions::default()).await?;
         self.say(format_args!("{}", String::from_utf8_lossy(&manifest).trim_end()))?;
         self.costs()?;
 

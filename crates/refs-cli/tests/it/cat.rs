@@ -2,13 +2,13 @@
 
 use refs_testkit::Tree;
 
-use crate::support::{Machine, noise, pushed, registry, small};
+use crate::support::{MANIFEST, Machine, noise, pushed, registry, small};
 
 #[test]
 fn a_small_hot_file_costs_two_requests() {
     let (machine, registry) = (Machine::new(), registry());
     pushed(&machine, &registry, &small().file("large.bin", noise(1 << 20)));
-    assert_eq!(machine.prints(&format!("cat {}/o/r:v1 .sow-ref.yaml", registry.host())), "schema_version: 1.0.0\n");
+    assert_eq!(machine.prints(&format!("cat {}/o/r:v1 .sow-ref.yaml", registry.host())), MANIFEST);
     let requests = registry.requests();
     assert_eq!(requests.len(), 2, "{requests:?}");
     let bytes: u64 = requests.iter().map(|seen| seen.sent).sum();

@@ -4,7 +4,7 @@ use std::fs;
 
 use refs_testkit::{FakeRegistry, Image, Quirks, Tree, quirks::Ranges};
 
-use crate::support::{Machine, pushed, put, registry, small};
+use crate::support::{MANIFEST, Machine, pushed, put, registry, small};
 
 fn small_layout() -> Machine {
     let machine = Machine::new();
@@ -35,7 +35,7 @@ fn json_tells_what_was_written() {
     let pulled = machine.json("pull ocidir://layout:v1 here");
     assert_eq!((&pulled["destination"], &pulled["files"]), (&"here".into(), &5.into()));
     assert_eq!((&pulled["directories"], &pulled["links"]), (&2.into(), &0.into()));
-    assert_eq!(pulled["writtenBytes"], 48);
+    assert_eq!(pulled["writtenBytes"], 238);
     assert!(pulled["fetchedBytes"].as_u64().unwrap() > 0, "{pulled}");
     assert_eq!(pulled["digest"], machine.json("resolve ocidir://layout:v1")["digest"]);
 }
@@ -122,13 +122,15 @@ fn a_link_at_the_destination_is_followed() {
 fn a_file_of_the_limit_passes_and_one_byte_more_does_not() {
     let machine = small_layout();
     let at = "ocidir://layout:v1";
-    let words =
-        ["`.sow-ref.yaml` has 22 bytes, more than the limit of 21", "\nhint: allow more with `--max-file-size BYTES`"];
-    machine.fails(&format!("pull {at} here --max-file-size 21"), 9, &words);
-    machine.prints(&format!("pull {at} here --max-file-size 22"));
-    let words = ["more than the limit of 47", "\nhint: allow more with `--max-total-size BYTES`"];
-    machine.fails(&format!("pull {at} there --max-total-size 47"), 9, &words);
-    machine.prints(&format!("pull {at} there --max-total-size 48"));
+    let words = [
+        "`.sow-ref.yaml` has 212 bytes, more than the limit of 211",
+        "\nhint: allow more with `--max-file-size BYTES`",
+    ];
+    machine.fails(&format!("pull {at} here --max-file-size 211"), 9, &words);
+    machine.prints(&format!("pull {at} here --max-file-size 212"));
+    let words = ["more than the limit of 237", "\nhint: allow more with `--max-total-size BYTES`"];
+    machine.fails(&format!("pull {at} there --max-total-size 237"), 9, &words);
+    machine.prints(&format!("pull {at} there --max-total-size 238"));
     let words = [
         "there are 7 files, directories and links, more than the limit of 6",
         "\nhint: allow more with `--max-files N`",
@@ -143,10 +145,10 @@ fn limits_hold_for_layers_that_are_read_as_streams() {
     let (machine, registry) = (Machine::new(), registry());
     put(&registry, &Image::new().tree(&small()));
     let at = format!("{}/o/r:v1", registry.host());
-    machine.fails(&format!("pull {at} here --max-file-size 21"), 9, &["`.sow-ref.yaml` has 22 bytes"]);
-    machine.fails(&format!("pull {at} here --max-total-size 47"), 9, &["more than the limit of 47"]);
+    machine.fails(&format!("pull {at} here --max-file-size 211"), 9, &["`.sow-ref.yaml` has 212 bytes"]);
+    machine.fails(&format!("pull {at} here --max-total-size 237"), 9, &["more than the limit of 237"]);
     machine.fails(&format!("pull {at} here --max-files 6"), 9, &["more than the limit of 6"]);
-    machine.prints(&format!("pull {at} here --max-file-size 22 --max-total-size 48 --max-files 7"));
+    machine.prints(&format!("pull {at} here --max-file-size 212 --max-total-size 238 --max-files 7"));
     assert_eq!(machine.read("here"), whole());
 }
 
@@ -164,8 +166,8 @@ fn a_registry_without_ranges_is_read_all_the_same() {
     assert!(read("ls AT").ends_with("guide/one.md\nguide/two.md\n"));
     assert_eq!(read("cat AT guide/one.md"), "one\n");
     read("pull AT part --path bin/**");
-    let part = "644 .sow-ref.yaml \"schema_version: 1.0.0\\n\"\n755 bin/\n755 bin/run \"#!/bin/sh\\n\"";
-    assert_eq!(machine.read("part"), Tree::parse(part));
+    let part = "755 bin/\n755 bin/run \"#!/bin/sh\\n\"";
+    assert_eq!(machine.read("part"), Tree::parse(part).file(".sow-ref.yaml", MANIFEST));
     machine.prints(&format!("pull {}/o/r:v1 here", registry.host()));
     assert_eq!(machine.read("here"), whole());
 }

@@ -6,7 +6,7 @@ use refs_testkit::{FakeRegistry, Fault, On, Tree};
 use refs_url::{Tag, Target};
 use serde_json::Value;
 
-use crate::support::{Machine, ended, now, registry, small};
+use crate::support::{MANIFEST, Machine, ended, now, registry, small};
 
 /// The manifest under `tag` in the repository `o/r`.
 fn manifest(registry: &FakeRegistry, tag: &str) -> Value {
@@ -70,7 +70,7 @@ fn further_tags_name_the_same_artifact() {
 #[test]
 fn annotations_and_types_are_in_the_manifest() {
     let (machine, registry) = (Machine::new(), registry());
-    machine.write("source", &small());
+    machine.write("source", &Tree::parse("644 README.md \"read me\\n\""));
     let types = "--artifact-type application/vnd.a.v1 --config-type application/vnd.c.v1+json \
                  --layer-type application/vnd.l.v1.tar+gzip";
     let line = format!("push source {}/o/r:v1 --annotation k=v=w --annotation empty= {types}", registry.host());
@@ -113,9 +113,9 @@ fn json_tells_what_was_pushed() {
     let pushed = machine.json("push source ocidir://layout:v1 --tag v2");
     assert_eq!((&pushed["reference"], &pushed["tags"][0]), (&"ocidir://layout:v1".into(), &"v2".into()));
     assert_eq!(pushed["mediaType"], "application/vnd.oci.image.manifest.v1+json");
-    assert_eq!((&pushed["entries"], &pushed["fileBytes"]), (&7.into(), &48.into()));
+    assert_eq!((&pushed["entries"], &pushed["fileBytes"]), (&7.into(), &238.into()));
     assert_eq!(pushed["layer"]["uploaded"], true);
-    assert!(pushed["layer"]["size"].as_u64().unwrap() > 48, "{pushed}");
+    assert!(pushed["layer"]["size"].as_u64().unwrap() > 238, "{pushed}");
 }
 
 /// A push of the directory `source` fails before anything is asked of the registry.
@@ -168,4 +168,53 @@ fn a_layout_is_not_begun_over_other_files() {
     let machine = Machine::new();
     machine.write("source", &small());
     machine.fails("push source ocidir://source:v1", 11, &["`source`", "not empty"]);
+}
+
+#[test]
+fn a_manifest_file_that_breaks_its_schema_is_an_error_of_usage_with_a_line_for_each_fault() {
+    let machine = Machine::new();
+    machine.write("source", &Tree::new().file(".sow-ref.yaml", MANIFEST.replace("guidelines", "howto\u{1b}[31m")));
+    let words = ["error: `source/.sow-ref.yaml` is not a valid manifest file\nsource/.sow-ref.yaml:"];
+    refused(&machine, 2, &words);
+    let text = MANIFEST.replace("[small]", "5").replace("guidelines", "howto").replace("1.0.0", "3.0.0");
+    machine.write("source", &Tree::new().file(".sow-ref.yaml", text));
+    let words = [
+        "\nsource/.sow-ref.yaml:1:17: schema_version: found `3.0.0`, allowed: a version `1.MINOR.PATCH`\n",
+        "content.classifications[0].type: found `howto`, allowed: tutorial, ",
+        "content.tags: found the number 5, allowed: a list of texts that are not empty\n",
+    ];
+    refused(&machine, 2, &words);
+    let run = machine.run("push source localhost:1/o/r:v1 --format json");
+    let told: Value = serde_json::from_str(&run.stderr).unwrap();
+    assert_eq!(told["error"]["exit"], 2);
+    assert!(told["error"]["message"].as_str().unwrap().contains("; 3:132: content.tags: found the number 5"), "{told}");
+}
+
+#[test]
+fn what_had_better_be_otherwise_in_a_manifest_file_is_a_warning() {
+    let machine = Machine::new();
+    machine.write("source", &Tree::new().file(".sow-ref.yaml", MANIFEST.replace("Small guide", "S")));
+    let run = machine.run("push source ocidir://layout:v1");
+    assert_eq!(run.code, 0);
+    let warning = " WARN source/.sow-ref.yaml:2:14: ref.title: found 1 character, recommended: 5 to 100 characters\n";
+    assert_eq!(run.stderr, warning);
+}
+
+#[test]
+fn what_a_manifest_file_says_is_in_the_annotations() {
+    let (machine, registry) = (Machine::new(), registry());
+    machine.write("source", &small());
+    machine.prints(&format!("push source {}/o/r:v1 --annotation com.sow.ref.link=mine", registry.host()));
+    let annotations = &manifest(&registry, "v1")["annotations"];
+    assert_eq!(annotations["org.opencontainers.image.title"], "Small guide");
+    assert_eq!(annotations["com.sow.ref.tags"], "small");
+    assert_eq!(annotations["com.sow.ref.link"], "mine");
+}
+
+#[test]
+fn a_manifest_file_that_is_a_link_is_refused() {
+    let machine = Machine::new();
+    machine.write("source", &Tree::new().file("real.yaml", MANIFEST));
+    symlink("real.yaml", machine.path("source/.sow-ref.yaml")).unwrap();
+    refused(&machine, 2, &["`source/.sow-ref.yaml` cannot be pushed: it should be the manifest file"]);
 }

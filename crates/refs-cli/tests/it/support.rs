@@ -229,11 +229,19 @@ pub(crate) fn pushed(machine: &Machine, registry: &FakeRegistry, tree: &Tree) ->
     printed.trim_end().to_owned()
 }
 
+/// A manifest file that leaves nothing to be warned of. It has 212 bytes.
+pub(crate) const MANIFEST: &str = "\
+schema_version: 1.0.0
+ref: {title: Small guide, link: small-guide}
+content: {description: 'How the house works, in two short guides and one program to run.', \
+classifications: [{type: guidelines}], tags: [small]}
+";
+
 /// A small tree of each kind of file, with fixed times.
 pub(crate) fn small() -> Tree {
-    Tree::parse(
+    Tree::parse(&format!(
         r##"
-        644 .sow-ref.yaml "schema_version: 1.0.0\n" @1700000001
+        644 .sow-ref.yaml {MANIFEST:?} @1700000001
         644 README.md "read me\n" @1700000002
         755 bin/ @1700000003
         755 bin/run "#!/bin/sh\n" @1700000004
@@ -241,7 +249,7 @@ pub(crate) fn small() -> Tree {
         644 guide/one.md "one\n" @1700000006
         644 guide/two.md "two\n" @1700000007
         "##,
-    )
+    ))
 }
 
 /// Bytes without a pattern that a compressor would find.

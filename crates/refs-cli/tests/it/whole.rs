@@ -4,7 +4,7 @@ use refs_testkit::{FakeRegistry, Tree};
 
 use crate::{
     serve::Served,
-    support::{Machine, noise, registry},
+    support::{MANIFEST, Machine, noise, registry},
 };
 
 const LONG: &str =
@@ -12,7 +12,6 @@ const LONG: &str =
 
 fn tree() -> Tree {
     let text = r##"
-        644 .sow-ref.yaml "schema_version: 1.0.0\n" @1700000001
         755 bin/ @1700000002
         755 bin/run "#!/bin/sh\necho run\n" @1700000003
         755 empty/ @1700000004
@@ -25,7 +24,8 @@ fn tree() -> Tree {
         755 naïve/ @1700000010
         644 naïve/日本語.txt "konnichiwa\n" @1700000011
     "##;
-    Tree::parse(&format!("{text}\n644 {LONG} \"long\\n\" @1700000012")).file("large.bin", noise(3 << 20))
+    Tree::parse(&format!("{text}\n644 .sow-ref.yaml {MANIFEST:?} @1700000001\n644 {LONG} \"long\\n\" @1700000012"))
+        .file("large.bin", noise(3 << 20))
 }
 
 fn listed() -> String {
@@ -76,12 +76,12 @@ fn check(machine: &Machine, at: &str) {
     assert!(said.starts_with("part: 2 files, "), "{said}");
     let part = Tree::parse(
         r##"
-        644 .sow-ref.yaml "schema_version: 1.0.0\n"
         755 empty/
         755 guide/
         644 guide/a\x20b\x20c.md "spaces\n"
         "##,
-    );
+    )
+    .file(".sow-ref.yaml", MANIFEST);
     assert_eq!(machine.read("part"), part);
 
     let again = machine.json(&format!("push source {at}:v1"));

@@ -9,7 +9,7 @@ use refs_url::Digest;
 use crate::setup::{IN_MEMORY, at, directory, memory, timeless};
 
 const TREE: &str = r#"
-    644 .sow-ref.yaml "title: t\n" @1000000000
+    644 .sow-ref.yaml "schema_version: 1.0.0\nref: {title: Guide, link: guide}\ncontent: {description: d, tags: [t], classifications: [{type: runbook}]}\n" @1000000000
     644 README.md "read me" @1000000001
     755 a/ @1000000002
     644 a-b "before a/b" @1000000003
@@ -117,10 +117,10 @@ async fn digest_is_the_one_it_always_was() {
     let pushed = client.push(source.path(), &at(IN_MEMORY), &timeless()).await.unwrap();
     assert_eq!(
         pushed.layer.digest.to_string(),
-        "sha256:a7fe9713f7683d69dc63a5838f387ac4c43e1b9a2939b69cd7e33f77b7a41f4b"
+        "sha256:e25d0a176bb2bbfae58a8062c68706c1b572a2254c8841380044db4ecf5e63ca"
     );
     assert_eq!(
         pushed.descriptor.digest.to_string(),
-        "sha256:e9f6d7391c56c33c625cee8b59d6a9dbbdbd599aedeea6a2a5bfd9071d37ac3d"
+        "sha256:d72f9bf3f755b4fc0c0d3ef9056021f410d5ae22b53f67abf713dc6c28a32714"
     );
 }

@@ -6,7 +6,7 @@ use std::{ops::Range, sync::Arc};
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
 use mockall::{mock, predicate::eq};
-use refs_client::{Client, Error, Location, Pushed};
+use refs_client::{Client, Error, Location, MANIFEST_FILE, ManifestFile, Pushed, ReadOptions};
 use refs_registry::{
     Blob, Descriptor, ErrorKind, Filter, Manifest, Part, Resolver, Result, Resume, Sink, Source, Writable,
     error::Wanted,
@@ -14,20 +14,19 @@ use refs_registry::{
 use refs_testkit::Tree;
 use refs_url::{Digest, Host, RepoName, Tag, Target};
 
-use crate::setup::{at, kind, memory, push};
+use crate::setup::{MANIFEST, at, kind, memory, push};
 
 /// The code under test: it knows a client, and not what is behind it.
 async fn title(client: &Client, at: &Location) -> Result<String, Error> {
-    let manifest = client.get_manifest(at).await?;
-    let text = String::from_utf8_lossy(&manifest);
-    Ok(text.lines().find_map(|line| line.strip_prefix("title: ")).unwrap_or("untitled").to_owned())
+    let yaml = client.get_manifest(at, &ReadOptions::default()).await?;
+    Ok(ManifestFile::parse(&yaml).map_or_else(|faults| faults.to_string(), |checked| checked.manifest.title))
 }
 
 #[tokio::test]
 async fn code_is_tested_over_memory() {
     let (_, client) = memory();
     let here = at("registry.example/org/docs:v1");
-    push(&client, &Tree::parse(r#"644 .sow-ref.yaml "title: Guide\n""#), &here).await;
+    push(&client, &Tree::new().file(MANIFEST_FILE, MANIFEST), &here).await;
     assert_eq!(title(&client, &here).await.unwrap(), "Guide");
 }
 
@@ -86,7 +85,7 @@ async fn failure_that_no_store_shows_is_mocked() {
 async fn content_of_a_mocked_source_is_read() {
     let (memories, in_memory) = memory();
     let here = at("localhost/o/r:v1");
-    let pushed = push(&in_memory, &Tree::parse(r#"644 .sow-ref.yaml "title: Mocked\n""#), &here).await;
+    let pushed = push(&in_memory, &Tree::new().file(MANIFEST_FILE, MANIFEST), &here).await;
     let real = memories.repository(&"localhost".parse().unwrap(), &"o/r".parse().unwrap());
     let manifest = real.manifest(&"v1".parse().unwrap()).await.unwrap();
     let part = real.blob_part(&pushed.layer.digest, tail(&pushed)).await.unwrap();
@@ -99,7 +98,7 @@ async fn content_of_a_mocked_source_is_read() {
         .times(1)
         .return_once(move |_, _| Ok(part));
     let client = Client::new(Arc::new(Only(Arc::new(repository))));
-    assert_eq!(title(&client, &here).await.unwrap(), "Mocked");
+    assert_eq!(title(&client, &here).await.unwrap(), "Guide");
 }
 
 fn tail(pushed: &Pushed) -> Range<u64> {

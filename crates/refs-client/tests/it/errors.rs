@@ -2,10 +2,10 @@
 
 use std::{error::Error as _, sync::Arc};
 
-use refs_client::{Client, Error, Location, LocationFault, MANIFEST_FILE, PullOptions, ReadOptions};
+use refs_client::{Client, Error, Location, LocationFault, MANIFEST_FILE, ManifestFile, PullOptions, ReadOptions};
 use refs_registry::ErrorKind;
 use refs_store::Memories;
-use refs_testkit::{Close, FakeRegistry, Fault, On, Tree};
+use refs_testkit::{Close, FakeRegistry, Fault, Image, On, Tree};
 
 use crate::setup::{
     IN_MEMORY, anonymous, artifact, at, client, directory, guarded, kind, memory, pull, pushed, registries, timeless,
@@ -65,19 +65,28 @@ async fn output_that_fails_is_an_error_of_its_own() {
 #[tokio::test]
 async fn artifact_without_a_manifest_file_says_so() {
     let (_, client, _) = pushed(&Tree::parse(TREE)).await;
-    let error = client.get_manifest(&at(IN_MEMORY)).await.unwrap_err();
+    let error = client.get_manifest(&at(IN_MEMORY), &ReadOptions::default()).await.unwrap_err();
     let Error::ManifestNotFound { at, name } = error else { panic!("{error:?}") };
     assert_eq!((at.as_str(), name.as_str()), (IN_MEMORY, MANIFEST_FILE));
 }
 
 #[tokio::test]
-async fn manifest_file_of_more_than_a_mebibyte_is_refused() {
-    let tree = |bytes: usize| Tree::new().file(MANIFEST_FILE, vec![b'#'; bytes]);
-    let (_, client, _) = pushed(&tree(1 << 20)).await;
-    assert_eq!(client.get_manifest(&at(IN_MEMORY)).await.unwrap().len(), 1 << 20);
-    let (_, client, _) = pushed(&tree((1 << 20) + 1)).await;
-    let error = client.get_manifest(&at(IN_MEMORY)).await.unwrap_err();
-    assert!(matches!(error, Error::FileTooLarge { limit: 1_048_576, .. }), "{error:?}");
+async fn manifest_file_of_more_than_its_bound_is_refused() {
+    const MAX_BYTES: usize = ManifestFile::MAX_BYTES as usize;
+    for (bytes, expected) in [(MAX_BYTES, None), (MAX_BYTES + 1, Some(MAX_BYTES as u64))] {
+        let (memories, client) = memory();
+        let repository = memories.repository(&"localhost".parse().unwrap(), &"o/r".parse().unwrap());
+        let tree = Tree::new().file(MANIFEST_FILE, vec![b'#'; bytes]);
+        Image::new().tree(&tree).push(&repository, &["v1"]).await.unwrap();
+        let found = client.get_manifest(&at(IN_MEMORY), &ReadOptions::default()).await;
+        let found = found.map(|content| content.len());
+        match expected {
+            None => assert_eq!(found.unwrap(), bytes),
+            Some(most) => {
+                assert!(matches!(found, Err(Error::FileTooLarge { limit, .. }) if limit == most), "{found:?}")
+            }
+        }
+    }
 }
 
 /// Each verb's failure at `at`.
@@ -87,7 +96,7 @@ async fn failures(client: &Client, at: &Location) -> Vec<(&'static str, Error)> 
     let mut failures = vec![
         ("list_files", client.list_files(at, &options).await.map(drop)),
         ("read_file", client.read_file(at, "docs/guide.md", &options, Vec::new()).await.map(drop)),
-        ("get_manifest", client.get_manifest(at).await.map(drop)),
+        ("get_manifest", client.get_manifest(at, &options).await.map(drop)),
         ("pull", pull(client, at, &PullOptions::default()).await.map(drop)),
         ("resolve_tag", client.resolve_tag(at).await.map(drop)),
         ("get_digest", client.get_digest(at).await.map(drop)),
@@ -195,7 +204,7 @@ async fn other_manifest_than_its_digest_says_is_refused() {
 async fn check_digest(client: &Client, at: &Location) {
     for verb in [
         client.list_files(at, &ReadOptions::default()).await.map(drop),
-        client.get_manifest(at).await.map(drop),
+        client.get_manifest(at, &ReadOptions::default()).await.map(drop),
         pull(client, at, &PullOptions::default()).await.map(drop),
     ] {
         assert_eq!(kind(&verb.unwrap_err()), ErrorKind::Digest);

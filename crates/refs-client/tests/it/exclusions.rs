@@ -11,7 +11,7 @@ const TREE: &str = r#"
     755 .git/
     644 .git/config "x"
     644 .DS_Store "x"
-    644 .sow-ref.yaml "title: t\n"
+    644 .sow-ref.yaml "schema_version: 1.0.0\nref: {title: Guide, link: guide}\ncontent: {description: d, tags: [t], classifications: [{type: runbook}]}\n"
     644 a.draft.md "x"
     644 a.md "x"
     644 sub/.DS_Store "x"

@@ -32,7 +32,7 @@ async fn check(image: Image, expected: &str) {
 }
 
 const TREE: &str = r#"
-    644 .sow-ref.yaml "m"
+    644 .sow-ref.yaml "schema_version: 1.0.0\nref: {title: Guide, link: guide}\ncontent: {description: d, tags: [t], classifications: [{type: runbook}]}\n"
     755 d/
     755 d/run "run"
     777 d/up -> ../e

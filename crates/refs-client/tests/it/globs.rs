@@ -1,9 +1,9 @@
 //! Which paths a pattern means: for a list and a pull alike.
 
-use refs_client::{Error, PullOptions, ReadOptions};
+use refs_client::{Error, MANIFEST_FILE, PullOptions, ReadOptions};
 use refs_testkit::Tree;
 
-use crate::setup::{IN_MEMORY, at, paths, patterns, pull, pull_of, pulled, pushed};
+use crate::setup::{IN_MEMORY, MANIFEST, at, paths, patterns, pull, pull_of, pulled, pushed};
 
 /// The files of a tree that `chosen` means; none when it is refused with `NoMatch`.
 async fn matched(files: &[&str], chosen: &[&str]) -> Vec<String> {
@@ -89,13 +89,13 @@ async fn pattern_that_matches_nothing_is_an_error() {
 
 #[tokio::test]
 async fn manifest_file_comes_along_and_is_no_match() {
-    let (_, client, _) = pushed(&Tree::parse("644 .sow-ref.yaml \"m\"\n644 a \"a\"\n644 b/c \"c\"")).await;
+    let (_, client, _) = pushed(&Tree::parse("644 a \"a\"\n644 b/c \"c\"").file(MANIFEST_FILE, MANIFEST)).await;
     let here = at(IN_MEMORY);
-    let expected = Tree::parse("644 .sow-ref.yaml \"m\"\n755 b/\n644 b/c \"c\"");
+    let expected = Tree::parse("755 b/\n644 b/c \"c\"").file(MANIFEST_FILE, MANIFEST);
     assert_eq!(pulled(&client, &here, &pull_of(&["b/*"])).await, expected);
     let error = pull(&client, &here, &pull_of(&["none"])).await.unwrap_err();
     assert!(matches!(error, Error::NoMatch { .. }), "{error:?}");
-    assert_eq!(pulled(&client, &here, &pull_of(&[".sow-*"])).await, Tree::parse("644 .sow-ref.yaml \"m\""));
+    assert_eq!(pulled(&client, &here, &pull_of(&[".sow-*"])).await, Tree::new().file(MANIFEST_FILE, MANIFEST));
     let listing = client.list_files(&here, &patterns(&["a"])).await.unwrap();
     assert_eq!(paths(&listing), ["a"]);
 }

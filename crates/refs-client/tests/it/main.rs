@@ -8,6 +8,7 @@ mod exclusions;
 mod foreign;
 mod globs;
 mod limits;
+mod manifest_files;
 mod platforms;
 mod pulls;
 mod pushes;

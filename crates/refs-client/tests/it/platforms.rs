@@ -83,7 +83,7 @@ async fn linux_on_this_processor_is_taken_unasked() {
     let client = client_of(&["plan9/mips", &here]).await;
     let listing = client.list_files(&at(IN_MEMORY), &ReadOptions::default()).await.unwrap();
     assert_eq!(listing.entries[1].path, here.replace('/', "-"));
-    assert_eq!(client.get_manifest(&at(IN_MEMORY)).await.unwrap(), here);
+    assert_eq!(client.get_manifest(&at(IN_MEMORY), &ReadOptions::default()).await.unwrap(), here);
     let resolved = client.resolve_platform(&at(IN_MEMORY), &Platform::linux_here()).await.unwrap();
     assert_eq!(resolved.digest, listing.descriptor.digest);
     assert_ne!(client.get_digest(&at(IN_MEMORY)).await.unwrap(), resolved.digest, "the index has a digest of its own");

@@ -24,10 +24,10 @@ use refs_testkit::{Close, FakeRegistry, Fault, On, Quirks, Seen, Tree};
 use refs_url::Tag;
 
 use crate::setup::{
-    IN_MEMORY, anonymous, artifact, at, client, directory, guarded, kind, memory, noise, push, timeless,
+    IN_MEMORY, MANIFEST, anonymous, artifact, at, client, directory, guarded, kind, memory, noise, push, timeless,
 };
 
-const SMALL: &str = "644 .sow-ref.yaml \"title: t\\n\"\n644 a \"a\"";
+const SMALL: &str = "644 .sow-ref.yaml \"schema_version: 1.0.0\\nref: {title: Guide, link: guide}\\ncontent: {description: d, tags: [t], classifications: [{type: runbook}]}\\n\"\n644 a \"a\"";
 
 fn large() -> Tree {
     Tree::new().file("noise", noise(5 << 20, 3))
@@ -287,7 +287,7 @@ async fn options_show_in_the_manifest() {
         config_type: MediaType::new("application/vnd.example.config+json"),
         ..timeless()
     };
-    let pushed = client.push(directory(&Tree::parse(SMALL)).path(), &at_memory(), &options).await.unwrap();
+    let pushed = client.push(directory(&Tree::parse("644 a \"a\"")).path(), &at_memory(), &options).await.unwrap();
     let image = manifest(&client, &at_memory()).await;
     assert_eq!(image.annotations, options.annotations);
     assert_eq!(image.artifact_type, options.artifact_type);
@@ -295,7 +295,7 @@ async fn options_show_in_the_manifest() {
     assert_eq!(image.layers.as_slice(), std::slice::from_ref(&pushed.layer));
     assert_eq!(pushed.layer.media_type, options.layer_type);
     let listing = client.list_files(&at_memory(), &ReadOptions::default()).await.unwrap();
-    assert_eq!(listing.entries.len(), 2);
+    assert_eq!(listing.entries.len(), 1);
 }
 
 #[tokio::test]
@@ -324,11 +324,10 @@ async fn image_is_one_that_other_tools_read() {
 #[tokio::test]
 async fn files_that_are_read_first_lie_last() {
     let (_, client) = memory();
-    let tree = Tree::parse(
-        "644 .sow-ref.yaml \"m\"\n644 README.md \"r\"\n644 README.empty \"\"\n644 a/README \"s\"\n644 z \"z\"",
-    )
-    .file("b/README.large", noise((16 << 10) + 1, 1))
-    .file("c/README.limit", noise(16 << 10, 2));
+    let tree = Tree::parse("644 README.md \"r\"\n644 README.empty \"\"\n644 a/README \"s\"\n644 z \"z\"")
+        .file(MANIFEST_FILE, MANIFEST)
+        .file("b/README.large", noise((16 << 10) + 1, 1))
+        .file("c/README.limit", noise(16 << 10, 2));
     let pushed = push(&client, &tree, &at_memory()).await;
     let layer = blob(&client, &at_memory(), &pushed.layer.digest).await;
     let mut archive = tar::Archive::new(flate2::read::MultiGzDecoder::new(&layer[..]));

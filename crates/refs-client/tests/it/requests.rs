@@ -5,11 +5,11 @@ use refs_store::Memories;
 use refs_testkit::{Close, FakeRegistry, Fault, On, Quirks, Seen, Tree, quirks};
 
 use crate::setup::{
-    IN_MEMORY, anonymous, artifact, client, directory, guarded, kind, memory, noise, patterns, pull, pull_of, pulled,
-    pushed, timeless,
+    IN_MEMORY, MANIFEST, anonymous, artifact, client, directory, guarded, kind, memory, noise, patterns, pull, pull_of,
+    pulled, pushed, timeless,
 };
 
-const MANIFEST: &str = "GET /v2/o/r/manifests/v1";
+const GET_MANIFEST: &str = "GET /v2/o/r/manifests/v1";
 
 fn blob(pushed: &Pushed) -> String {
     format!("GET /v2/o/r/blobs/{}", pushed.layer.digest)
@@ -34,13 +34,13 @@ fn sent(seen: &[Seen], path: &str) -> u64 {
 }
 
 fn many(files: usize) -> Tree {
-    let tree = Tree::new().file(".sow-ref.yaml", "title: many\n");
+    let tree = Tree::new().file(".sow-ref.yaml", MANIFEST);
     (0..files).fold(tree, |tree, i| tree.file(&format!("d{:02}/f{i:04}.txt", i / 100), format!("{i}\n")))
 }
 
 /// Six directories of content that does not compress.
 fn heavy() -> Tree {
-    let tree = Tree::new().file(".sow-ref.yaml", "title: heavy\n");
+    let tree = Tree::new().file(".sow-ref.yaml", MANIFEST);
     ["a", "b", "c", "d", "e", "f"].into_iter().zip(0..).fold(tree, |tree, (directory, seed)| {
         (0..10).fold(tree, |tree, i| tree.file(&format!("{directory}/{i}"), noise(64 << 10, 100 * seed + i)))
     })
@@ -57,7 +57,7 @@ async fn logged_in(registry: &FakeRegistry) -> Client {
 /// Both requests of a verb that reads the manifest and the layer's tail.
 #[track_caller]
 fn check_manifest_and_tail(seen: &[Seen], pushed: &Pushed) {
-    assert_eq!(seen, [MANIFEST, &blob(pushed)]);
+    assert_eq!(seen, [GET_MANIFEST, &blob(pushed)]);
     assert_eq!(ranges(seen), [None, tail(pushed)]);
     assert_eq!(
         seen.iter().map(|request| (request.had_authorization, request.status)).collect::<Vec<_>>(),
@@ -81,16 +81,16 @@ async fn check_tree_of(files: usize, most_tail_bytes: u64) {
     client.list_files(&at, &patterns(&["d00/**"])).await.unwrap();
     check_manifest_and_tail(&registry.take_requests(), &pushed);
 
-    client.get_manifest(&at).await.unwrap();
+    client.get_manifest(&at, &ReadOptions::default()).await.unwrap();
     check_manifest_and_tail(&registry.take_requests(), &pushed);
 
     let content = client.read_file(&at, ".sow-ref.yaml", &ReadOptions::default(), Vec::new()).await.unwrap();
-    assert_eq!(content, b"title: many\n");
+    assert_eq!(content, MANIFEST.as_bytes());
     check_manifest_and_tail(&registry.take_requests(), &pushed);
 
     assert!(pulled(&client, &at, &PullOptions::default()).await == Tree::read(source.path()).unwrap());
     let seen = registry.take_requests();
-    assert_eq!(seen, [MANIFEST, &blob(&pushed)]);
+    assert_eq!(seen, [GET_MANIFEST, &blob(&pushed)]);
     assert_eq!(seen[1].sent, pushed.layer.size);
 }
 
@@ -115,12 +115,12 @@ async fn token_is_fetched_once_for_all_verbs() {
     let registry = guarded(&memories).start().await;
     let (client, at) = (client(&registry), artifact(&registry));
     client.list_files(&at, &ReadOptions::default()).await.unwrap();
-    assert_eq!(registry.take_requests(), [MANIFEST, "GET /token", MANIFEST, &blob(&pushed)]);
-    client.clone().get_manifest(&at).await.unwrap();
+    assert_eq!(registry.take_requests(), [GET_MANIFEST, "GET /token", GET_MANIFEST, &blob(&pushed)]);
+    client.clone().get_manifest(&at, &ReadOptions::default()).await.unwrap();
     pull(&client, &at, &PullOptions::default()).await.unwrap();
     client.resolve_tag(&at).await.unwrap();
-    let resolve = MANIFEST.replace("GET", "HEAD");
-    assert_eq!(registry.take_requests(), [MANIFEST, &blob(&pushed), MANIFEST, &blob(&pushed), &resolve]);
+    let resolve = GET_MANIFEST.replace("GET", "HEAD");
+    assert_eq!(registry.take_requests(), [GET_MANIFEST, &blob(&pushed), GET_MANIFEST, &blob(&pushed), &resolve]);
 }
 
 #[tokio::test]
@@ -131,7 +131,7 @@ async fn file_away_from_the_tail_is_one_range_more() {
     let content = client.read_file(&at, "c/3", &ReadOptions::default(), Vec::new()).await.unwrap();
     assert!(content == noise(64 << 10, 203));
     let seen = registry.take_requests();
-    assert_eq!(seen, [MANIFEST, &blob(&pushed), &blob(&pushed)]);
+    assert_eq!(seen, [GET_MANIFEST, &blob(&pushed), &blob(&pushed)]);
     assert!(ranges(&seen)[1..].iter().all(Option::is_some));
     assert!(seen[2].sent < (64 << 10) + 2_000, "{} bytes", seen[2].sent);
 }
@@ -144,14 +144,14 @@ async fn pull_of_a_directory_fetches_little_more_than_it_has() {
     let (tree, report) = pull(&client, &at, &pull_of(&["b/**"])).await.unwrap();
     assert_eq!(tree.to_string().lines().count(), 12, "{tree}");
     let seen = registry.take_requests();
-    assert_eq!(seen, [MANIFEST, &blob(&pushed), &blob(&pushed)]);
+    assert_eq!(seen, [GET_MANIFEST, &blob(&pushed), &blob(&pushed)]);
     assert!(ranges(&seen)[1..].iter().all(Option::is_some) && seen.iter().all(|request| request.had_authorization));
     // Noise is as long compressed as it is.
     let wanted: u64 = 10 * (64 << 10);
     let fetched = sent(&seen, "/blobs/");
     assert!(fetched * 10 <= wanted * 11 + tail_bytes(&pushed) * 10, "{fetched} bytes for {wanted}");
     assert_eq!(report.fetched_bytes, pushed.descriptor.size + fetched);
-    assert_eq!(report.written_bytes, wanted + "title: heavy\n".len() as u64);
+    assert_eq!(report.written_bytes, wanted + MANIFEST.len() as u64);
 }
 
 #[tokio::test]
@@ -172,7 +172,7 @@ async fn whole_pull_is_manifest_and_one_get() {
     let (client, at) = (logged_in(&registry).await, artifact(&registry));
     let (_, report) = pull(&client, &at, &PullOptions::default()).await.unwrap();
     let seen = registry.take_requests();
-    assert_eq!(seen, [MANIFEST, &blob(&pushed)]);
+    assert_eq!(seen, [GET_MANIFEST, &blob(&pushed)]);
     assert_eq!(ranges(&seen), [None, None]);
     assert_eq!(seen[1].sent, pushed.layer.size);
     assert_eq!(report.fetched_bytes, pushed.descriptor.size + pushed.layer.size);
@@ -202,17 +202,17 @@ async fn registry_without_ranges_gives_the_whole_layer_once() {
     let listing = client.list_files(&at, &ReadOptions::default()).await.unwrap();
     assert_eq!(listing.entries.len(), 67);
     let seen = registry.take_requests();
-    assert_eq!(seen, [MANIFEST, &blob(&pushed), &blob(&pushed)]);
+    assert_eq!(seen, [GET_MANIFEST, &blob(&pushed), &blob(&pushed)]);
     assert_eq!(ranges(&seen), [None, tail(&pushed), None]);
     assert_eq!(seen[2].sent, pushed.layer.size);
 
     let content = client.read_file(&at, "c/3", &ReadOptions::default(), Vec::new()).await.unwrap();
     assert!(content == noise(64 << 10, 203));
-    assert_eq!(registry.take_requests(), [MANIFEST, &blob(&pushed), &blob(&pushed)]);
+    assert_eq!(registry.take_requests(), [GET_MANIFEST, &blob(&pushed), &blob(&pushed)]);
 
     let (tree, _) = pull(&client, &at, &pull_of(&["b/**"])).await.unwrap();
     assert_eq!(tree.to_string().lines().count(), 12, "{tree}");
-    assert_eq!(registry.take_requests(), [MANIFEST, &blob(&pushed), &blob(&pushed)]);
+    assert_eq!(registry.take_requests(), [GET_MANIFEST, &blob(&pushed), &blob(&pushed)]);
 }
 
 /// Lists after `fault` happened to the request for the tail, and gives the requests.
@@ -251,7 +251,7 @@ async fn other_range_than_asked_for_is_refused() {
 async fn status_416_is_refused_and_not_repeated() {
     let (listed, seen, pushed) = list_with(Fault::Status { status: 416, headers: Vec::new() }).await;
     assert_eq!(kind(&listed.unwrap_err()), refs_registry::ErrorKind::Protocol);
-    assert_eq!(seen, [MANIFEST, &blob(&pushed)]);
+    assert_eq!(seen, [GET_MANIFEST, &blob(&pushed)]);
 }
 
 #[tokio::test]
@@ -261,7 +261,7 @@ async fn expired_token_is_fetched_again_in_the_middle_of_a_verb() {
     let (client, at) = (logged_in(&registry).await, artifact(&registry));
     registry.expire_tokens();
     client.list_files(&at, &ReadOptions::default()).await.unwrap();
-    assert_eq!(registry.take_requests(), [MANIFEST, "GET /token", MANIFEST, &blob(&pushed)]);
+    assert_eq!(registry.take_requests(), [GET_MANIFEST, "GET /token", GET_MANIFEST, &blob(&pushed)]);
 }
 
 async fn check_quirks(quirks: Quirks) {

@@ -20,6 +20,13 @@ use tempfile::TempDir;
 /// Where [`memory`] keeps the one artifact of most tests; a registry serves it as `o/r:v1`.
 pub(crate) const IN_MEMORY: &str = "localhost/o/r:v1";
 
+/// A manifest file that holds to its schema.
+pub(crate) const MANIFEST: &str = "\
+schema_version: 1.0.0
+ref: {title: Guide, link: guide}
+content: {description: d, tags: [t], classifications: [{type: runbook}]}
+";
+
 /// A clock that jumps over every wait. Deadlines never pass.
 #[derive(Debug)]
 struct Jumping(Mutex<Instant>);

@@ -6,7 +6,9 @@ use refs_client::{Client, Location, PullOptions, PushOptions};
 use refs_store::Memories;
 use refs_testkit::{FakeRegistry, Tree};
 
-use crate::setup::{IN_MEMORY, anonymous, artifact, at, client, directory, guarded, memory, noise, pull, timeless};
+use crate::setup::{
+    IN_MEMORY, MANIFEST, anonymous, artifact, at, client, directory, guarded, memory, noise, pull, timeless,
+};
 
 /// Pushes `tree` to a registry, to memory and to a layout, and pulls it whole from each.
 async fn check(source: &Path, expected: &Tree) {
@@ -35,7 +37,7 @@ async fn everything_a_tree_can_hold_comes_back() {
         644 %2e%2e%2fliteral "percent" @1000000001
         755 ..data/ @1000000002
         644 ..data/x "x" @1000000003
-        644 .sow-ref.yaml "title: all\n" @1000000004
+        644 .sow-ref.yaml {MANIFEST:?} @1000000004
         755 bin/ @1000000005
         755 bin/run "\#!/bin/sh\n" @1000000006
         777 bin/sibling -> ../docs/guide.md

@@ -93,6 +93,8 @@ pub(crate) enum Command {
     Push(Push),
     /// List the files of an artifact without downloading them
     Ls(Ls),
+    /// Tell what an artifact is: digest, sizes, annotations, platforms, config, layers, .sow-ref.yaml
+    Inspect(Inspect),
     /// Print one file of an artifact
     Cat(Cat),
     /// Extract an artifact, or a part of it
@@ -118,6 +120,7 @@ impl Command {
             Self::Push(push) => &push.to,
             Self::Ls(ls) => &ls.at,
             Self::Cat(cat) => &cat.at,
+            Self::Inspect(inspect) => &inspect.at,
             Self::Pull(pull) => &pull.at,
             Self::Resolve(resolve) => &resolve.at,
             Self::Tags(tags) => &tags.at,
@@ -188,6 +191,15 @@ pub(crate) struct Ls {
     /// With mode, size and time
     #[arg(short, long)]
     pub(crate) long: bool,
+    #[command(flatten)]
+    pub(crate) read: Read,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Inspect {
+    /// The artifact
+    #[arg(value_name = "REF")]
+    pub(crate) at: Location,
     #[command(flatten)]
     pub(crate) read: Read,
 }

@@ -24,7 +24,17 @@ pub(crate) struct Artifact {
 impl Artifact {
     /// The image at `target`. An index is followed to its image for `platform`; a lone image is taken as it is.
     pub(crate) async fn find(source: &dyn Source, at: &str, target: &Target, platform: &Platform) -> Result<Self> {
-        let mut manifest = source.manifest(target).await?;
+        let manifest = source.manifest(target).await?;
+        Self::follow(source, at, manifest, platform).await
+    }
+
+    /// The image that `manifest` is or leads to.
+    pub(crate) async fn follow(
+        source: &dyn Source,
+        at: &str,
+        mut manifest: Manifest,
+        platform: &Platform,
+    ) -> Result<Self> {
         let mut depth = 0;
         loop {
             let index = match manifest.parse()? {

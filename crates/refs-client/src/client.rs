@@ -14,8 +14,10 @@ use refs_store::Layout;
 use refs_url::{Digest, Host, Tag, Target};
 
 use crate::{
-    Error, Listing, Location, ManifestFile, Meter, PullOptions, Pulled, PushOptions, Pushed, ReadOptions, Result,
+    Error, Inspection, Listing, Location, ManifestFile, Meter, PullOptions, Pulled, PushOptions, Pushed, ReadOptions,
+    Result,
     artifact::Artifact,
+    inspect,
     layer::Contents,
     list,
     meter::Metered,
@@ -83,6 +85,21 @@ impl Client {
         let selection = Selection::new(&options.patterns)?;
         let (artifact, contents) = self.open(at, options).await?;
         list::list(&artifact, &contents, &selection, options).await
+    }
+
+    /// What the artifact is: its manifest, config and layers, and its manifest file if that costs no whole layer. Of an
+    /// index the platforms, and the image for the platform of `options`; when they name none and there is none for this
+    /// machine, the platforms alone. Patterns do not count.
+    ///
+    /// A small artifact that [`push`](Client::push) made takes three requests: manifest, config, end of the layer.
+    ///
+    /// # Errors
+    /// `PlatformNotFound` when a platform was asked for; `Location` when `at` names no tag and no digest; `Registry`;
+    /// `Estargz` for a table of contents that does not hold.
+    pub async fn inspect(&self, at: &Location, options: &ReadOptions) -> Result<Inspection> {
+        let target = at.needs_target()?;
+        // Boxed, as the future of a pull is.
+        Box::pin(inspect::inspect(self.source(at).await?, &at.to_string(), &target, options)).await
     }
 
     /// Writes the bytes of one file to `output`, which is called from a thread that may block, and gets verified bytes

@@ -5,6 +5,7 @@ mod beneath;
 mod client;
 mod config;
 mod error;
+mod inspect;
 mod layer;
 mod list;
 mod location;
@@ -22,6 +23,7 @@ mod unpack;
 
 pub use client::Client;
 pub use error::{ArchiveFault, DestinationFault, Error, LocationFault, Result, SourceFault};
+pub use inspect::{Inspected, InspectedLayer, Inspection, LayerKind};
 pub use layer::{Access, Trust};
 pub use list::{Listing, ReadOptions};
 pub use location::Location;

@@ -2,6 +2,7 @@
 
 mod cat;
 mod demo;
+mod inspect;
 mod login;
 mod logout;
 mod ls;
@@ -60,6 +61,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Result<(), Failure>, Stopped> {
     match cli.command {
         Command::Push(args) => until_stopped(push::run(&session, args)).await,
         Command::Ls(args) => until_stopped(ls::run(&session, args)).await,
+        Command::Inspect(args) => until_stopped(inspect::run(&session, args)).await,
         Command::Cat(args) => until_stopped(cat::run(&session, args)).await,
         Command::Pull(args) => until_stopped(pull::run(&session, args)).await,
         Command::Resolve(args) => until_stopped(resolve::run(&session, args)).await,

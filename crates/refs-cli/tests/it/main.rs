@@ -7,6 +7,7 @@ mod credentials;
 mod demo;
 mod errors;
 mod hostile;
+mod inspect;
 mod login;
 mod ls;
 mod output;

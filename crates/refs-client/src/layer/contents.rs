@@ -43,7 +43,7 @@ pub(crate) struct Contents {
     source: Arc<dyn Source>,
     at: String,
     /// The lowest first.
-    layers: Vec<Layer>,
+    pub(super) layers: Vec<Layer>,
 }
 
 impl Contents {
@@ -212,7 +212,7 @@ impl Contents {
     }
 
     /// The table of contents of a layer that has one, which is read once.
-    async fn index(&self, layer: &Layer) -> Result<Option<Arc<Indexed>>> {
+    pub(super) async fn index(&self, layer: &Layer) -> Result<Option<Arc<Indexed>>> {
         let Form::Estargz { expected, index } = &layer.form else { return Ok(None) };
         let expected = expected.as_ref().map_or(Expected::Unverified, Expected::Digest);
         let open = async || Ok(self.ranges(layer).open(&layer.descriptor, expected).await?.map(Arc::new));

@@ -1,0 +1,216 @@
+//! Tells what an artifact is, from its manifest, its config and the ends of its layers: no file is fetched for it.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use refs_estargz::{Entry, UNCOMPRESSED_SIZE_ANNOTATION};
+use refs_registry::{
+    Descriptor, MediaType, Platform, Resume, Source,
+    spec::{Document, ImageConfig, LayerFormat},
+};
+use refs_url::Target;
+
+use crate::{
+    Error, ManifestFile, ReadOptions, Result,
+    artifact::Artifact,
+    layer::{Access, Contents, Outline},
+    manifest_file::{Faults, Finding, FindingKind},
+};
+
+/// A config is not read beyond this: it is shown, not needed.
+const MAX_CONFIG_BYTES: u64 = 1 << 20;
+
+/// What a tag or digest leads to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Inspection {
+    /// The manifest or index itself.
+    pub descriptor: Descriptor,
+    /// What kind of artifact it says it is.
+    pub artifact_type: Option<MediaType>,
+    /// Its annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// The manifests that an index lists, each with its platform; none when it is an image itself.
+    pub manifests: Vec<Descriptor>,
+    /// The image: of an index that for the platform, if it has one.
+    pub image: Option<Inspected>,
+}
+
+/// What an image is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Inspected {
+    /// Its manifest.
+    pub descriptor: Descriptor,
+    /// What kind of artifact it says it is.
+    pub artifact_type: Option<MediaType>,
+    /// The annotations of its manifest.
+    pub annotations: BTreeMap<String, String>,
+    /// Its config.
+    pub config: Descriptor,
+    /// What the config says, if it is an image's and not larger than 1 MiB.
+    pub image_config: Option<ImageConfig>,
+    /// Its layers, the lowest first, without those that hold nothing.
+    pub layers: Vec<InspectedLayer>,
+    /// The manifest file, or what is wrong with it; `None` when there is none, or when whole layers would have to be
+    /// fetched to find it.
+    pub manifest_file: Option<std::result::Result<ManifestFile, Faults>>,
+}
+
+/// What a layer is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InspectedLayer {
+    /// Its type, digest and compressed size.
+    pub descriptor: Descriptor,
+    /// How its files are packed.
+    pub kind: LayerKind,
+    /// The size of its archive before compression, in bytes, as far as an annotation claims one.
+    pub uncompressed_bytes: Option<u64>,
+    /// How many files it has, if that is known without fetching them.
+    pub files: Option<u64>,
+    /// The bytes of these files together.
+    pub file_bytes: Option<u64>,
+}
+
+/// How the files of a layer are packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LayerKind {
+    /// An archive with a table of contents that is vouched for.
+    Estargz,
+    /// A tar archive.
+    Tar,
+    /// A tar archive, gzipped.
+    TarGzip,
+    /// A tar archive, compressed with zstd.
+    TarZstd,
+    /// The blob is one file.
+    File,
+    /// Its media type does not tell.
+    Other,
+}
+
+/// Inspects what `target` leads to.
+///
+/// # Errors
+/// `PlatformNotFound` when a platform was asked for and is not there; those of the source and of layers' formats.
+pub(crate) async fn inspect(
+    source: Arc<dyn Source>,
+    at: &str,
+    target: &Target,
+    options: &ReadOptions,
+) -> Result<Inspection> {
+    let manifest = source.manifest(target).await?;
+    let descriptor = manifest.descriptor.clone();
+    let (artifact_type, annotations, manifests) = match manifest.parse()? {
+        Document::Image(image) => (image.artifact_type, image.annotations, Vec::new()),
+        Document::Index(index) => (index.artifact_type, index.annotations, index.manifests),
+    };
+    let platform = options.platform.clone().unwrap_or_else(Platform::linux_here);
+    let image = match Artifact::follow(source.as_ref(), at, manifest, &platform).await {
+        Ok(artifact) => Some(image(source, artifact, options).await?),
+        // Nobody asked for this machine's platform: the list of those there are is the answer.
+        Err(Error::PlatformNotFound { .. }) if options.platform.is_none() => None,
+        Err(error) => return Err(error),
+    };
+    Ok(Inspection { descriptor, artifact_type, annotations, manifests, image })
+}
+
+async fn image(source: Arc<dyn Source>, artifact: Artifact, options: &ReadOptions) -> Result<Inspected> {
+    let image_config = image_config(source.as_ref(), &artifact.image.config).await?;
+    let (layers, manifest_file) = match Contents::open(source, &artifact, options.trust) {
+        Ok(contents) => {
+            let layers = contents.outline().await?.iter().map(inspected).collect();
+            (layers, manifest_file(&contents, options).await?)
+        }
+        // What can't be read can still be described.
+        Err(Error::UnsupportedLayer { .. } | Error::UnsafePath { .. }) => {
+            (artifact.image.layers.iter().map(|layer| described(layer, by_media_type(layer))).collect(), None)
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(Inspected {
+        descriptor: artifact.manifest.descriptor,
+        artifact_type: artifact.image.artifact_type,
+        annotations: artifact.image.annotations,
+        config: artifact.image.config,
+        image_config,
+        layers,
+        manifest_file,
+    })
+}
+
+async fn image_config(source: &dyn Source, config: &Descriptor) -> Result<Option<ImageConfig>> {
+    let is_image = [MediaType::OCI_CONFIG, MediaType::DOCKER_CONFIG].contains(&config.media_type);
+    if !is_image || config.size > MAX_CONFIG_BYTES {
+        return Ok(None);
+    }
+    let Some(json) = config_bytes(source, config).await? else { return Ok(None) };
+    Ok(serde_json::from_slice(&json)
+        .inspect_err(|error| tracing::warn!(config = %config.digest, %error, "the config is not an image's"))
+        .ok())
+}
+
+async fn config_bytes(source: &dyn Source, config: &Descriptor) -> Result<Option<Bytes>> {
+    let mut stream = source.blob(&config.digest, Resume::START).await?.stream;
+    let mut json = BytesMut::new();
+    while let Some(chunk) = stream.next().await {
+        json.extend_from_slice(&chunk?);
+        if json.len() as u64 > MAX_CONFIG_BYTES {
+            return Ok(None);
+        }
+    }
+    Ok(Some(json.freeze()))
+}
+
+async fn manifest_file(
+    contents: &Contents,
+    options: &ReadOptions,
+) -> Result<Option<std::result::Result<ManifestFile, Faults>>> {
+    if contents.access() == Access::Stream {
+        return Ok(None);
+    }
+    match contents.read_file(options.manifest_file.as_str(), ManifestFile::MAX_BYTES, Vec::new()).await {
+        Ok(yaml) => Ok(Some(ManifestFile::parse(&yaml).map(|checked| checked.manifest))),
+        Err(Error::FileTooLarge { limit, .. }) => {
+            let kind = FindingKind::TooLarge { limit };
+            Ok(Some(Err(Faults(vec![Finding { position: None, field: String::new(), kind }]))))
+        }
+        Err(Error::FileNotFound { .. } | Error::NotFile { .. } | Error::UnsupportedLayer { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn inspected(outline: &Outline) -> InspectedLayer {
+    let kind = match outline {
+        Outline::Indexed { .. } => LayerKind::Estargz,
+        Outline::File { .. } => LayerKind::File,
+        Outline::Archive { descriptor } => by_media_type(descriptor),
+    };
+    let count = |entries: &[Entry]| {
+        let files = entries.iter().filter(|entry| entry.is_file());
+        // Sizes are as declared, and may be anything.
+        files.fold((0, 0_u64), |(files, bytes), file| (files + 1, bytes.saturating_add(file.size())))
+    };
+    let (descriptor, counted) = match outline {
+        Outline::Indexed { descriptor, index } => (descriptor, Some(count(index.entries()))),
+        Outline::File { descriptor, entry } => (descriptor, Some(count(std::slice::from_ref(entry)))),
+        Outline::Archive { descriptor } => (descriptor, None),
+    };
+    let layer = described(descriptor, kind);
+    InspectedLayer { files: counted.map(|(files, _)| files), file_bytes: counted.map(|(_, bytes)| bytes), ..layer }
+}
+
+fn described(layer: &Descriptor, kind: LayerKind) -> InspectedLayer {
+    let claimed = layer.annotations.get(UNCOMPRESSED_SIZE_ANNOTATION);
+    let uncompressed_bytes = claimed.and_then(|bytes| bytes.parse().ok());
+    InspectedLayer { descriptor: layer.clone(), kind, uncompressed_bytes, files: None, file_bytes: None }
+}
+
+fn by_media_type(layer: &Descriptor) -> LayerKind {
+    match layer.media_type.layer_format() {
+        Some(LayerFormat::Tar) => LayerKind::Tar,
+        Some(LayerFormat::TarGzip) => LayerKind::TarGzip,
+        Some(LayerFormat::TarZstd) => LayerKind::TarZstd,
+        _ => LayerKind::Other,
+    }
+}

@@ -103,11 +103,13 @@ fn is_other_kind(text: &str) -> bool {
         || text.contains("://")
 }
 
-/// Whether a digest follows the last `@`; its length is not looked at, as people abbreviate digests when they write.
+/// Whether a digest follows the only `@`; its length is not looked at, as people abbreviate digests when they write. With
+/// a second `@` it is a user's name at a git remote.
 fn ends_in_digest(text: &str) -> bool {
     let Some((name, digest)) = text.rsplit_once('@') else { return false };
     let is_encoded = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'=' | b'_' | b'-');
     !name.is_empty()
+        && !name.contains('@')
         && after_known_algorithm(digest).is_some_and(|encoded| !encoded.is_empty() && encoded.bytes().all(is_encoded))
 }
 

@@ -57,3 +57,52 @@ fn a_tag_or_digest_after_the_last_slash_is_explicit() {
         assert!(!has_explicit_tag(text), "`{text}`");
     }
 }
+
+#[track_caller]
+fn check_detected(texts: &[&str], expect: bool) {
+    for text in texts {
+        let text = text.replace("HEX", &"5f".repeat(32));
+        assert_eq!(is_oci_ref(&text), expect, "`{text}`");
+    }
+}
+
+#[test]
+fn references_with_a_scheme_a_known_host_or_a_digest_are_for_a_registry() {
+    let texts = [
+        "oci://ghcr.io/org/repo:tag",
+        "oci://github.com/org/repo",
+        "ghcr.io/org/repo:tag",
+        "GHCR.IO/org/repo:v1",
+        "docker.io/library/nginx:latest",
+        "myregistry.azurecr.io/path:v1",
+        "123.dkr.ecr.us-east-1.amazonaws.com/r:1",
+        // The wildcard for ECR spans every service of its domain.
+        "s3.amazonaws.com/bucket/key",
+        "gcr.io/p/i:1",
+        "localhost:5000/r:1",
+        "registry/path@sha256:HEX",
+    ];
+    check_detected(&texts, true);
+}
+
+#[test]
+fn paths_and_references_of_other_tools_are_not_for_a_registry() {
+    let texts = [
+        "",
+        "not a url",
+        "github.com/org/repo",
+        "git+https://github.com/org/repo",
+        "git+ssh://git@github.com/org/repo",
+        "git@github.com:org/repo",
+        "git@host:org/repo@sha256:HEX",
+        "https://github.com/org/repo",
+        "ftp://x",
+        "file:///path/to/dir",
+        "/abs/path",
+        "/abs@sha256:HEX",
+        "./x@sha256:HEX",
+        "evilazurecr.io/x",
+        "azurecr.io.evil.com/x",
+    ];
+    check_detected(&texts, false);
+}

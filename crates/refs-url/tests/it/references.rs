@@ -49,3 +49,62 @@ fn references_sort_by_host_repository_tag_digest() -> Result<(), ParseError> {
     assert_eq!(references.iter().map(ToString::to_string).collect::<Vec<_>>(), sorted);
     Ok(())
 }
+
+/// Registry, repository, tag and digest of `text`, in which `HEX` stands for a digest's digits.
+#[track_caller]
+fn check_parts(text: &str, registry: &str, repository: &str, tag: Option<&str>, digest: Option<&str>) {
+    let fill = |text: &str| text.replace("HEX", &"5f".repeat(32));
+    let text = fill(text);
+    let parsed = Reference::parse(text.strip_prefix("oci://").unwrap_or(&text));
+    let Ok(reference) = parsed else { panic!("`{text}`: {parsed:?}") };
+    let found_digest = reference.digest().map(ToString::to_string);
+    assert_eq!(reference.host().to_string(), registry, "`{text}`");
+    assert_eq!(reference.repository().as_str(), repository, "`{text}`");
+    assert_eq!(reference.tag().map(ToString::to_string).as_deref(), tag, "`{text}`");
+    assert_eq!(found_digest, digest.map(fill), "`{text}`");
+}
+
+#[test]
+fn references_come_apart() {
+    check_parts("ghcr.io/org/repo:v1.0.0", "ghcr.io", "org/repo", Some("v1.0.0"), None);
+    check_parts("oci://ghcr.io/org/repo:tag", "ghcr.io", "org/repo", Some("tag"), None);
+    check_parts("docker.io/library/nginx:latest", "docker.io", "library/nginx", Some("latest"), None);
+    check_parts("registry.io/repo@sha256:HEX", "registry.io", "repo", None, Some("sha256:HEX"));
+    check_parts("localhost:5000/myrepo:latest", "localhost:5000", "myrepo", Some("latest"), None);
+    check_parts("host:5000/a/b", "host:5000", "a/b", None, None);
+    check_parts("[::1]:5000/a:b", "[::1]:5000", "a", Some("b"), None);
+    check_parts("a.b/c:t@sha256:HEX", "a.b", "c", Some("t"), Some("sha256:HEX"));
+    check_parts("a.b/a__b:1", "a.b", "a__b", Some("1"), None);
+}
+
+#[track_caller]
+fn check_familiar(text: &str, canonical: &str) {
+    let fill = |text: &str| text.replace("HEX", &"5f".repeat(32));
+    let parsed = Reference::parse_familiar(&fill(text)).map(|reference| reference.to_string());
+    assert_eq!(parsed, Ok(fill(canonical)));
+}
+
+#[test]
+fn short_names_are_those_of_docker_hub() {
+    check_familiar("docker.io/library/alpine:latest", "docker.io/library/alpine:latest");
+    check_familiar("ghcr.io/myorg/myapp:v1.0.0", "ghcr.io/myorg/myapp:v1.0.0");
+    check_familiar("alpine", "docker.io/library/alpine:latest");
+    check_familiar("alpine:3.18", "docker.io/library/alpine:3.18");
+    check_familiar("nginx:alpine", "docker.io/library/nginx:alpine");
+    check_familiar("docker.io/nginx", "docker.io/library/nginx:latest");
+    check_familiar("index.docker.io/nginx", "docker.io/library/nginx:latest");
+    check_familiar("alpine@sha256:HEX", "docker.io/library/alpine@sha256:HEX");
+}
+
+#[test]
+fn what_is_no_reference_is_an_error_and_never_a_panic() {
+    let long = format!("a.b/{}", "x".repeat(256));
+    for text in
+        ["", "invalid::", "has spaces", "UPPERCASE", "a.b/a//b", "a.b/-a", "a.b/a___b", "a.b/c@sha256:abcd", &long]
+    {
+        assert!(Reference::parse_familiar(text).is_err(), "`{text}`");
+    }
+    for text in ["oci://", "oci:///path", "a.b/c:"] {
+        assert!(Reference::parse(text).is_err(), "`{text}`");
+    }
+}

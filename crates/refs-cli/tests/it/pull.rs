@@ -171,3 +171,48 @@ fn a_registry_without_ranges_is_read_all_the_same() {
     machine.prints(&format!("pull {}/o/r:v1 here", registry.host()));
     assert_eq!(machine.read("here"), whole());
 }
+
+/// Nothing is at `here`, nor on its way there.
+#[track_caller]
+fn nothing_came(machine: &Machine) {
+    let names = fs::read_dir(machine.path("")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let left: Vec<String> = names.filter(|name| name.contains("here")).collect();
+    assert_eq!(left, [""; 0]);
+}
+
+#[test]
+fn a_file_of_a_hundred_mebibytes_passes_and_one_byte_more_does_not() {
+    let machine = Machine::new();
+    fs::create_dir(machine.path("source")).unwrap();
+    let file = fs::File::create(machine.path("source/zeroes")).unwrap();
+    let push = |bytes: u64| {
+        file.set_len(bytes).unwrap();
+        assert_eq!(machine.run("push source ocidir://layout:v1 --level 1").code, 0);
+    };
+    push((100 << 20) + 1);
+    let words = ["`zeroes` has 104857601 bytes, more than the limit of 104857600 for a file"];
+    machine.fails("pull ocidir://layout:v1 here --path zeroes", 9, &words);
+    nothing_came(&machine);
+    machine.fails("pull ocidir://layout:v1 here", 9, &words);
+    nothing_came(&machine);
+    push(100 << 20);
+    machine.prints("pull ocidir://layout:v1 here");
+    assert_eq!(fs::metadata(machine.path("here/zeroes")).unwrap().len(), 100 << 20);
+}
+
+#[test]
+fn ten_thousand_entries_pass_and_one_more_does_not() {
+    let machine = Machine::new();
+    machine.write("source", &(0..10_000).fold(Tree::new(), |tree, i| tree.file(&format!("{i:05}"), "")));
+    machine.prints("push source ocidir://layout:v1");
+    machine.prints("pull ocidir://layout:v1 all");
+    fs::write(machine.path("source/more"), "").unwrap();
+    assert_eq!(machine.run("push source ocidir://layout:v1").code, 0);
+    let words = ["there are 10001 files, directories and links, more than the limit of 10000"];
+    machine.fails("pull ocidir://layout:v1 here", 9, &words);
+    nothing_came(&machine);
+    machine.fails("pull ocidir://layout:v1 here --path *", 9, &words);
+    nothing_came(&machine);
+    machine.prints("pull ocidir://layout:v1 here --path 0000*");
+    assert_eq!(fs::read_dir(machine.path("here")).unwrap().count(), 10);
+}

@@ -7,6 +7,7 @@ use crate::interop::trees;
 use super::round_trip::pushed;
 
 const NOT_FOUND: i32 = 3;
+const LIMIT: i32 = 9;
 const CONFLICT: i32 = 11;
 
 pub(super) fn not_found(bench: &Bench<'_>) -> Result<()> {
@@ -35,6 +36,27 @@ pub(super) fn destination(bench: &Bench<'_>) -> Result<()> {
     bench.refs(&["pull", &reference, &shown])?.fails_with(CONFLICT)?;
     let left = std::fs::read(destination.join("mine")).map_err(Error::file("read", destination.join("mine")))?;
     crate::interop::bench::require_equal("what was there", "stays", &String::from_utf8_lossy(&left))
+}
+
+/// Eleven sparse files, none of them too large, which have 1 GiB and one byte together.
+pub(super) fn too_much(bench: &Bench<'_>) -> Result<()> {
+    const FILE_BYTES: u64 = 100 << 20;
+    let source = bench.path("large");
+    for number in 0..=10 {
+        let path = source.join(format!("{number:02}"));
+        trees::write(&path, b"")?;
+        let bytes = if number < 10 { FILE_BYTES } else { (1 << 30) + 1 - 10 * FILE_BYTES };
+        let file = std::fs::File::options().write(true).open(&path).map_err(Error::file("open", &path))?;
+        file.set_len(bytes).map_err(Error::file("extend", &path))?;
+    }
+    let reference = bench.place.reference("interop/large", "v1");
+    bench.refs(&["push", &source.to_string_lossy(), &reference, "--level", "1"])?.text()?;
+    let destination = bench.path("refused").to_string_lossy().into_owned();
+    for words in [&["pull", &reference, &destination][..], &["pull", &reference, &destination, "--path", "**"]] {
+        bench.refs(words)?.fails_with(LIMIT)?;
+        nothing_at(&destination)?;
+    }
+    Ok(())
 }
 
 fn nothing_at(path: &str) -> Result<()> {

@@ -50,6 +50,7 @@ const ALL: &[Scenario] = &[
     Scenario { name: "eight pulls at once", at: At::Long, run: long::at_once },
     Scenario { name: "what is not there", at: At::Everywhere, run: mistakes::not_found },
     Scenario { name: "a destination in use", at: At::Everywhere, run: mistakes::destination },
+    Scenario { name: "one byte more than a gibibyte", at: At::OnceUnlessLong, run: mistakes::too_much },
     Scenario { name: "a wrong password, and none", at: At::Guarded, run: credentials::refused },
     Scenario { name: "crane and oras use our login", at: At::Guarded, run: credentials::our_login },
     Scenario { name: "we use the logins of crane and oras", at: At::Guarded, run: credentials::their_logins },

@@ -7,6 +7,7 @@ mod errors;
 mod exclusions;
 mod foreign;
 mod globs;
+mod inspections;
 mod limits;
 mod manifest_files;
 mod platforms;

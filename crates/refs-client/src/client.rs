@@ -10,13 +10,14 @@ use std::{
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use refs_registry::{Descriptor, Platform, Sink, Source, Writable};
-use refs_store::Layout;
+use refs_store::{LayerFile, Layout};
 use refs_url::{Digest, Host, Tag, Target};
 
 use crate::{
     Error, Inspection, Listing, Location, ManifestFile, Meter, PullOptions, Pulled, PushOptions, Pushed, ReadOptions,
-    Result,
+    Result, Trust,
     artifact::Artifact,
+    error::LocationFault,
     inspect,
     layer::Contents,
     list,
@@ -55,6 +56,7 @@ impl Client {
         let source: Arc<dyn Source> = match at {
             Location::Registry(reference) => self.registries.source(reference.host(), reference.repository())?,
             Location::Layout { path, .. } => Arc::new(Layout::open(path).await?),
+            Location::File(path) => Arc::new(LayerFile::open(path).await?),
         };
         Ok(Arc::new(Metered::new(source, Arc::clone(&self.meter))))
     }
@@ -72,6 +74,7 @@ impl Client {
                 layout.reclaim(SystemTime::now() - Duration::from_secs(24 * 60 * 60)).await?;
                 Ok(Arc::new(layout))
             }
+            Location::File(_) => Err(at.fault(LocationFault::File)),
         }
     }
 
@@ -97,9 +100,10 @@ impl Client {
     /// `PlatformNotFound` when a platform was asked for; `Location` when `at` names no tag and no digest; `Registry`;
     /// `Estargz` for a table of contents that does not hold.
     pub async fn inspect(&self, at: &Location, options: &ReadOptions) -> Result<Inspection> {
-        let target = at.needs_target()?;
+        let (source, target) = self.find(at).await?;
+        let options = ReadOptions { trust: trust_in(at, options), ..options.clone() };
         // Boxed, as the future of a pull is.
-        Box::pin(inspect::inspect(self.source(at).await?, &at.to_string(), &target, options)).await
+        Box::pin(inspect::inspect(source, &at.to_string(), &target, &options)).await
     }
 
     /// Writes the bytes of one file to `output`, which is called from a thread that may block, and gets verified bytes
@@ -142,12 +146,15 @@ impl Client {
     /// `Destination` when something is in the way; a limit; an unsafe path or link; else as
     /// [`list_files`](Client::list_files). After an error the destination is as it was.
     pub async fn pull(&self, at: &Location, destination: &Path, options: &PullOptions) -> Result<Pulled> {
-        let target = at.needs_target()?;
+        if !matches!(at, Location::File(_)) {
+            at.needs_target()?;
+        }
         pull::keep_apart(at, destination)?;
         let prepared = Pull::prepare(destination, options).await?;
         // The client's own meter counts what its clones fetch at the same time, too.
         let meter = Arc::<Meter>::default();
-        let source = Arc::new(Metered::new(self.source(at).await?, Arc::clone(&meter)));
+        let (source, target) = self.find(at).await?;
+        let source = Arc::new(Metered::new(source, Arc::clone(&meter)));
         let (artifact, contents) = open(source, at, &target, &options.read).await?;
         // Boxed: a pull's future holds the state of many requests, too much to be moved about.
         let pulled = Box::pin(pull::pull(&artifact, &contents, prepared, options)).await?;
@@ -210,8 +217,19 @@ impl Client {
     }
 
     async fn open(&self, at: &Location, options: &ReadOptions) -> Result<(Artifact, Contents)> {
-        let target = at.needs_target()?;
-        open(self.source(at).await?, at, &target, options).await
+        let (source, target) = self.find(at).await?;
+        open(source, at, &target, options).await
+    }
+
+    /// Where the artifact is, and what it is called there.
+    async fn find(&self, at: &Location) -> Result<(Arc<dyn Source>, Target)> {
+        let Location::File(path) = at else {
+            let target = at.needs_target()?;
+            return Ok((self.source(at).await?, target));
+        };
+        let file = LayerFile::open(path).await?;
+        let target = file.target();
+        Ok((Arc::new(Metered::new(Arc::new(file), Arc::clone(&self.meter))), target))
     }
 }
 
@@ -223,6 +241,14 @@ async fn open(
 ) -> Result<(Artifact, Contents)> {
     let platform = options.platform.clone().unwrap_or_else(Platform::linux_here);
     let artifact = Artifact::find(source.as_ref(), &at.to_string(), target, &platform).await?;
-    let contents = Contents::open(source, &artifact, options.trust)?;
+    let contents = Contents::open(source, &artifact, trust_in(at, options))?;
     Ok((artifact, contents))
+}
+
+/// A file's table of contents is in the file itself, which its owner named: there is nothing else to vouch for it.
+const fn trust_in(at: &Location, options: &ReadOptions) -> Trust {
+    match at {
+        Location::File(_) => Trust::Unverified,
+        _ => options.trust,
+    }
 }

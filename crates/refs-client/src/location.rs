@@ -1,4 +1,4 @@
-//! Where an artifact is: the one place where `ocidir://` is read.
+//! Where an artifact is: the one place where `ocidir://` and `file://` are read.
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
@@ -18,11 +18,13 @@ pub enum Location {
         /// The tag or digest in it.
         target: Option<Target>,
     },
+    /// A layer by itself, in a file on disk: `file://PATH`. What [`pack`](crate::Client::pack) writes, or any tar archive.
+    File(PathBuf),
 }
 
 impl Location {
     /// Reads `HOST/REPO[:TAG][@DIGEST]`, the same behind `oci://`, `docker://NAME` with Docker's short names,
-    /// or `ocidir://PATH[:TAG][@DIGEST]`.
+    /// `ocidir://PATH[:TAG][@DIGEST]`, or `file://PATH`.
     ///
     /// # Errors
     /// `Reference` for a bad reference, a short name without `docker://` included: a typo must not reach Docker Hub.
@@ -30,6 +32,9 @@ impl Location {
     pub fn parse(text: &str) -> Result<Self> {
         if let Some(rest) = text.strip_prefix("ocidir://") {
             return layout(text, rest);
+        }
+        if let Some(path) = text.strip_prefix("file://") {
+            return non_empty(text, path).map(Self::File);
         }
         let reference = match text.strip_prefix("oci://") {
             Some(rest) => Reference::parse(rest)?,
@@ -45,6 +50,7 @@ impl Location {
         match self {
             Self::Registry(reference) => reference.target(),
             Self::Layout { target, .. } => target.clone(),
+            Self::File(_) => None,
         }
     }
 
@@ -55,31 +61,35 @@ impl Location {
     pub fn registry(&self) -> Result<(&Host, &RepoName)> {
         match self {
             Self::Registry(reference) => Ok((reference.host(), reference.repository())),
-            Self::Layout { .. } => Err(self.fault(LocationFault::NotRegistry)),
+            Self::Layout { .. } | Self::File(_) => Err(self.fault(LocationFault::NotRegistry)),
         }
     }
 
-    /// The last component of the repository's name: what a pull names its directory, unasked. None for a layout, whose own
-    /// name is taken by itself.
+    /// The last component of the repository's name: what a pull names its directory, unasked. None for what is on disk,
+    /// whose own name is taken by itself.
     #[must_use]
     pub fn short_name(&self) -> Option<&str> {
         match self {
             Self::Registry(reference) => reference.repository().as_str().rsplit('/').next(),
-            Self::Layout { .. } => None,
+            Self::Layout { .. } | Self::File(_) => None,
         }
     }
 
-    /// The same repository, at `digest`, without a tag.
+    /// The same repository, at `digest`, without a tag. A file has but one artifact, and stays as it is.
     #[must_use]
     pub fn at_digest(self, digest: Digest) -> Self {
         match self {
             Self::Registry(reference) => Self::Registry(reference.without_tag().with_digest(digest)),
             Self::Layout { path, .. } => Self::Layout { path, target: Some(Target::Digest(digest)) },
+            Self::File(_) => self,
         }
     }
 
     pub(crate) fn needs_target(&self) -> Result<Target> {
-        self.target().ok_or_else(|| self.fault(LocationFault::NoTarget))
+        self.target().ok_or_else(|| match self {
+            Self::File(_) => self.fault(LocationFault::File),
+            _ => self.fault(LocationFault::NoTarget),
+        })
     }
 
     pub(crate) fn needs_tag(&self) -> Result<Tag> {
@@ -120,6 +130,7 @@ impl fmt::Display for Location {
                     None => Ok(()),
                 }
             }
+            Self::File(path) => write!(f, "file://{}", path.display()),
         }
     }
 }
@@ -173,6 +184,14 @@ mod tests {
     }
 
     #[test]
+    fn all_that_follows_file_is_a_path() {
+        let parsed = Location::parse("file://docs:v1@x.tar.gz").unwrap();
+        assert_eq!(parsed, Location::File("docs:v1@x.tar.gz".into()));
+        assert_eq!(parsed.to_string(), "file://docs:v1@x.tar.gz");
+        assert_eq!(Location::parse("file:///a").unwrap(), Location::File("/a".into()));
+    }
+
+    #[test]
     fn a_short_name_needs_its_scheme() {
         assert!(matches!(Location::parse("ubuntu"), Err(Error::Reference(_))));
         assert_eq!(Location::parse("docker://ubuntu").unwrap().to_string(), "docker.io/library/ubuntu:latest");
@@ -180,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_location_without_a_path_is_refused() {
-        for text in ["ocidir://", "ocidir://:v1"] {
+        for text in ["ocidir://", "ocidir://:v1", "file://"] {
             assert!(matches!(Location::parse(text), Err(Error::Location { fault: LocationFault::NoPath, .. })));
         }
     }

@@ -64,15 +64,16 @@ impl Pull {
     }
 }
 
-/// Refuses a destination that has to do with the layout that is pulled from: to replace it would be to lose the artifact.
+/// Refuses a destination that has to do with the layout or file that is pulled from: to replace it would be to lose the
+/// artifact.
 ///
 /// # Errors
 /// `Destination`.
 pub(crate) fn keep_apart(at: &Location, destination: &Path) -> Result<()> {
-    let Location::Layout { path, .. } = at else { return Ok(()) };
+    let (Location::Layout { path, .. } | Location::File(path)) = at else { return Ok(()) };
     // What can't be resolved is not there, and so is neither of the two.
-    let (Ok(layout), Ok(there)) = (path.canonicalize(), destination.canonicalize()) else { return Ok(()) };
-    if layout.starts_with(&there) || there.starts_with(&layout) {
+    let (Ok(here), Ok(there)) = (path.canonicalize(), destination.canonicalize()) else { return Ok(()) };
+    if here.starts_with(&there) || there.starts_with(&here) {
         return Err(Error::Destination { path: destination.to_owned(), fault: DestinationFault::Layout });
     }
     Ok(())

@@ -12,6 +12,8 @@ pub enum Wanted {
     Repository(RepoName),
     /// An image layout on disk.
     Layout,
+    /// A layer that is a file on disk.
+    LayerFile,
     /// The manifest at a tag or a digest.
     Manifest(Target),
     /// A blob.
@@ -45,6 +47,7 @@ impl fmt::Display for Wanted {
         match self {
             Self::Repository(name) => write!(f, "repository `{name}`"),
             Self::Layout => f.write_str("image layout"),
+            Self::LayerFile => f.write_str("file"),
             Self::Manifest(target) => write!(f, "manifest `{target}`"),
             Self::Blob(digest) => write!(f, "blob `{digest}`"),
             Self::BlobPart(digest) => write!(f, "a part of blob `{digest}`"),

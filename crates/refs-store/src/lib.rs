@@ -4,6 +4,7 @@ mod admission;
 mod disk;
 mod file;
 mod ingest;
+mod layer_file;
 mod layout;
 mod layouts;
 mod lock;
@@ -14,6 +15,7 @@ mod spool;
 mod store;
 
 pub use disk::DiskStore;
+pub use layer_file::LayerFile;
 pub use layout::Layout;
 pub use layouts::Layouts;
 pub use memory::{Memories, Memory, MemoryStore};

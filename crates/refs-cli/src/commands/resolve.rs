@@ -47,6 +47,6 @@ fn tag(at: &Location) -> Option<String> {
     match at {
         Location::Registry(reference) => reference.tag().map(ToString::to_string),
         Location::Layout { target: Some(Target::Tag(tag)), .. } => Some(tag.to_string()),
-        Location::Layout { .. } => None,
+        Location::Layout { .. } | Location::File(_) => None,
     }
 }

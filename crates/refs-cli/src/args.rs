@@ -111,6 +111,10 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Show what refs does, on an embedded registry
     Demo,
+    /// Print a script that completes commands and options in a shell
+    Completions(Completions),
+    /// Print the manual page
+    Man(Man),
 }
 
 impl Command {
@@ -124,7 +128,9 @@ impl Command {
             Self::Pull(pull) => &pull.at,
             Self::Resolve(resolve) => &resolve.at,
             Self::Tags(tags) => &tags.at,
-            Self::Login(_) | Self::Logout(_) | Self::Serve(_) | Self::Demo => return Vec::new(),
+            Self::Login(_) | Self::Logout(_) | Self::Serve(_) | Self::Demo | Self::Completions(_) | Self::Man(_) => {
+                return Vec::new();
+            }
         };
         match at {
             Location::Registry(reference) => vec![reference.host().clone()],
@@ -191,6 +197,9 @@ pub(crate) struct Ls {
     /// With mode, size and time
     #[arg(short, long)]
     pub(crate) long: bool,
+    /// As a tree
+    #[arg(long, conflicts_with = "long")]
+    pub(crate) tree: bool,
     #[command(flatten)]
     pub(crate) read: Read,
 }
@@ -284,6 +293,20 @@ pub(crate) struct Serve {
     /// The directory to keep repositories in [default: refs/registry in the user's data directory]
     #[arg(long, value_name = "DIR")]
     pub(crate) root: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Man {
+    /// Write a page for each command into this directory instead
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: Option<PathBuf>,
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {

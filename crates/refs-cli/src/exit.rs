@@ -123,7 +123,11 @@ fn code(failure: &Failure) -> u8 {
         Failure::Registry(error) => registry_code(error),
         Failure::Credentials(_) | Failure::Usage(_) => USAGE,
         Failure::Serve { source, .. } if source.kind() == io::ErrorKind::InvalidInput => USAGE,
-        Failure::Stdout(_) | Failure::Runtime(_) | Failure::Serve { .. } | Failure::Root { .. } => OTHER,
+        Failure::Stdout(_)
+        | Failure::Write { .. }
+        | Failure::Runtime(_)
+        | Failure::Serve { .. }
+        | Failure::Root { .. } => OTHER,
     }
 }
 

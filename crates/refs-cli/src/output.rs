@@ -46,6 +46,11 @@ impl Output {
         writeln!(self.out, "{line}")
     }
 
+    /// Prints bytes as they are: what this program made, and no registry had a hand in.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.out.write_all(bytes)
+    }
+
     /// Prints an object as JSON, on one line.
     pub(crate) fn object(&mut self, object: &impl Serialize) -> io::Result<()> {
         to_json(&mut self.out, &Versioned { schema_version: SCHEMA_VERSION, object })

@@ -5,7 +5,7 @@ use std::fmt;
 use refs_client::{Access, FileEntry, Kind};
 use serde::Serialize;
 
-use super::Failure;
+use super::{Failure, branches};
 use crate::{
     args::{Format, Ls},
     output::escape,
@@ -39,8 +39,12 @@ struct Line {
 pub(super) async fn run(session: &Session, args: Ls) -> Result<(), Failure> {
     let options = read_options(args.read, args.patterns);
     let listing = session.showing("listing", session.client().list_files(&args.at, &options)).await?;
-    let files: Vec<Line> = listing.entries.iter().map(line).collect();
     let mut output = session.output();
+    if args.tree && session.format() == Format::Text {
+        branches::print(&mut output, &listing.entries)?;
+        return Ok(output.flush()?);
+    }
+    let files: Vec<Line> = listing.entries.iter().map(line).collect();
     match (session.format(), args.long) {
         (Format::Json, _) => output.object(&Listed {
             digest: listing.descriptor.digest.to_string(),

@@ -1,11 +1,14 @@
 //! One command a file: it calls a verb and prints what came of it.
 
+mod branches;
 mod cat;
+mod completions;
 mod demo;
 mod inspect;
 mod login;
 mod logout;
 mod ls;
+mod man;
 mod pull;
 mod push;
 mod resolve;
@@ -34,6 +37,8 @@ pub(crate) enum Failure {
     Usage(String),
     #[error("cannot write to stdout")]
     Stdout(#[from] io::Error),
+    #[error("cannot write to `{}`", .path.display())]
+    Write { path: PathBuf, source: io::Error },
     #[error("cannot start the threads to work with")]
     Runtime(#[source] io::Error),
     #[error("cannot listen on {address}")]
@@ -71,5 +76,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Result<(), Failure>, Stopped> {
         // A server takes the signal itself: it has requests to finish.
         Command::Serve(args) => serve::run(&session, args).await.map_or_else(|failure| Ok(Err(failure)), Err),
         Command::Demo => until_stopped(demo::run(&session)).await,
+        Command::Completions(args) => Ok(completions::run(&session, &args)),
+        Command::Man(args) => Ok(man::run(&session, &args)),
     }
 }

@@ -67,3 +67,23 @@ fn layers_that_others_pushed_are_listed() {
     let listed = machine.prints(&format!("ls {}/o/r:v1 --path *.txt --path **/one.md", registry.host()));
     assert_eq!(listed, "a.txt\ndocs/one.md\n");
 }
+
+#[test]
+fn a_tree_shows_what_is_in_what() {
+    let machine = Machine::new();
+    machine.write("source", &small());
+    std::os::unix::fs::symlink("../README.md", machine.path("source/guide/readme")).unwrap();
+    machine.prints("push source ocidir://layout:v1");
+    let tree = "├── .sow-ref.yaml
+├── README.md
+├── bin/
+│   └── run
+└── guide/
+    ├── one.md
+    ├── readme -> ../README.md
+    └── two.md
+";
+    assert_eq!(machine.prints("ls ocidir://layout:v1 --tree"), tree);
+    // The directory that no path of the choice names is drawn all the same.
+    assert_eq!(machine.prints("ls ocidir://layout:v1 --tree --path **/run"), "└── bin/\n    └── run\n");
+}

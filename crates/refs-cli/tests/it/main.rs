@@ -6,6 +6,7 @@ mod cat;
 mod credentials;
 mod demo;
 mod errors;
+mod generated;
 mod hostile;
 mod inspect;
 mod login;

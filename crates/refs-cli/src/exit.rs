@@ -2,6 +2,7 @@
 
 use std::{
     error::Error as _,
+    ffi::OsString,
     io::{self, Write},
     path::Path,
     process::ExitCode,
@@ -43,15 +44,31 @@ pub(crate) fn report(failure: &Failure, format: Format) -> ExitCode {
 /// Tells of a command line that cannot be read, with the hint of the value that is wrong; prints the help or the version
 /// if that is what was asked for.
 pub(crate) fn unread(error: &clap::Error) -> ExitCode {
-    let printed = error.print();
     if !error.use_stderr() {
-        return ExitCode::from(if printed.is_ok() { 0 } else { OTHER });
+        return ExitCode::from(if error.print().is_ok() { 0 } else { OTHER });
     }
     let value = error.source().and_then(|source| source.downcast_ref::<Error>());
-    if let Some(hint) = value.and_then(client_hint) {
-        drop(writeln!(io::stderr(), "\nhint: {}", escape(&hint)));
-    }
+    // When stderr is closed, the exit code is all that can be told.
+    drop(tell_unread(error, value.and_then(client_hint)));
     ExitCode::from(USAGE)
+}
+
+fn tell_unread(error: &clap::Error, hint: Option<String>) -> io::Result<()> {
+    if asks_for_json(std::env::args_os()) {
+        let message = error.render().to_string();
+        let message = message.strip_prefix("error: ").unwrap_or(&message).trim_end().to_owned();
+        let told = Told { schema_version: 1, error: Fields { message, exit: USAGE, hint } };
+        return to_json(io::stderr().lock(), &told);
+    }
+    error.print()?;
+    hint.map_or(Ok(()), |hint| writeln!(io::stderr(), "\nhint: {}", escape(&hint)))
+}
+
+/// Whether a command line asks for JSON, which may be all that can be understood of it.
+fn asks_for_json(args: impl Iterator<Item = OsString>) -> bool {
+    let args: Vec<OsString> = args.take_while(|arg| arg != "--").collect();
+    args.iter().any(|arg| arg == "--format=json")
+        || args.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json")
 }
 
 fn tell(failure: &Failure, code: u8, format: Format) -> io::Result<()> {

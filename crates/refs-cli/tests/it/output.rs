@@ -227,3 +227,16 @@ fn help_and_version_are_results() {
         assert!(machine.prints(&format!("{command} --help")).contains(&format!("Usage: refs {command}")));
     }
 }
+
+#[test]
+fn a_usage_error_is_json_for_those_who_asked_for_it() {
+    let machine = Machine::new();
+    for line in ["ls ubuntu --format json", "--format=json push", "ls --format json --no-such-option x"] {
+        let run = machine.run(line);
+        let told: serde_json::Value = serde_json::from_str(&run.stderr).unwrap();
+        assert_eq!((run.code, &told["schemaVersion"], &told["error"]["exit"]), (2, &1.into(), &2.into()), "{told}");
+        assert!(!told["error"]["message"].as_str().unwrap().starts_with("error:"), "{told}");
+    }
+    let run = machine.run("ls ubuntu --format json");
+    assert!(run.stderr.contains("\"hint\":\"put the registry's host first"), "{}", run.stderr);
+}

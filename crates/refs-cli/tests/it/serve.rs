@@ -96,8 +96,12 @@ fn a_request_under_way_is_finished_before_the_server_ends() {
     .unwrap();
     let begun = read_to("\r\n\r\n", &mut peer);
     let session = begun.lines().find_map(|line| line.strip_prefix("location: ")).unwrap().trim_end();
-    let upload = format!("PATCH {session} HTTP/1.1\r\nhost: {host}\r\ncontent-length: 10\r\n\r\n01234");
+    // The server asks for the body once it has read the head: from then on the request is under way.
+    let upload =
+        format!("PATCH {session} HTTP/1.1\r\nhost: {host}\r\ncontent-length: 10\r\nexpect: 100-continue\r\n\r\n");
     peer.write_all(upload.as_bytes()).unwrap();
+    assert!(read_to("\r\n\r\n", &mut peer).starts_with("HTTP/1.1 100 "));
+    peer.write_all(b"01234").unwrap();
 
     let child = served.child.take().unwrap();
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();

@@ -56,6 +56,16 @@ pub enum Error {
         /// What is wrong there.
         fault: ArchiveFault,
     },
+    /// A file's chunks are what the table of contents says, and the file that they make together is not.
+    #[error("`{path}` has the digest {actual}, and its table of contents says {expected}")]
+    FileDigest {
+        /// The file's path.
+        path: String,
+        /// The digest that the table of contents gives for all of it.
+        expected: Digest,
+        /// The digest of what its chunks make.
+        actual: Digest,
+    },
     /// The artifact holds something that this version does not read.
     #[error("`{layer}` of type `{media_type}` is not read: {reason}")]
     UnsupportedLayer {

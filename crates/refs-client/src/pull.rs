@@ -9,10 +9,10 @@ use crate::{
     DestinationFault, Error, Existing, Limits, Location, ReadOptions, Result,
     artifact::Artifact,
     layer::Contents,
-    receive::{Content, Receive},
+    receive::Receive,
     select::Selection,
     thread,
-    unpack::{Budget, Staging, Unpack},
+    unpack::{Budget, FileWriter, Staging, Unpack},
 };
 
 /// How to pull.
@@ -87,9 +87,7 @@ pub(crate) async fn pull(
     options: &PullOptions,
 ) -> Result<Pulled> {
     let Pull { selection, staging, budget } = pull;
-    if let Selection::Some(_) = selection
-        && let Some(entries) = contents.foreseen().await?
-    {
+    if let Some(entries) = contents.foreseen(&selection).await? {
         refuse_early(entries.iter().filter(|entry| selection.contains(entry)), options.limits)?;
     }
     let unpack = Unpack::new(staging.root(), &budget);
@@ -134,16 +132,14 @@ struct Chosen {
 }
 
 impl Receive for Chosen {
-    fn entry(&mut self, entry: &Entry) -> Result<Content> {
+    type Hand = FileWriter;
+
+    fn entry(&mut self, entry: &Entry) -> Result<()> {
         self.found |= self.selection.names(entry);
         self.unpack.entry(entry)
     }
 
-    fn content(&mut self, bytes: &[u8]) -> Result<()> {
-        self.unpack.content(bytes)
-    }
-
-    fn end_of_file(&mut self) -> Result<()> {
-        self.unpack.end_of_file()
+    fn hand(&self) -> FileWriter {
+        self.unpack.hand()
     }
 }

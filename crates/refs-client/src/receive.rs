@@ -4,26 +4,27 @@ use refs_estargz::Entry;
 
 use crate::Result;
 
-/// Takes what an artifact holds, one entry after the other. It is called from a thread that may block.
+/// Takes what an artifact holds: entries one after the other, the content of files from several threads at once.
 pub(crate) trait Receive: Send + 'static {
-    /// An entry. If it is a file and the answer is [`Content::Take`], its bytes follow.
+    /// What a thread hands the content of files over to.
+    type Hand: Hand;
+
+    /// Takes an entry. The content of a file follows: it is given to hands, and comes as long as there are any.
     ///
     /// # Errors
-    /// An error ends the handing over; so it does in the other two.
-    fn entry(&mut self, entry: &Entry) -> Result<Content>;
+    /// An error ends the handing over.
+    fn entry(&mut self, entry: &Entry) -> Result<()>;
 
-    /// The next bytes of the file.
-    fn content(&mut self, bytes: &[u8]) -> Result<()>;
-
-    /// The file is complete: as many bytes came as its entry said.
-    fn end_of_file(&mut self) -> Result<()>;
+    /// A hand for one thread.
+    fn hand(&self) -> Self::Hand;
 }
 
-/// Whether the bytes of a file are wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Content {
-    /// They are.
-    Take,
-    /// They need not be produced.
-    Skip,
+/// Takes the content of files whose entries were taken. Each thread has one of its own.
+pub(crate) trait Hand: Send {
+    /// Takes bytes of a file, which belong at `offset`. Pieces of one file may come in any order and to several hands; each
+    /// byte comes once, and for a file without bytes an empty piece does.
+    ///
+    /// # Errors
+    /// An error ends the handing over.
+    fn piece(&mut self, file: &Entry, offset: u64, bytes: &[u8]) -> Result<()>;
 }

@@ -153,6 +153,15 @@ impl<R: RangeRead> Archive<R> {
         self.toc.plan(wanted, &self.with_tail(options))
     }
 
+    /// As [`Toc::plan_part`], with the bytes that were read to open the archive as [`PlanOptions::held_from`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFile`] when the entry has no content.
+    pub fn plan_part(&self, index: usize, bytes: Range<u64>, options: &PlanOptions) -> Result<Plan> {
+        self.toc.plan_part(index, bytes, &self.with_tail(options))
+    }
+
     /// The bytes of a span: from memory when it was read to open the archive, else with one read.
     ///
     /// # Errors
@@ -182,7 +191,7 @@ impl<R: RangeRead> Archive<R> {
     /// As [`Archive::read_file`]. The digest of the whole file is checked only where all of it was read.
     pub async fn read_range(&self, path: &str, bytes: Range<u64>) -> Result<Vec<u8>, ReadError<R::Error>> {
         let index = self.toc.index_of(path).ok_or_else(|| Error::NotFound { path: path.to_owned() })?;
-        let plan = self.toc.plan_part(index, bytes.clone(), &self.with_tail(&PlanOptions::default()))?;
+        let plan = self.plan_part(index, bytes.clone(), &PlanOptions::default())?;
         let mut content = Vec::new();
         for span in plan.spans.into_iter().chain(plan.held) {
             let encoded = self.read_span(&span).await?;

@@ -75,6 +75,23 @@ impl Span {
         self.range.end - self.range.start
     }
 
+    /// The same in spans of about `bytes`, which can be decoded side by side. Members are not cut, and neither are chunks.
+    ///
+    /// Pieces of these spans are checked against the digests of their chunks. The digest of a file of several chunks is
+    /// left to whoever puts the pieces together.
+    pub fn split(self, bytes: u64) -> Vec<Self> {
+        let mut parts: Vec<Self> = Vec::new();
+        for Want { file, chunk } in self.wants {
+            let is_full = |part: &Self| part.bytes() >= bytes && part.range.end <= chunk.member.start;
+            if parts.last().is_none_or(is_full) {
+                parts.push(Self::empty_at(chunk.member.start));
+            }
+            let last = parts.len() - 1;
+            parts[last].add(&self.files[file], chunk);
+        }
+        parts
+    }
+
     /// The indexes of the files of which the span has content, in the order in which they come.
     pub fn entries(&self) -> impl Iterator<Item = usize> + '_ {
         self.files.iter().map(|file| file.entry)
@@ -174,5 +191,13 @@ fn next_span<'p>(spans: &'p mut Vec<Span>, range: &Range<u64>, options: &PlanOpt
 impl Span {
     fn empty_at(start: u64) -> Self {
         Self { range: start..start, files: Vec::new(), wants: Vec::new() }
+    }
+
+    fn add(&mut self, file: &SpanFile, chunk: Chunk) {
+        if self.files.last().is_none_or(|last| last.entry != file.entry) {
+            self.files.push(SpanFile { whole: None, ..file.clone() });
+        }
+        self.range.end = chunk.member.end;
+        self.wants.push(Want { file: self.files.len() - 1, chunk });
     }
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::{Buf, Bytes};
 use flate2::{Decompress, FlushDecompress, Status};
-use refs_url::{Digest, Hasher};
+use refs_url::Hasher;
 
 use crate::{
     Error, MemberFault, Result,
@@ -267,7 +267,7 @@ impl SpanDecoder {
     /// Checks a chunk against its digest, and its file against its own where this is its last.
     fn check_chunk(&mut self, chunk: &Chunk) -> Result<()> {
         let bytes = &self.chunk[..self.filled];
-        if Digest::sha256(bytes).to_sha256() != Some(chunk.sha256) {
+        if Hasher::sha256_hash(bytes) != chunk.sha256 {
             return Err(self.fault(chunk, MemberFault::Digest));
         }
         let file = &self.files[self.wants[self.next].file];

@@ -45,6 +45,11 @@ impl Hasher {
         Self::new(digest.algorithm())
     }
 
+    /// The sha256 hash of `bytes`, for those who compare hashes and need no text.
+    pub fn sha256_hash(bytes: &[u8]) -> [u8; 32] {
+        Sha256::digest(bytes).into()
+    }
+
     /// Takes in the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         match &mut self.0 {

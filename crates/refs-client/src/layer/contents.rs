@@ -3,20 +3,26 @@
 use std::{io::Write, sync::Arc};
 
 use refs_estargz::{Entry, Expected};
-use refs_registry::Source;
+use refs_registry::{Source, error::Wanted};
 
 use super::{
     archive,
     deliver::{Delivery, Names},
     find,
     form::{self, Form, Layer},
+    one::One,
     path,
+    pipe::PipeReader,
     ranges::{Indexed, Ranges},
     spans::Choice,
     stream::read_blob,
-    survey::{Capture, Found, Output, Spool, Survey},
+    survey::{Capture, Found, Spool, Survey},
 };
 use crate::{Error, Result, artifact::Artifact, receive::Receive, select::Selection, thread};
+
+/// All files of a layer up to this size are taken from one stream: to ask for its table of contents first would take longer
+/// than several threads could save.
+const SHORT_LAYER_BYTES: u64 = 4 << 20;
 
 /// What must vouch for the part of a layer that is read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -65,13 +71,17 @@ impl Contents {
         Ok(survey.found.into_iter().map(|found| found.entry).collect())
     }
 
-    /// All entries, if they can be known without fetching a layer's files.
+    /// All entries, if they can be known before what `selection` means is fetched.
     ///
     /// # Errors
     /// As [`entries`](Self::entries).
-    pub(crate) async fn foreseen(&self) -> Result<Option<Vec<Entry>>> {
+    pub(crate) async fn foreseen(&self, selection: &Selection) -> Result<Option<Vec<Entry>>> {
         for layer in &self.layers {
-            if !matches!(layer.form, Form::File(_)) && self.index(layer).await?.is_none() {
+            let is_known = match &layer.form {
+                Form::File(_) => true,
+                _ => layer.is_better_by_index(selection) && self.index(layer).await?.is_some(),
+            };
+            if !is_known {
                 return Ok(None);
             }
         }
@@ -136,15 +146,11 @@ impl Contents {
         if let Some(archive) = self.index(layer).await?
             && let Some(index) = archive.toc().index_of(path)
         {
-            let choice = Choice::one(archive, Arc::clone(&layer.descriptor), index);
-            let delivery = Delivery::new(Selection::All, 1, Output::new(path, output));
-            return Ok(choice.deliver(self.ranges(layer), delivery).await?.receiver.into_inner());
+            let one = One { archive, layer: Arc::clone(&layer.descriptor), index, part: 0..u64::MAX };
+            return one.write(self.ranges(layer), output).await;
         }
         let spool = match &layer.form {
-            Form::File(_) => {
-                let delivery = Delivery::new(Selection::All, 1, Output::new(path, Spool::new(at, path)));
-                Some(self.deliver(at, layer, delivery).await?.receiver.into_inner())
-            }
+            Form::File(_) => Some(self.spool(at, path, layer).await?),
             Form::Estargz { .. } | Form::Archive { .. } => {
                 let capture = Capture { path: path.to_owned(), max_bytes: u64::MAX };
                 self.survey_archive(at, layer, Survey::new(1, Some(capture))).await?.captured
@@ -153,6 +159,24 @@ impl Contents {
         // It was there when the layer was listed, and the digest says that it still is.
         let spool = spool.ok_or(Error::Worker)?;
         thread::run(move || spool.copy_to(output)).await
+    }
+
+    /// The content of a blob that is one file.
+    async fn spool(&self, at: usize, path: &str, layer: &Layer) -> Result<Spool> {
+        let (mut spool, size) = (Spool::new(at, path), layer.descriptor.size);
+        let wanted = Wanted::Blob(layer.descriptor.digest.clone());
+        let work = move |mut bytes: PipeReader| {
+            let mut received = 0;
+            while let Some(chunk) = bytes.next_chunk()? {
+                received += chunk.len() as u64;
+                if received > size {
+                    return Err(refs_registry::Error::Size { wanted, expected: size, actual: received }.into());
+                }
+                spool.take(&chunk)?;
+            }
+            Ok(spool)
+        };
+        read_blob(self.source.as_ref(), &layer.descriptor.digest, work).await
     }
 
     async fn survey(&self, capture: Option<Capture>) -> Result<Survey> {
@@ -184,13 +208,11 @@ impl Contents {
             let work = move |bytes| delivery.file(&entry, &descriptor, bytes).map(|()| delivery);
             return read_blob(self.source.as_ref(), &layer.descriptor.digest, work).await;
         }
-        if let Selection::Some(_) = delivery.selection
+        if layer.is_better_by_index(&delivery.selection)
             && let Some(index) = self.index(layer).await?
         {
             let choice = Choice::new(index, Arc::clone(&descriptor), &delivery)?;
-            if !choice.is_whole_cheaper() {
-                return choice.deliver(self.ranges(layer), delivery).await;
-            }
+            return choice.deliver(self.source.as_ref(), self.ranges(layer), delivery).await;
         }
         let root = layer.root().to_owned();
         let work = move |bytes| {
@@ -225,6 +247,17 @@ impl Contents {
 }
 
 impl Layer {
+    /// Whether a table of contents is worth asking for: a selection is cheaper by it, and many files are written faster,
+    /// if it is vouched for.
+    fn is_better_by_index(&self, selection: &Selection) -> bool {
+        match (&self.form, selection) {
+            (Form::Estargz { expected, .. }, Selection::All) => {
+                expected.is_some() && self.descriptor.size > SHORT_LAYER_BYTES
+            }
+            _ => true,
+        }
+    }
+
     fn root(&self) -> &str {
         match &self.form {
             Form::Archive { root } => root,

@@ -5,12 +5,14 @@ use std::{collections::BTreeMap, mem};
 use refs_estargz::{Entry, Kind};
 use refs_registry::{Descriptor, error::Wanted};
 
-use super::{archive::Archive, path, pipe::PipeReader, union::Union};
-use crate::{
-    Error, Result,
-    receive::{Content, Receive},
-    select::Selection,
+use super::{
+    archive::Archive,
+    blocks::{Blocks, written},
+    path,
+    pipe::PipeReader,
+    union::Union,
 };
+use crate::{Error, Result, receive::Receive, select::Selection};
 
 /// What is handed over, to whom, and what is still to come.
 #[derive(Debug)]
@@ -39,37 +41,38 @@ impl<R: Receive> Delivery<R> {
 
     /// Hands over what `archive` holds.
     pub(crate) fn archive(&mut self, at: usize, layer: &Descriptor, mut archive: Archive, root: &str) -> Result<()> {
-        while let Some(entry) = archive.next_entry()? {
-            check_below(&entry.path, root)?;
-            if self.wants(layer, &entry)? {
-                self.take(at, layer, entry, &mut archive)?;
+        self.writing(|delivery, blocks| {
+            while let Some(entry) = archive.next_entry()? {
+                check_below(&entry.path, root)?;
+                if delivery.wants(layer, &entry)? {
+                    delivery.take(at, entry, layer, &mut archive, blocks)?;
+                }
             }
-        }
-        archive.finish()
+            archive.finish()
+        })
     }
 
     /// Hands over a blob that is one file.
     pub(crate) fn file(&mut self, entry: &Entry, layer: &Descriptor, mut bytes: PipeReader) -> Result<()> {
-        let content = self.receiver.entry(entry)?;
         let mut received = 0;
         let wrong_size = |actual| refs_registry::Error::Size {
             wanted: Wanted::Blob(layer.digest.clone()),
             expected: layer.size,
             actual,
         };
-        while let Some(chunk) = bytes.next_chunk()? {
-            received += chunk.len() as u64;
-            if received > layer.size {
-                return Err(wrong_size(received).into());
-            }
-            if content == Content::Take {
-                self.receiver.content(&chunk)?;
-            }
-        }
-        if received != layer.size {
-            return Err(wrong_size(received).into());
-        }
-        if content == Content::Take { self.receiver.end_of_file() } else { Ok(()) }
+        self.writing(|delivery, blocks| {
+            delivery.receiver.entry(entry)?;
+            blocks.file(entry, |take| {
+                while let Some(chunk) = bytes.next_chunk()? {
+                    received += chunk.len() as u64;
+                    if received > layer.size {
+                        return Err(wrong_size(received).into());
+                    }
+                    take(&chunk)?;
+                }
+                if received == layer.size { Ok(()) } else { Err(wrong_size(received).into()) }
+            })
+        })
     }
 
     /// Keeps a hard link, whose file is handed over, for the end.
@@ -85,30 +88,46 @@ impl<R: Receive> Delivery<R> {
 
     /// Hands over the hard links that were kept for the end.
     pub(crate) fn links(&mut self) -> Result<()> {
-        mem::take(&mut self.links).iter().try_for_each(|link| self.receiver.entry(link).map(drop))
+        mem::take(&mut self.links).iter().try_for_each(|link| self.receiver.entry(link))
     }
 
     /// Hands over files of `archive` under other names than their own.
     pub(crate) fn renamed(&mut self, mut archive: Archive, mut names: Names) -> Result<()> {
-        while let Some(entry) = archive.next_entry()? {
-            if !entry.is_file() {
-                continue;
+        self.writing(|delivery, blocks| {
+            while let Some(entry) = archive.next_entry()? {
+                if !entry.is_file() {
+                    continue;
+                }
+                let mut links = names.remove(&entry.path).unwrap_or_default().into_iter();
+                let Some(first) = links.next() else { continue };
+                delivery.content(&Entry { path: first.path.clone(), ..entry }, &mut archive, blocks)?;
+                for link in links {
+                    let kind = Kind::Hardlink { target: first.path.clone() };
+                    delivery.receiver.entry(&Entry { kind, ..link })?;
+                }
             }
-            let mut links = names.remove(&entry.path).unwrap_or_default().into_iter();
-            let Some(first) = links.next() else { continue };
-            self.content(&Entry { path: first.path.clone(), ..entry }, &mut archive)?;
-            for link in links {
-                self.receiver.entry(&Entry { kind: Kind::Hardlink { target: first.path.clone() }, ..link })?;
+            if let Some((target, links)) = names.into_iter().next() {
+                let path = links.into_iter().next().map(|link| link.path).unwrap_or_default();
+                return Err(Error::UnsafeLink { path, target, reason: "it names no file of its layer" });
             }
-        }
-        if let Some((target, links)) = names.into_iter().next() {
-            let path = links.into_iter().next().map(|link| link.path).unwrap_or_default();
-            return Err(Error::UnsafeLink { path, target, reason: "it names no file of its layer" });
-        }
-        archive.finish()
+            archive.finish()
+        })
     }
 
-    fn take(&mut self, at: usize, layer: &Descriptor, entry: Entry, archive: &mut Archive) -> Result<()> {
+    /// Runs `work`, which may put content into blocks.
+    fn writing<T>(&mut self, work: impl FnOnce(&mut Self, &mut Blocks<'_>) -> Result<T>) -> Result<T> {
+        let hands = std::array::from_fn(|_| self.receiver.hand());
+        written(hands, |blocks| work(self, blocks))
+    }
+
+    fn take(
+        &mut self,
+        at: usize,
+        entry: Entry,
+        layer: &Descriptor,
+        archive: &mut Archive,
+        blocks: &mut Blocks<'_>,
+    ) -> Result<()> {
         match &entry.kind {
             Kind::Hardlink { target } => {
                 let file = Entry { path: target.clone(), ..entry.clone() };
@@ -119,17 +138,14 @@ impl<R: Receive> Delivery<R> {
                 }
                 Ok(())
             }
-            Kind::File { .. } => self.content(&entry, archive),
-            _ => self.receiver.entry(&entry).map(drop),
+            Kind::File { .. } => self.content(&entry, archive, blocks),
+            _ => self.receiver.entry(&entry),
         }
     }
 
-    fn content(&mut self, file: &Entry, archive: &mut Archive) -> Result<()> {
-        if self.receiver.entry(file)? == Content::Skip {
-            return Ok(());
-        }
-        archive.content(|bytes| self.receiver.content(bytes))?;
-        self.receiver.end_of_file()
+    fn content(&mut self, file: &Entry, archive: &mut Archive, blocks: &mut Blocks<'_>) -> Result<()> {
+        self.receiver.entry(file)?;
+        blocks.file(file, |take| archive.content(take))
     }
 }
 

@@ -1,15 +1,19 @@
 //! The files of an artifact, whatever its layers are: eStargz read by ranges, a tar archive streamed, or one file a blob.
 
 mod archive;
+mod blocks;
 mod contents;
+mod cutter;
 mod deliver;
 mod find;
 mod form;
 mod header;
+mod one;
 mod outline;
 mod path;
 mod pax;
 mod pipe;
+mod queue;
 mod ranges;
 mod spans;
 mod stream;

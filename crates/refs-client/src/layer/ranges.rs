@@ -28,30 +28,18 @@ impl RangeRead for Ranges {
     }
 
     async fn read(&self, range: Range<u64>) -> refs_registry::Result<Bytes> {
-        let part = self.source.blob_part(&self.digest, range.clone()).await?;
         let expected = range.end - range.start;
-        let bytes = collect(part.stream, usize::try_from(expected).unwrap_or(usize::MAX)).await?;
-        match bytes.len() as u64 {
-            actual if actual == expected => Ok(bytes),
-            actual => Err(RegistryError::Size { wanted: Wanted::BlobPart(self.digest.clone()), expected, actual }),
+        let mut stream = self.stream(range).await?;
+        let mut bytes = BytesMut::new();
+        while let Some(chunk) = stream.next().await {
+            let chunk = chunk?;
+            if chunk.len() as u64 == expected {
+                return Ok(chunk);
+            }
+            bytes.extend_from_slice(&chunk);
         }
+        Ok(bytes.freeze())
     }
-}
-
-/// The bytes of a stream, no more than needed to see that there are more than `wanted`.
-async fn collect(mut stream: ByteStream, wanted: usize) -> refs_registry::Result<Bytes> {
-    let mut bytes = BytesMut::new();
-    while let Some(chunk) = stream.next().await {
-        let chunk = chunk?;
-        if bytes.is_empty() && chunk.len() == wanted {
-            return Ok(chunk);
-        }
-        bytes.extend_from_slice(&chunk);
-        if bytes.len() > wanted {
-            break;
-        }
-    }
-    Ok(bytes.freeze())
 }
 
 /// A layer whose table of contents is known.
@@ -60,6 +48,22 @@ pub(crate) type Indexed = Archive<Ranges>;
 impl Ranges {
     pub(crate) fn new(source: Arc<dyn Source>, layer: &Descriptor) -> Self {
         Self { source, digest: layer.digest.clone(), size: layer.size }
+    }
+
+    /// The bytes of `range` as they come: exactly as many, or an error.
+    ///
+    /// # Errors
+    /// Those of the source, before or while the bytes come; `Size` for another number of them.
+    pub(crate) async fn stream(&self, range: Range<u64>) -> refs_registry::Result<ByteStream> {
+        let part = self.source.blob_part(&self.digest, range.clone()).await?;
+        let exact = Exact { digest: self.digest.clone(), expected: range.end - range.start, actual: 0 };
+        let stream = futures_util::stream::try_unfold((part.stream, exact), |(mut stream, mut exact)| async move {
+            match stream.next().await.transpose()? {
+                Some(chunk) => exact.take(&chunk).map(|()| Some((chunk, (stream, exact)))),
+                None => exact.finish().map(|()| None),
+            }
+        });
+        Ok(stream.boxed())
     }
 
     /// Reads the table of contents of `layer`. `None` when the layer has to be read as a stream: the registry gives no
@@ -90,5 +94,28 @@ pub(crate) fn read_error(layer: &Digest, error: ReadError<RegistryError>) -> Err
         ReadError::Layer(source) => Error::Estargz { layer: layer.clone(), source },
         // No other length than the one asked for comes out of `Ranges`.
         _ => Error::Worker,
+    }
+}
+
+/// Counts the bytes of a part.
+struct Exact {
+    digest: Digest,
+    expected: u64,
+    actual: u64,
+}
+
+impl Exact {
+    fn take(&mut self, chunk: &[u8]) -> refs_registry::Result<()> {
+        self.actual += chunk.len() as u64;
+        if self.actual > self.expected { Err(self.wrong_size()) } else { Ok(()) }
+    }
+
+    fn finish(&self) -> refs_registry::Result<()> {
+        if self.actual < self.expected { Err(self.wrong_size()) } else { Ok(()) }
+    }
+
+    fn wrong_size(&self) -> RegistryError {
+        let (expected, actual) = (self.expected, self.actual);
+        RegistryError::Size { wanted: Wanted::BlobPart(self.digest.clone()), expected, actual }
     }
 }

@@ -1,29 +1,34 @@
-//! Hands over a part of an eStargz layer from few ranges of its blob.
+//! Hands over an eStargz layer, or a part of it: few ranges of its blob, decoded by all cores.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    ops::Range,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, num::NonZeroUsize, ops::Range, sync::Arc, thread};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use refs_estargz::{Entry, Kind, Plan, PlanOptions, RangeRead, Span, SpanDecoder};
-use refs_registry::Descriptor;
+use refs_estargz::{Entry, Kind, Plan, PlanOptions, Span, SpanDecoder};
+use refs_registry::{ByteStream, Descriptor, Resume, Source};
 
 use super::{
+    cutter::{Batch, Cutter},
     deliver::Delivery,
-    pipe::{PipeReader, PipeWriter, Unwanted, pipe},
+    pipe::Unwanted,
+    queue::{BatchQueue, BatchWriter, Progress, queue},
     ranges::{Indexed, Ranges, read_error},
+    stream::{drain, may_be_changed_on_the_way},
 };
 use crate::{
     Error, Result,
-    receive::{Content, Receive},
+    receive::{Hand, Receive},
 };
 
-/// Spans are fetched in requests of at most this size, so that few bytes wait in memory.
+/// A thread gets so many bytes of the blob at a time: enough to be worth waking it.
+const BATCH_BYTES: u64 = 128 << 10;
+/// A longer span is fetched in several requests, so that several connections share the work.
 const REQUEST_BYTES: u64 = 4 << 20;
 const REQUESTS_AT_ONCE: usize = 8;
+/// More threads than this are not fed by one connection.
+const MOST_THREADS: usize = 8;
+/// The content of files may follow after so many entries more.
+const ENTRIES_AT_ONCE: usize = 32;
 
 /// What to hand over of a layer, and where it is.
 #[derive(Debug)]
@@ -31,7 +36,7 @@ pub(crate) struct Choice {
     archive: Arc<Indexed>,
     layer: Arc<Descriptor>,
     plan: Plan,
-    /// Which entries are wanted.
+    /// Which entries are wanted, in order.
     entries: Vec<usize>,
 }
 
@@ -52,31 +57,70 @@ impl Choice {
         Ok(Self { archive, layer, plan, entries })
     }
 
-    /// The one entry at `index`.
-    pub(crate) fn one(archive: Arc<Indexed>, layer: Arc<Descriptor>, index: usize) -> Self {
-        let plan = archive.plan([index], &PlanOptions::default());
-        Self { archive, layer, plan, entries: vec![index] }
+    /// Fetches, checks and hands over: entries in their order, symbolic links last, and content as it comes.
+    pub(crate) async fn deliver<R: Receive>(
+        self,
+        source: &dyn Source,
+        ranges: Ranges,
+        delivery: Delivery<R>,
+    ) -> Result<Delivery<R>> {
+        if self.is_better_whole() { self.whole(source, delivery).await } else { self.parts(ranges, delivery).await }
     }
 
-    /// Whether the whole blob in one request costs no more than the ranges.
-    pub(crate) fn is_whole_cheaper(&self) -> bool {
+    /// Whether to fetch the whole blob in one request: when the ranges cost as much, and when all entries are wanted, since
+    /// only the whole has a digest that the manifest gives.
+    fn is_better_whole(&self) -> bool {
         let request_cost = PlanOptions::default().request_cost;
-        let requests = self.plan.spans.iter().map(|span| span.bytes().div_ceil(REQUEST_BYTES)).sum::<u64>();
-        requests > 0 && requests * request_cost + self.plan.fetch_bytes() >= request_cost + self.layer.size
+        let requests = requests(&self.plan.spans).len() as u64;
+        let costs_as_much = || requests * request_cost + self.plan.fetch_bytes() >= request_cost + self.layer.size;
+        requests > 0 && (self.entries.len() == self.archive.entries().len() || costs_as_much())
     }
 
-    /// Fetches, checks and hands over: directories and whatever has no content first, then files as they lie in the
-    /// blob, then symbolic links.
-    pub(crate) async fn deliver<R: Receive>(self, ranges: Ranges, delivery: Delivery<R>) -> Result<Delivery<R>> {
+    async fn whole<R: Receive>(self, source: &dyn Source, delivery: Delivery<R>) -> Result<Delivery<R>> {
+        let mut stream = source.blob(&self.layer.digest, Resume::START).await?.stream;
+        let plan = self.archive.toc().plan(self.entries.iter().copied(), &PlanOptions::default());
+        let cutter = Cutter::new(batches(plan.spans));
+        let (writer, queue) = queue();
+        let worker = tokio::task::spawn_blocking(move || self.hand_over(delivery, &queue));
+        let fed = feed(&mut stream, cutter, writer).await;
+        let worked = worker.await.unwrap_or(Err(Error::Worker));
+        fed?;
+        if worked.as_ref().is_err_and(may_be_changed_on_the_way) {
+            drain(&mut stream).await?;
+        }
+        worked
+    }
+
+    async fn parts<R: Receive>(mut self, ranges: Ranges, delivery: Delivery<R>) -> Result<Delivery<R>> {
         let digest = self.layer.digest.clone();
-        let held = match &self.plan.held {
-            Some(span) => self.archive.read_span(span).await.map_err(|error| read_error(&digest, error))?,
-            None => Bytes::new(),
+        let held = match self.plan.held.take() {
+            Some(span) => {
+                let bytes = self.archive.read_span(&span).await.map_err(|error| read_error(&digest, error))?;
+                Some(Batch { span, bytes: vec![bytes] })
+            }
+            None => None,
         };
         let requests = requests(&self.plan.spans);
-        let (writer, reader) = pipe();
-        let worker = tokio::task::spawn_blocking(move || self.hand_over(delivery, reader, held));
-        let fetched = fetch(&ranges, requests, writer).await;
+        let mut cutter = Cutter::new(batches(std::mem::take(&mut self.plan.spans)));
+        let (writer, queue) = queue();
+        let worker = tokio::task::spawn_blocking(move || self.hand_over(delivery, &queue));
+        let fetched = fetch(&ranges, requests, async |at, bytes| {
+            for batch in cutter.push(at, bytes) {
+                writer.write(batch).await?;
+            }
+            Ok(())
+        });
+        let fetched = fetched.await;
+        if let Ok(()) = fetched {
+            if let Some(held) = held
+                && writer.write(held).await == Err(Unwanted)
+            {
+                tracing::debug!("a thread has failed, and has an error to tell");
+            }
+            writer.finish();
+        } else {
+            drop(writer);
+        }
         let worked = worker.await.unwrap_or(Err(Error::Worker));
         match fetched {
             Err(error) => Err(error.into()),
@@ -84,134 +128,162 @@ impl Choice {
         }
     }
 
-    fn hand_over<R: Receive>(
-        self,
-        mut delivery: Delivery<R>,
-        mut fetched: PipeReader,
-        held: Bytes,
-    ) -> Result<Delivery<R>> {
-        let toc = self.archive.entries();
-        for entry in toc {
+    /// Hands over entries from this thread, and content from others while they follow.
+    fn hand_over<R: Receive>(self, mut delivery: Delivery<R>, queue: &BatchQueue) -> Result<Delivery<R>> {
+        for entry in self.archive.entries() {
             delivery.union.admit(&self.layer, entry)?;
         }
-        self.hand_over_if(&mut delivery, |kind| !has_link_or_content(kind))?;
-        let mut files = Files { names: self.names(), delivery: &mut delivery, toc, current: None };
-        files.empty(&self.empty_files())?;
-        for span in self.plan.spans.iter() {
-            let mut left = span.bytes();
-            let chunks = std::iter::from_fn(|| next_chunk(&mut fetched, &mut left).transpose());
-            self.decode(span, chunks, &mut files)?;
-        }
-        if let Some(span) = &self.plan.held {
-            self.decode(span, std::iter::once(Ok(held)), &mut files)?;
-        }
-        self.hand_over_if(&mut delivery, |kind| matches!(kind, Kind::Symlink { .. }))?;
+        let names = self.names();
+        let renamed = self.renamed(&names);
+        let progress = Progress::default();
+        let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN).get().min(MOST_THREADS);
+        let hands: Vec<R::Hand> = (0..threads).map(|_| delivery.receiver.hand()).collect();
+        let work = |hand| {
+            let worked = self.write(hand, queue, &progress, &renamed);
+            if worked.is_err() {
+                queue.fail();
+            }
+            worked
+        };
+        let work = &work;
+        thread::scope(|scope| {
+            let workers: Vec<_> = hands.into_iter().map(|hand| scope.spawn(move || work(hand))).collect();
+            let taken = self.take_entries(&mut delivery, &progress, names, &renamed);
+            if taken.is_err() {
+                progress.fail();
+                queue.fail();
+            }
+            let worked = workers.into_iter().map(|worker| worker.join().unwrap_or(Err(Error::Worker)));
+            // A thread that only waited for another has no error of its own to tell.
+            let worked = worked.fold(taken, |first, next| match (first, next) {
+                (Ok(()) | Err(Error::Worker), Err(error)) => Err(error),
+                (first, _) => first,
+            });
+            worked.and_then(|()| queue.check_complete())
+        })?;
+        self.take_links(&mut delivery)?;
         Ok(delivery)
     }
 
-    fn hand_over_if<R: Receive>(&self, delivery: &mut Delivery<R>, is_meant: impl Fn(&Kind) -> bool) -> Result<()> {
+    /// Hands over everything but links, in order; files that are wanted by other names than their own at the end.
+    fn take_entries<R: Receive>(
+        &self,
+        delivery: &mut Delivery<R>,
+        progress: &Progress,
+        mut names: BTreeMap<usize, Vec<Entry>>,
+        renamed: &BTreeMap<usize, Entry>,
+    ) -> Result<()> {
+        let toc = self.archive.entries();
+        let mut hand = delivery.receiver.hand();
+        for (position, &index) in self.entries.iter().enumerate() {
+            let entry = &toc[index];
+            match entry.kind {
+                Kind::Symlink { .. } | Kind::Hardlink { .. } => {}
+                Kind::File { .. } => take_file(entry, names.remove(&index), delivery, &mut hand)?,
+                _ => delivery.receiver.entry(entry)?,
+            }
+            if position % ENTRIES_AT_ONCE == 0 {
+                progress.reach(index + 1);
+            }
+        }
+        for (index, entry) in renamed {
+            take_file(entry, names.remove(index), delivery, &mut hand)?;
+        }
+        progress.reach(usize::MAX);
+        Ok(())
+    }
+
+    fn take_links<R: Receive>(&self, delivery: &mut Delivery<R>) -> Result<()> {
         let entries = self.entries.iter().map(|&index| &self.archive.entries()[index]);
-        for entry in entries.filter(|entry| is_meant(&entry.kind)) {
+        for entry in entries.filter(|entry| matches!(entry.kind, Kind::Symlink { .. })) {
             delivery.receiver.entry(entry)?;
         }
         Ok(())
     }
 
-    /// The files without content that are wanted, by whatever name.
-    fn empty_files(&self) -> BTreeSet<usize> {
-        let toc = self.archive.toc();
-        let files = self.entries.iter().filter_map(|&index| toc.file_of(index));
-        files.filter(|&file| toc.entries()[file].size() == 0).collect()
+    /// Decodes batches, as long as there are any, and hands their content over.
+    fn write(
+        &self,
+        mut hand: impl Hand,
+        queue: &BatchQueue,
+        progress: &Progress,
+        renamed: &BTreeMap<usize, Entry>,
+    ) -> Result<()> {
+        let estargz = |source| Error::Estargz { layer: self.layer.digest.clone(), source };
+        let mut decoder: Option<SpanDecoder> = None;
+        let mut taken = 0;
+        while let Some(queued) = queue.next() {
+            let (span, bytes) = (queued.batch.span.clone(), queued.batch.bytes.clone());
+            let decoder = match &mut decoder {
+                Some(decoder) => {
+                    decoder.start(span);
+                    decoder
+                }
+                none => none.insert(SpanDecoder::new(span)),
+            };
+            bytes.into_iter().for_each(|bytes| decoder.push(bytes));
+            while let Some(piece) = decoder.next() {
+                let piece = piece.map_err(estargz)?;
+                let (file, needed) = match renamed.get(&piece.entry) {
+                    Some(file) => (file, usize::MAX),
+                    None => (&self.archive.entries()[piece.entry], piece.entry + 1),
+                };
+                if taken < needed {
+                    taken = progress.wait_for(needed)?;
+                }
+                hand.piece(file, piece.offset, piece.bytes)?;
+            }
+            decoder.finish().map_err(estargz)?;
+        }
+        Ok(())
     }
 
     /// For each file that is wanted by other names, these names; its own comes first where it is wanted, too.
-    fn names(&self) -> HashMap<usize, Vec<Entry>> {
+    fn names(&self) -> BTreeMap<usize, Vec<Entry>> {
         let toc = self.archive.toc();
-        let mut names: HashMap<usize, Vec<Entry>> = HashMap::new();
+        let mut names: BTreeMap<usize, Vec<Entry>> = BTreeMap::new();
         for &index in &self.entries {
-            let entry = &toc.entries()[index];
             let Some(file) = toc.file_of(index).filter(|&file| file != index) else { continue };
             let is_wanted = self.entries.binary_search(&file).is_ok();
             let known =
                 names.entry(file).or_insert_with(|| Vec::from_iter(is_wanted.then(|| toc.entries()[file].clone())));
-            known.push(entry.clone());
+            known.push(toc.entries()[index].clone());
         }
         names
     }
 
-    fn decode<R: Receive>(
-        &self,
-        span: &Span,
-        chunks: impl Iterator<Item = Result<Bytes>>,
-        files: &mut Files<'_, R>,
-    ) -> Result<()> {
-        let estargz = |source| Error::Estargz { layer: self.layer.digest.clone(), source };
-        let mut decoder = SpanDecoder::new(span.clone());
-        for chunk in chunks {
-            decoder.push(chunk?);
-            while let Some(piece) = decoder.next() {
-                let piece = piece.map_err(estargz)?;
-                files.piece(piece.entry, piece.offset, piece.bytes)?;
-            }
-        }
-        decoder.finish().map_err(estargz)
+    /// The files that are not wanted by their own names, each by the first of its others.
+    fn renamed(&self, names: &BTreeMap<usize, Vec<Entry>>) -> BTreeMap<usize, Entry> {
+        let toc = self.archive.entries();
+        let renamed = names.iter().filter_map(|(&file, names)| {
+            let first = names.first().filter(|first| first.path != toc[file].path)?;
+            Some((file, Entry { path: first.path.clone(), ..toc[file].clone() }))
+        });
+        renamed.collect()
     }
 }
 
-/// Puts pieces together to files.
-struct Files<'a, R> {
-    delivery: &'a mut Delivery<R>,
-    toc: &'a [Entry],
-    names: HashMap<usize, Vec<Entry>>,
-    /// The file whose pieces come, and whether they are wanted.
-    current: Option<Content>,
+/// Hands over a file by the first of its names; the others become links to that, for the end.
+fn take_file<R: Receive>(
+    file: &Entry,
+    names: Option<Vec<Entry>>,
+    delivery: &mut Delivery<R>,
+    hand: &mut R::Hand,
+) -> Result<()> {
+    for name in names.into_iter().flatten().skip(1) {
+        delivery.link(Entry { kind: Kind::Hardlink { target: file.path.clone() }, ..name });
+    }
+    delivery.receiver.entry(file)?;
+    // Of a file without bytes no piece comes.
+    if file.size() == 0 { hand.piece(file, 0, &[]) } else { Ok(()) }
 }
 
-impl<R: Receive> Files<'_, R> {
-    fn piece(&mut self, index: usize, offset: u64, bytes: &[u8]) -> Result<()> {
-        let content = match self.current {
-            Some(content) if offset > 0 => content,
-            _ => self.begin(index)?,
-        };
-        let is_last = offset + bytes.len() as u64 == self.toc[index].size();
-        if content == Content::Take {
-            self.delivery.receiver.content(bytes)?;
-            if is_last {
-                self.delivery.receiver.end_of_file()?;
-            }
-        }
-        self.current = (!is_last).then_some(content);
-        Ok(())
-    }
-
-    /// Announces the file by the first of its names; the others become links to that, for the end.
-    fn begin(&mut self, index: usize) -> Result<Content> {
-        let file = &self.toc[index];
-        let mut names = self.names.remove(&index).unwrap_or_else(|| vec![file.clone()]).into_iter();
-        let first = names.next().map_or_else(|| file.path.clone(), |name| name.path);
-        for name in names {
-            self.delivery.link(Entry { kind: Kind::Hardlink { target: first.clone() }, ..name });
-        }
-        self.delivery.receiver.entry(&Entry { path: first, ..file.clone() })
-    }
-
-    /// Hands over files of which no piece comes.
-    fn empty(&mut self, indexes: &BTreeSet<usize>) -> Result<()> {
-        for &index in indexes {
-            if self.begin(index)? == Content::Take {
-                self.delivery.receiver.end_of_file()?;
-            }
-        }
-        Ok(())
-    }
-}
-
-fn has_link_or_content(kind: &Kind) -> bool {
-    matches!(kind, Kind::File { .. } | Kind::Symlink { .. } | Kind::Hardlink { .. })
+fn batches(spans: Vec<Span>) -> Vec<Span> {
+    spans.into_iter().flat_map(|span| span.split(BATCH_BYTES)).collect()
 }
 
 /// The requests that fetch `spans`, in order.
-fn requests(spans: &[Span]) -> Vec<Range<u64>> {
+pub(crate) fn requests(spans: &[Span]) -> Vec<Range<u64>> {
     let cut = |range: Range<u64>| {
         let end = range.end;
         range.step_by(REQUEST_BYTES as usize).map(move |start| start..end.min(start + REQUEST_BYTES))
@@ -219,24 +291,42 @@ fn requests(spans: &[Span]) -> Vec<Range<u64>> {
     spans.iter().flat_map(|span| cut(span.range.clone())).collect()
 }
 
-async fn fetch(ranges: &Ranges, requests: Vec<Range<u64>>, writer: PipeWriter) -> refs_registry::Result<()> {
-    let answers = requests.into_iter().map(|range| ranges.read(range));
-    let mut answers = futures_util::stream::iter(answers).buffered(REQUESTS_AT_ONCE);
-    while let Some(bytes) = answers.next().await {
-        if let Err(Unwanted) = writer.write(bytes?).await {
-            return Ok(());
+/// Moves all bytes of the blob, to the end, where they are known to be the right ones, or until nobody wants more batches.
+async fn feed(stream: &mut ByteStream, mut cutter: Cutter, writer: BatchWriter) -> refs_registry::Result<()> {
+    let mut at = 0;
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk?;
+        let start = at;
+        at += chunk.len() as u64;
+        for batch in cutter.push(start, chunk) {
+            if let Err(Unwanted) = writer.write(batch).await {
+                return Ok(());
+            }
         }
     }
     writer.finish();
     Ok(())
 }
 
-/// The next bytes, of `left` that are to come.
-fn next_chunk(fetched: &mut PipeReader, left: &mut u64) -> Result<Option<Bytes>> {
-    if *left == 0 {
-        return Ok(None);
+/// Makes `requests`, several at once, and gives what they bring to `take` as it comes, in order and with its place in the
+/// blob, as long as it is wanted.
+async fn fetch(
+    ranges: &Ranges,
+    requests: Vec<Range<u64>>,
+    mut take: impl AsyncFnMut(u64, Bytes) -> Result<(), Unwanted>,
+) -> refs_registry::Result<()> {
+    let parts = requests.into_iter().map(async |range| (range.start, ranges.stream(range).await));
+    let mut parts = futures_util::stream::iter(parts).buffered(REQUESTS_AT_ONCE);
+    while let Some((mut at, part)) = parts.next().await {
+        let mut part = part?;
+        while let Some(bytes) = part.next().await {
+            let bytes = bytes?;
+            let start = at;
+            at += bytes.len() as u64;
+            if let Err(Unwanted) = take(start, bytes).await {
+                return Ok(());
+            }
+        }
     }
-    let chunk = fetched.next_chunk()?.ok_or(Error::Worker)?;
-    *left = left.checked_sub(chunk.len() as u64).ok_or(Error::Worker)?;
-    Ok(Some(chunk))
+    Ok(())
 }

@@ -23,7 +23,7 @@ where
     let worked = worker.await.unwrap_or(Err(Error::Worker));
     fed?;
     // Bytes that make no sense may be those of the blob, or may have been changed on the way. Only the rest can tell.
-    if matches!(worked, Ok(_) | Err(Error::Corrupt { .. })) {
+    if worked.as_ref().map_or_else(may_be_changed_on_the_way, |_| true) {
         drain(&mut stream).await?;
     }
     worked
@@ -40,7 +40,16 @@ async fn feed(stream: &mut ByteStream, writer: PipeWriter) -> Result<()> {
     Ok(())
 }
 
-async fn drain(stream: &mut ByteStream) -> Result<()> {
+/// Whether an error may be due to bytes that were changed on the way, and not to the blob as it was pushed.
+pub(crate) fn may_be_changed_on_the_way(error: &Error) -> bool {
+    matches!(error, Error::Corrupt { .. } | Error::Estargz { .. } | Error::FileDigest { .. })
+}
+
+/// Reads to the end, where the verdict on all bytes is.
+///
+/// # Errors
+/// The source's.
+pub(crate) async fn drain(stream: &mut ByteStream) -> refs_registry::Result<()> {
     while let Some(chunk) = stream.next().await {
         chunk?;
     }

@@ -10,10 +10,7 @@ use refs_registry::{Descriptor, error::Doing};
 use tempfile::SpooledTempFile;
 
 use super::{archive::Archive, deliver::check_below, union::Union};
-use crate::{
-    Error, Result,
-    receive::{Content, Receive},
-};
+use crate::{Error, Result};
 
 /// A file larger than this waits on the disk, not in memory, until its layer is verified.
 const SPOOL_MEMORY_BYTES: usize = 1 << 20;
@@ -67,7 +64,7 @@ impl Survey {
             check_below(&entry.path, root)?;
             if self.add(at, layer, &entry)? && self.captures(&entry) {
                 let mut spool = Spool::new(at, &entry.path);
-                archive.content(|bytes| spool.write_all(bytes).map_err(|source| spool_error(Doing::Write, source)))?;
+                archive.content(|bytes| spool.take(bytes))?;
                 self.captured = Some(spool);
             }
         }
@@ -119,6 +116,11 @@ impl Spool {
         self.layer == layer && self.path == path
     }
 
+    /// Appends to the content.
+    pub(crate) fn take(&mut self, bytes: &[u8]) -> Result<()> {
+        self.content.write_all(bytes).map_err(|source| spool_error(Doing::Write, source))
+    }
+
     /// Writes the content to `output`.
     pub(crate) fn copy_to<W: Write>(mut self, mut output: W) -> Result<W> {
         self.content.rewind().map_err(|source| spool_error(Doing::Read, source))?;
@@ -128,51 +130,10 @@ impl Spool {
     }
 }
 
-impl Write for Spool {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.content.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.content.flush()
-    }
-}
-
-/// Receives one file, and skips all others.
-#[derive(Debug)]
-pub(crate) struct Output<W> {
-    path: String,
-    output: W,
-}
-
-impl<W> Output<W> {
-    pub(crate) fn new(path: &str, output: W) -> Self {
-        Self { path: path.to_owned(), output }
-    }
-
-    pub(crate) fn into_inner(self) -> W {
-        self.output
-    }
-}
-
-impl<W: Write + Send + 'static> Receive for Output<W> {
-    fn entry(&mut self, entry: &Entry) -> Result<Content> {
-        Ok(if entry.is_file() && entry.path == self.path { Content::Take } else { Content::Skip })
-    }
-
-    fn content(&mut self, bytes: &[u8]) -> Result<()> {
-        self.output.write_all(bytes).map_err(|source| output_error(&self.path, source))
-    }
-
-    fn end_of_file(&mut self) -> Result<()> {
-        self.output.flush().map_err(|source| output_error(&self.path, source))
-    }
-}
-
 fn spool_error(doing: Doing, source: io::Error) -> Error {
     Error::Io { doing, path: std::env::temp_dir(), source }
 }
 
-fn output_error(path: &str, source: io::Error) -> Error {
+pub(crate) fn output_error(path: &str, source: io::Error) -> Error {
     Error::Io { doing: Doing::Write, path: PathBuf::from(path), source }
 }

@@ -36,25 +36,6 @@ pub(crate) struct Budget {
     produced: AtomicU64,
 }
 
-/// The bytes that one file has so far.
-#[derive(Debug)]
-pub(crate) struct FileBytes {
-    path: String,
-    bytes: u64,
-}
-
-impl FileBytes {
-    /// No bytes, for the file at `path`.
-    pub(crate) fn none(path: &str) -> Self {
-        Self { path: path.to_owned(), bytes: 0 }
-    }
-
-    /// The file's path.
-    pub(crate) fn path(&self) -> &str {
-        &self.path
-    }
-}
-
 impl Budget {
     /// All of `limits` left.
     pub(crate) fn new(limits: Limits) -> Self {
@@ -87,13 +68,13 @@ impl Budget {
         self.total(&self.declared, size)
     }
 
-    /// Counts `bytes` more of a file, before they are written.
+    /// Counts `bytes` more of the file at `path`, which has `file_bytes` so far, before they are written.
     ///
     /// # Errors
     /// `FileTooLarge`, `TotalTooLarge`.
-    pub(crate) fn produced(&self, file: &mut FileBytes, bytes: u64) -> Result<()> {
-        file.bytes = file.bytes.saturating_add(bytes);
-        self.file(&file.path, file.bytes)?;
+    pub(crate) fn produced(&self, path: &str, file_bytes: &mut u64, bytes: u64) -> Result<()> {
+        *file_bytes = file_bytes.saturating_add(bytes);
+        self.file(path, *file_bytes)?;
         self.total(&self.produced, bytes)
     }
 

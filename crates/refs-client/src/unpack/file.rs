@@ -1,80 +1,83 @@
-//! Writing the content of files, one file at a time.
+//! Writing the content of files.
 
-use std::{fs::File, io::Write, sync::Arc};
+use std::{
+    collections::HashMap,
+    io::Write,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use refs_estargz::Entry;
 use refs_registry::error::Doing;
 
 use super::{
-    budget::{Budget, FileBytes},
+    budget::Budget,
+    large::LargeFile,
     root::{Cursor, Root, modified},
 };
-use crate::{Error, Result};
+use crate::{Error, Result, receive::Hand};
 
-/// Writes files below a root. Each thread that writes has one of its own; root and budget they share.
+/// The files that come in pieces and are not complete, by path.
+pub(super) type Unfinished = Arc<Mutex<HashMap<String, Arc<LargeFile>>>>;
+
+/// Writes files below a root. Each thread that writes has one of its own; root, budget and unfinished files they share.
 #[derive(Debug)]
-pub(super) struct FileWriter {
+pub(crate) struct FileWriter {
     cursor: Cursor,
     budget: Arc<Budget>,
-    open: Option<OpenFile>,
-}
-
-#[derive(Debug)]
-struct OpenFile {
-    file: File,
-    bytes: FileBytes,
-    mtime: i64,
+    unfinished: Unfinished,
 }
 
 impl FileWriter {
-    pub(super) fn new(root: Arc<Root>, budget: Arc<Budget>) -> Self {
-        Self { cursor: Cursor::new(root), budget, open: None }
+    pub(super) fn new(root: Arc<Root>, budget: Arc<Budget>, unfinished: Unfinished) -> Self {
+        Self { cursor: Cursor::new(root), budget, unfinished }
     }
 
-    /// Makes the file of an entry, with its permissions: three calls make a file, the fourth sets its time. Its directory
-    /// is there, and at its path is nothing.
+    /// Makes a file of all its bytes: three calls make it, the fourth sets its time.
+    fn whole(&mut self, entry: &Entry, bytes: &[u8]) -> Result<()> {
+        self.budget.produced(&entry.path, &mut 0, bytes.len() as u64)?;
+        let mut file = self.cursor.create(&entry.path, entry.mode)?;
+        let failed = |error| self.cursor.root().failed(Doing::Write, &entry.path, error);
+        file.write_all(bytes).map_err(failed)?;
+        rustix::fs::futimens(&file, &modified(entry.mtime)).map_err(|errno| failed(errno.into()))
+    }
+
+    /// The file of an entry whose content comes in pieces; it is made for the first of them.
+    fn large(&mut self, entry: &Entry) -> Result<Arc<LargeFile>> {
+        let mut unfinished = self.unfinished.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = unfinished.get(&entry.path) {
+            return Ok(Arc::clone(file));
+        }
+        let file = self.cursor.create_readable(&entry.path, entry.mode)?;
+        let file = Arc::new(LargeFile::new(file, entry));
+        unfinished.insert(entry.path.clone(), Arc::clone(&file));
+        Ok(file)
+    }
+}
+
+impl Hand for FileWriter {
+    /// Makes the file, or a part of it. Its directory is there, and at its path is nothing else.
     ///
     /// # Errors
-    /// `Io`; `PathConflict` for a path that the file system takes for one that is there; `Worker` when the file before was
-    /// not ended.
-    pub(super) fn begin(&mut self, entry: &Entry) -> Result<()> {
-        self.idle()?;
-        let file = self.cursor.create(&entry.path, entry.mode)?;
-        self.open = Some(OpenFile { file, bytes: FileBytes::none(&entry.path), mtime: entry.mtime });
+    /// `FileTooLarge`, `TotalTooLarge`; `Io`; `PathConflict` for a path that the file system takes for one that is there;
+    /// `FileDigest`.
+    fn piece(&mut self, file: &Entry, offset: u64, bytes: &[u8]) -> Result<()> {
+        if bytes.len() as u64 == file.size() {
+            return self.whole(file, bytes);
+        }
+        let large = self.large(file)?;
+        let io = |error| self.cursor.root().failed(Doing::Write, &file.path, error);
+        if large.write(offset, bytes, &self.budget, io)? {
+            self.unfinished.lock().unwrap_or_else(PoisonError::into_inner).remove(&file.path);
+        }
         Ok(())
     }
+}
 
-    /// Writes the next bytes of the file, once they are counted.
-    ///
-    /// # Errors
-    /// `FileTooLarge`, `TotalTooLarge`, `Io`; `Worker` without a file.
-    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        let Some(open) = &mut self.open else { return Err(Error::Worker) };
-        self.budget.produced(&mut open.bytes, bytes.len() as u64)?;
-        let written = open.file.write_all(bytes);
-        written.map_err(|source| self.cursor.root().failed(Doing::Write, open.bytes.path(), source))
-    }
-
-    /// Gives the file its time, and closes it.
-    ///
-    /// # Errors
-    /// `Io`; `Worker` without a file.
-    pub(super) fn end(&mut self) -> Result<()> {
-        let Some(open) = self.open.take() else { return Err(Error::Worker) };
-        let timed = rustix::fs::futimens(&open.file, &modified(open.mtime));
-        timed.map_err(|errno| self.cursor.root().failed(Doing::Write, open.bytes.path(), errno))
-    }
-
-    /// Makes sure that no file is half written.
-    ///
-    /// # Errors
-    /// `Worker`.
-    pub(super) fn idle(&self) -> Result<()> {
-        if self.open.is_some() { Err(Error::Worker) } else { Ok(()) }
-    }
-
-    /// To be called when a directory was removed: another may get its path.
-    pub(super) fn release(&mut self) {
-        self.cursor.release();
-    }
+/// Makes sure that every file is complete.
+///
+/// # Errors
+/// `Worker`.
+pub(super) fn check_finished(unfinished: &Unfinished) -> Result<()> {
+    let unfinished = unfinished.lock().unwrap_or_else(PoisonError::into_inner);
+    if unfinished.is_empty() { Ok(()) } else { Err(Error::Worker) }
 }

@@ -7,6 +7,7 @@
 mod budget;
 mod confine;
 mod file;
+mod large;
 mod links;
 mod plan;
 mod remove;
@@ -17,6 +18,7 @@ mod tree;
 
 pub(crate) use budget::Budget;
 pub use budget::Limits;
+pub(crate) use file::FileWriter;
 pub(crate) use links::check_tree;
 pub use staging::Existing;
 pub(crate) use staging::Staging;

@@ -89,6 +89,12 @@ impl Cursor {
         self.make(path, |parent, name| rustix::fs::openat(parent, name, flags, permissions(mode))).map(File::from)
     }
 
+    /// As [`create`](Self::create), to be read as well.
+    pub(super) fn create_readable(&mut self, path: &str, mode: u32) -> Result<File> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        self.make(path, |parent, name| rustix::fs::openat(parent, name, flags, permissions(mode))).map(File::from)
+    }
+
     /// Makes a directory that was not there. The system takes its mask from the mode.
     pub(super) fn create_directory(&mut self, path: &str, mode: u32) -> Result<()> {
         self.make(path, |parent, name| rustix::fs::mkdirat(parent, name, permissions(mode)))

@@ -6,15 +6,12 @@ use refs_estargz::{Entry, Kind};
 
 use super::{
     budget::Budget,
-    file::FileWriter,
+    file::{FileWriter, Unfinished, check_finished},
     links,
     plan::{Place, Plan, Replaces, Step},
     root::{Cursor, Root},
 };
-use crate::{
-    Result,
-    receive::{Content, Receive},
-};
+use crate::{Result, receive::Receive};
 
 /// Writes the entries of an artifact below a root.
 ///
@@ -30,8 +27,9 @@ use crate::{
 pub(crate) struct Unpack {
     plan: Plan,
     cursor: Cursor,
-    files: FileWriter,
+    root: Arc<Root>,
     budget: Arc<Budget>,
+    unfinished: Unfinished,
 }
 
 /// What an unpack wrote.
@@ -53,8 +51,9 @@ impl Unpack {
         Self {
             plan: Plan::default(),
             cursor: Cursor::new(root.clone()),
-            files: FileWriter::new(root.clone(), budget.clone()),
+            root: root.clone(),
             budget: budget.clone(),
+            unfinished: Unfinished::default(),
         }
     }
 
@@ -64,7 +63,7 @@ impl Unpack {
     /// # Errors
     /// `UnsafeLink` for a name of something that is no file; `Io`, `PathConflict`, `Worker`.
     pub(crate) fn next_layer(&mut self) -> Result<()> {
-        self.files.idle()?;
+        check_finished(&self.unfinished)?;
         for (name, file) in self.plan.take_names()? {
             self.cursor.hardlink(&name, &file)?;
         }
@@ -115,7 +114,6 @@ impl Unpack {
             self.budget.implied()?;
         }
         if step.replaces == Replaces::Earlier {
-            self.files.release();
             self.cursor.remove(path)?;
         }
         for (directory, mode) in &step.directories {
@@ -126,26 +124,18 @@ impl Unpack {
 }
 
 impl Receive for Unpack {
-    fn entry(&mut self, entry: &Entry) -> Result<Content> {
-        self.files.idle()?;
+    type Hand = FileWriter;
+
+    fn entry(&mut self, entry: &Entry) -> Result<()> {
         self.budget.entry()?;
         let step = self.plan.add(entry)?;
         if let Kind::File { size } = entry.kind {
             self.budget.declared(&entry.path, size)?;
         }
-        self.carry_out(&step, &entry.path)?;
-        if !entry.is_file() {
-            return Ok(Content::Skip);
-        }
-        self.files.begin(entry)?;
-        Ok(Content::Take)
+        self.carry_out(&step, &entry.path)
     }
 
-    fn content(&mut self, bytes: &[u8]) -> Result<()> {
-        self.files.write(bytes)
-    }
-
-    fn end_of_file(&mut self) -> Result<()> {
-        self.files.end()
+    fn hand(&self) -> FileWriter {
+        FileWriter::new(self.root.clone(), self.budget.clone(), self.unfinished.clone())
     }
 }

@@ -156,6 +156,49 @@ async fn cut_layer_goes_on_where_it_was_cut() {
     }
 }
 
+/// Large enough that all of it is read by its table of contents.
+async fn longer() -> (FakeRegistry, Tree) {
+    let files = ["a", "b", "c"].into_iter().zip(0..);
+    let tree = files.fold(Tree::new(), |tree, (name, seed)| tree.file(name, noise(1 << 20, seed)));
+    let tree = tree.file("d", noise((5 << 19) + 1, 9)).file("empty", "");
+    let registry = FakeRegistry::start().await;
+    push(&anonymous(), &tree, &artifact(&registry)).await;
+    (registry, tree)
+}
+
+#[tokio::test]
+async fn longer_layer_is_its_table_and_one_get_and_comes_back_whole() {
+    let (registry, tree) = longer().await;
+    registry.take_requests();
+    let (pulled, _) = pull(&anonymous(), &artifact(&registry), &PullOptions::default()).await.unwrap();
+    assert_eq!(pulled.to_string().replace(" @0", ""), tree.to_string());
+    let requests = registry.take_requests();
+    let ranges: Vec<bool> = requests.iter().map(|seen| seen.range.is_some()).collect();
+    assert_eq!(ranges, [false, true, false], "{requests:?}");
+}
+
+#[tokio::test]
+async fn flipped_bit_of_a_longer_layer_is_an_error_of_its_digest() {
+    let (registry, _) = longer().await;
+    for at in [3, 1 << 20, 4 << 20] {
+        registry.fault(On::get("/blobs/").skip(1), Fault::Flip { at });
+        let error = pull(&anonymous(), &artifact(&registry), &PullOptions::default()).await.unwrap_err();
+        assert_eq!(kind(&error), ErrorKind::Digest, "{at}: {error:?}");
+        registry.clear_faults();
+    }
+}
+
+#[tokio::test]
+async fn longer_layer_that_is_cut_goes_on_where_it_was_cut() {
+    let (registry, tree) = longer().await;
+    registry.take_requests();
+    registry.fault(On::get("/blobs/").skip(1), Fault::Cut { after: 3_000_000, close: Close::Fin });
+    let (pulled, _) = pull(&anonymous(), &artifact(&registry), &PullOptions::default()).await.unwrap();
+    assert_eq!(pulled.to_string().replace(" @0", ""), tree.to_string());
+    let resumed = registry.requests().pop().unwrap();
+    assert!(resumed.range.is_some() && resumed.sent < 4 << 20, "{resumed:?}");
+}
+
 #[tokio::test]
 async fn layer_that_is_cut_every_time_leaves_nothing() {
     let registry = large().await;

@@ -8,7 +8,11 @@ use super::{
     super::{Contents, Trust},
     fixtures::{Counted, Recorder, annotated, artifact, estargz, gzip, layer, noise, shown, tar},
 };
-use crate::{Error, Result, receive::Content, receive::Receive, select::Selection};
+use crate::{
+    Error, Result,
+    receive::{Hand, Receive},
+    select::Selection,
+};
 
 fn open(source: Counted, layers: Vec<Descriptor>) -> (Arc<Counted>, Contents) {
     let source = Arc::new(source);
@@ -38,18 +42,30 @@ fn small() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 #[tokio::test]
-async fn all_of_an_estargz_layer_is_one_request() {
+async fn all_of_a_short_estargz_layer_is_one_request() {
     let mut source = Counted::default();
     let layer = estargz(&mut source, &small(), &[]);
     let (source, contents) = open(source, vec![layer]);
-    let receiver = contents.extract(&Selection::All, Recorder::default()).await.unwrap();
+    assert_eq!(extract(&contents, &[]).await.unwrap().len(), 9);
     assert_eq!(source.requests(), (1, 0));
-    let mut paths: Vec<&str> = receiver.received.iter().map(|(entry, _)| entry.path.as_str()).collect();
+}
+
+#[tokio::test]
+async fn all_of_a_longer_estargz_layer_is_one_request_after_the_table() {
+    let mut source = Counted::default();
+    let mut files = small();
+    files.push(("pad/3", noise(3, 3 << 20)));
+    let layer = estargz(&mut source, &files, &[]);
+    let (source, contents) = open(source, vec![layer]);
+    let receiver = contents.extract(&Selection::All, Recorder::default()).await.unwrap();
+    assert_eq!(source.requests(), (1, 1), "the table of contents, and the layer");
+    let received = receiver.received();
+    let mut paths: Vec<&str> = received.iter().map(|(entry, _)| entry.path.as_str()).collect();
     paths.sort_unstable();
-    assert_eq!(paths, ["a", "a/empty", "a/one", "a/same", "a/void", "b", "pad/1", "pad/2", "z"]);
+    assert_eq!(paths, ["a", "a/empty", "a/one", "a/same", "a/void", "b", "pad/1", "pad/2", "pad/3", "z"]);
     assert_eq!(
-        receiver.received[receiver.received.len() - 2..].iter().map(shown).collect::<Vec<_>>(),
-        ["h 644 a/same -> a/one", "h 644 a/void -> a/empty"]
+        received[received.len() - 2..].iter().map(shown).collect::<Vec<_>>(),
+        ["h 644 a/void -> a/empty", "h 644 a/same -> a/one"]
     );
 }
 
@@ -145,7 +161,8 @@ async fn a_link_keeps_the_content_that_a_layer_above_replaced() {
         };
         let high = layer(&mut source, MediaType::OCI_LAYER, tar(&[("a", b"new"), ("d=>c", b"")]));
         let (_, contents) = open(source, vec![low, high]);
-        let all = extract(&contents, &[]).await.unwrap();
+        let mut all = extract(&contents, &[]).await.unwrap();
+        all[2..].sort_unstable();
         assert_eq!(all, ["f 644 a new", "f 644 b old", "h 644 c -> b", "h 644 d -> c"], "{format}");
         assert_eq!(extract(&contents, &["a", "b"]).await.unwrap(), ["f 644 a new", "f 644 b old"], "{format}");
         let error = contents.read_file("b", u64::MAX, Vec::new()).await.unwrap_err();
@@ -219,39 +236,55 @@ async fn nothing_of_a_chunk_that_was_changed_is_handed_over() {
     source.keep(&layer, wrong);
     let (error, received) = failed(source, layer, &["b"]).await;
     assert!(matches!(error, Error::Estargz { source: refs_estargz::Error::Member { .. }, .. }), "{error:?}");
-    assert_eq!(received, 1 << 20);
+    // The chunks around it may have been: the first, and the third.
+    assert!(received <= 2 << 20, "{received}");
 }
 
-/// Takes nothing, and fails at a path.
+/// Fails at a path.
 #[derive(Debug)]
 struct Choosy(&'static str);
 
 impl Receive for Choosy {
-    fn entry(&mut self, entry: &refs_estargz::Entry) -> Result<Content> {
+    type Hand = Self;
+
+    fn entry(&mut self, entry: &refs_estargz::Entry) -> Result<()> {
         match entry.path == self.0 {
             true => Err(Error::PathConflict { path: entry.path.clone() }),
-            false => Ok(Content::Skip),
+            false => Ok(()),
         }
     }
 
-    fn content(&mut self, _: &[u8]) -> Result<()> {
-        panic!("content that was not wanted")
+    fn hand(&self) -> Self {
+        Self(self.0)
     }
+}
 
-    fn end_of_file(&mut self) -> Result<()> {
-        panic!("the end of a file that was not wanted")
+impl Hand for Choosy {
+    fn piece(&mut self, file: &refs_estargz::Entry, _: u64, _: &[u8]) -> Result<()> {
+        match self.0.strip_prefix("content of ") == Some(&file.path) {
+            true => Err(Error::PathConflict { path: file.path.clone() }),
+            false => Ok(()),
+        }
     }
 }
 
 #[tokio::test]
-async fn a_receiver_may_skip_files_and_its_error_is_the_one_reported() {
+async fn the_error_of_a_receiver_or_of_its_hands_is_the_one_reported() {
+    let archive = [("a/", &b""[..]), ("a/empty", b""), ("a/one", b"1"), ("z", b"26")];
     for patterns in [vec![], vec!["a/**".to_owned(), "z".to_owned()]] {
-        let selection = Selection::new(&patterns).unwrap();
-        let mut source = Counted::default();
-        let layer = estargz(&mut source, &small(), &[]);
-        let (_, contents) = open(source, vec![layer]);
-        contents.extract(&selection, Choosy("none")).await.unwrap();
-        let error = contents.extract(&selection, Choosy("z")).await.unwrap_err();
-        assert!(matches!(error, Error::PathConflict { .. }), "{error:?}");
+        for format in ["estargz", "tar"] {
+            let selection = Selection::new(&patterns).unwrap();
+            let mut source = Counted::default();
+            let layer = match format {
+                "tar" => layer(&mut source, MediaType::OCI_LAYER, tar(&archive)),
+                _ => estargz(&mut source, &small(), &[]),
+            };
+            let (_, contents) = open(source, vec![layer]);
+            contents.extract(&selection, Choosy("none")).await.unwrap();
+            for at in ["z", "content of z", "a/empty", "content of a/empty"] {
+                let error = contents.extract(&selection, Choosy(at)).await.unwrap_err();
+                assert!(matches!(error, Error::PathConflict { .. }), "{format}, {at}: {error:?}");
+            }
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::{
     io::Write,
     ops::Range,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -24,7 +24,7 @@ use refs_url::{Digest, Tag, Target};
 
 use crate::{
     artifact::Artifact,
-    receive::{Content, Receive},
+    receive::{Hand, Receive},
 };
 
 /// Blobs in memory, and how often they were asked for.
@@ -227,43 +227,61 @@ pub(crate) fn shown((entry, content): &(Entry, Vec<u8>)) -> String {
     }
 }
 
+/// Entries and contents, in order.
+type Received = Vec<(Entry, Vec<u8>)>;
+
 /// Remembers what it received.
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
-    pub(crate) received: Vec<(Entry, Vec<u8>)>,
+    received: Arc<Mutex<Received>>,
     /// What was received so far, to be seen from outside when the recorder does not come back.
     pub(crate) content_bytes: Arc<AtomicU64>,
-    open: bool,
+}
+
+/// Adds content to what a recorder remembers.
+#[derive(Debug)]
+pub(crate) struct RecorderHand {
+    received: Arc<Mutex<Received>>,
+    content_bytes: Arc<AtomicU64>,
 }
 
 impl Recorder {
+    /// Entries and contents of what came, in order.
+    pub(crate) fn received(&self) -> Received {
+        let received = self.received.lock().unwrap().clone();
+        for (entry, content) in &received {
+            assert_eq!(entry.size(), content.len() as u64, "{}", entry.path);
+        }
+        received
+    }
+
     /// Paths and contents of what came, in order.
     pub(crate) fn lines(&self) -> Vec<String> {
-        assert!(!self.open, "a file was not ended");
-        self.received.iter().map(shown).collect()
+        self.received().iter().map(shown).collect()
     }
 }
 
 impl Receive for Recorder {
-    fn entry(&mut self, entry: &Entry) -> crate::Result<Content> {
-        assert!(!self.open, "a file was not ended");
-        self.open = entry.is_file();
-        self.received.push((entry.clone(), Vec::new()));
-        Ok(Content::Take)
-    }
+    type Hand = RecorderHand;
 
-    fn content(&mut self, bytes: &[u8]) -> crate::Result<()> {
-        assert!(self.open);
-        self.content_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        self.received.last_mut().unwrap().1.extend_from_slice(bytes);
+    fn entry(&mut self, entry: &Entry) -> crate::Result<()> {
+        self.received.lock().unwrap().push((entry.clone(), Vec::new()));
         Ok(())
     }
 
-    fn end_of_file(&mut self) -> crate::Result<()> {
-        assert!(self.open);
-        self.open = false;
-        let (entry, content) = self.received.last().unwrap();
-        assert_eq!(entry.size(), content.len() as u64, "{}", entry.path);
+    fn hand(&self) -> RecorderHand {
+        RecorderHand { received: Arc::clone(&self.received), content_bytes: Arc::clone(&self.content_bytes) }
+    }
+}
+
+impl Hand for RecorderHand {
+    fn piece(&mut self, file: &Entry, offset: u64, bytes: &[u8]) -> crate::Result<()> {
+        self.content_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        let mut received = self.received.lock().unwrap();
+        let (_, content) = received.iter_mut().find(|(entry, _)| entry.path == file.path).unwrap();
+        let end = offset as usize + bytes.len();
+        content.resize(content.len().max(end), 0);
+        content[offset as usize..end].copy_from_slice(bytes);
         Ok(())
     }
 }

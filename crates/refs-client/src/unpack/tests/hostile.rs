@@ -1,10 +1,17 @@
 //! Entries that try to get out, named by what is known of their kind.
 
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
 use refs_estargz::Kind;
 
-use super::{Ground, Item, directory, file, hardlink, symlink, tree};
+use super::{Budget, Existing, Ground, Item, Staging, Unpack, directory, file, hardlink, symlink, tree};
 use crate::{
     Error,
+    receive::{Hand, Receive},
     unpack::{links, plan::Plan},
 };
 
@@ -25,8 +32,8 @@ fn said(error: &Error) -> (&'static str, &str) {
 #[track_caller]
 fn refused(layers: &[Vec<Item>], expect: (&str, &str)) {
     let ground = Ground::new();
-    std::fs::create_dir(ground.path("outside")).unwrap();
-    std::fs::write(ground.path("outside/canary"), "alive").unwrap();
+    fs::create_dir(ground.path("outside")).unwrap();
+    fs::write(ground.path("outside/canary"), "alive").unwrap();
     let before = ground.snapshot();
     let error = ground.unpack(layers).unwrap_err();
     assert_eq!(said(&error), expect);
@@ -284,12 +291,22 @@ fn m170_no_room_is_made_for_a_claimed_size() {
 
     let ground = Ground::new();
     let unlimited = super::Limits { file_bytes: 0, total_bytes: 0, entries: 0 };
-    ground
-        .unpack_within(
-            &[vec![item.clone(), Item { entry: refs_estargz::Entry { path: "g".into(), ..item.entry }, ..item }]],
-            unlimited,
-        )
-        .unwrap();
-    let metadata = ground.dest().join("f").metadata().unwrap();
-    assert!((metadata.len(), metadata.blocks() <= 64) == (1, true));
+    let staging = Staging::beside(&ground.dest(), Existing::Refuse).unwrap();
+    let mut unpack = Unpack::new(staging.root(), &Arc::new(Budget::new(unlimited)));
+    unpack.entry(&item.entry).unwrap();
+    unpack.hand().piece(&item.entry, 0, b"x").unwrap();
+    let sizes: Vec<_> = walk(&ground.path("")).into_iter().map(|file| file.metadata().unwrap()).collect();
+    assert_eq!(sizes.iter().map(|file| (file.len(), file.blocks() <= 64)).collect::<Vec<_>>(), [(1, true)]);
+    assert!(matches!(unpack.finish(), Err(Error::Worker)), "a file whose bytes have not come is not complete");
+}
+
+/// The file `f`, wherever it is below `folder`.
+fn walk(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries
+        .flat_map(|path| match path.is_dir() {
+            true => walk(&path),
+            false => Vec::from_iter(path.ends_with("f").then_some(path)),
+        })
+        .collect()
 }

@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{Budget, Existing, Ground, Item, Limits, Staging, directory, file, hardlink, symlink, tree};
-use crate::{Error, Result, unpack::file::FileWriter};
+use super::{Budget, Existing, Ground, Item, Limits, Staging, Unpack, directory, file, hardlink, symlink, tree};
+use crate::{
+    Error, Result,
+    receive::{Hand, Receive},
+    unpack::file::{FileWriter, Unfinished},
+};
 
 const UNLIMITED: Limits = Limits { file_bytes: 0, total_bytes: 0, entries: 0 };
 
@@ -26,13 +30,6 @@ fn check(limits: Limits, items: &[Item], expect: Option<(&'static str, u64, u64)
     }
 }
 
-/// A file that has more bytes than it says.
-fn liar(path: &str, content: &str) -> Item {
-    let mut item = file(path, content);
-    item.entry.kind = refs_estargz::Kind::File { size: 0 };
-    item
-}
-
 #[test]
 fn m165_a_figure_that_equals_its_limit_passes_and_one_more_does_not() {
     let limits = Limits { file_bytes: 10, total_bytes: 15, entries: 3 };
@@ -46,12 +43,31 @@ fn m165_a_figure_that_equals_its_limit_passes_and_one_more_does_not() {
 }
 
 #[test]
-fn m165_bytes_that_were_not_declared_count() {
+fn m165_bytes_that_are_produced_count_whatever_was_declared() {
     let limits = Limits { file_bytes: 10, total_bytes: 15, entries: 3 };
-    check(limits, &[liar("f", "0123456789")], None);
-    check(limits, &[liar("f", "0123456789a")], Some(("file", 11, 10)));
-    check(limits, &[liar("f", "0123456789"), liar("g", "012345")], Some(("total", 16, 15)));
-    check(limits, &[liar("f", &"x".repeat(100_000))], Some(("file", 1000, 10)));
+    let check = |pieces: &[(usize, u64)], expected: Option<(&'static str, u64, u64)>| {
+        let (budget, mut files) = (Budget::new(limits), [0; 2]);
+        let produced = pieces.iter().try_for_each(|&(file, bytes)| budget.produced("f", &mut files[file], bytes));
+        assert_eq!(said(produced), expected, "{pieces:?}");
+    };
+    check(&[(0, 10)], None);
+    check(&[(0, 10), (0, 1)], Some(("file", 11, 10)));
+    check(&[(0, 10), (1, 5)], None);
+    check(&[(0, 10), (1, 6)], Some(("total", 16, 15)));
+    check(&[(0, u64::MAX), (0, u64::MAX)], Some(("file", u64::MAX, 10)));
+}
+
+#[test]
+fn m165_more_bytes_than_were_declared_are_not_written() {
+    let (ground, entry) = (Ground::new(), file("f", "0123456789").entry);
+    let staging = Staging::beside(&ground.dest(), Existing::Refuse).unwrap();
+    let mut unpack = Unpack::new(staging.root(), &Arc::new(Budget::new(UNLIMITED)));
+    unpack.entry(&entry).unwrap();
+    let mut hand = unpack.hand();
+    hand.piece(&entry, 0, b"01234").unwrap();
+    for (offset, bytes) in [(5, &b"56789a"[..]), (10, b"a"), (u64::MAX, b"a")] {
+        assert!(matches!(hand.piece(&entry, offset, bytes), Err(Error::Worker)), "{offset}");
+    }
 }
 
 #[test]
@@ -89,20 +105,17 @@ fn files_can_be_written_by_several_threads_within_one_budget() {
     let budget = Arc::new(Budget::new(Limits { total_bytes: 400, ..UNLIMITED }));
     std::thread::scope(|scope| {
         for thread in 0..4 {
-            let mut writer = FileWriter::new(staging.root().clone(), budget.clone());
+            let mut writer = FileWriter::new(staging.root().clone(), budget.clone(), Unfinished::default());
             scope.spawn(move || {
                 for i in 0..10 {
-                    writer.begin(&file(&format!("{thread}-{i}"), "").entry).unwrap();
-                    writer.write(b"0123456789").unwrap();
-                    writer.end().unwrap();
+                    writer.piece(&file(&format!("{thread}-{i}"), "0123456789").entry, 0, b"0123456789").unwrap();
                 }
             });
         }
     });
     assert_eq!(budget.bytes(), 400);
-    let mut writer = FileWriter::new(staging.root().clone(), budget);
-    writer.begin(&file("more", "").entry).unwrap();
-    assert_eq!(said(writer.write(b"x")), Some(("total", 401, 400)));
+    let mut writer = FileWriter::new(staging.root().clone(), budget, Unfinished::default());
+    assert_eq!(said(writer.piece(&file("more", "x").entry, 0, b"x")), Some(("total", 401, 400)));
     staging.publish().unwrap();
-    assert_eq!(super::snapshot(&ground.dest()).len(), 41);
+    assert_eq!(super::snapshot(&ground.dest()).len(), 40);
 }

@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use super::{Budget, Existing, Limits, Staging, Unpack, tree::Unpacked};
 use crate::{
     Result,
-    receive::{Content, Receive},
+    receive::{Hand, Receive},
 };
 
 /// An entry with the bytes of its file.
@@ -129,11 +129,18 @@ fn fill(staging: &Staging, layers: &[Vec<Item>], limits: Limits) -> Result<Unpac
 }
 
 fn give(unpack: &mut Unpack, item: &Item) -> Result<()> {
-    if unpack.entry(&item.entry)? == Content::Take {
-        for piece in item.content.chunks(1000) {
-            unpack.content(piece)?;
-        }
-        unpack.end_of_file()?;
+    unpack.entry(&item.entry)?;
+    if !item.entry.is_file() {
+        return Ok(());
+    }
+    // From the end to the start, and by two hands: pieces may come so.
+    let mut hands = [unpack.hand(), unpack.hand()];
+    let mut pieces: Vec<_> = item.content.chunks(1000).enumerate().map(|(i, piece)| (i * 1000, piece)).collect();
+    if pieces.is_empty() {
+        pieces.push((0, &[]));
+    }
+    for (i, (offset, piece)) in pieces.into_iter().rev().enumerate() {
+        hands[i % 2].piece(&item.entry, offset as u64, piece)?;
     }
     Ok(())
 }

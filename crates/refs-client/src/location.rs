@@ -18,7 +18,7 @@ pub enum Location {
         /// The tag or digest in it.
         target: Option<Target>,
     },
-    /// A layer by itself, in a file on disk: `file://PATH`. What [`pack`](crate::Client::pack) writes, or any tar archive.
+    /// A layer by itself, in a file on disk: `file://PATH`. Any tar archive, gzip or not, eStargz or not.
     File(PathBuf),
 }
 

@@ -91,6 +91,8 @@ pub(crate) enum When {
 pub(crate) enum Command {
     /// Pack a directory and push it
     Push(Push),
+    /// Pack a directory into a file, which ls, cat and pull read as file://FILE
+    Pack(Pack),
     /// List the files of an artifact without downloading them
     Ls(Ls),
     /// Tell what an artifact is: digest, sizes, annotations, platforms, config, layers, .sow-ref.yaml
@@ -128,7 +130,13 @@ impl Command {
             Self::Pull(pull) => &pull.at,
             Self::Resolve(resolve) => &resolve.at,
             Self::Tags(tags) => &tags.at,
-            Self::Login(_) | Self::Logout(_) | Self::Serve(_) | Self::Demo | Self::Completions(_) | Self::Man(_) => {
+            Self::Pack(_)
+            | Self::Login(_)
+            | Self::Logout(_)
+            | Self::Serve(_)
+            | Self::Demo
+            | Self::Completions(_)
+            | Self::Man(_) => {
                 return Vec::new();
             }
         };
@@ -153,9 +161,6 @@ pub(crate) struct Push {
     /// An annotation of the manifest
     #[arg(long = "annotation", value_name = "KEY=VALUE", value_parser = key_value)]
     pub(crate) annotations: Vec<(String, String)>,
-    /// What to leave out, as in a .gitignore file; .git/, .DS_Store and node_modules/ are left out unless `!NAME` is given
-    #[arg(long, value_name = "GLOB")]
-    pub(crate) exclude: Vec<String>,
     /// What kind of artifact it is
     #[arg(long, value_name = "TYPE", value_parser = media_type)]
     pub(crate) artifact_type: Option<MediaType>,
@@ -165,6 +170,31 @@ pub(crate) struct Push {
     /// The media type of the config
     #[arg(long, value_name = "TYPE", value_parser = media_type)]
     pub(crate) config_type: Option<MediaType>,
+    #[command(flatten)]
+    pub(crate) packing: Packing,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Pack {
+    /// The directory
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
+    /// The file, outside of the directory
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Replace a file that is there already
+    #[arg(long)]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) packing: Packing,
+}
+
+/// How to make a layer of a directory.
+#[derive(Debug, Args)]
+pub(crate) struct Packing {
+    /// What to leave out, as in a .gitignore file; .git/, .DS_Store and node_modules/ are left out unless `!NAME` is given
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) exclude: Vec<String>,
     /// Refuse a directory without a .sow-ref.yaml
     #[arg(long)]
     pub(crate) require_manifest: bool,

@@ -168,7 +168,7 @@ fn client_code(error: &Error) -> u8 {
         | Error::PlatformNotFound { .. } => NOT_FOUND,
         Error::Registry(error) => registry_code(error),
         Error::Estargz { source, .. } => estargz_code(source),
-        Error::Corrupt { .. } => INTEGRITY,
+        Error::Corrupt { .. } | Error::FileDigest { .. } => INTEGRITY,
         Error::UnsupportedLayer { .. } => UNSUPPORTED,
         Error::IndexTooDeep { .. }
         | Error::UnsafePath { .. }
@@ -249,18 +249,22 @@ fn client_hint(error: &Error) -> Option<String> {
         Error::FileTooLarge { .. } => "allow more with `--max-file-size BYTES`, 0 for any".to_owned(),
         Error::TotalTooLarge { .. } => "allow more with `--max-total-size BYTES`, 0 for any".to_owned(),
         Error::TooManyEntries { .. } => "allow more with `--max-files N`, 0 for any".to_owned(),
-        Error::Destination { fault: DestinationFault::NotEmpty | DestinationFault::Taken, .. } => {
-            "name another destination, or replace this one with `--force`".to_owned()
-        }
+        Error::Destination {
+            fault: DestinationFault::NotEmpty | DestinationFault::Exists | DestinationFault::Taken,
+            ..
+        } => "name another destination, or replace this one with `--force`".to_owned(),
         Error::Destination { fault: DestinationFault::NoName | DestinationFault::MountPoint, .. } => {
             "name a new directory in it".to_owned()
+        }
+        Error::Destination { fault: DestinationFault::InSource, .. } => {
+            "name a file outside of it: in it, it would be packed the next time".to_owned()
         }
         Error::Destination { .. } => "name another destination".to_owned(),
         Error::Source { fault: SourceFault::EscapingLink(_) | SourceFault::SpecialFile(_), .. } => {
             "leave it out with `--exclude PATTERN`".to_owned()
         }
         Error::Registry(error) => registry_hint(error)?,
-        Error::Estargz { source, .. } if estargz_code(source) == INTEGRITY => {
+        Error::Estargz { .. } | Error::FileDigest { .. } if client_code(error) == INTEGRITY => {
             "the layer is not what its manifest says; do not trust it, push it again or ask its owner".to_owned()
         }
         _ => return None,

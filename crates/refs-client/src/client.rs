@@ -14,14 +14,15 @@ use refs_store::{LayerFile, Layout};
 use refs_url::{Digest, Host, Tag, Target};
 
 use crate::{
-    Error, Inspection, Listing, Location, ManifestFile, Meter, PullOptions, Pulled, PushOptions, Pushed, ReadOptions,
-    Result, Trust,
+    Error, Existing, Inspection, Listing, Location, ManifestFile, Meter, PackOptions, Packed, PullOptions, Pulled,
+    PushOptions, Pushed, ReadOptions, Result, Trust,
     artifact::Artifact,
     error::LocationFault,
     inspect,
     layer::Contents,
     list,
     meter::Metered,
+    pack,
     pull::{self, Pull},
     push,
     select::Selection,
@@ -171,6 +172,16 @@ impl Client {
         let tag = at.needs_tag()?;
         let sink = self.sink(at).await?;
         push::push(&sink, directory, &tag, &self.meter, options).await
+    }
+
+    /// Packs `directory` as an eStargz layer, as [`push`](Client::push) does, into the file `to`: a tar.gz archive that any
+    /// tool can read, and this library as [`Location::File`].
+    ///
+    /// # Errors
+    /// `Destination` when something is in the way, a file that `existing` leaves alone among them; `ManifestFile`,
+    /// `ManifestNotFound`, `Source` and `Pack` as in a push; `Io`. After an error what is at `to` is what was there before.
+    pub async fn pack(&self, directory: &Path, to: &Path, existing: Existing, options: &PackOptions) -> Result<Packed> {
+        pack::pack(directory, to, existing, &self.meter, options).await
     }
 
     /// What the tag or digest of `at` leads to: an index, where it is one.

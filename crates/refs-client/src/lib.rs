@@ -29,7 +29,7 @@ pub use list::{Listing, ReadOptions};
 pub use location::Location;
 pub use manifest_file::{ManifestFile, ManifestName};
 pub use meter::Meter;
-pub use pack::Mtime;
+pub use pack::{Mtime, PackOptions, Packed};
 pub use pull::{PullOptions, Pulled};
 pub use push::{PushOptions, Pushed};
 pub use refs_estargz::{Entry as FileEntry, Kind};

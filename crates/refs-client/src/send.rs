@@ -1,29 +1,28 @@
 //! Sends the layer of a directory: while it is being packed, or not at all when the registry has it.
 
 use std::{
-    fs::File,
-    io::{self, Read, Write},
-    num::NonZeroUsize,
+    io::{self, Write},
     sync::Arc,
-    thread::available_parallelism,
 };
 
 use bytes::{Bytes, BytesMut};
-use refs_estargz::{Built, Error as PackError, Kind, NewEntry, PathFault, WriteOptions, Writer};
+use refs_estargz::Built;
 use refs_registry::{Descriptor, ErrorKind, Payload, Sent, Sink, Upload};
 use refs_store::Spool;
 use refs_url::Tag;
 use tokio::sync::mpsc;
 
-use crate::{Error, Meter, PushOptions, Result, error::SourceFault, pack::Plan, unchanged::seems_unchanged};
+use crate::{
+    Error, Meter, PushOptions, Result,
+    pack::{Plan, write_layer},
+    unchanged::seems_unchanged,
+};
 
 /// A layer up to this size is kept in memory, so that a registry which has it is sent nothing, and a failed upload is
 /// simply sent again.
 const SMALL_LAYER_BYTES: usize = 4 << 20;
 const PIECE_BYTES: usize = 256 << 10;
 const PIECES_IN_FLIGHT: usize = 8;
-/// One thread reads the files and hashes the layer: it keeps about so many others busy, and each of them costs memory.
-const MOST_THREADS: usize = 8;
 
 /// Packs `plan` and makes it a blob of `sink`, whose `tag` may lead to the same files already.
 pub(crate) async fn send_layer(
@@ -36,7 +35,7 @@ pub(crate) async fn send_layer(
     let (mut attempt, mut foresight) = (1, Foresight::Ask);
     loop {
         meter.expect(plan.bytes());
-        let packing = Packing::start(Arc::clone(plan), Arc::clone(meter), options.level);
+        let packing = Packing::start(Arc::clone(plan), Arc::clone(meter), options.pack.level);
         match packing.send(sink, tag, options, foresight).await {
             Ok(sent) => return Ok(sent),
             Err(Unsent::Broken(error)) if attempt < options.stream_attempts && is_passing(error.kind()) => {
@@ -195,60 +194,6 @@ async fn abandon<T>(upload: Box<dyn Upload>, error: Unsent) -> Result<T, Unsent>
     Err(error)
 }
 
-fn write_layer(plan: &Plan, out: PieceWriter, meter: &Meter, level: u32) -> Result<Built> {
-    let threads = available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let threads = threads.min(NonZeroUsize::MIN.saturating_add(MOST_THREADS - 1));
-    let options = WriteOptions { level, threads, ..WriteOptions::default() };
-    let mut writer = Writer::new(out, &options).map_err(pack_error(plan))?;
-    for entry in &plan.cold {
-        append(&mut writer, plan, entry, meter)?;
-    }
-    writer.begin_hot();
-    for entry in &plan.hot {
-        append(&mut writer, plan, entry, meter)?;
-    }
-    writer.finish().map_err(pack_error(plan))
-}
-
-fn append(writer: &mut Writer<PieceWriter>, plan: &Plan, entry: &NewEntry, meter: &Meter) -> Result<()> {
-    if let Kind::File { size } = entry.kind {
-        let mut content = Content { file: plan.open(entry)?, rest: Some(size), meter };
-        writer.append(entry, &mut content)
-    } else {
-        writer.append(entry, &mut io::empty())
-    }
-    .map_err(pack_error(plan))
-}
-
-fn pack_error(plan: &Plan) -> impl FnOnce(PackError) -> Error + use<'_> {
-    |source| match source {
-        PackError::SizeChanged { path, .. } => plan.fault(&path, SourceFault::Changed),
-        PackError::Path { path, fault: PathFault::Reserved } => plan.fault(&path, SourceFault::ReservedName),
-        source => Error::Pack { path: plan.root.clone(), source },
-    }
-}
-
-/// A file that is read, and counted.
-struct Content<'a> {
-    file: File,
-    /// How many bytes are expected; `None` once there are no more.
-    rest: Option<u64>,
-    meter: &'a Meter,
-}
-
-impl Read for Content<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let Some(rest) = self.rest else { return Ok(0) };
-        let read = self.file.read(buffer)?;
-        self.meter.add_packed(read as u64);
-        let rest = rest.saturating_sub(read as u64);
-        // A read that stops short where the file is to end has seen its end; to be told so by another would take as
-        // long as reading a small file does.
-        self.rest = (rest > 0 || read == buffer.len()).then_some(rest);
-        Ok(read)
-    }
-}
-
 /// Hands over what is written in pieces, waiting while too many are on their way.
 struct PieceWriter {
     sender: mpsc::Sender<Bytes>,
@@ -277,6 +222,8 @@ impl Write for PieceWriter {
 
 #[cfg(test)]
 mod tests {
+    use refs_estargz::Error as PackError;
+
     use super::*;
     use crate::{Mtime, pack::Rules};
 

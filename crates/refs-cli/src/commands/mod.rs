@@ -9,6 +9,7 @@ mod login;
 mod logout;
 mod ls;
 mod man;
+mod pack;
 mod pull;
 mod push;
 mod resolve;
@@ -65,6 +66,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Result<(), Failure>, Stopped> {
     };
     match cli.command {
         Command::Push(args) => until_stopped(push::run(&session, args)).await,
+        Command::Pack(args) => until_stopped(pack::run(&session, args)).await,
         Command::Ls(args) => until_stopped(ls::run(&session, args)).await,
         Command::Inspect(args) => until_stopped(inspect::run(&session, args)).await,
         Command::Cat(args) => until_stopped(cat::run(&session, args)).await,

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use refs_client::{Mtime, PushOptions, Sent};
+use refs_client::{PushOptions, Sent};
 use refs_registry::MediaType;
 use serde::Serialize;
 
-use super::Failure;
+use super::{Failure, pack::pack_options};
 use crate::{args::Push, output::escape, wiring::Session};
 
 #[derive(Serialize)]
@@ -37,15 +37,12 @@ impl fmt::Display for Pushed {
 
 pub(super) async fn run(session: &Session, args: Push) -> Result<(), Failure> {
     let options = PushOptions {
+        pack: pack_options(args.packing)?,
         tags: args.tags,
         annotations: args.annotations.into_iter().collect(),
-        exclude: args.exclude,
         artifact_type: args.artifact_type,
         layer_type: args.layer_type.unwrap_or(MediaType::OCI_LAYER_GZIP),
         config_type: args.config_type.unwrap_or(MediaType::OCI_CONFIG),
-        require_manifest: args.require_manifest,
-        mtime: mtime(if args.reproducible { Mtime::Fixed(0) } else { Mtime::Keep })?,
-        level: args.level,
         stream_attempts: session.stream_attempts(),
         ..PushOptions::default()
     };
@@ -65,15 +62,4 @@ pub(super) async fn run(session: &Session, args: Push) -> Result<(), Failure> {
         file_bytes: pushed.file_bytes,
     })?;
     Ok(output.flush()?)
-}
-
-/// `SOURCE_DATE_EPOCH`, when it is set and not empty, is the time of all files, whatever was asked for `otherwise`.
-fn mtime(otherwise: Mtime) -> Result<Mtime, Failure> {
-    match std::env::var("SOURCE_DATE_EPOCH") {
-        Ok(text) if !text.is_empty() => match text.parse() {
-            Ok(seconds) => Ok(Mtime::Fixed(seconds)),
-            Err(_) => Err(Failure::Usage(format!("SOURCE_DATE_EPOCH is `{text}`, not a number of seconds"))),
-        },
-        _ => Ok(otherwise),
-    }
 }

@@ -12,6 +12,7 @@ mod inspect;
 mod login;
 mod ls;
 mod output;
+mod pack;
 mod pull;
 mod push;
 mod resolve;

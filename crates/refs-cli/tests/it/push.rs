@@ -129,9 +129,9 @@ fn refused(machine: &Machine, code: i32, words: &[&str]) {
 #[test]
 fn a_source_that_is_no_directory_is_an_error_of_usage() {
     let machine = Machine::new();
-    refused(&machine, 2, &["`source` cannot be pushed: it does not exist"]);
+    refused(&machine, 2, &["`source` cannot be packed: it does not exist"]);
     fs::write(machine.path("source"), "file").unwrap();
-    refused(&machine, 2, &["`source` cannot be pushed: it is not a directory"]);
+    refused(&machine, 2, &["`source` cannot be packed: it is not a directory"]);
 }
 
 #[test]
@@ -139,11 +139,11 @@ fn what_could_not_be_pulled_is_not_pushed() {
     let machine = Machine::new();
     machine.write("source", &small());
     symlink("../../etc/passwd", machine.path("source/bin/leak")).unwrap();
-    refused(&machine, 9, &["`source/bin/leak` cannot be pushed: it is a link to `../../etc/passwd`"]);
+    refused(&machine, 9, &["`source/bin/leak` cannot be packed: it is a link to `../../etc/passwd`"]);
     fs::remove_file(machine.path("source/bin/leak")).unwrap();
     let mode = rustix::fs::Mode::from_raw_mode(0o600);
     rustix::fs::mknodat(rustix::fs::CWD, machine.path("source/pipe"), rustix::fs::FileType::Fifo, mode, 0).unwrap();
-    refused(&machine, 9, &["`source/pipe` cannot be pushed: it is a named pipe"]);
+    refused(&machine, 9, &["`source/pipe` cannot be packed: it is a named pipe"]);
 }
 
 #[test]
@@ -216,5 +216,5 @@ fn a_manifest_file_that_is_a_link_is_refused() {
     let machine = Machine::new();
     machine.write("source", &Tree::new().file("real.yaml", MANIFEST));
     symlink("real.yaml", machine.path("source/.sow-ref.yaml")).unwrap();
-    refused(&machine, 2, &["`source/.sow-ref.yaml` cannot be pushed: it should be the manifest file"]);
+    refused(&machine, 2, &["`source/.sow-ref.yaml` cannot be packed: it should be the manifest file"]);
 }

@@ -88,6 +88,23 @@ fn a_push_that_is_stopped_tags_nothing() {
 }
 
 #[test]
+fn a_pack_that_is_stopped_leaves_nothing() {
+    let machine = Machine::new();
+    machine.write("source", &small());
+    let large = std::fs::File::create(machine.path("source/large")).unwrap();
+    large.set_len(1 << 40).unwrap();
+    for (signal, code) in SIGNALS {
+        let mut command = machine.command("pack source docs.tgz");
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        wait_until(|| machine.names().len() > 1);
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        let run = finished(child);
+        assert_eq!((run.code, run.text().as_str()), (code, ""));
+        assert_eq!(machine.names(), ["source"]);
+    }
+}
+
+#[test]
 fn what_waits_for_a_registry_can_be_stopped() {
     let (machine, registry) = (Machine::new(), registry());
     pushed(&machine, &registry, &small());

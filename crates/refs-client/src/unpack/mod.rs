@@ -1,7 +1,7 @@
 //! Writing entries below a root: never outside it, never more than allowed.
 //!
 //! [`Staging`] is a tree beside the destination, which takes its place when complete; [`Unpack`] fills it, within a
-//! [`Budget`]. `confine` has the rules for names, `plan` and `links` those for what entries make together; only `root`,
+//! [`Budget`]. A [`StagedFile`] is a file in the same way. `confine` has the rules for names, `plan` and `links` those for what entries make together; only `root`,
 //! `file` and `remove` touch the tree.
 
 mod budget;
@@ -13,6 +13,7 @@ mod plan;
 mod remove;
 mod root;
 mod scratch;
+mod staged_file;
 mod staging;
 mod tree;
 
@@ -20,6 +21,7 @@ pub(crate) use budget::Budget;
 pub use budget::Limits;
 pub(crate) use file::FileWriter;
 pub(crate) use links::check_tree;
+pub(crate) use staged_file::{StagedFile, Wanted};
 pub use staging::Existing;
 pub(crate) use staging::Staging;
 pub(crate) use tree::Unpack;

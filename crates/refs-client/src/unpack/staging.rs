@@ -24,7 +24,7 @@ use crate::{Error, Result, beneath::OPENED, error::DestinationFault};
 /// What the tree is called in its scratch directory.
 const TREE: &str = "tree";
 
-/// What to do with a directory that is at the destination and has something in it.
+/// What to do with what is at a destination: a directory with something in it, or the file that a file is to be.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Existing {
     /// Leave it, and fail.
@@ -53,22 +53,23 @@ pub(crate) struct Staging {
 
 /// A name in a directory that is held open.
 #[derive(Debug)]
-struct Destination {
-    path: PathBuf,
-    parent: OwnedFd,
-    name: OsString,
+pub(super) struct Destination {
+    pub(super) path: PathBuf,
+    pub(super) parent: OwnedFd,
+    pub(super) name: OsString,
 }
 
 /// Directories that were made for a destination, the innermost first. Dropped, it removes those that have stayed empty.
 #[derive(Debug)]
-struct Parents(Vec<PathBuf>);
+pub(super) struct Parents(Vec<PathBuf>);
 
 /// What is at a destination.
 #[derive(Debug, PartialEq, Eq)]
-enum Found {
+pub(super) enum Found {
     Nothing,
     EmptyDirectory { mode: Mode },
     Directory,
+    File,
     Other,
 }
 
@@ -87,7 +88,7 @@ impl Staging {
         match (&found, existing) {
             (Found::Nothing | Found::EmptyDirectory { .. }, _) | (Found::Directory, Existing::Replace) => {}
             (Found::Directory, Existing::Refuse) => return Err(destination.fault(DestinationFault::NotEmpty)),
-            (Found::Other, _) => return Err(destination.fault(DestinationFault::NotDirectory)),
+            (Found::File | Found::Other, _) => return Err(destination.fault(DestinationFault::NotDirectory)),
         }
         let scratch = Scratch::make(&destination.parent, &destination.name, &destination.path)?;
         let root = Root::make(scratch.fd(), OsStr::new(TREE), &destination.path)?;
@@ -147,7 +148,7 @@ impl Staging {
 }
 
 impl Destination {
-    fn find(path: &Path) -> Result<(Self, Parents)> {
+    pub(super) fn find(path: &Path) -> Result<(Self, Parents)> {
         // A slash at the end would make a link look like what it points to.
         let path = resolve(path.components().collect())?;
         let Some(name) = path.file_name().map(OsStr::to_owned) else {
@@ -164,14 +165,16 @@ impl Destination {
         Ok((Self { path, parent, name }, parents))
     }
 
-    fn look(&self) -> Result<Found> {
+    pub(super) fn look(&self) -> Result<Found> {
         let failed = |errno| failure(Doing::Read, &self.path, errno);
         let stat = match rustix::fs::statat(&self.parent, &self.name, AtFlags::SYMLINK_NOFOLLOW) {
             Err(Errno::NOENT) => return Ok(Found::Nothing),
             other => other.map_err(failed)?,
         };
-        if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
-            return Ok(Found::Other);
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => {}
+            FileType::RegularFile => return Ok(Found::File),
+            _ => return Ok(Found::Other),
         }
         let directory = rustix::fs::openat(&self.parent, &self.name, OPENED, Mode::empty()).map_err(failed)?;
         let names = remove::names(directory.as_fd()).map_err(failed)?;
@@ -182,12 +185,12 @@ impl Destination {
         })
     }
 
-    fn fault(&self, fault: DestinationFault) -> Error {
+    pub(super) fn fault(&self, fault: DestinationFault) -> Error {
         Error::Destination { path: self.path.clone(), fault }
     }
 
     /// The error for a rename that failed: most likely something is there by now.
-    fn taken(&self, errno: Errno) -> Error {
+    pub(super) fn taken(&self, errno: Errno) -> Error {
         match errno {
             Errno::EXIST | Errno::NOTEMPTY | Errno::NOTDIR | Errno::NOENT => self.fault(DestinationFault::Taken),
             Errno::BUSY => self.fault(DestinationFault::MountPoint),

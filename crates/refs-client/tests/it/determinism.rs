@@ -2,11 +2,11 @@
 
 use std::{fs, path::Path};
 
-use refs_client::{Mtime, PushOptions};
+use refs_client::{Mtime, PackOptions, PushOptions};
 use refs_testkit::Tree;
 use refs_url::Digest;
 
-use crate::setup::{IN_MEMORY, at, directory, memory, timeless};
+use crate::setup::{IN_MEMORY, at, directory, memory, packed_as, timeless, timeless_pack};
 
 const TREE: &str = r#"
     644 .sow-ref.yaml "schema_version: 1.0.0\nref: {title: Guide, link: guide}\ncontent: {description: d, tags: [t], classifications: [{type: runbook}]}\n" @1000000000
@@ -71,7 +71,7 @@ async fn times_count_unless_they_are_fixed() {
     let keep = PushOptions::default();
     assert_ne!(digest(old.path(), &keep).await, digest(new.path(), &keep).await);
     assert_eq!(digest(old.path(), &timeless()).await, digest(new.path(), &timeless()).await);
-    let other = PushOptions { mtime: Mtime::Fixed(1), ..timeless() };
+    let other = packed_as(PackOptions { mtime: Mtime::Fixed(1), ..timeless_pack() });
     assert_ne!(digest(old.path(), &timeless()).await, digest(old.path(), &other).await);
 }
 

@@ -2,10 +2,10 @@
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use refs_client::{Error, PushOptions, ReadOptions, SourceFault};
+use refs_client::{Error, PackOptions, ReadOptions, SourceFault};
 use refs_testkit::Tree;
 
-use crate::setup::{IN_MEMORY, at, directory, memory, paths, timeless};
+use crate::setup::{IN_MEMORY, at, directory, memory, packed_as, paths, timeless_pack};
 
 const TREE: &str = r#"
     755 .git/
@@ -25,17 +25,17 @@ const TREE: &str = r#"
 async fn check(exclude: &[&str], expected: &[&str]) {
     let (_, client) = memory();
     let exclude = exclude.iter().map(|&pattern| pattern.to_owned()).collect();
-    let options = PushOptions { exclude, ..timeless() };
+    let options = packed_as(PackOptions { exclude, ..timeless_pack() });
     client.push(directory(&Tree::parse(TREE)).path(), &at(IN_MEMORY), &options).await.unwrap();
     let listing = client.list_files(&at(IN_MEMORY), &ReadOptions::default()).await.unwrap();
-    assert_eq!(paths(&listing), expected, "{:?}", options.exclude);
+    assert_eq!(paths(&listing), expected, "{:?}", options.pack.exclude);
 }
 
 #[tokio::test]
 async fn a_pattern_that_is_not_closed_is_refused() {
     for pattern in ["[", "a[", "{a", "[z-a]"] {
         let (_, client) = memory();
-        let options = PushOptions { exclude: vec![pattern.to_owned()], ..timeless() };
+        let options = packed_as(PackOptions { exclude: vec![pattern.to_owned()], ..timeless_pack() });
         let error = client.push(directory(&Tree::parse(TREE)).path(), &at(IN_MEMORY), &options).await.unwrap_err();
         let Error::Source { fault: SourceFault::BadExclusion(found), .. } = error else { panic!("{error}") };
         assert_eq!(found, pattern);
@@ -105,7 +105,7 @@ async fn excluded_directory_is_not_walked() {
     let _listener = std::os::unix::net::UnixListener::bind(source.path().join("locked/socket")).unwrap();
     fs::set_permissions(source.path().join("locked"), fs::Permissions::from_mode(0o000)).unwrap();
     let (_, client) = memory();
-    let options = PushOptions { exclude: vec!["locked/".to_owned()], ..timeless() };
+    let options = packed_as(PackOptions { exclude: vec!["locked/".to_owned()], ..timeless_pack() });
     let pushed = client.push(source.path(), &at(IN_MEMORY), &options).await;
     fs::set_permissions(source.path().join("locked"), fs::Permissions::from_mode(0o755)).unwrap();
     assert_eq!(pushed.unwrap().entries, 1);

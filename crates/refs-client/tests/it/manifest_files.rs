@@ -2,12 +2,15 @@
 
 use std::{fs, os::unix::fs::symlink};
 
-use refs_client::{Client, Error, MANIFEST_FILE, ManifestName, PushOptions, Pushed, ReadOptions, SourceFault};
+use refs_client::{
+    Client, Error, MANIFEST_FILE, ManifestName, PackOptions, PushOptions, Pushed, ReadOptions, SourceFault,
+};
 use refs_registry::spec::Document;
 use refs_testkit::{FakeRegistry, Tree};
 
 use crate::setup::{
-    IN_MEMORY, MANIFEST, anonymous, artifact, at, directory, memory, noise, paths, pull_of, pulled, timeless,
+    IN_MEMORY, MANIFEST, anonymous, artifact, at, directory, memory, noise, packed_as, paths, pull_of, pulled,
+    timeless, timeless_pack,
 };
 
 fn with(more: &str) -> Tree {
@@ -59,7 +62,7 @@ async fn nothing_is_annotated_without_one() {
 async fn its_exclusions_come_before_those_of_the_caller() {
     let (_, client) = memory();
     let tree = |more: &str| with(more).file("a.draft.md", "a").file("b.draft.md", "b").file(".DS_Store", "x");
-    let options = PushOptions { exclude: vec!["!a.draft.md".to_owned()], ..timeless() };
+    let options = packed_as(PackOptions { exclude: vec!["!a.draft.md".to_owned()], ..timeless_pack() });
     push(&client, &tree("packaging: {exclude: ['*.draft.md']}\n"), &options).await.unwrap();
     assert_eq!(listed(&client).await, [MANIFEST_FILE, "a.draft.md"]);
     push(&client, &tree("packaging: {exclude: ['!.DS_Store', '*']}\n"), &timeless()).await.unwrap();
@@ -128,7 +131,8 @@ async fn it_may_have_another_name() {
     let tree =
         Tree::parse("644 a \"a\"\n644 b \"b\"").file("artifact.yaml", MANIFEST).file(MANIFEST_FILE, "free: text");
     let exclude = vec!["*.yaml".to_owned()];
-    let options = PushOptions { manifest_file: name.clone(), require_manifest: true, exclude, ..timeless() };
+    let options =
+        packed_as(PackOptions { manifest_file: name.clone(), require_manifest: true, exclude, ..timeless_pack() });
     push(&client, &tree, &options).await.unwrap();
     assert_eq!(listed(&client).await, ["a", "artifact.yaml", "b"]);
     assert_eq!(annotations(&client).await.last().unwrap().1, "Guide");

@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use refs_client::{
-    Client, Error, Limits, Location, LocationFault, MANIFEST_FILE, PushOptions, Pushed, ReadOptions, Sent,
+    Client, Error, Limits, Location, LocationFault, MANIFEST_FILE, PackOptions, PushOptions, Pushed, ReadOptions, Sent,
 };
 use refs_estargz::TOC_DIGEST_ANNOTATION;
 use refs_registry::{
@@ -24,7 +24,8 @@ use refs_testkit::{Close, FakeRegistry, Fault, On, Quirks, Seen, Tree};
 use refs_url::Tag;
 
 use crate::setup::{
-    IN_MEMORY, MANIFEST, anonymous, artifact, at, client, directory, guarded, kind, memory, noise, push, timeless,
+    IN_MEMORY, MANIFEST, anonymous, artifact, at, client, directory, guarded, kind, memory, noise, packed_as, push,
+    timeless, timeless_pack,
 };
 
 const SMALL: &str = "644 .sow-ref.yaml \"schema_version: 1.0.0\\nref: {title: Guide, link: guide}\\ncontent: {description: d, tags: [t], classifications: [{type: runbook}]}\\n\"\n644 a \"a\"";
@@ -347,7 +348,7 @@ async fn files_that_are_read_first_lie_last() {
 #[tokio::test]
 async fn manifest_file_can_be_demanded() {
     let (_, client) = memory();
-    let options = PushOptions { require_manifest: true, ..timeless() };
+    let options = packed_as(PackOptions { require_manifest: true, ..timeless_pack() });
     let without = directory(&Tree::parse("644 sub/.sow-ref.yaml \"elsewhere\""));
     let error = client.push(without.path(), &at_memory(), &options).await.unwrap_err();
     let Error::ManifestNotFound { at, name } = error else { panic!("{error:?}") };
@@ -376,11 +377,11 @@ async fn level_and_content_are_all_that_sizes_depend_on() {
     let tree = Tree::new().file("text", "all work and no play\n".repeat(1_000));
     let mut sizes = Vec::new();
     for level in [0, 1, 9] {
-        let options = PushOptions { level, ..timeless() };
+        let options = packed_as(PackOptions { level, ..timeless_pack() });
         sizes.push(client.push(directory(&tree).path(), &at_memory(), &options).await.unwrap().layer.size);
     }
     assert!(sizes[0] > sizes[1] && sizes[1] > sizes[2], "{sizes:?}");
-    let options = PushOptions { level: 10, ..timeless() };
+    let options = packed_as(PackOptions { level: 10, ..timeless_pack() });
     let error = client.push(directory(&tree).path(), &at_memory(), &options).await.unwrap_err();
     assert!(matches!(error, Error::Pack { .. }), "{error:?}");
 }
@@ -435,7 +436,7 @@ async fn more_than_a_pull_takes_is_warned_of() {
         (Limits { file_bytes: 4, total_bytes: 10, entries: 2 }, 2),
         (Limits { file_bytes: 5, total_bytes: 9, entries: 1 }, 2),
     ] {
-        let options = PushOptions { limits, ..timeless() };
+        let options = packed_as(PackOptions { limits, ..timeless_pack() });
         client.push(directory(&tree).path(), &at_memory(), &options).await.unwrap();
         assert_eq!(warnings.0.swap(0, Ordering::Relaxed), expected, "{limits:?}");
     }

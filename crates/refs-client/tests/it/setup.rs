@@ -8,7 +8,9 @@ use std::{
 };
 
 use async_trait::async_trait;
-use refs_client::{Client, Error, Listing, Location, Mtime, PullOptions, Pulled, PushOptions, Pushed, ReadOptions};
+use refs_client::{
+    Client, Error, Listing, Location, Mtime, PackOptions, PullOptions, Pulled, PushOptions, Pushed, ReadOptions,
+};
 use refs_registry::{
     Clock, ErrorKind, Options, Registries, Timeouts,
     auth::{Anonymous, Chain, Credential, Credentials, Static},
@@ -97,7 +99,16 @@ pub(crate) fn directory(tree: &Tree) -> TempDir {
 
 /// How to push so that the digest depends on nothing but the tree's text.
 pub(crate) fn timeless() -> PushOptions {
-    PushOptions { mtime: Mtime::Fixed(0), ..PushOptions::default() }
+    packed_as(timeless_pack())
+}
+
+pub(crate) fn timeless_pack() -> PackOptions {
+    PackOptions { mtime: Mtime::Fixed(0), ..PackOptions::default() }
+}
+
+/// How to push what is packed as `pack` says.
+pub(crate) fn packed_as(pack: PackOptions) -> PushOptions {
+    PushOptions { pack, ..PushOptions::default() }
 }
 
 pub(crate) async fn push(client: &Client, tree: &Tree, at: &Location) -> Pushed {

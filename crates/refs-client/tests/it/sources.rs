@@ -9,7 +9,7 @@ use std::{
 
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
-use refs_client::{Client, Error, PushOptions, SourceFault};
+use refs_client::{Client, Error, PackOptions, PushOptions, SourceFault};
 use refs_registry::{
     Blob, Descriptor, Filter, Manifest, Mounted, Part, Resolver, Result, Resume, Sink, Source, Stored, Upload,
     UploadState, Writable,
@@ -18,7 +18,7 @@ use refs_store::Memories;
 use refs_testkit::Tree;
 use refs_url::{Digest, Host, RepoName, Tag, Target};
 
-use crate::setup::{IN_MEMORY, artifact, at, directory, guarded, memory, registries};
+use crate::setup::{IN_MEMORY, artifact, at, directory, guarded, memory, packed_as, registries};
 
 /// The fault that keeps `source` from being pushed, and what it is a fault of.
 async fn fault(source: &Path) -> (PathBuf, SourceFault) {
@@ -92,7 +92,8 @@ async fn names_that_no_layer_can_hold_are_refused() {
 async fn bad_exclusion_is_refused() {
     let source = directory(&Tree::parse(r#"644 file "x""#));
     let (_, client) = memory();
-    let options = PushOptions { exclude: vec!["ok".to_owned(), "[z-a]".to_owned()], ..PushOptions::default() };
+    let options =
+        packed_as(PackOptions { exclude: vec!["ok".to_owned(), "[z-a]".to_owned()], ..PackOptions::default() });
     let error = client.push(source.path(), &at(IN_MEMORY), &options).await.unwrap_err();
     let Error::Source { fault: SourceFault::BadExclusion(pattern), .. } = error else { panic!("{error:?}") };
     assert_eq!(pattern, "[z-a]");
@@ -192,7 +193,10 @@ async fn check_change(change: fn(&Path), expected: SourceFault) {
     let inner: Arc<dyn Writable> = Arc::new(registries(&registry, "secret"));
     let client = Client::new(Arc::new(Meddling(inner, Arc::new(move || change(&changed)))));
     let at = artifact(&registry);
-    let error = client.push(source.path(), &at, &PushOptions { level: 0, ..PushOptions::default() }).await.unwrap_err();
+    let error = client
+        .push(source.path(), &at, &packed_as(PackOptions { level: 0, ..PackOptions::default() }))
+        .await
+        .unwrap_err();
     let Error::Source { path, fault } = error else { panic!("{error:?}") };
     assert_eq!((path, fault), (small, expected));
     let seen: Vec<String> = registry.requests().iter().map(ToString::to_string).collect();

@@ -1,6 +1,10 @@
 //! What can go wrong with an artifact's files.
 
+mod fault;
+
 use std::{fmt, io, path::PathBuf};
+
+pub use fault::{ArchiveFault, DestinationFault, LocationFault, SourceFault};
 
 use refs_registry::{MediaType, Platform, error::Doing};
 use refs_url::{Digest, ParseError};
@@ -213,8 +217,8 @@ pub enum Error {
         /// What is in the way.
         fault: DestinationFault,
     },
-    /// The directory to push can't be pushed as it is.
-    #[error("`{}` cannot be pushed: {fault}", .path.display())]
+    /// The directory can't be packed as it is.
+    #[error("`{}` cannot be packed: {fault}", .path.display())]
     Source {
         /// What in the directory, or the directory itself.
         path: PathBuf,
@@ -235,148 +239,6 @@ pub enum Error {
     /// A thread that worked on this died: a defect of this library.
     #[error("a worker stopped before its work was done")]
     Worker,
-}
-
-/// What is wrong with a location.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum LocationFault {
-    /// It names no tag and no digest, and the verb needs one.
-    NoTarget,
-    /// It names a digest where only a tag can be written.
-    DigestAsTarget,
-    /// The verb works on a registry only.
-    NotRegistry,
-    /// It is a file, and the verb needs a repository.
-    File,
-    /// Nothing follows the scheme.
-    NoPath,
-    /// The tag or digest after the path is not one.
-    BadTarget(ParseError),
-}
-
-impl fmt::Display for LocationFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoTarget => f.write_str("names no tag and no digest"),
-            Self::DigestAsTarget => f.write_str("names a digest, and only a tag can be pushed to"),
-            Self::NotRegistry => f.write_str("is not a repository of a registry"),
-            Self::File => f.write_str("is a layer in a file: it has no tags, and nothing can be pushed to it"),
-            Self::NoPath => f.write_str("has no path after its scheme"),
-            Self::BadTarget(error) => write!(f, "does not end in a tag or digest: {error}"),
-        }
-    }
-}
-
-/// What is wrong with an archive.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ArchiveFault {
-    /// The compressed stream can't be inflated.
-    #[error("it cannot be inflated ({0})")]
-    Compression(String),
-    /// It ends in the middle of an entry.
-    #[error("it ends in the middle of an entry")]
-    Truncated,
-    /// The checksum of a header does not hold.
-    #[error("a header's checksum is wrong")]
-    Checksum,
-    /// A field of a header can't be read.
-    #[error("a header's field `{0}` cannot be read")]
-    Field(&'static str),
-    /// An extension header is larger than the limit.
-    #[error("an extension header has {size} bytes, more than {limit}")]
-    ExtensionTooLarge {
-        /// Its size in bytes.
-        size: u64,
-        /// The limit in bytes.
-        limit: u64,
-    },
-    /// More follows the end of the archive than padding.
-    #[error("more than {limit} bytes follow the end of the archive")]
-    TooMuchPadding {
-        /// The limit in bytes.
-        limit: u64,
-    },
-    /// A type that carries no data declares some.
-    #[error("`{0}` declares data that its type cannot have")]
-    UnexpectedData(String),
-}
-
-/// What is in the way at a destination.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum DestinationFault {
-    /// A directory with something in it.
-    NotEmpty,
-    /// Something that is no directory.
-    NotDirectory,
-    /// Another process put something there meanwhile.
-    Taken,
-    /// It has no last component to put a directory under.
-    NoName,
-    /// It is, has in it, or lies in the layout that is pulled from.
-    Layout,
-    /// Another file system is mounted there, which can't be renamed.
-    MountPoint,
-}
-
-impl fmt::Display for DestinationFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NotEmpty => "is not empty",
-            Self::NotDirectory => "is not a directory",
-            Self::Taken => "was taken by another process meanwhile",
-            Self::NoName => "has no name of its own",
-            Self::Layout => "is where the layout is that is pulled from",
-            Self::MountPoint => "is a mount point",
-        })
-    }
-}
-
-/// Why something can't be pushed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum SourceFault {
-    /// It is not there.
-    Missing,
-    /// It is not a directory.
-    NotDirectory,
-    /// A socket, pipe or device.
-    SpecialFile(&'static str),
-    /// A symbolic link that leads out of the directory.
-    EscapingLink(PathBuf),
-    /// A name that is not UTF-8, which no registry tool could show.
-    NotUnicode,
-    /// It changed while it was read.
-    Changed,
-    /// An exclusion that is not a valid pattern.
-    BadExclusion(String),
-    /// A name that the layer format keeps for itself.
-    ReservedName,
-    /// It has the name of the manifest file, and is a link, a directory or a device.
-    ManifestNotFile,
-    /// A name that no manifest file can have, which is a file at the root.
-    BadManifestName,
-}
-
-impl fmt::Display for SourceFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Missing => f.write_str("it does not exist"),
-            Self::NotDirectory => f.write_str("it is not a directory"),
-            Self::SpecialFile(kind) => write!(f, "it is a {kind}"),
-            Self::EscapingLink(target) => {
-                write!(f, "it is a link to `{}`, outside of what is pushed", target.display())
-            }
-            Self::NotUnicode => f.write_str("its name is not valid UTF-8"),
-            Self::Changed => f.write_str("it changed while it was read"),
-            Self::BadExclusion(pattern) => write!(f, "the exclusion `{pattern}` is not a valid pattern"),
-            Self::ReservedName => f.write_str("its name is reserved by the layer format"),
-            Self::ManifestNotFile => f.write_str("it should be the manifest file, and is no regular file"),
-            Self::BadManifestName => f.write_str("it is not the name of a file at the root"),
-        }
-    }
 }
 
 struct Quoted<'a>(&'a [String]);

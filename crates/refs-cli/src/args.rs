@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use refs_client::Location;
+use refs_client::{ByteRange, Location};
 use refs_registry::{MediaType, Platform};
 use refs_url::{Host, Tag};
 
@@ -250,6 +250,9 @@ pub(crate) struct Cat {
     pub(crate) at: Location,
     /// The file's path in it
     pub(crate) path: String,
+    /// Only these bytes of it, counted from 0: A-B with both ends, A- to the end, -N the last N
+    #[arg(long, value_name = "A-B", allow_hyphen_values = true)]
+    pub(crate) range: Option<ByteRange>,
     #[command(flatten)]
     pub(crate) read: Read,
 }

@@ -150,7 +150,12 @@ fn code(failure: &Failure) -> u8 {
 
 fn client_code(error: &Error) -> u8 {
     match error {
-        Error::Reference(_) | Error::Location { .. } | Error::InvalidGlob { .. } | Error::ManifestFile { .. } => USAGE,
+        Error::Reference(_)
+        | Error::Location { .. }
+        | Error::InvalidGlob { .. }
+        | Error::InvalidRange { .. }
+        | Error::RangeOutside { .. }
+        | Error::ManifestFile { .. } => USAGE,
         Error::Source {
             fault:
                 SourceFault::Missing
@@ -242,6 +247,10 @@ fn client_hint(error: &Error) -> Option<String> {
             "push to a tag; the digest is printed".to_owned()
         }
         Error::InvalidGlob { .. } => "`*` stops at `/`, `**` does not; quote the pattern for the shell".to_owned(),
+        Error::InvalidRange { .. } => {
+            "bytes are counted from 0: `0-99` are the first hundred, `100-` the others, `-100` the last hundred"
+                .to_owned()
+        }
         Error::NoMatch { .. } => "`refs ls` shows the paths; `*` stops at `/`, `**/` does not".to_owned(),
         Error::FileNotFound { nearest: Some(nearest), .. } => format!("there is `{nearest}`"),
         Error::FileNotFound { nearest: None, .. } => "`refs ls` shows the paths".to_owned(),

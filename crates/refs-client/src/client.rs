@@ -14,8 +14,8 @@ use refs_store::{LayerFile, Layout};
 use refs_url::{Digest, Host, Tag, Target};
 
 use crate::{
-    Error, Existing, Inspection, Listing, Location, ManifestFile, Meter, PackOptions, Packed, PullOptions, Pulled,
-    PushOptions, Pushed, ReadOptions, Result, Trust,
+    ByteRange, Error, Existing, Inspection, Listing, Location, ManifestFile, Meter, PackOptions, Packed, PullOptions,
+    Pulled, PushOptions, Pushed, ReadOptions, Result, Trust,
     artifact::Artifact,
     error::LocationFault,
     inspect,
@@ -121,8 +121,24 @@ impl Client {
         options: &ReadOptions,
         output: W,
     ) -> Result<W> {
+        self.read_range(at, path, ByteRange::ALL, options, output).await
+    }
+
+    /// Writes some bytes of one file to `output`, as [`read_file`](Client::read_file) does all of them. The chunks that
+    /// hold them are all that is fetched, where the layer allows it; each is checked as a whole.
+    ///
+    /// # Errors
+    /// `RangeOutside` when the file ends before the range begins; else as [`read_file`](Client::read_file).
+    pub async fn read_range<W: Write + Send + 'static>(
+        &self,
+        at: &Location,
+        path: &str,
+        range: ByteRange,
+        options: &ReadOptions,
+        output: W,
+    ) -> Result<W> {
         let (_, contents) = self.open(at, options).await?;
-        contents.read_file(path, u64::MAX, output).await
+        contents.read_file(path, range, u64::MAX, output).await
     }
 
     /// The artifact's manifest file as it is; [`ManifestFile::parse`](crate::ManifestFile::parse) reads it. Its patterns
@@ -133,7 +149,10 @@ impl Client {
     /// [`read_file`](Client::read_file).
     pub async fn get_manifest(&self, at: &Location, options: &ReadOptions) -> Result<Bytes> {
         let (_, contents) = self.open(at, options).await?;
-        match contents.read_file(options.manifest_file.as_str(), ManifestFile::MAX_BYTES, Vec::new()).await {
+        match contents
+            .read_file(options.manifest_file.as_str(), ByteRange::ALL, ManifestFile::MAX_BYTES, Vec::new())
+            .await
+        {
             Ok(content) => Ok(content.into()),
             Err(Error::FileNotFound { at, path, .. }) => Err(Error::ManifestNotFound { at, name: path }),
             Err(error) => Err(error),

@@ -12,7 +12,7 @@ use refs_registry::{
 use refs_url::Target;
 
 use crate::{
-    Error, ManifestFile, ReadOptions, Result,
+    ByteRange, Error, ManifestFile, ReadOptions, Result,
     artifact::Artifact,
     layer::{Access, Contents, Outline},
     manifest_file::{Faults, Finding, FindingKind},
@@ -169,7 +169,8 @@ async fn manifest_file(
     if contents.access() == Access::Stream {
         return Ok(None);
     }
-    match contents.read_file(options.manifest_file.as_str(), ManifestFile::MAX_BYTES, Vec::new()).await {
+    match contents.read_file(options.manifest_file.as_str(), ByteRange::ALL, ManifestFile::MAX_BYTES, Vec::new()).await
+    {
         Ok(yaml) => Ok(Some(ManifestFile::parse(&yaml).map(|checked| checked.manifest))),
         Err(Error::FileTooLarge { limit, .. }) => {
             let kind = FindingKind::TooLarge { limit };

@@ -2,6 +2,7 @@
 
 mod artifact;
 mod beneath;
+mod byte_range;
 mod client;
 mod config;
 mod error;
@@ -21,6 +22,7 @@ mod thread;
 mod unchanged;
 mod unpack;
 
+pub use byte_range::ByteRange;
 pub use client::Client;
 pub use error::{ArchiveFault, DestinationFault, Error, LocationFault, Result, SourceFault};
 pub use inspect::{Inspected, InspectedLayer, Inspection, LayerKind};

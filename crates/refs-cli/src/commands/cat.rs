@@ -2,6 +2,8 @@
 
 use std::io::{self, BufWriter, Write};
 
+use refs_client::ByteRange;
+
 use super::Failure;
 use crate::{
     args::Cat,
@@ -13,6 +15,7 @@ const BUFFER_BYTES: usize = 64 * 1024;
 pub(super) async fn run(session: &Session, args: Cat) -> Result<(), Failure> {
     let options = read_options(args.read, Vec::new());
     let stdout = BufWriter::with_capacity(BUFFER_BYTES, io::stdout());
-    let reading = session.client().read_file(&args.at, &args.path, &options, stdout);
+    let range = args.range.unwrap_or(ByteRange::ALL);
+    let reading = session.client().read_range(&args.at, &args.path, range, &options, stdout);
     Ok(session.showing("reading", reading).await?.flush()?)
 }

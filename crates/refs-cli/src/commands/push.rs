@@ -44,7 +44,6 @@ pub(super) async fn run(session: &Session, args: Push) -> Result<(), Failure> {
         layer_type: args.layer_type.unwrap_or(MediaType::OCI_LAYER_GZIP),
         config_type: args.config_type.unwrap_or(MediaType::OCI_CONFIG),
         stream_attempts: session.stream_attempts(),
-        ..PushOptions::default()
     };
     let pushed = session.showing("pushing", session.client().push(&args.directory, &args.to, &options)).await?;
     let mut output = session.output();

@@ -25,6 +25,32 @@ fn only_the_bytes_of_the_file_are_fetched() {
 }
 
 #[test]
+fn a_range_costs_the_chunks_that_hold_it() {
+    let (machine, registry) = (Machine::new(), registry());
+    pushed(&machine, &registry, &small().file("a.bin", noise(9 << 20)));
+    let cat = |range: &str| machine.run(&format!("cat {}/o/r:v1 a.bin --range {range}", registry.host())).stdout;
+    assert_eq!(cat("9437180-"), noise(9 << 20)[9_437_180..]);
+    let bytes: u64 = registry.take_requests().iter().map(|seen| seen.sent).sum();
+    assert!(bytes < (1 << 20) + (64 << 10), "{bytes} bytes");
+    assert_eq!(cat("10-19"), noise(9 << 20)[10..20]);
+    assert_eq!(cat("-3"), noise(9 << 20)[(9 << 20) - 3..]);
+}
+
+#[test]
+fn bad_ranges_are_told() {
+    let machine = Machine::new();
+    machine.write("source", &small());
+    machine.prints("push source ocidir://layout:v1");
+    let cat = "cat ocidir://layout:v1 guide/one.md --range";
+    assert_eq!(machine.prints(&format!("{cat} 1-2")), "ne");
+    assert_eq!(machine.prints(&format!("{cat}=-2")), "e\n");
+    machine.fails(&format!("{cat} 5-"), 2, &["`guide/one.md` has 4 bytes, and the range begins at byte 5"]);
+    for range in ["2-1", "x", "1"] {
+        machine.fails(&format!("{cat} {range}"), 2, &["is not a range of bytes", "\nhint: bytes are counted from 0"]);
+    }
+}
+
+#[test]
 fn paths_may_begin_at_the_root_and_lead_through_links() {
     let machine = Machine::new();
     machine.write("source", &Tree::parse("644 a/b \"b\"\n777 link -> a/b\n777 dir -> a"));

@@ -117,6 +117,22 @@ pub enum Error {
         /// What it is.
         kind: &'static str,
     },
+    /// The text is no range of bytes.
+    #[error("`{input}` is not a range of bytes")]
+    InvalidRange {
+        /// The text as given.
+        input: String,
+    },
+    /// The file ends before the range begins.
+    #[error("`{path}` has {size} bytes, and the range begins at byte {start}")]
+    RangeOutside {
+        /// The file's path.
+        path: String,
+        /// Where the range begins.
+        start: u64,
+        /// The file's size in bytes.
+        size: u64,
+    },
     /// The artifact has no manifest file.
     #[error("no manifest file `{name}` in {at}")]
     ManifestNotFound {

@@ -1,6 +1,6 @@
 //! Opens an artifact, lists it, and hands its files over.
 
-use std::{io::Write, sync::Arc};
+use std::{io::Write, ops::Range, sync::Arc};
 
 use refs_estargz::{Entry, Expected};
 use refs_registry::{Source, error::Wanted};
@@ -18,7 +18,7 @@ use super::{
     stream::read_blob,
     survey::{Capture, Found, Spool, Survey},
 };
-use crate::{Error, Result, artifact::Artifact, receive::Receive, select::Selection, thread};
+use crate::{ByteRange, Error, Result, artifact::Artifact, receive::Receive, select::Selection, thread};
 
 /// All files of a layer up to this size are taken from one stream: to ask for its table of contents first would take longer
 /// than several threads could save.
@@ -115,15 +115,16 @@ impl Contents {
         thread::run(move || delivery.links().map(|()| delivery.receiver)).await
     }
 
-    /// Writes the content of one file, of at most `max_bytes`, to `output`, which gets verified bytes only. Links are
-    /// followed inside the artifact.
+    /// Writes the bytes `range` of one file, which has at most `max_bytes`, to `output`. It gets verified bytes only. Links
+    /// are followed inside the artifact.
     ///
     /// # Errors
-    /// `FileNotFound`, `NotFile`, `FileTooLarge`; `UnsafeLink` for links that lead out of the artifact or in circles;
+    /// `FileNotFound`, `NotFile`, `FileTooLarge`, `RangeOutside`; `UnsafeLink` for links that lead out of the artifact or in circles;
     /// `Io` when `output` fails. A part of the file may have been written.
     pub(crate) async fn read_file<W: Write + Send + 'static>(
         &self,
         path: &str,
+        range: ByteRange,
         max_bytes: u64,
         output: W,
     ) -> Result<W> {
@@ -135,18 +136,25 @@ impl Contents {
         if entry.size() > max_bytes {
             return Err(Error::FileTooLarge { path: entry.path.clone(), size: entry.size(), limit: max_bytes });
         }
+        let part = range.within(&entry.path, entry.size())?;
         if let Some(spool) = survey.captured.filter(|spool| spool.is_of(*at, &entry.path)) {
-            return thread::run(move || spool.copy_to(output)).await;
+            return thread::run(move || spool.copy_to(part, output)).await;
         }
-        self.read_entry(*at, &entry.path, output).await
+        self.read_entry(*at, &entry.path, part, output).await
     }
 
-    async fn read_entry<W: Write + Send + 'static>(&self, at: usize, path: &str, output: W) -> Result<W> {
+    async fn read_entry<W: Write + Send + 'static>(
+        &self,
+        at: usize,
+        path: &str,
+        part: Range<u64>,
+        output: W,
+    ) -> Result<W> {
         let layer = &self.layers[at];
         if let Some(archive) = self.index(layer).await?
             && let Some(index) = archive.toc().index_of(path)
         {
-            let one = One { archive, layer: Arc::clone(&layer.descriptor), index, part: 0..u64::MAX };
+            let one = One { archive, layer: Arc::clone(&layer.descriptor), index, part };
             return one.write(self.ranges(layer), output).await;
         }
         let spool = match &layer.form {
@@ -158,7 +166,7 @@ impl Contents {
         };
         // It was there when the layer was listed, and the digest says that it still is.
         let spool = spool.ok_or(Error::Worker)?;
-        thread::run(move || spool.copy_to(output)).await
+        thread::run(move || spool.copy_to(part, output)).await
     }
 
     /// The content of a blob that is one file.

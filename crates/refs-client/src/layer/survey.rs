@@ -1,7 +1,8 @@
 //! What there is in an artifact, and one file of it on the way.
 
 use std::{
-    io::{self, Seek, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
+    ops::Range,
     path::PathBuf,
 };
 
@@ -121,10 +122,11 @@ impl Spool {
         self.content.write_all(bytes).map_err(|source| spool_error(Doing::Write, source))
     }
 
-    /// Writes the content to `output`.
-    pub(crate) fn copy_to<W: Write>(mut self, mut output: W) -> Result<W> {
-        self.content.rewind().map_err(|source| spool_error(Doing::Read, source))?;
-        let copied = io::copy(&mut self.content, &mut output).and_then(|_| output.flush());
+    /// Writes the bytes `part` of the content to `output`.
+    pub(crate) fn copy_to<W: Write>(mut self, part: Range<u64>, mut output: W) -> Result<W> {
+        self.content.seek(SeekFrom::Start(part.start)).map_err(|source| spool_error(Doing::Read, source))?;
+        let mut wanted = self.content.take(part.end - part.start);
+        let copied = io::copy(&mut wanted, &mut output).and_then(|_| output.flush());
         copied.map_err(|source| output_error(&self.path, source))?;
         Ok(output)
     }

@@ -9,7 +9,7 @@ use super::{
     fixtures::{Counted, Recorder, annotated, artifact, estargz, gzip, layer, noise, shown, tar},
 };
 use crate::{
-    Error, Result,
+    ByteRange, Error, Result,
     receive::{Hand, Receive},
     select::Selection,
 };
@@ -165,7 +165,7 @@ async fn a_link_keeps_the_content_that_a_layer_above_replaced() {
         all[2..].sort_unstable();
         assert_eq!(all, ["f 644 a new", "f 644 b old", "h 644 c -> b", "h 644 d -> c"], "{format}");
         assert_eq!(extract(&contents, &["a", "b"]).await.unwrap(), ["f 644 a new", "f 644 b old"], "{format}");
-        let error = contents.read_file("b", u64::MAX, Vec::new()).await.unwrap_err();
+        let error = contents.read_file("b", ByteRange::ALL, u64::MAX, Vec::new()).await.unwrap_err();
         assert!(matches!(error, Error::UnsafeLink { .. }), "{error:?}");
     }
 }

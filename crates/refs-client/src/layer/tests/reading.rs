@@ -10,7 +10,7 @@ use super::{
     super::{Contents, Trust},
     fixtures::{Counted, Ranged, annotated, artifact, estargz, gzip, layer, noise, tar},
 };
-use crate::{Error, Result};
+use crate::{ByteRange, Error, Result};
 
 const TITLE: &str = "org.opencontainers.image.title";
 const UNPACK: &str = "io.deis.oras.content.unpack";
@@ -39,7 +39,7 @@ async fn paths(contents: &Contents) -> Result<Vec<String>> {
 }
 
 async fn read(contents: &Contents, path: &str) -> Result<Vec<u8>> {
-    contents.read_file(path, u64::MAX, Vec::new()).await
+    contents.read_file(path, ByteRange::ALL, u64::MAX, Vec::new()).await
 }
 
 /// Files of 2 MiB in all that gzip can't make smaller.
@@ -266,6 +266,35 @@ async fn a_file_in_a_stream_is_read_through_links() {
 }
 
 #[tokio::test]
+async fn a_range_of_a_file_is_the_same_from_any_layer() {
+    let content = noise(3, 9 << 20);
+    let mut source = Counted::default();
+    let indexed = estargz(&mut source, &[("file", content.clone())], &[]);
+    let streamed = layer(&mut source, MediaType::OCI_LAYER_GZIP, gzip(&tar(&[("file", &content)])));
+    let alone = layer(&mut source, MediaType::OCI_LAYER, content.clone());
+    let alone = annotated(alone, &[(TITLE, "file")]);
+    let config = MediaType::new("application/vnd.unknown.config.v1+json");
+    let source = Arc::new(source);
+    for (layer, config) in [(indexed, MediaType::OCI_CONFIG), (streamed, MediaType::OCI_CONFIG), (alone, config)] {
+        let contents =
+            Contents::open(Arc::clone(&source) as _, &artifact(config, vec![layer]), Trust::Verified).unwrap();
+        let size = content.len();
+        for (range, expected) in [
+            ("0-0", 0..1),
+            ("4194303-4194304", (4 << 20) - 1..(4 << 20) + 1),
+            ("100-8388707", 100..(8 << 20) + 100),
+            ("-10", size - 10..size),
+            ("9437184-", size..size),
+        ] {
+            let read = contents.read_file("file", range.parse().unwrap(), u64::MAX, Vec::new()).await.unwrap();
+            assert!(read == content[expected], "{range}: {} bytes", read.len());
+        }
+        let outside = contents.read_file("file", ByteRange::From(size as u64 + 1), u64::MAX, Vec::new()).await;
+        assert!(matches!(outside, Err(Error::RangeOutside { .. })), "{outside:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_file_that_is_not_there_or_too_large_is_named() {
     let mut source = Counted::default();
     let layer = layer(&mut source, MediaType::OCI_LAYER, tar(&[("dir/note.txt", b"12345")]));
@@ -274,9 +303,9 @@ async fn a_file_that_is_not_there_or_too_large_is_named() {
     assert_eq!(nearest.as_deref(), Some("dir/note.txt"));
     assert!(matches!(read(&contents, "dir").await, Err(Error::NotFile { kind: "directory", .. })));
     assert!(matches!(read(&contents, "../x").await, Err(Error::FileNotFound { .. })));
-    let error = contents.read_file("dir/note.txt", 4, Vec::new()).await.unwrap_err();
+    let error = contents.read_file("dir/note.txt", ByteRange::ALL, 4, Vec::new()).await.unwrap_err();
     assert!(matches!(error, Error::FileTooLarge { size: 5, limit: 4, .. }));
-    assert_eq!(contents.read_file("dir/note.txt", 5, Vec::new()).await.unwrap(), b"12345");
+    assert_eq!(contents.read_file("dir/note.txt", ByteRange::ALL, 5, Vec::new()).await.unwrap(), b"12345");
 }
 
 #[tokio::test]

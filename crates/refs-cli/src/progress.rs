@@ -75,8 +75,8 @@ async fn stepping<T>(work: impl Future<Output = T>, step: Duration, mut show: im
 }
 
 fn bar(what: &'static str) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_message(what);
-    let template = "{msg} {bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_prefix(what);
+    let template = "{prefix} {bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta}{msg}";
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
@@ -86,10 +86,19 @@ fn bar(what: &'static str) -> ProgressBar {
 fn draw(bar: &ProgressBar, meter: &Meter) {
     bar.set_length(meter.expected());
     bar.set_position(meter.fetched() + meter.packed());
+    bar.set_message(skipped(meter));
 }
 
 fn line(what: &str, meter: &Meter) {
     let (done, expected) = (Bytes(meter.fetched() + meter.packed()), Bytes(meter.expected()));
     // Progress that can't be shown is no reason to stop the work.
-    drop(writeln!(std::io::stderr(), "{what}: {done} of {expected}"));
+    drop(writeln!(std::io::stderr(), "{what}: {done} of {expected}{}", skipped(meter)));
+}
+
+/// What need not pass at all, as the end of a line.
+fn skipped(meter: &Meter) -> String {
+    match meter.skipped() {
+        0 => String::new(),
+        bytes => format!(", {} skipped", Bytes(bytes)),
+    }
 }

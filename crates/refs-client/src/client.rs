@@ -176,6 +176,7 @@ impl Client {
         let (source, target) = self.find(at).await?;
         let source = Arc::new(Metered::new(source, Arc::clone(&meter)));
         let (artifact, contents) = open(source, at, &target, &options.read).await?;
+        let contents = contents.metered(Arc::clone(&self.meter));
         // Boxed: a pull's future holds the state of many requests, too much to be moved about.
         let pulled = Box::pin(pull::pull(&artifact, &contents, prepared, options)).await?;
         Ok(Pulled { fetched_bytes: meter.fetched(), ..pulled })

@@ -20,6 +20,7 @@ pub struct Meter {
     fetched: AtomicU64,
     packed: AtomicU64,
     expected: AtomicU64,
+    skipped: AtomicU64,
 }
 
 impl Meter {
@@ -41,12 +42,22 @@ impl Meter {
         self.expected.load(Ordering::Relaxed)
     }
 
+    /// Bytes of layers that need not pass: nothing in them was asked for, or the registry has them.
+    #[must_use]
+    pub fn skipped(&self) -> u64 {
+        self.skipped.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn add_fetched(&self, bytes: u64) {
         self.fetched.fetch_add(bytes, Ordering::Relaxed);
     }
 
     pub(crate) fn add_packed(&self, bytes: u64) {
         self.packed.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add_skipped(&self, bytes: u64) {
+        self.skipped.fetch_add(bytes, Ordering::Relaxed);
     }
 
     pub(crate) fn expect(&self, bytes: u64) {

@@ -84,6 +84,7 @@ fn is_passing(kind: ErrorKind) -> bool {
 /// A layer being packed on threads of its own, piece by piece.
 struct Packing {
     plan: Arc<Plan>,
+    meter: Arc<Meter>,
     /// The first pieces, as far as they were taken.
     head: Vec<Bytes>,
     pieces: mpsc::Receiver<Bytes>,
@@ -94,9 +95,9 @@ impl Packing {
     fn start(plan: Arc<Plan>, meter: Arc<Meter>, level: u32) -> Self {
         let (sender, pieces) = mpsc::channel(PIECES_IN_FLIGHT);
         let out = PieceWriter { sender, piece: BytesMut::with_capacity(PIECE_BYTES) };
-        let packed = Arc::clone(&plan);
-        let done = tokio::task::spawn_blocking(move || write_layer(&packed, out, &meter, level));
-        Self { plan, head: Vec::new(), pieces, done }
+        let (packed, packing) = (Arc::clone(&plan), Arc::clone(&meter));
+        let done = tokio::task::spawn_blocking(move || write_layer(&packed, out, &packing, level));
+        Self { plan, meter, head: Vec::new(), pieces, done }
     }
 
     async fn send(
@@ -132,9 +133,13 @@ impl Packing {
 
     /// Sends what was kept, once its digest is known, to a registry that lacks it.
     async fn put(self, sink: &dyn Sink, kept: Payload, options: &PushOptions) -> Result<(Built, Sent), Unsent> {
+        let meter = Arc::clone(&self.meter);
         let built = self.built().await?;
         let descriptor = Descriptor::new(options.layer_type.clone(), built.digest.clone(), built.size);
         let sent = sink.put_blob(&descriptor, kept).await?;
+        if sent == Sent::Present {
+            meter.add_skipped(built.size);
+        }
         Ok((built, sent))
     }
 

@@ -162,6 +162,11 @@ impl<R: RangeRead> Archive<R> {
         self.toc.plan_part(index, bytes, &self.with_tail(options))
     }
 
+    /// Where the bytes begin that were read to open the archive; they reach to the end of the blob.
+    pub fn held_from(&self) -> u64 {
+        self.tail_offset
+    }
+
     /// The bytes of a span: from memory when it was read to open the archive, else with one read.
     ///
     /// # Errors

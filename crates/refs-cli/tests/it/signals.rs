@@ -120,12 +120,13 @@ fn what_waits_for_a_registry_can_be_stopped() {
 #[test]
 fn plain_progress_is_a_line_on_stderr() {
     let (machine, registry) = (Machine::new(), registry());
-    pushed(&machine, &registry, &small().file("large.bin", noise(1 << 20)));
+    pushed(&machine, &registry, &small().file("large.bin", noise(1 << 20)).file("other.bin", noise(2 << 20)));
     registry.fault(On::get("/blobs/").always(), Fault::Stall { after: 100_000 });
-    let mut command = machine.command(&format!("pull {}/o/r:v1 here --progress plain", registry.host()));
+    let line = format!("pull {}/o/r:v1 here --path large.bin --progress plain", registry.host());
+    let mut command = machine.command(&line);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let line = read_to("\n", child.stderr.as_mut().unwrap());
-    assert!(line.starts_with("pulling: ") && line.contains(" of "), "{line}");
+    assert!(line.starts_with("pulling: ") && line.contains(" of ") && line.ends_with(", 2.00 MiB skipped\n"), "{line}");
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
     let run = finished(child);
     assert_eq!((run.code, run.text().as_str()), (143, ""));

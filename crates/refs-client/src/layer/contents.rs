@@ -18,7 +18,7 @@ use super::{
     stream::read_blob,
     survey::{Capture, Found, Spool, Survey},
 };
-use crate::{ByteRange, Error, Result, artifact::Artifact, receive::Receive, select::Selection, thread};
+use crate::{ByteRange, Error, Meter, Result, artifact::Artifact, receive::Receive, select::Selection, thread};
 
 /// All files of a layer up to this size are taken from one stream: to ask for its table of contents first would take longer
 /// than several threads could save.
@@ -48,6 +48,7 @@ pub enum Access {
 pub(crate) struct Contents {
     source: Arc<dyn Source>,
     at: String,
+    meter: Arc<Meter>,
     /// The lowest first.
     pub(super) layers: Vec<Layer>,
 }
@@ -59,7 +60,12 @@ impl Contents {
     /// `UnsupportedLayer`; `UnsafePath` for a file whose title is no path.
     pub(crate) fn open(source: Arc<dyn Source>, artifact: &Artifact, trust: Trust) -> Result<Self> {
         let layers = form::layers(&artifact.image, trust)?;
-        Ok(Self { source, at: artifact.at.clone(), layers })
+        Ok(Self { source, at: artifact.at.clone(), meter: Arc::default(), layers })
+    }
+
+    /// The same, which tells `meter` of what it skips. What passes is counted by the source.
+    pub(crate) fn metered(self, meter: Arc<Meter>) -> Self {
+        Self { meter, ..self }
     }
 
     /// All entries, in the order of a walk through the sorted tree.
@@ -220,6 +226,7 @@ impl Contents {
             && let Some(index) = self.index(layer).await?
         {
             let choice = Choice::new(index, Arc::clone(&descriptor), &delivery)?;
+            self.meter.add_skipped(choice.skipped_bytes());
             return choice.deliver(self.source.as_ref(), self.ranges(layer), delivery).await;
         }
         let root = layer.root().to_owned();

@@ -67,6 +67,11 @@ impl Choice {
         if self.is_better_whole() { self.whole(source, delivery).await } else { self.parts(ranges, delivery).await }
     }
 
+    /// How many bytes of the blob are not fetched.
+    pub(crate) fn skipped_bytes(&self) -> u64 {
+        if self.is_better_whole() { 0 } else { self.archive.held_from().saturating_sub(self.plan.fetch_bytes()) }
+    }
+
     /// Whether to fetch the whole blob in one request: when the ranges cost as much, and when all entries are wanted, since
     /// only the whole has a digest that the manifest gives.
     fn is_better_whole(&self) -> bool {

@@ -88,10 +88,11 @@ async fn second_push_sends_no_blob() {
     let registry = FakeRegistry::start().await;
     let (client, at) = (anonymous(), artifact(&registry));
     let first = push(&client, &Tree::parse(SMALL), &at).await;
-    assert_eq!(first.layer_sent, Sent::Uploaded);
+    assert_eq!((first.layer_sent, client.meter().skipped()), (Sent::Uploaded, 0));
     registry.take_requests();
     let second = push(&client, &Tree::parse(SMALL), &at).await;
     assert_eq!((second.layer_sent, &second.descriptor), (Sent::Present, &first.descriptor));
+    assert_eq!(client.meter().skipped(), first.layer.size);
     let config = config(&*registry.repository("o/r")).await;
     let head = |digest| format!("HEAD /v2/o/r/blobs/{digest}");
     let manifest = "PUT /v2/o/r/manifests/v1".to_owned();

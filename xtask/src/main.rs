@@ -1,4 +1,4 @@
-//! Tasks of the workspace: `cargo xtask ci | layers | interop`.
+//! Tasks of the workspace: `cargo xtask ci | layers | interop | golden`.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -7,6 +7,7 @@
 
 mod ci;
 mod error;
+mod golden;
 mod interop;
 mod layers;
 mod workspace;
@@ -16,7 +17,7 @@ use std::process::ExitCode;
 
 use error::{Error, Result};
 
-const USAGE: &str = "usage: cargo xtask ci | layers | interop [--long]";
+const USAGE: &str = "usage: cargo xtask ci | layers | interop [--long] | golden";
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
@@ -36,6 +37,7 @@ fn run(words: &[&str]) -> Result<()> {
         ["layers"] => layers::run(),
         ["interop"] => interop::run(interop::Extent::Short),
         ["interop", "--long"] => interop::run(interop::Extent::Long),
+        ["golden"] => golden::run(),
         _ => Err(Error::Usage(USAGE)),
     }
 }

@@ -4,7 +4,7 @@
 
 mod bench;
 mod compare;
-mod process;
+pub(crate) mod process;
 mod scenarios;
 mod servers;
 mod summary;

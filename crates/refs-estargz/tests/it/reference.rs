@@ -1,80 +1,228 @@
-//! Layers made by the reference implementations, with the program `tests/data/main.go`.
+//! Layers made by the reference implementations, and what these find in them: `cargo xtask golden` makes `tests/data`.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use refs_estargz::{Archive, Expected, Footer, Kind, OpenOptions};
+use refs_estargz::{Archive, Entry, Error, Expected, Footer, Kind, OpenOptions, PathFault, ReadError};
 use refs_url::Digest;
+use serde::Deserialize;
 
-use crate::support::{member_offsets, wait};
+use crate::support::{gunzip, layer_error, member_offsets, wait};
 
-const WHOLE: &[u8] = include_bytes!("../data/whole.tar.gz");
-const CHUNKS_OF_4: &[u8] = include_bytes!("../data/chunks-of-4.tar.gz");
-const SHARED_MEMBERS: &[u8] = include_bytes!("../data/shared-members.tar.gz");
-const PRIORITIZED: &[u8] = include_bytes!("../data/prioritized.tar.gz");
-const LEGACY: &[u8] = include_bytes!("../data/legacy.tar.gz");
+#[derive(Debug, Deserialize)]
+struct Golden {
+    layers: Vec<Layer>,
+    trees: BTreeMap<String, Vec<Found>>,
+}
 
-const FILES: [(&str, &str); 5] = [
-    ("bar/bar.txt", "aaa"),
-    ("bar/empty", ""),
-    ("foo.txt", "This is twenty-three b."),
-    ("link", "This is twenty-three b."),
-    ("twelve", "abcdefghijkl"),
-];
+/// A layer, and what its maker says of it.
+#[derive(Debug, Clone, Deserialize)]
+struct Layer {
+    file: String,
+    toc_digest: Option<String>,
+    diff_id: Option<String>,
+    /// The digest of the archive that it was made of.
+    unpacked: Option<String>,
+    tree: String,
+}
 
+/// What the reference finds under a path. It gives hard links as the files that they lead to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Found {
+    path: String,
+    #[serde(rename = "type")]
+    kind: String,
+    mode: u32,
+    size: u64,
+    mtime: i64,
+    uid: u32,
+    gid: u32,
+    target: String,
+    major: u32,
+    minor: u32,
+    /// The values in base64.
+    xattrs: BTreeMap<String, String>,
+    digest: String,
+}
+
+fn golden() -> Golden {
+    serde_json::from_str(include_str!("../data/golden.json")).unwrap()
+}
+
+fn layer(file: &str) -> (Layer, Vec<Found>) {
+    let mut golden = golden();
+    let layer = golden.layers.iter().find(|layer| layer.file == file).unwrap().clone();
+    let tree = golden.trees.remove(&layer.tree).unwrap();
+    (layer, tree)
+}
+
+fn bytes(file: &str) -> Bytes {
+    std::fs::read(format!("{}/tests/data/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap().into()
+}
+
+fn open(layer: &Layer) -> Result<Archive<Bytes>, ReadError<std::io::Error>> {
+    let digest = layer.toc_digest.as_ref().map(|digest| Digest::parse(digest).unwrap());
+    let expected = digest.as_ref().map_or(Expected::Unverified, Expected::Digest);
+    wait(Archive::open(bytes(&layer.file), expected, &OpenOptions::default()))
+}
+
+/// Everything in a layer, as the reference would list it; every file is read, whole and in part.
+fn found(archive: &Archive<Bytes>) -> Vec<Found> {
+    let describe = |(index, entry): (usize, &Entry)| {
+        let shown = archive.toc().file_of(index).map_or(entry, |file| &archive.entries()[file]);
+        let found = described(&entry.path, shown);
+        if !shown.is_file() {
+            return found;
+        }
+        let content = wait(archive.read_file(&entry.path)).unwrap();
+        for range in [1..5, 0..1, 3..u64::MAX] {
+            let part = wait(archive.read_range(&entry.path, range.clone())).unwrap();
+            let end = content.len().min(usize::try_from(range.end).unwrap());
+            assert_eq!(part, content[(range.start as usize).min(end)..end], "{} {range:?}", entry.path);
+        }
+        Found { digest: Digest::sha256(&content).to_string(), ..found }
+    };
+    archive.entries().iter().enumerate().map(describe).collect()
+}
+
+fn described(path: &str, entry: &Entry) -> Found {
+    let found = Found {
+        path: path.to_owned(),
+        mode: entry.mode,
+        size: entry.size(),
+        mtime: entry.mtime,
+        uid: entry.uid,
+        gid: entry.gid,
+        xattrs: entry.xattrs.iter().map(|(name, value)| (name.clone(), base64(value))).collect(),
+        ..Found::default()
+    };
+    let device = |kind: &str, major: &u32, minor: &u32, found| Found {
+        kind: kind.to_owned(),
+        major: *major,
+        minor: *minor,
+        ..found
+    };
+    match &entry.kind {
+        Kind::Directory => Found { kind: "dir".into(), ..found },
+        Kind::File { .. } => Found { kind: "reg".into(), ..found },
+        Kind::Symlink { target } => Found { kind: "symlink".into(), target: target.clone(), ..found },
+        Kind::Hardlink { .. } => Found { kind: "hardlink".into(), ..found },
+        Kind::CharDevice { major, minor } => device("char", major, minor, found),
+        Kind::BlockDevice { major, minor } => device("block", major, minor, found),
+        Kind::Fifo => Found { kind: "fifo".into(), ..found },
+    }
+}
+
+fn base64(bytes: &[u8]) -> String {
+    base64::Engine::encode(&base64::prelude::BASE64_STANDARD, bytes)
+}
+
+/// The same tree as the reference finds, and the same archive.
 #[track_caller]
-fn check(blob: &'static [u8], expected: Expected<'_>) {
-    let archive = wait(Archive::open(Bytes::from_static(blob), expected, &OpenOptions::default())).unwrap();
-    let kinds: Vec<_> =
-        archive.entries().iter().map(|entry| (entry.path.as_str(), entry.kind.clone(), entry.mode)).collect();
-    let target = |target: &str| target.to_owned();
-    let all = [
-        ("bar", Kind::Directory, 0o1777),
-        ("bar/bar.txt", Kind::File { size: 3 }, 0o4755),
-        ("bar/empty", Kind::File { size: 0 }, 0o644),
-        ("char", Kind::CharDevice { major: 111, minor: 222 }, 0o600),
-        ("foo.txt", Kind::File { size: 23 }, 0o644),
-        ("link", Kind::Hardlink { target: target("foo.txt") }, 0o644),
-        ("symlink", Kind::Symlink { target: target("../../x") }, 0o777),
-        ("twelve", Kind::File { size: 12 }, 0o644),
-    ];
-    assert_eq!(kinds, all);
-    assert!(archive.entries().iter().all(|entry| (entry.uid, entry.gid, entry.mtime) == (50, 100, 1_700_000_000)));
-    assert_eq!(archive.toc().entry("foo.txt").unwrap().xattrs["user.foo"], b"bar");
-    for (path, content) in FILES {
-        assert_eq!(wait(archive.read_file(path)).unwrap(), content.as_bytes(), "{path}");
-        let part: Vec<u8> = content.bytes().skip(1).take(4).collect();
-        assert_eq!(wait(archive.read_range(path, 1..5)).unwrap(), part, "{path}");
+fn check(file: &str) {
+    let (layer, tree) = layer(file);
+    let archive = open(&layer).unwrap();
+    let mut found = found(&archive);
+    found.sort_by(|left, right| left.path.cmp(&right.path));
+    assert_eq!(found, tree, "{file}");
+    if let Some(diff_id) = &layer.diff_id {
+        assert_eq!(Digest::sha256(&gunzip(&bytes(file))).as_str(), diff_id, "{file}");
     }
 }
 
 #[track_caller]
-fn check_verified(blob: &'static [u8], toc_digest: &str) {
-    check(blob, Expected::Digest(&Digest::parse(toc_digest).unwrap()));
+fn check_refused(file: &str) -> Error {
+    layer_error(open(&layer(file).0))
+}
+
+const SAME: [&str; 18] = [
+    "chunks-of-4.tar.gz",
+    "chunks-that-fit.tar.gz",
+    "empty.tar.gz",
+    "fastest.tar.gz",
+    "gnu.tar.gz",
+    "huffman.tar.gz",
+    "in-parts.tar.gz",
+    "lossless.tar.gz",
+    "marked.tar.gz",
+    "prioritized.tar.gz",
+    "root.tar.gz",
+    "shared-all.tar.gz",
+    "shared-chunks.tar.gz",
+    "shared.tar.gz",
+    "slashes.tar.gz",
+    "stored.tar.gz",
+    "twice.tar.gz",
+    "ustar.tar.gz",
+];
+
+#[test]
+fn layers_of_the_reference_hold_the_same_here() {
+    SAME.into_iter().chain(["whole.tar.gz", "legacy.tar.gz"]).for_each(check);
 }
 
 #[test]
-fn files_of_one_chunk() {
-    check_verified(WHOLE, "sha256:635570908f6d007257ba0e74ba5fa7d533f7de3ed0abf0d8f5d854c55306ed9a");
+fn every_layer_of_the_reference_has_its_test() {
+    let others = [
+        "appended-twice.tar.gz",
+        "external.tar.gz",
+        "implied.tar.gz",
+        "legacy.tar.gz",
+        "parents.tar.gz",
+        "stargz-chunks-of-4.tar.zst",
+        "stargz.tar.zst",
+        "storage.tar.zst",
+        "whole.tar.gz",
+    ];
+    let tested: BTreeSet<String> = SAME.into_iter().chain(others).map(str::to_owned).collect();
+    assert_eq!(golden().layers.into_iter().map(|layer| layer.file).collect::<BTreeSet<_>>(), tested);
 }
 
 #[test]
-fn files_of_many_chunks() {
-    check_verified(CHUNKS_OF_4, "sha256:955b85771b45e5efa06e8317145ecd10e0ea4b17512e3b02c795aaab8bf9110c");
+fn older_stargz_has_a_footer_of_its_own() {
+    let legacy = bytes("legacy.tar.gz");
+    assert!(matches!(Footer::parse(&legacy, legacy.len() as u64).unwrap(), Footer::Legacy { .. }));
 }
 
 #[test]
-fn files_that_share_a_member() {
-    assert!(member_offsets(SHARED_MEMBERS).len() < member_offsets(WHOLE).len());
-    check_verified(SHARED_MEMBERS, "sha256:69c27812329d0f44a59a08c72207497ce9dd23894b6d226498bad2a33b84c8f3");
+fn files_that_share_members_make_fewer_of_them() {
+    let members = |file| member_offsets(&bytes(file)).len();
+    assert_eq!([members("shared.tar.gz"), members("shared-all.tar.gz")], [5, 4]);
+    assert!(members("whole.tar.gz") > 10);
 }
 
 #[test]
-fn prioritized_files() {
-    check_verified(PRIORITIZED, "sha256:7f990c89beb9231a68c6b03b02502c7facb90bd95368a51a1db8b3708fd9d596");
+fn lossless_layer_is_its_archive_with_the_table_behind_it() {
+    let (layer, blob) = (layer("lossless.tar.gz").0, bytes("lossless.tar.gz"));
+    let footer = Footer::parse(&blob, blob.len() as u64).unwrap();
+    let payload = gunzip(&blob[..footer.toc_offset().unwrap() as usize]);
+    assert_eq!(Some(Digest::sha256(&payload).to_string()), layer.unpacked);
+}
+
+/// The reference makes up directories that no entry names; here only what is in the layer is listed.
+#[test]
+fn directories_that_no_entry_names_are_not_made_up() {
+    let (layer, tree) = layer("implied.tar.gz");
+    let found = found(&open(&layer).unwrap());
+    assert_eq!(found.iter().map(|found| found.path.as_str()).collect::<Vec<_>>(), ["a/b/c"]);
+    assert_eq!(tree.iter().map(|found| found.path.as_str()).collect::<Vec<_>>(), ["a", "a/b", "a/b/c"]);
+    assert_eq!(tree[2], found[0]);
+}
+
+/// The reference drops leading `..`; here such a layer is refused, since whoever unpacks it with tar may write elsewhere.
+#[test]
+fn names_that_climb_are_refused() {
+    assert!(matches!(check_refused("parents.tar.gz"), Error::Path { fault: PathFault::Parent, .. }));
+}
+
+/// For the reference the later of two entries is there; here it is an error, since tools differ in what they take.
+#[test]
+fn two_entries_of_one_name_are_refused() {
+    assert!(matches!(check_refused("appended-twice.tar.gz"), Error::Duplicate { .. }));
 }
 
 #[test]
-fn older_stargz() {
-    let footer = Footer::parse(LEGACY, LEGACY.len() as u64).unwrap();
-    assert!(matches!(footer, Footer::Legacy { .. }));
-    check(LEGACY, Expected::Unverified);
+fn table_in_another_image_is_told_apart() {
+    assert!(matches!(check_refused("external.tar.gz"), Error::ExternalToc));
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::single_range_in_vec_init, reason = "one range is what is meant")]
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails where it panics")]
 
+mod behaviours;
 mod footer;
 mod golden;
 mod lies;

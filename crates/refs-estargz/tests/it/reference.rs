@@ -17,20 +17,20 @@ struct Golden {
 
 /// A layer, and what its maker says of it.
 #[derive(Debug, Clone, Deserialize)]
-struct Layer {
+pub(crate) struct Layer {
     file: String,
     toc_digest: Option<String>,
     diff_id: Option<String>,
     /// The digest of the archive that it was made of.
     unpacked: Option<String>,
-    tree: String,
+    pub(crate) tree: String,
 }
 
 /// What the reference finds under a path. It gives hard links as the files that they lead to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Found {
-    path: String,
+pub(crate) struct Found {
+    pub(crate) path: String,
     #[serde(rename = "type")]
     kind: String,
     mode: u32,
@@ -50,18 +50,18 @@ fn golden() -> Golden {
     serde_json::from_str(include_str!("../data/golden.json")).unwrap()
 }
 
-fn layer(file: &str) -> (Layer, Vec<Found>) {
+pub(crate) fn layer(file: &str) -> (Layer, Vec<Found>) {
     let mut golden = golden();
     let layer = golden.layers.iter().find(|layer| layer.file == file).unwrap().clone();
     let tree = golden.trees.remove(&layer.tree).unwrap();
     (layer, tree)
 }
 
-fn bytes(file: &str) -> Bytes {
+pub(crate) fn bytes(file: &str) -> Bytes {
     std::fs::read(format!("{}/tests/data/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap().into()
 }
 
-fn open(layer: &Layer) -> Result<Archive<Bytes>, ReadError<std::io::Error>> {
+pub(crate) fn open(layer: &Layer) -> Result<Archive<Bytes>, ReadError<std::io::Error>> {
     let digest = layer.toc_digest.as_ref().map(|digest| Digest::parse(digest).unwrap());
     let expected = digest.as_ref().map_or(Expected::Unverified, Expected::Digest);
     wait(Archive::open(bytes(&layer.file), expected, &OpenOptions::default()))

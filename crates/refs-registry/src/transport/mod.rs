@@ -4,6 +4,7 @@
 
 mod answer;
 mod call;
+mod certificates;
 mod client;
 mod clock;
 mod endpoint;

@@ -8,6 +8,7 @@ mod exclusions;
 mod foreign;
 mod globs;
 mod inspections;
+mod lies;
 mod limits;
 mod manifest_files;
 mod platforms;

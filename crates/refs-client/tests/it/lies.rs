@@ -1,0 +1,195 @@
+//! Layers whose tables of contents lie in ways that only show where files are written or bytes are fetched. The number in
+//! a test's name says which kind of lie it is:
+//!
+//! 13 paths, 14 duplicates, 15 symbolic links, 16 hard links, 17 what is no file, 20 the registry's ranges, 21 the size that
+//! is announced, 22 sizes beyond the limits, 23 a table kept elsewhere. Those that tables alone tell are in refs-estargz.
+
+use refs_client::{Client, Error, Kind, Limits, PullOptions, ReadOptions};
+use refs_estargz::{Error as EstargzError, Footer, LinkFault, PathFault, TOC_DIGEST_ANNOTATION};
+use refs_registry::{ErrorKind, MediaType};
+use refs_store::Memories;
+use refs_testkit::{Close, Fault, Image, On, Tree, image::gzip};
+use refs_url::Digest;
+
+use crate::setup::{
+    IN_MEMORY, artifact, at, client, guarded, kind, memory, noise, patterns, pull, pull_of, pulled, pushed,
+};
+
+macro_rules! rejected {
+    ($outcome:expr, $error:pat) => {
+        match $outcome {
+            Err($error) => {}
+            other => panic!("expected {}, got {other:?}", stringify!($error)),
+        }
+    };
+}
+
+/// A layer that holds "abcd" once, and a table of contents with these elements, which the manifest vouches for.
+fn image(elements: &[&str]) -> Image {
+    let payload = gzip(b"abcd");
+    let json = format!(r#"{{"version":1,"entries":[{}]}}"#, elements.join(","));
+    let toc = gzip(&Tree::new().file("stargz.index.json", json.clone()).tar());
+    let blob = [&payload[..], &toc, &Footer::encode(payload.len() as u64)].concat();
+    let digest = Digest::sha256(json.as_bytes());
+    Image::new().layer(MediaType::OCI_LAYER_GZIP, blob).annotate_last(TOC_DIGEST_ANNOTATION, digest.as_str())
+}
+
+async fn client_of(image: Image) -> Client {
+    let (memories, client) = memory();
+    let repository = memories.repository(&"localhost".parse().unwrap(), &"o/r".parse().unwrap());
+    image.push(&repository, &["v1"]).await.unwrap();
+    client
+}
+
+/// Pulls everything by the table of contents. Of a pull that fails nothing is left.
+async fn pull_by_table(elements: &[&str]) -> Result<Tree, Error> {
+    let pulled = pull(&client_of(image(elements)).await, &at(IN_MEMORY), &pull_of(&["**"])).await;
+    pulled.map(|(tree, _)| crate::setup::without_times(&tree))
+}
+
+/// A file of "abcd".
+fn abcd(name: &str) -> String {
+    let digest = Digest::sha256(b"abcd");
+    format!(r#"{{"name":"{name}","type":"reg","size":4,"mode":420,"digest":"{digest}","chunkDigest":"{digest}"}}"#)
+}
+
+fn link(kind: &str, name: &str, target: &str) -> String {
+    format!(r#"{{"name":"{name}","type":"{kind}","linkName":"{target}"}}"#)
+}
+
+#[tokio::test]
+async fn table_that_tells_the_truth_is_pulled() {
+    let tree = pull_by_table(&[&abcd("d/f"), &link("hardlink", "h", "d/f"), &link("symlink", "s", "d/f")]).await;
+    let expected = "755 d/\n644 d/f \"abcd\"\n644 h \"abcd\"\n777 s -> d/f";
+    assert_eq!(tree.unwrap(), Tree::parse(expected));
+}
+
+#[tokio::test]
+async fn lie_13_paths_that_leave_the_root() {
+    for name in ["../f", "a/../../f", "/../f", "a/.."] {
+        let pulled = pull_by_table(&[&abcd(name)]).await;
+        rejected!(pulled, Error::Estargz { source: EstargzError::Path { fault: PathFault::Parent, .. }, .. });
+    }
+    let pulled = pull_by_table(&[&abcd("a\\u0000")]).await;
+    rejected!(pulled, Error::Estargz { source: EstargzError::Path { fault: PathFault::Nul, .. }, .. });
+    let rooted = pull_by_table(&[&abcd("/rooted")]).await;
+    assert_eq!(rooted.unwrap(), Tree::parse(r#"644 rooted "abcd""#));
+}
+
+#[tokio::test]
+async fn lie_14_two_entries_with_one_path() {
+    let twice = pull_by_table(&[r#"{"name":"a","type":"reg"}"#, &abcd("./a")]).await;
+    rejected!(twice, Error::Estargz { source: EstargzError::Duplicate { .. }, .. });
+    let below = pull_by_table(&[r#"{"name":"a","type":"reg"}"#, &abcd("a/b")]).await;
+    rejected!(below, Error::Estargz { source: EstargzError::NotDirectory { .. }, .. });
+}
+
+#[tokio::test]
+async fn lie_15_symbolic_links_that_lead_out() {
+    for target in ["/etc/passwd", "../outside", "a/../../outside", ".."] {
+        rejected!(pull_by_table(&[&link("symlink", "l", target)]).await, Error::UnsafeLink { .. });
+    }
+    let [up, out] = [link("symlink", "a/b/up", "../.."), link("symlink", "l", "a/b/up/../outside")];
+    rejected!(pull_by_table(&[&up, &out]).await, Error::UnsafeLink { .. });
+    let through = pull_by_table(&[&link("symlink", "l", "/tmp"), &abcd("l/f")]).await;
+    rejected!(through, Error::Estargz { source: EstargzError::NotDirectory { .. }, .. });
+}
+
+#[tokio::test]
+async fn lie_16_hard_links_that_are_no_second_names() {
+    let faults = [
+        (link("hardlink", "h", "absent"), LinkFault::Missing),
+        (link("hardlink", "h", "/etc/passwd"), LinkFault::Missing),
+        (link("hardlink", "h", "d"), LinkFault::NotFile),
+        (link("hardlink", "h", "s"), LinkFault::NotFile),
+        (link("hardlink", "h", "h"), LinkFault::Circle),
+    ];
+    for (hard, expected) in faults {
+        let elements = [&hard, r#"{"name":"d","type":"dir"}"#, &link("symlink", "s", "f"), &abcd("f")];
+        let Err(Error::Estargz { source: EstargzError::Link { fault, .. }, .. }) = pull_by_table(&elements).await
+        else {
+            panic!("{hard} is not refused");
+        };
+        assert_eq!(fault, expected, "{hard}");
+    }
+    let climbing = pull_by_table(&[&link("hardlink", "h", "../f"), &abcd("f")]).await;
+    rejected!(climbing, Error::Estargz { source: EstargzError::Path { fault: PathFault::Parent, .. }, .. });
+}
+
+#[tokio::test]
+async fn lie_17_devices_are_not_made() {
+    for kind in ["char", "block", "fifo"] {
+        let device = format!(r#"{{"name":"n","type":"{kind}","devMajor":1,"devMinor":3}}"#);
+        rejected!(pull_by_table(&[&abcd("f"), &device]).await, Error::SpecialFile { .. });
+    }
+}
+
+#[tokio::test]
+async fn lie_17_special_modes_and_attributes_are_not_written() {
+    let special = abcd("f").replace(r#""mode":420"#, r#""mode":4095,"xattrs":{"security.capability":"AQAAAg=="}"#);
+    let tree = pull_by_table(&[&special]).await.unwrap();
+    assert_eq!(tree, Tree::parse(r#"755 f "abcd""#));
+}
+
+/// Lists what a registry has that answers with `fault` when it is asked for bytes of the layer.
+async fn list_with(memories: &Memories, fault: Fault) -> Result<usize, Error> {
+    let registry = guarded(memories).start().await;
+    registry.fault(On::get("/blobs/"), fault);
+    let listed = client(&registry).list_files(&artifact(&registry), &ReadOptions::default()).await;
+    listed.map(|listing| listing.entries.len())
+}
+
+#[tokio::test]
+async fn lie_20_other_bytes_than_were_asked_for() {
+    let (memories, _, _) = pushed(&Tree::new().file("f", noise(1 << 20, 1))).await;
+    for range in ["bytes 0-9/10", "bytes 0-9/*", "bytes */10", "items 1-2/3", ""] {
+        let error = list_with(&memories, Fault::ContentRange(range.to_owned())).await.unwrap_err();
+        assert_eq!(kind(&error), ErrorKind::Protocol, "{range}");
+    }
+    let cut = list_with(&memories, Fault::Cut { after: 10, close: Close::Fin }).await;
+    assert_eq!(cut.unwrap(), 1, "the rest is asked for");
+}
+
+/// What the manifest says of the size of the archive is not even a hint here.
+#[tokio::test]
+async fn lie_21_announced_size_of_the_archive() {
+    for announced in ["0", "1", "18446744073709551616", "-1", "much"] {
+        let image = image(&[&abcd("f")]).annotate_last(refs_estargz::UNCOMPRESSED_SIZE_ANNOTATION, announced);
+        let client = client_of(image).await;
+        assert_eq!(pulled(&client, &at(IN_MEMORY), &pull_of(&["**"])).await, Tree::parse(r#"644 f "abcd""#));
+    }
+}
+
+#[tokio::test]
+async fn lie_22_declared_sizes_are_refused_before_anything_is_fetched() {
+    let huge = abcd("f").replace(r#""size":4"#, r#""size":1099511627776,"chunkSize":1"#);
+    rejected!(pull_by_table(&[&huge]).await, Error::Estargz { source: EstargzError::Chunk { .. }, .. });
+    let limits = Limits { file_bytes: 3, ..Limits::default() };
+    let client = client_of(image(&[&abcd("f")])).await;
+    let options = PullOptions { limits, ..pull_of(&["**"]) };
+    rejected!(pull(&client, &at(IN_MEMORY), &options).await, Error::FileTooLarge { size: 4, limit: 3, .. });
+}
+
+#[tokio::test]
+async fn lie_22_bytes_of_a_stream_are_counted_as_they_come() {
+    let bomb = Tree::new().file("zeros", vec![0; 4 << 20]);
+    let client = client_of(Image::new().tree(&bomb)).await;
+    let limits = Limits { total_bytes: 1 << 20, ..Limits::default() };
+    let options = PullOptions { limits, ..PullOptions::default() };
+    rejected!(pull(&client, &at(IN_MEMORY), &options).await, Error::TotalTooLarge { .. });
+}
+
+/// What is elsewhere is not looked for: the whole layer is read, which the manifest vouches for.
+#[tokio::test]
+async fn lie_23_table_that_is_kept_elsewhere() {
+    let tree = Tree::parse(r#"644 f "real""#);
+    let footer = b"\x1f\x8b\x08\x04\0\0\0\0\0\xff\x15\0SG\x11\0STARGZEXTERNALTOC\x01\0\0\xff\xff\0\0\0\0\0\0\0\0";
+    let blob = [&gzip(&tree.tar())[..], footer].concat();
+    let other = Digest::sha256(b"a table with other files");
+    let image =
+        Image::new().layer(MediaType::OCI_LAYER_GZIP, blob).annotate_last(TOC_DIGEST_ANNOTATION, other.as_str());
+    let client = client_of(image).await;
+    let listing = client.list_files(&at(IN_MEMORY), &patterns(&["f"])).await.unwrap();
+    assert_eq!(listing.entries[0].kind, Kind::File { size: 4 });
+    assert_eq!(pulled(&client, &at(IN_MEMORY), &pull_of(&["f"])).await, tree);
+}

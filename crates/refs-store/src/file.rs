@@ -13,6 +13,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use refs_registry::{ByteStream, Error, Result, error::Doing};
 use rustix::{fs::OFlags, io::Errno};
+use tokio::task::JoinError;
 
 /// What is read or written in one go, in bytes.
 pub(crate) const CHUNK_BYTES: usize = 256 * 1024;
@@ -23,7 +24,15 @@ where
     T: Send + 'static,
     F: FnOnce() -> Result<T> + Send + 'static,
 {
-    match tokio::task::spawn_blocking(work).await {
+    joined(path, tokio::task::spawn_blocking(work)).await
+}
+
+/// What came of work on a thread, which waited for the disk at `path`.
+pub(crate) async fn joined<T, J>(path: &Path, thread: J) -> Result<T>
+where
+    J: Future<Output = std::result::Result<Result<T>, JoinError>>,
+{
+    match thread.await {
         Ok(result) => result,
         Err(ended) => match ended.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),

@@ -46,11 +46,20 @@ const RANDOM_CHARS: usize = 24;
 impl Ingest {
     /// A new, empty file in `folder`, which is made when it is missing.
     pub(crate) fn begin(folder: &Path) -> Result<Self> {
+        Self::begin_with(folder, Running::default())
+    }
+
+    /// The same for bytes that were hashed on their way here.
+    pub(crate) fn begin_hashed(folder: &Path) -> Result<Self> {
+        Self::begin_with(folder, Running::counting())
+    }
+
+    fn begin_with(folder: &Path, running: Running) -> Result<Self> {
         make_folder(folder)?;
         let made =
             tempfile::Builder::new().prefix(PREFIX).rand_bytes(RANDOM_CHARS).disable_cleanup(true).tempfile_in(folder);
         let (file, path) = made.map_err(|error| Error::io(Doing::Create, folder, error))?.into_parts();
-        let ingest = Self { file, path: path.to_path_buf(), running: Running::default(), leave: Arc::default() };
+        let ingest = Self { file, path: path.to_path_buf(), running, leave: Arc::default() };
         ingest.file.try_lock().map_err(|error| Error::io(Doing::Lock, &ingest.path, error.into()))?;
         Ok(ingest)
     }
@@ -117,11 +126,18 @@ impl Ingest {
     pub(crate) fn publish(self, name: &Path, mode: u32) -> Result<()> {
         self.leave.store(false, Ordering::Relaxed);
         self.file.sync_data().map_err(|error| Error::io(Doing::Sync, &self.path, error))?;
+        self.show(name, mode)?;
+        sync_folder_of(name)
+    }
+
+    /// Gives the file its name without waiting for the disk: for what can be fetched again, and is hashed when it is read.
+    pub(crate) fn show(self, name: &Path, mode: u32) -> Result<()> {
+        self.leave.store(false, Ordering::Relaxed);
         let permissions = Permissions::from_mode(mode);
         self.file.set_permissions(permissions).map_err(|error| Error::io(Doing::Write, &self.path, error))?;
         fs::rename(&self.path, name).map_err(|error| Error::io(Doing::Rename, name, error))?;
         self.leave.store(true, Ordering::Relaxed);
-        sync_folder_of(name)
+        Ok(())
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod admission;
 mod disk;
+mod evict;
 mod file;
 mod ingest;
 mod layer_file;
@@ -14,10 +15,10 @@ mod running;
 mod spool;
 mod store;
 
-pub use disk::DiskStore;
+pub use disk::{DiskOptions, DiskStore};
 pub use layer_file::LayerFile;
 pub use layout::Layout;
 pub use layouts::Layouts;
 pub use memory::{Memories, Memory, MemoryStore};
 pub use spool::Spool;
-pub use store::{Origin, Store, TagRecord};
+pub use store::{Fill, Origin, Store, TagRecord};

@@ -9,19 +9,27 @@ use crate::admission::unknown_algorithm;
 /// is what runs along; for any other the bytes are read again at the end.
 #[derive(Debug)]
 pub(crate) struct Running {
-    hasher: Hasher,
+    /// None where somebody else hashes the bytes.
+    hasher: Option<Hasher>,
     bytes: u64,
 }
 
 impl Default for Running {
     fn default() -> Self {
-        Self { hasher: Hasher::sha256(), bytes: 0 }
+        Self { hasher: Some(Hasher::sha256()), bytes: 0 }
     }
 }
 
 impl Running {
+    /// Counts only.
+    pub(crate) const fn counting() -> Self {
+        Self { hasher: None, bytes: 0 }
+    }
+
     pub(crate) fn update(&mut self, chunk: &[u8]) {
-        self.hasher.update(chunk);
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(chunk);
+        }
         self.bytes += chunk.len() as u64;
     }
 
@@ -32,9 +40,9 @@ impl Running {
 
     /// Makes sure that the bytes are those of `digest`; `rehash` hashes all of them anew.
     pub(crate) fn check(&self, digest: &Digest, rehash: impl FnOnce(Hasher) -> Result<Digest>) -> Result<()> {
-        let actual = match digest.algorithm() {
-            Algorithm::Sha256 => self.hasher.clone().finish(),
-            other => rehash(Hasher::new(other).ok_or_else(|| unknown_algorithm(digest))?)?,
+        let actual = match (digest.algorithm(), &self.hasher) {
+            (Algorithm::Sha256, Some(hasher)) => hasher.clone().finish(),
+            (other, _) => rehash(Hasher::new(other).ok_or_else(|| unknown_algorithm(digest))?)?,
         };
         if actual != *digest {
             return Err(Error::Digest { wanted: Wanted::Blob(digest.clone()), actual });

@@ -3,13 +3,15 @@
 use std::{fmt::Debug, ops::Range, time::SystemTime};
 
 use async_trait::async_trait;
-use refs_registry::{Blob, Descriptor, Error, Part, Result, Resume, Upload};
+use bytes::Bytes;
+use refs_registry::{Blob, Descriptor, Error, Part, Result, Resume, error::Wanted};
 use refs_url::{Digest, Host, RepoName, Tag};
 use serde::{Deserialize, Serialize};
 
 /// Content by digest, shared by all repositories that it came from, and what is known about each of these.
 ///
-/// A store never asks anybody: what it does not have is `NotCached`. It has no clock; times are given to it.
+/// A store never asks anybody: what it does not have is `NotCached`. It has no clock; times are given to it. What is
+/// read stays longest where a store has a bound.
 ///
 /// # Security
 /// Content is shared between origins, the right to read it is not: whoever answers for an origin has to ask
@@ -28,20 +30,30 @@ pub trait Store: Debug + Send + Sync {
     /// `NotCached`; the stream yields `Digest` or `Size` when the content is damaged. [`remove`](Store::remove) it then.
     async fn blob(&self, digest: &Digest, from: Resume) -> Result<Blob>;
 
-    /// Bytes `range` of the content, not verified.
+    /// Bytes `range` of the content, not verified: from the whole of it, else from a part that was taken in by itself.
     ///
     /// # Errors
     /// `NotCached`; `Size` when the content is shorter.
     async fn part(&self, digest: &Digest, range: Range<u64>) -> Result<Part>;
 
-    /// Begins to take in content. It shows in the store when it is committed, and not before; committed a second time,
-    /// it replaces what was there.
+    /// Begins to take in content of `size` bytes; `None` when that is more than the store takes. It shows in the store
+    /// when it is committed, and not before, and replaces what was there.
+    ///
+    /// The bytes are to be those that a [`Source`](refs_registry::Source) has verified against `digest`: they are not
+    /// hashed here. Whoever reads them has them hashed again.
     ///
     /// # Errors
     /// `Io`; `Full`.
-    async fn fill(&self) -> Result<Box<dyn Upload>>;
+    async fn fill(&self, digest: &Digest, size: u64) -> Result<Option<Box<dyn Fill>>>;
 
-    /// Removes content. Its origins' records stay.
+    /// Begins to take in bytes `range` of content that has `total`; `None` when that is more than the store takes. What
+    /// is committed shows as a part only, never as content: no digest vouches for it.
+    ///
+    /// # Errors
+    /// `Io`; `Full`.
+    async fn fill_part(&self, digest: &Digest, range: Range<u64>, total: u64) -> Result<Option<Box<dyn Fill>>>;
+
+    /// Removes content, and its parts. Its origins' records stay.
     ///
     /// # Errors
     /// `NotCached`; `Conflict` when it is pinned.
@@ -84,6 +96,22 @@ pub trait Store: Debug + Send + Sync {
     async fn unpin(&self, digest: &Digest) -> Result<()>;
 }
 
+/// Bytes on their way into a [`Store`]. Dropped without [`commit`](Fill::commit), they leave nothing behind.
+#[async_trait]
+pub trait Fill: Send {
+    /// Appends `chunk`, waiting while much of what came before is still to be written.
+    ///
+    /// # Errors
+    /// `Io`; `Full`; `Size` beyond the promised bytes. The fill is of no use then.
+    async fn write(&mut self, chunk: Bytes) -> Result<()>;
+
+    /// Lets the bytes show in the store. Whether they survive a power cut is not waited for.
+    ///
+    /// # Errors
+    /// As [`write`](Fill::write); `Size` when bytes are missing. Nothing shows then.
+    async fn commit(self: Box<Self>) -> Result<()>;
+}
+
 /// A repository that content came from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Origin {
@@ -108,4 +136,9 @@ pub(crate) fn not_cached(error: Error) -> Error {
         Error::NotFound { wanted, .. } => Error::NotCached { wanted },
         other => other,
     }
+}
+
+/// The fault of a fill of `expected` bytes that was given `actual`.
+pub(crate) fn wrong_size(digest: &Digest, expected: u64, actual: u64) -> Error {
+    Error::Size { wanted: Wanted::Blob(digest.clone()), expected, actual }
 }

@@ -38,8 +38,8 @@ pub(crate) const LAYOUT_FOLDER: &str = "_layout";
 const VERSION_FILE: &str = "oci-layout";
 const INDEX_FILE: &str = "index.json";
 const LOCK_FILE: &str = "lock";
-const BLOBS_FOLDER: &str = "blobs";
-const INGEST_FOLDER: &str = "ingest";
+pub(crate) const BLOBS_FOLDER: &str = "blobs";
+pub(crate) const INGEST_FOLDER: &str = "ingest";
 const VERSION: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 const INDEX_MAX_BYTES: u64 = 64 * 1024 * 1024;
 
@@ -138,7 +138,7 @@ impl Folder {
     }
 
     /// The blob's file and size in bytes; `None` when it is not here.
-    pub(super) fn open_blob(&self, digest: &Digest) -> Result<Option<(File, u64)>> {
+    pub(crate) fn open_blob(&self, digest: &Digest) -> Result<Option<(File, u64)>> {
         open_file(OpenOptions::new().read(true), &self.blob_path(digest))
     }
 
@@ -153,7 +153,7 @@ impl Folder {
         }
     }
 
-    pub(super) fn blob_path(&self, digest: &Digest) -> PathBuf {
+    pub(crate) fn blob_path(&self, digest: &Digest) -> PathBuf {
         self.path(BLOBS_FOLDER).join(digest.algorithm_str()).join(digest.encoded())
     }
 

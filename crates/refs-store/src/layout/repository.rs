@@ -81,6 +81,10 @@ impl Layout {
         self.run(move |folder| reclaim(&folder.ingest(), before)).await
     }
 
+    pub(crate) fn folder(&self) -> Arc<Folder> {
+        Arc::clone(&self.folder)
+    }
+
     pub(crate) async fn run<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,

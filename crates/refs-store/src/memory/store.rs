@@ -8,14 +8,16 @@ use std::{
 };
 
 use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use futures_util::{StreamExt, stream};
 use refs_registry::{
-    Blob, Error, Part, Result, Resume, Sink, Source, Upload,
+    Blob, Error, Part, Result, Resume, Source,
     error::{Detail, Wanted},
 };
 use refs_url::{Digest, Tag};
 
 use super::Memory;
-use crate::store::{Origin, Store, TagRecord, not_cached};
+use crate::store::{Fill, Origin, Store, TagRecord, not_cached, wrong_size};
 
 /// A [`Store`] in memory, without bounds. A clone is cheap and shows the same content.
 #[derive(Clone, Default)]
@@ -29,6 +31,28 @@ struct Notes {
     tags: BTreeMap<(Origin, Tag), TagRecord>,
     members: BTreeSet<(Origin, Digest)>,
     pins: BTreeSet<Digest>,
+    parts: BTreeMap<Digest, Vec<KeptPart>>,
+}
+
+/// Bytes of content that is not here as a whole.
+struct KeptPart {
+    range: Range<u64>,
+    total: u64,
+    bytes: Bytes,
+}
+
+/// Bytes on their way in.
+struct MemoryFill {
+    store: MemoryStore,
+    digest: Digest,
+    what: Filled,
+    size: u64,
+    bytes: BytesMut,
+}
+
+enum Filled {
+    Whole,
+    Part { range: Range<u64>, total: u64 },
 }
 
 impl MemoryStore {
@@ -36,6 +60,11 @@ impl MemoryStore {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    fn begin(&self, digest: &Digest, size: u64, what: Filled) -> Box<dyn Fill> {
+        let (store, digest) = (self.clone(), digest.clone());
+        Box::new(MemoryFill { store, digest, what, size, bytes: BytesMut::new() })
     }
 
     fn notes(&self) -> MutexGuard<'_, Notes> {
@@ -60,22 +89,41 @@ impl Store for MemoryStore {
     }
 
     async fn part(&self, digest: &Digest, range: Range<u64>) -> Result<Part> {
-        self.content.blob_part(digest, range).await.map_err(not_cached)
+        let kept = |part: &&KeptPart| part.range.start <= range.start && range.end <= part.range.end;
+        let part = match self.notes().parts.get(digest).and_then(|parts| parts.iter().find(kept)) {
+            Some(part) => {
+                let start = (range.start - part.range.start) as usize;
+                let bytes = part.bytes.slice(start..start + range.end.saturating_sub(range.start) as usize);
+                Some(Part { range: range.clone(), total: part.total, stream: stream::iter([Ok(bytes)]).boxed() })
+            }
+            None => None,
+        };
+        match part {
+            Some(part) => Ok(part),
+            None => self.content.blob_part(digest, range).await.map_err(not_cached),
+        }
     }
 
-    async fn fill(&self) -> Result<Box<dyn Upload>> {
-        self.content.upload(None).await
+    async fn fill(&self, digest: &Digest, size: u64) -> Result<Option<Box<dyn Fill>>> {
+        Ok(Some(self.begin(digest, size, Filled::Whole)))
+    }
+
+    async fn fill_part(&self, digest: &Digest, range: Range<u64>, total: u64) -> Result<Option<Box<dyn Fill>>> {
+        let size = range.end.saturating_sub(range.start);
+        Ok(Some(self.begin(digest, size, Filled::Part { range, total })))
     }
 
     async fn remove(&self, digest: &Digest) -> Result<()> {
         let wanted = Wanted::Blob(digest.clone());
         // Held until the content is gone, so that nobody pins it in between.
-        let notes = self.notes();
+        let mut notes = self.notes();
         if notes.pins.contains(digest) {
             return Err(Error::Conflict { wanted, at: "memory".into(), detail: Detail::new("it is pinned") });
         }
+        let had_parts = notes.parts.remove(digest).is_some();
         match self.content.write(|contents| contents.blobs.remove(digest)) {
             Some(_) => Ok(()),
+            None if had_parts => Ok(()),
             None => Err(Error::NotCached { wanted }),
         }
     }
@@ -105,6 +153,32 @@ impl Store for MemoryStore {
 
     async fn unpin(&self, digest: &Digest) -> Result<()> {
         self.notes().pins.remove(digest);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Fill for MemoryFill {
+    async fn write(&mut self, chunk: Bytes) -> Result<()> {
+        self.bytes.extend_from_slice(&chunk);
+        match self.bytes.len() as u64 {
+            actual if actual > self.size => Err(wrong_size(&self.digest, self.size, actual)),
+            _ => Ok(()),
+        }
+    }
+
+    async fn commit(self: Box<Self>) -> Result<()> {
+        let Self { store, digest, what, size, bytes } = *self;
+        if bytes.len() as u64 != size {
+            return Err(wrong_size(&digest, size, bytes.len() as u64));
+        }
+        let bytes = bytes.freeze();
+        match what {
+            Filled::Whole => drop(store.content.write(|contents| contents.blobs.insert(digest, bytes))),
+            Filled::Part { range, total } => {
+                store.notes().parts.entry(digest).or_default().push(KeptPart { range, total, bytes });
+            }
+        }
         Ok(())
     }
 }

@@ -1,0 +1,134 @@
+//! Bytes on their way onto the disk, written by a thread of their own so that whoever has them need not wait for it.
+
+use std::{path::PathBuf, sync::Arc};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use refs_registry::{Error, Result, error::Doing};
+use refs_url::Digest;
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::JoinHandle,
+};
+
+use crate::{
+    evict::Bound,
+    file::joined,
+    ingest::{BLOB_MODE, Ingest},
+    layout::Folder,
+    store::{Fill, wrong_size},
+};
+
+use super::notes::make_folders_of;
+
+/// So many bytes may wait for the disk.
+const CAPACITY_BYTES: usize = 4 << 20;
+/// What a chunk costs beside its bytes, so that a flood of tiny ones is bounded, too.
+const CHUNK_COST: usize = 128;
+
+/// Where bytes go, and what is promised of them.
+#[derive(Debug)]
+pub(super) struct Order {
+    pub(super) folder: Arc<Folder>,
+    pub(super) bound: Bound,
+    pub(super) digest: Digest,
+    /// How many bytes there will be.
+    pub(super) size: u64,
+    /// What the file will be called.
+    pub(super) name: PathBuf,
+}
+
+/// A fill of a store on disk.
+pub(super) struct DiskFill {
+    digest: Digest,
+    size: u64,
+    taken: u64,
+    name: PathBuf,
+    room: Arc<Semaphore>,
+    chunks: mpsc::UnboundedSender<Message>,
+    writing: JoinHandle<Result<()>>,
+}
+
+enum Message {
+    Chunk(Bytes, usize),
+    Commit,
+}
+
+/// What the thread reads from. When it ends, for whatever reason, nobody waits for room any more.
+struct Incoming {
+    chunks: mpsc::UnboundedReceiver<Message>,
+    room: Arc<Semaphore>,
+}
+
+impl DiskFill {
+    pub(super) fn begin(order: Order) -> Self {
+        let room = Arc::new(Semaphore::new(CAPACITY_BYTES));
+        let (chunks, receiver) = mpsc::unbounded_channel();
+        let (digest, size, name) = (order.digest.clone(), order.size, order.name.clone());
+        let incoming = Incoming { chunks: receiver, room: Arc::clone(&room) };
+        let writing = tokio::task::spawn_blocking(move || incoming.write(&order));
+        Self { digest, size, taken: 0, name, room, chunks, writing }
+    }
+
+    /// Why the thread has ended early.
+    async fn failure(&mut self) -> Error {
+        match joined(&self.name, &mut self.writing).await {
+            Err(error) => error,
+            Ok(()) => Error::io(Doing::Write, &self.name, std::io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+}
+
+#[async_trait]
+impl Fill for DiskFill {
+    async fn write(&mut self, chunk: Bytes) -> Result<()> {
+        self.taken += chunk.len() as u64;
+        if self.taken > self.size {
+            return Err(wrong_size(&self.digest, self.size, self.taken));
+        }
+        let cost = (chunk.len() + CHUNK_COST).min(CAPACITY_BYTES);
+        let Ok(permit) = self.room.acquire_many(cost as u32).await else { return Err(self.failure().await) };
+        permit.forget();
+        match self.chunks.send(Message::Chunk(chunk, cost)) {
+            Ok(()) => Ok(()),
+            Err(_) => Err(self.failure().await),
+        }
+    }
+
+    async fn commit(mut self: Box<Self>) -> Result<()> {
+        if self.taken != self.size {
+            return Err(wrong_size(&self.digest, self.size, self.taken));
+        }
+        match self.chunks.send(Message::Commit) {
+            Ok(()) => joined(&self.name, &mut self.writing).await,
+            Err(_) => Err(self.failure().await),
+        }
+    }
+}
+
+impl Incoming {
+    /// Writes until all is there. When the other end goes away before that, the file goes, too.
+    fn write(mut self, order: &Order) -> Result<()> {
+        let mut ingest = Ingest::begin_hashed(&order.folder.ingest())?;
+        while let Some(message) = self.chunks.blocking_recv() {
+            match message {
+                Message::Chunk(chunk, cost) => {
+                    ingest.append(&chunk)?;
+                    self.room.add_permits(cost);
+                }
+                Message::Commit => {
+                    make_folders_of(&order.name)?;
+                    ingest.show(&order.name, BLOB_MODE)?;
+                    return order.bound.added(order.folder.root(), order.size);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        self.room.close();
+    }
+}

@@ -1,0 +1,18 @@
+//! A cache on disk: an image layout, and notes beside it.
+
+mod fill;
+mod notes;
+mod parts;
+mod store;
+
+pub use store::{DiskOptions, DiskStore};
+
+/// Notes on where content came from, by host and repository.
+pub(crate) const ORIGINS_FOLDER: &str = "origins";
+/// Of an origin, the digests of what it has. No part of a repository's name begins with `_`, so that no repository can be
+/// in the way of another's notes.
+pub(crate) const MEMBERS_FOLDER: &str = "_members";
+/// Parts of content that is not here as a whole.
+pub(crate) const PARTS_FOLDER: &str = "parts";
+/// The digests of what is to stay.
+pub(crate) const PINS_FOLDER: &str = "pins";

@@ -1,0 +1,77 @@
+//! What a store on disk knows about its content: small files that are there or not, and records of tags.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::Read,
+    path::Path,
+};
+
+use refs_registry::{Error, Result, error::Doing};
+
+use crate::{
+    file::{is_absent, open_file},
+    ingest::{DOCUMENT_MODE, Ingest, make_folders, sync_folder_of},
+    layout::Folder,
+    store::TagRecord,
+};
+
+/// Replaces the record at `path`. A power cut may lose it, or leave a damaged one, which counts as none.
+pub(super) fn write_record(folder: &Folder, path: &Path, record: &TagRecord) -> Result<()> {
+    let json = serde_json::to_vec(record).map_err(|error| Error::io(Doing::Write, path, error.into()))?;
+    make_folders_of(path)?;
+    let mut ingest = Ingest::begin_hashed(&folder.ingest())?;
+    ingest.append(&json)?;
+    ingest.show(path, DOCUMENT_MODE)
+}
+
+pub(super) fn read_record(path: &Path) -> Result<Option<TagRecord>> {
+    const MAX_BYTES: u64 = 1024 * 1024;
+    let Some((file, _)) = open_file(OpenOptions::new().read(true), path)? else { return Ok(None) };
+    let mut json = Vec::new();
+    file.take(MAX_BYTES).read_to_end(&mut json).map_err(|error| Error::io(Doing::Read, path, error))?;
+    let record = serde_json::from_slice(&json);
+    if let Err(fault) = &record {
+        tracing::debug!(path = %path.display(), %fault, "a damaged record is passed by");
+    }
+    Ok(record.ok())
+}
+
+/// Makes a mark that may be lost: it is made again when it is missed.
+pub(super) fn mark(path: &Path) -> Result<()> {
+    make_folders_of(path)?;
+    create(path)
+}
+
+/// Makes a mark that is there after a power cut, too.
+pub(super) fn mark_durably(path: &Path) -> Result<()> {
+    path.parent().map_or(Ok(()), make_folders)?;
+    create(path)?;
+    sync_folder_of(path)
+}
+
+pub(super) fn is_marked(path: &Path) -> Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(error) if is_absent(&error) => Ok(false),
+        Err(error) => Err(Error::io(Doing::Read, path, error)),
+    }
+}
+
+pub(super) fn unmark(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Ok(()) => sync_folder_of(path),
+        Err(error) if is_absent(&error) => Ok(()),
+        Err(error) => Err(Error::io(Doing::Remove, path, error)),
+    }
+}
+
+/// Makes the folders above `path`, without waiting for the disk.
+pub(super) fn make_folders_of(path: &Path) -> Result<()> {
+    let folder = path.parent().unwrap_or(path);
+    fs::create_dir_all(folder).map_err(|error| Error::io(Doing::Create, folder, error))
+}
+
+fn create(path: &Path) -> Result<()> {
+    let made = OpenOptions::new().write(true).create(true).truncate(false).open(path);
+    made.map(drop).map_err(|error| Error::io(Doing::Create, path, error))
+}

@@ -1,0 +1,246 @@
+//! The store on disk itself.
+
+use std::{
+    fs::{self, File},
+    io,
+    ops::Range,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+use refs_registry::{
+    Blob, Error, Part, Result, Resume, Source, Verify,
+    error::{Detail, Doing, Place, Wanted},
+    verified,
+};
+use refs_url::{Digest, Tag};
+use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, futimens};
+use tokio::sync::OnceCell;
+
+use super::{
+    MEMBERS_FOLDER, ORIGINS_FOLDER, PINS_FOLDER,
+    fill::{DiskFill, Order},
+    notes::{is_marked, mark, mark_durably, read_record, unmark, write_record},
+    parts::{self, Kept},
+};
+use crate::{
+    evict::Bound,
+    file::{blocking, is_absent, read_range},
+    layout::{Folder, Layout},
+    part::within,
+    store::{Fill, Origin, Store, TagRecord},
+};
+
+/// A [`Store`] whose content is an image layout on disk, shared by all processes that open it, and bounded: what nobody
+/// has read for the longest time goes first.
+///
+/// Beside the layout's own files there are `origins/HOST/NAME/_tags` and `_members`, `parts` and `pins`. The layout's
+/// index lists nothing: that is for what somebody put there by name.
+///
+/// Nothing waits for the disk here but a pin. What a power cut damages is found when it is read, and fetched anew.
+///
+/// A clone is cheap and is of the same store.
+#[derive(Debug, Clone)]
+pub struct DiskStore {
+    path: Arc<Path>,
+    bound: Bound,
+    layout: Arc<OnceCell<Layout>>,
+}
+
+/// How a [`DiskStore`] is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiskOptions {
+    /// How many bytes of content it keeps; 4 GiB unless set. What is pinned stays beyond it.
+    pub max_bytes: u64,
+}
+
+impl Default for DiskOptions {
+    fn default() -> Self {
+        Self { max_bytes: 4 << 30 }
+    }
+}
+
+impl DiskStore {
+    /// The store in the folder `path`. Nothing is read or made before it is needed; then the folder is made, for its owner
+    /// alone. A folder that has something else in it shows as an error of what is asked first.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>, options: &DiskOptions) -> Self {
+        Self { path: path.into().into(), bound: Bound { max_bytes: options.max_bytes }, layout: Arc::default() }
+    }
+
+    async fn layout(&self) -> Result<&Layout> {
+        let open = async || {
+            let path = Arc::clone(&self.path);
+            blocking(&self.path, move || make_private(&path)).await?;
+            Layout::create(self.path.as_ref()).await
+        };
+        self.layout.get_or_try_init(open).await
+    }
+
+    async fn run<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Arc<Folder>) -> Result<T> + Send + 'static,
+    {
+        self.layout().await?.run(work).await
+    }
+
+    async fn begin(&self, digest: &Digest, size: u64, name: impl FnOnce(&Folder) -> PathBuf) -> Result<Box<dyn Fill>> {
+        let folder = self.layout().await?.folder();
+        let name = name(&folder);
+        Ok(Box::new(DiskFill::begin(Order { folder, bound: self.bound, digest: digest.clone(), size, name })))
+    }
+
+    fn path_of(&self, origin: &Origin) -> PathBuf {
+        self.path.join(ORIGINS_FOLDER).join(origin.host.as_str()).join(origin.repository.as_str())
+    }
+
+    fn tag_path(&self, origin: &Origin, tag: &Tag) -> PathBuf {
+        self.path_of(origin).join("_tags").join(tag.as_str())
+    }
+
+    fn member_path(&self, origin: &Origin, digest: &Digest) -> PathBuf {
+        self.path_of(origin).join(MEMBERS_FOLDER).join(digest.algorithm_str()).join(digest.encoded())
+    }
+
+    fn pin_path(&self, digest: &Digest) -> PathBuf {
+        self.path.join(PINS_FOLDER).join(digest.algorithm_str()).join(digest.encoded())
+    }
+}
+
+#[async_trait]
+impl Store for DiskStore {
+    async fn stat(&self, digest: &Digest) -> Result<Option<u64>> {
+        self.layout().await?.stat_blob(digest).await
+    }
+
+    async fn blob(&self, digest: &Digest, from: Resume) -> Result<Blob> {
+        let wanted = digest.clone();
+        let found = self.run(move |folder| Found::whole(folder, &wanted)).await?;
+        let Found { file, path, kept } = found.ok_or_else(|| not_cached(digest))?;
+        let bytes = read_range(file.into(), path.into(), from.offset().min(kept.total)..kept.total);
+        Ok(Blob { size: kept.total, stream: verified(bytes, Verify::new(digest, kept.total, from)?) })
+    }
+
+    async fn part(&self, digest: &Digest, range: Range<u64>) -> Result<Part> {
+        let (wanted, asked) = (digest.clone(), range.clone());
+        let found = self.run(move |folder| Found::part(folder, &wanted, &asked)).await?;
+        let Found { file, path, kept: Kept { range: kept, total } } = found.ok_or_else(|| not_cached(digest))?;
+        let range = within(digest, range, total)?;
+        let in_file = range.start - kept.start..range.end - kept.start;
+        Ok(Part { range, total, stream: read_range(file.into(), path.into(), in_file) })
+    }
+
+    async fn fill(&self, digest: &Digest, size: u64) -> Result<Option<Box<dyn Fill>>> {
+        if size > self.bound.max_bytes {
+            return Ok(None);
+        }
+        self.begin(digest, size, |folder| folder.blob_path(digest)).await.map(Some)
+    }
+
+    async fn fill_part(&self, digest: &Digest, range: Range<u64>, total: u64) -> Result<Option<Box<dyn Fill>>> {
+        let size = range.end.saturating_sub(range.start);
+        if size > self.bound.max_bytes {
+            return Ok(None);
+        }
+        let name = Kept { range, total }.file_name();
+        self.begin(digest, size, |folder| parts::folder(folder.root(), digest).join(name)).await.map(Some)
+    }
+
+    async fn remove(&self, digest: &Digest) -> Result<()> {
+        let (pin, digest) = (self.pin_path(digest), digest.clone());
+        self.run(move |folder| remove_unless(&pin, folder, &digest)).await
+    }
+
+    async fn record(&self, origin: &Origin, tag: &Tag, record: &TagRecord) -> Result<()> {
+        let (path, record) = (self.tag_path(origin, tag), record.clone());
+        self.run(move |folder| write_record(folder, &path, &record)).await
+    }
+
+    async fn recorded(&self, origin: &Origin, tag: &Tag) -> Result<Option<TagRecord>> {
+        let path = self.tag_path(origin, tag);
+        self.run(move |_| read_record(&path)).await
+    }
+
+    async fn add_member(&self, origin: &Origin, digest: &Digest) -> Result<()> {
+        let path = self.member_path(origin, digest);
+        self.run(move |_| mark(&path)).await
+    }
+
+    async fn is_member(&self, origin: &Origin, digest: &Digest) -> Result<bool> {
+        let path = self.member_path(origin, digest);
+        self.run(move |_| is_marked(&path)).await
+    }
+
+    async fn pin(&self, digest: &Digest) -> Result<()> {
+        let path = self.pin_path(digest);
+        self.run(move |folder| folder.lock().and_then(|_held| mark_durably(&path))).await
+    }
+
+    async fn unpin(&self, digest: &Digest) -> Result<()> {
+        let path = self.pin_path(digest);
+        self.run(move |folder| folder.lock().and_then(|_held| unmark(&path))).await
+    }
+}
+
+/// A file that holds content, or a part of it. That it was found counts as its being read.
+struct Found {
+    file: File,
+    path: PathBuf,
+    kept: Kept,
+}
+
+impl Found {
+    fn whole(folder: &Folder, digest: &Digest) -> Result<Option<Self>> {
+        let Some((file, total)) = folder.open_blob(digest)? else { return Ok(None) };
+        Ok(Some(Self { file, path: folder.blob_path(digest), kept: Kept { range: 0..total, total } }.touched()))
+    }
+
+    fn part(folder: &Folder, digest: &Digest, range: &Range<u64>) -> Result<Option<Self>> {
+        if let Some(whole) = Self::whole(folder, digest)? {
+            return Ok(Some(whole));
+        }
+        let found = parts::find(folder.root(), digest, range)?;
+        Ok(found.map(|(file, path, kept)| Self { file, path, kept }.touched()))
+    }
+
+    /// The time of the last change, as that of the last reading is not kept by every file system, says what to evict last.
+    fn touched(self) -> Self {
+        let omit = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+        let times = Timestamps { last_access: omit, last_modification: Timespec { tv_nsec: UTIME_NOW, ..omit } };
+        if let Err(error) = futimens(&self.file, &times) {
+            tracing::debug!(path = %self.path.display(), %error, "it is not noted that this was read");
+        }
+        self
+    }
+}
+
+fn remove_unless(pin: &Path, folder: &Folder, digest: &Digest) -> Result<()> {
+    let _held = folder.lock()?;
+    if is_marked(pin)? {
+        let (wanted, at) = (Wanted::Blob(digest.clone()), Place::from(folder.root().to_string_lossy()));
+        return Err(Error::Conflict { wanted, at, detail: Detail::new("it is pinned") });
+    }
+    let parts = parts::folder(folder.root(), digest);
+    let had_parts = match fs::remove_dir_all(&parts) {
+        Ok(()) => true,
+        Err(error) if is_absent(&error) => false,
+        Err(error) => return Err(Error::io(Doing::Remove, parts, error)),
+    };
+    if folder.remove_blob(digest)? || had_parts { Ok(()) } else { Err(not_cached(digest)) }
+}
+
+fn not_cached(digest: &Digest) -> Error {
+    Error::NotCached { wanted: Wanted::Blob(digest.clone()) }
+}
+
+/// Makes the folder `path` for its owner alone, and those above it that are missing.
+fn make_private(path: &Path) -> Result<()> {
+    const OWNER_ONLY: u32 = 0o700;
+    match fs::DirBuilder::new().recursive(true).mode(OWNER_ONLY).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(Error::io(Doing::Create, path, error)),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,171 @@
+//! Keeps a store on disk within its bound: what nobody has read for the longest time goes first.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, Read, Seek, Write},
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use refs_registry::{Error, Result, error::Doing};
+
+use crate::{
+    disk::{MEMBERS_FOLDER, ORIGINS_FOLDER, PARTS_FOLDER, PINS_FOLDER},
+    file::is_absent,
+    ingest::{DOCUMENT_MODE, Ingest, reclaim},
+    layout::{BLOBS_FOLDER, INGEST_FOLDER},
+    lock::Lock,
+};
+
+/// How much a store may hold.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bound {
+    /// Bytes of content and parts.
+    pub(crate) max_bytes: u64,
+}
+
+/// Numbers of eight bytes, to be added up: what was there when somebody last looked, and what has come since. Each writer
+/// appends, so that none waits for another; what that misses is found at the next look.
+const USAGE_FILE: &str = "usage";
+const NUMBER_BYTES: usize = size_of::<u64>();
+/// After so many numbers it is time to look again.
+const MAX_NUMBERS: usize = 8192;
+const LOCK_FILE: &str = "evict";
+/// So old is what a process that died has left behind.
+const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Bound {
+    /// Takes note that the store at `root` has `bytes` more, and makes room when it has too many now.
+    pub(crate) fn added(self, root: &Path, bytes: u64) -> Result<()> {
+        let usage = root.join(USAGE_FILE);
+        let (total, now) = append(&usage, bytes).map_err(|error| Error::io(Doing::Write, &usage, error))?;
+        if total.is_some_and(|total| total <= self.max_bytes) { Ok(()) } else { self.sweep(root, now) }
+    }
+
+    /// Looks what there is, and removes as much of it as is too much. One process does that at a time.
+    fn sweep(self, root: &Path, now: SystemTime) -> Result<()> {
+        let _held = match Lock::take(&root.join(LOCK_FILE), Duration::ZERO) {
+            Ok(lock) => lock,
+            Err(Error::Busy { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let mut kept = Vec::new();
+        walk(&root.join(BLOBS_FOLDER), &mut kept)?;
+        walk(&root.join(PARTS_FOLDER), &mut kept)?;
+        let mut total = kept.iter().map(|kept| kept.bytes).sum::<u64>();
+        if total > self.max_bytes {
+            // A little more than needed, so that not every fill has to look.
+            total -= remove_oldest(root, kept, total - (self.max_bytes - self.max_bytes / 10))?;
+            forget_members(root, &root.join(ORIGINS_FOLDER))?;
+        }
+        reclaim(&root.join(INGEST_FOLDER), now.checked_sub(ABANDONED).unwrap_or(SystemTime::UNIX_EPOCH))?;
+        let mut usage = Ingest::begin_hashed(&root.join(INGEST_FOLDER))?;
+        usage.append(&total.to_le_bytes())?;
+        usage.show(&root.join(USAGE_FILE), DOCUMENT_MODE)
+    }
+}
+
+/// Writes one more number into the file `usage`, and gives what all add up to, and the file system's time. `None` when
+/// that says nothing: at the first number, which has no look before it, after very many, and when one was written in part.
+fn append(usage: &Path, bytes: u64) -> io::Result<(Option<u64>, SystemTime)> {
+    let mut file = OpenOptions::new().create(true).append(true).read(true).open(usage)?;
+    file.write_all(&bytes.to_le_bytes())?;
+    let now = file.metadata()?.modified()?;
+    file.rewind()?;
+    let mut numbers = Vec::new();
+    file.take((MAX_NUMBERS * NUMBER_BYTES) as u64).read_to_end(&mut numbers)?;
+    let (numbers, rest) = numbers.as_chunks::<NUMBER_BYTES>();
+    let says = rest.is_empty() && (2..MAX_NUMBERS).contains(&numbers.len());
+    let total = || numbers.iter().fold(0_u64, |total, number| total.saturating_add(u64::from_le_bytes(*number)));
+    Ok((says.then(total), now))
+}
+
+/// A file of content, or of a part.
+struct Kept {
+    path: PathBuf,
+    bytes: u64,
+    read: SystemTime,
+}
+
+/// Finds the files below `folder`. What goes away meanwhile is not there.
+fn walk(folder: &Path, kept: &mut Vec<Kept>) -> Result<()> {
+    for path in names(folder)? {
+        let Some(metadata) = present(&path, fs::symlink_metadata(&path))? else { continue };
+        if metadata.is_dir() {
+            walk(&path, kept)?;
+        } else {
+            let read = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+            kept.push(Kept { bytes: metadata.len(), path, read });
+        }
+    }
+    Ok(())
+}
+
+/// Removes the files that were not read for the longest time, until `excess` bytes are gone; gives how many are. Whoever
+/// reads one of them at this moment holds it open, and reads on.
+fn remove_oldest(root: &Path, mut kept: Vec<Kept>, excess: u64) -> Result<u64> {
+    kept.sort_by_key(|kept| kept.read);
+    let mut removed = 0;
+    for Kept { path, bytes, .. } in kept {
+        if removed >= excess {
+            break;
+        }
+        if is_pinned(root, &path)? {
+            continue;
+        }
+        present(&path, fs::remove_file(&path))?;
+        removed += bytes;
+        if let Some(folder) = path.parent().filter(|folder| folder.starts_with(root.join(PARTS_FOLDER))) {
+            // It stays while it has other parts in it.
+            drop(fs::remove_dir(folder));
+        }
+    }
+    Ok(removed)
+}
+
+/// Forgets who had content that is gone, beneath `folder` of the notes on origins.
+fn forget_members(root: &Path, folder: &Path) -> Result<()> {
+    for path in names(folder)? {
+        if path.file_name().is_some_and(|name| name == MEMBERS_FOLDER) {
+            let mut marks = Vec::new();
+            walk(&path, &mut marks)?;
+            for mark in marks {
+                let Ok(content) = mark.path.strip_prefix(&path) else { continue };
+                let is_gone = |shelf: &str| fs::symlink_metadata(root.join(shelf).join(content)).is_err();
+                if is_gone(BLOBS_FOLDER) && is_gone(PARTS_FOLDER) {
+                    present(&mark.path, fs::remove_file(&mark.path))?;
+                }
+            }
+        } else if path.is_dir() {
+            forget_members(root, &path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the content that `path` is of, or a part of, is to stay.
+fn is_pinned(root: &Path, path: &Path) -> Result<bool> {
+    let below = path.strip_prefix(root).unwrap_or(path);
+    let content: PathBuf = below.components().skip(1).take(2).collect();
+    let pin = root.join(PINS_FOLDER).join(content);
+    present(&pin, fs::symlink_metadata(&pin)).map(|pin| pin.is_some())
+}
+
+/// The paths in `folder`; none when there is no such folder.
+fn names(folder: &Path) -> Result<Vec<PathBuf>> {
+    let failed = |error| Error::io(Doing::List, folder, error);
+    match fs::read_dir(folder) {
+        Ok(listed) => listed.map(|entry| Ok(entry.map_err(failed)?.path())).collect(),
+        Err(error) if is_absent(&error) => Ok(Vec::new()),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// What was done to the file `path`; `None` when it was gone already.
+fn present<T>(path: &Path, done: io::Result<T>) -> Result<Option<T>> {
+    match done {
+        Ok(done) => Ok(Some(done)),
+        Err(error) if is_absent(&error) => Ok(None),
+        Err(error) => Err(Error::io(Doing::Remove, path, error)),
+    }
+}

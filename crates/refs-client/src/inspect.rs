@@ -187,18 +187,20 @@ fn inspected(outline: &Outline) -> InspectedLayer {
         Outline::File { .. } => LayerKind::File,
         Outline::Archive { descriptor } => by_media_type(descriptor),
     };
-    let count = |entries: &[Entry]| {
-        let files = entries.iter().filter(|entry| entry.is_file());
-        // Sizes are as declared, and may be anything.
-        files.fold((0, 0_u64), |(files, bytes), file| (files + 1, bytes.saturating_add(file.size())))
-    };
     let (descriptor, counted) = match outline {
-        Outline::Indexed { descriptor, index } => (descriptor, Some(count(index.entries()))),
-        Outline::File { descriptor, entry } => (descriptor, Some(count(std::slice::from_ref(entry)))),
+        Outline::Indexed { descriptor, index } => (descriptor, Some(counted(index.toc().entries()))),
+        Outline::File { descriptor, entry } => (descriptor, Some(counted([entry.clone()]))),
         Outline::Archive { descriptor } => (descriptor, None),
     };
     let layer = described(descriptor, kind);
     InspectedLayer { files: counted.map(|(files, _)| files), file_bytes: counted.map(|(_, bytes)| bytes), ..layer }
+}
+
+/// How many files there are, and their bytes.
+fn counted(entries: impl IntoIterator<Item = Entry>) -> (u64, u64) {
+    let files = entries.into_iter().filter(Entry::is_file);
+    // Sizes are as declared, and may be anything.
+    files.fold((0, 0_u64), |(files, bytes), file| (files + 1, bytes.saturating_add(file.size())))
 }
 
 fn described(layer: &Descriptor, kind: LayerKind) -> InspectedLayer {

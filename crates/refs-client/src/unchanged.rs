@@ -38,8 +38,8 @@ async fn index(source: Arc<dyn Source>, tag: &Tag) -> Result<Option<Indexed>> {
 
 fn is_like(index: &Indexed, plan: &Plan) -> bool {
     let toc = index.toc();
-    toc.entries().len() == plan.entries().count()
-        && plan.entries().all(|new| toc.entry(&new.path).is_some_and(|entry| is_same(entry, new)))
+    toc.len() == plan.entries().count()
+        && plan.entries().all(|new| toc.entry(&new.path).is_some_and(|entry| is_same(&entry, new)))
 }
 
 fn is_same(entry: &Entry, new: &NewEntry) -> bool {

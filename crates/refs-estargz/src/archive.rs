@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 
 use crate::{
-    Entry, Error, Expected, FOOTER_BYTES, Footer, Limits, Piece, Plan, PlanOptions, Result, Span, SpanDecoder, Toc,
-    TocPart,
+    Error, Expected, FOOTER_BYTES, Footer, Limits, Piece, Plan, PlanOptions, Result, Span, SpanDecoder, Toc, TocPart,
+    index::Unordered,
 };
 
 /// Bytes of a blob, by range. Nothing is trusted to be right about them but the length.
@@ -97,7 +97,7 @@ pub struct OpenOptions {
 pub struct Archive<R> {
     source: R,
     toc: Toc,
-    /// The end of the blob, as far as it was read to find the table.
+    /// The end of the payload, as far as it was read to find the table behind it.
     tail: Bytes,
     tail_offset: u64,
 }
@@ -120,32 +120,29 @@ impl<R: RangeRead> Archive<R> {
     /// blob; [`Error::ExternalToc`]; and the errors of [`Footer::parse`] and [`Toc::parse`].
     pub async fn open(source: R, expected: Expected<'_>, options: &OpenOptions) -> Result<Self, ReadError<R::Error>> {
         let blob_bytes = source.blob_bytes();
-        let tail_offset = blob_bytes - tail_bytes(blob_bytes, options);
-        let tail = read(&source, tail_offset..blob_bytes).await?;
+        let mut tail_offset = blob_bytes - tail_bytes(blob_bytes, options);
+        let mut tail = read(&source, tail_offset..blob_bytes).await?;
         let footer = Footer::parse(&tail, blob_bytes)?;
         let toc_offset = footer.toc_offset().ok_or(Error::ExternalToc)?;
         let limit = options.limits.toc_compressed;
         if blob_bytes - footer.bytes() as u64 - toc_offset > limit {
             return Err(Error::TocLimit { part: TocPart::Compressed, limit }.into());
         }
-        let (tail, tail_offset) = if toc_offset < tail_offset {
-            (joined(&read(&source, toc_offset..tail_offset).await?, &tail), toc_offset)
-        } else {
-            (tail, tail_offset)
-        };
-        let toc_tar_gz = (toc_offset - tail_offset) as usize..tail.len() - footer.bytes();
-        let toc = Toc::parse(&tail[toc_tar_gz], expected, toc_offset, &options.limits)?;
-        Ok(Self { source, toc, tail, tail_offset })
+        if toc_offset < tail_offset {
+            tail = joined(&read(&source, toc_offset..tail_offset).await?, &tail);
+            tail_offset = toc_offset;
+        }
+        let payload_end = (toc_offset - tail_offset) as usize;
+        let toc_tar_gz = &tail[payload_end..tail.len() - footer.bytes()];
+        let toc = Unordered::parse(toc_tar_gz, expected, toc_offset, &options.limits)?;
+        // A slice would keep the table, which is done with and may be long.
+        tail = Bytes::copy_from_slice(&tail[..payload_end]);
+        Ok(Self { source, toc: toc.ordered(&options.limits)?, tail, tail_offset })
     }
 
     /// The table of contents.
     pub fn toc(&self) -> &Toc {
         &self.toc
-    }
-
-    /// All entries, ordered by path.
-    pub fn entries(&self) -> &[Entry] {
-        self.toc.entries()
     }
 
     /// As [`Toc::plan`], with the bytes that were read to open the archive as [`PlanOptions::held_from`].
@@ -214,7 +211,7 @@ impl<R: RangeRead> Archive<R> {
         PlanOptions { held_from: options.held_from.min(self.tail_offset), ..options.clone() }
     }
 
-    /// Bytes of the blob that are at hand.
+    /// Bytes of the payload that are at hand.
     fn held(&self, range: &Range<u64>) -> Option<Bytes> {
         let start = usize::try_from(range.start.checked_sub(self.tail_offset)?).ok()?;
         let end = usize::try_from(range.end.checked_sub(self.tail_offset)?).ok()?;

@@ -3,62 +3,88 @@
 use std::collections::BTreeMap;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use refs_url::Digest;
+use refs_url::{Digest, Hasher};
 
 use crate::{
-    Entry, Error, Kind, Limits, Result,
-    chunks::Chunk,
+    Error, Limits, PathFault, Result, TocPart,
+    chunks::{Chunks, Part},
     error::{ChunkFault, FieldFault},
-    path, time,
+    path,
+    record::{Attributes, Interner, NONE, Record, Records, What},
+    time,
     wire::{WireEntry, WireKind},
 };
+
+/// What a table of contents says, in its order.
+#[derive(Debug, Default)]
+pub(crate) struct Collected {
+    pub(crate) records: Records,
+    /// They refer to records by index.
+    pub(crate) chunks: Chunks,
+}
 
 /// Takes the elements in the order of the table, where the chunks of a file follow it.
 #[derive(Debug)]
 pub(crate) struct Collector<'l> {
     limits: &'l Limits,
     payload_bytes: u64,
-    entries: Vec<Entry>,
-    chunks: Vec<Chunk>,
+    elements: usize,
+    collected: Collected,
+    interner: Interner,
     /// The file that was met last, while more chunks of it may follow.
     open: Option<OpenFile>,
 }
 
 #[derive(Debug)]
 struct OpenFile {
-    entry: usize,
+    entry: u32,
     size: u64,
+    sha256: Option<[u8; 32]>,
     /// How many of its bytes the chunks so far have.
     covered: u64,
 }
 
+/// Of so many entries, chunks included, each has an index of 32 bits that is not [`NONE`].
+const MOST_ELEMENTS: usize = NONE as usize;
+
 impl<'l> Collector<'l> {
     pub(crate) fn new(limits: &'l Limits, payload_bytes: u64) -> Self {
-        Self { limits, payload_bytes, entries: Vec::new(), chunks: Vec::new(), open: None }
+        let (collected, interner) = (Collected::default(), Interner::default());
+        Self { limits, payload_bytes, elements: 0, collected, interner, open: None }
     }
 
     pub(crate) fn add(&mut self, wire: &WireEntry<'_>) -> Result<()> {
+        self.elements += 1;
+        let limit = self.limits.entries.min(MOST_ELEMENTS);
+        if self.elements > limit {
+            return Err(Error::TocLimit { part: TocPart::Entries, limit: limit as u64 });
+        }
         if wire.kind == WireKind::Chunk {
-            return self.add_chunk(wire, None);
+            return self.add_chunk(wire);
         }
         self.close()?;
-        let entry = self.entry(wire)?;
-        let (size, digest) = (entry.size(), entry.digest.as_ref().and_then(Digest::to_sha256));
-        let is_file = entry.is_file();
-        self.entries.push(entry);
-        if size > 0 {
-            self.open = Some(OpenFile { entry: self.entries.len() - 1, size, covered: 0 });
-            self.add_chunk(wire, digest)?;
-        } else if is_file && digest.is_some() && digest != Digest::sha256(&[]).to_sha256() {
-            return Err(self.chunk_fault(ChunkFault::Digest));
+        let record = self.record(wire)?;
+        let content = match &record.what {
+            What::File { size, sha256, .. } => Some((*size, *sha256)),
+            _ => None,
+        };
+        self.collected.records.rows.push(record);
+        match content {
+            Some((0, Some(sha256))) if sha256 != Hasher::sha256_hash(&[]) => Err(self.chunk_fault(ChunkFault::Digest)),
+            None | Some((0, _)) => Ok(()),
+            Some((size, sha256)) => {
+                let entry = (self.collected.records.len() - 1) as u32;
+                self.open = Some(OpenFile { entry, size, sha256, covered: 0 });
+                self.add_chunk(wire)
+            }
         }
-        Ok(())
     }
 
-    /// Everything that was added: entries in the order of the table, chunks that refer to them by index.
-    pub(crate) fn finish(mut self) -> Result<(Vec<Entry>, Vec<Chunk>)> {
+    /// Everything that was added.
+    pub(crate) fn finish(mut self) -> Result<Collected> {
         self.close()?;
-        Ok((self.entries, self.chunks))
+        self.collected.records.attributes = self.interner.finish();
+        Ok(self.collected)
     }
 
     /// No more chunks of the open file follow.
@@ -69,19 +95,20 @@ impl<'l> Collector<'l> {
         }
     }
 
-    /// Adds the chunk that `wire` describes to the open file; `whole` is the digest of that file, if `wire` is the
-    /// element that says it.
-    fn add_chunk(&mut self, wire: &WireEntry<'_>, whole: Option<[u8; 32]>) -> Result<()> {
-        let chunk = self.chunk(wire, whole).map_err(|fault| self.chunk_fault(fault))?;
+    /// Adds the chunk that `wire` describes to the open file.
+    fn add_chunk(&mut self, wire: &WireEntry<'_>) -> Result<()> {
+        let Some(file) = &self.open else { return Err(self.chunk_fault(ChunkFault::Orphan)) };
+        let part = self.part(file, wire).map_err(|fault| self.chunk_fault(fault))?;
+        let (entry, covered) = (file.entry, part.file_end());
+        let is_all = part.bytes == file.size && part.inner_offset == 0 && file.sha256 == Some(part.sha256);
+        self.collected.chunks.push(entry, wire.offset, (!is_all).then_some(part));
         if let Some(file) = &mut self.open {
-            file.covered = chunk.file_end();
+            file.covered = covered;
         }
-        self.chunks.push(chunk);
         Ok(())
     }
 
-    fn chunk(&self, wire: &WireEntry<'_>, whole: Option<[u8; 32]>) -> Result<Chunk, ChunkFault> {
-        let file = self.open.as_ref().ok_or(ChunkFault::Orphan)?;
+    fn part(&self, file: &OpenFile, wire: &WireEntry<'_>) -> Result<Part, ChunkFault> {
         let left = file.size - file.covered;
         // The last chunk of a file may leave its size out.
         let bytes = if wire.chunk_size == 0 { left } else { wire.chunk_size };
@@ -93,57 +120,54 @@ impl<'l> Collector<'l> {
             () if wire.offset >= self.payload_bytes => return Err(ChunkFault::Offset),
             () => {}
         }
-        Ok(Chunk {
-            entry: file.entry,
-            file_offset: file.covered,
-            bytes,
-            // Where a member ends is known when all of them are.
-            member: wire.offset..wire.offset,
-            inner_offset: wire.inner_offset,
-            sha256: chunk_digest(wire, whole.filter(|_| bytes == file.size))?,
-        })
+        // Only the element of the file itself says the digest of all of it.
+        let whole = file.sha256.filter(|_| bytes == file.size && wire.kind == WireKind::Reg);
+        let sha256 = chunk_digest(wire, whole)?;
+        Ok(Part { file_offset: file.covered, bytes, inner_offset: wire.inner_offset, sha256 })
     }
 
-    fn entry(&self, wire: &WireEntry<'_>) -> Result<Entry> {
+    fn record(&mut self, wire: &WireEntry<'_>) -> Result<Record> {
         let path = path::normal_path(&wire.name, self.limits)?;
         let fault = |fault| Error::Field { path: path.clone(), fault };
-        let kind = self.kind(wire, &path)?;
-        if path.is_empty() && kind != Kind::Directory {
-            return Err(Error::Path { path, fault: crate::PathFault::Empty });
+        let what = self.what(wire, &path)?;
+        if path.is_empty() && !matches!(what, What::Directory) {
+            return Err(Error::Path { path, fault: PathFault::Empty });
         }
         let mtime = match &*wire.mtime {
             "" => 0,
             text => time::parse(text).ok_or_else(|| fault(FieldFault::Mtime))?,
         };
         let owner = |id: i64| u32::try_from(id).ok().ok_or_else(|| fault(FieldFault::Owner));
-        Ok(Entry {
+        let attributes = Attributes {
             mode: (wire.mode & 0o7777) as u32,
-            mtime,
             uid: owner(wire.uid)?,
             gid: owner(wire.gid)?,
             xattrs: self.xattrs(wire).map_err(fault)?,
-            digest: file_digest(wire).map_err(fault)?,
-            kind,
-            path,
-        })
+        };
+        let attributes = self.interner.number(attributes);
+        Ok(Record { path: self.collected.records.texts.push(&path)?, mtime, attributes, what })
     }
 
-    fn kind(&self, wire: &WireEntry<'_>, path: &str) -> Result<Kind> {
+    fn what(&mut self, wire: &WireEntry<'_>, path: &str) -> Result<What> {
         let (major, minor) = (wire.dev_major, wire.dev_minor);
         Ok(match wire.kind {
-            WireKind::Dir => Kind::Directory,
-            WireKind::Reg | WireKind::Chunk => Kind::File { size: wire.size },
+            WireKind::Dir => What::Directory,
+            WireKind::Reg | WireKind::Chunk => {
+                let sha256 = file_digest(wire).map_err(|fault| Error::Field { path: path.to_owned(), fault })?;
+                What::File { size: wire.size, sha256, chunk: NONE }
+            }
             WireKind::Symlink => {
                 path::check_target(path, &wire.link_name, self.limits)?;
-                Kind::Symlink { target: wire.link_name.clone().into_owned() }
+                What::Symlink { target: self.collected.records.texts.push(&wire.link_name)? }
             }
             WireKind::Hardlink => {
                 path::check_target(path, &wire.link_name, self.limits)?;
-                Kind::Hardlink { target: path::normal_path(&wire.link_name, self.limits)? }
+                let target = path::normal_path(&wire.link_name, self.limits)?;
+                What::Unresolved { target: self.collected.records.texts.push(&target)? }
             }
-            WireKind::Char => Kind::CharDevice { major, minor },
-            WireKind::Block => Kind::BlockDevice { major, minor },
-            WireKind::Fifo => Kind::Fifo,
+            WireKind::Char => What::CharDevice { major, minor },
+            WireKind::Block => What::BlockDevice { major, minor },
+            WireKind::Fifo => What::Fifo,
         })
     }
 
@@ -163,7 +187,9 @@ impl<'l> Collector<'l> {
 
     /// Something is wrong with the content of the entry that was added last.
     fn chunk_fault(&self, fault: ChunkFault) -> Error {
-        Error::Chunk { path: self.entries.last().map_or_else(String::new, |entry| entry.path.clone()), fault }
+        let records = &self.collected.records;
+        let last = records.len().checked_sub(1);
+        Error::Chunk { path: last.map_or_else(String::new, |last| records.path(last).to_owned()), fault }
     }
 }
 
@@ -180,13 +206,10 @@ fn chunk_digest(wire: &WireEntry<'_>, whole: Option<[u8; 32]>) -> Result<[u8; 32
     }
 }
 
-fn file_digest(wire: &WireEntry<'_>) -> Result<Option<Digest>, FieldFault> {
-    match (wire.kind, &*wire.digest) {
-        (WireKind::Reg, text) if !text.is_empty() => {
-            let digest = Digest::parse(text).ok().ok_or(FieldFault::Digest)?;
-            digest.to_sha256().map(|_| Some(digest)).ok_or(FieldFault::Digest)
-        }
-        _ => Ok(None),
+fn file_digest(wire: &WireEntry<'_>) -> Result<Option<[u8; 32]>, FieldFault> {
+    match &*wire.digest {
+        "" => Ok(None),
+        text => sha256(text).map(Some).ok_or(FieldFault::Digest),
     }
 }
 

@@ -65,9 +65,11 @@ pub enum Error {
         digest: Digest,
     },
     /// The table of contents is not the JSON it must be.
-    #[error("the table of contents is malformed")]
+    #[error("the table of contents is malformed at byte {offset}")]
     Json {
-        /// What the parser said, with line and column.
+        /// Where the value starts that is wrong, or what should be there instead, in bytes.
+        offset: u64,
+        /// What the parser said; lines and columns are those of the value.
         source: Arc<serde_json::Error>,
     },
     /// The table of contents is of a version that is not known.

@@ -1,21 +1,24 @@
 //! A table of contents whose every claim has been checked, as far as the table alone can tell.
 
-use std::{ops::Range, sync::Arc};
+use std::ops::Range;
 
 use refs_url::Digest;
 
 use crate::{
-    Entry, Error, Kind, Limits, LinkFault, Result, TocPart,
-    chunks::Chunk,
-    collect::Collector,
+    Entry, Error, Limits, Result,
+    arena::{Rows, partition_point, places},
+    chunks::{Chunk, Chunks, Part, Place},
+    collect::{Collected, Collector},
     entry::path_order,
     error::ChunkFault,
-    path,
+    links, path,
+    record::{NONE, Record, Records, What},
     toc::{self, Expected},
-    wire::{self, Entries},
 };
 
 /// The checked table of contents of a layer.
+///
+/// It takes about a hundred bytes of memory an entry, and makes an [`Entry`] when one is asked for.
 ///
 /// # Security
 ///
@@ -29,24 +32,18 @@ pub struct Toc {
     digest: Digest,
     payload_bytes: u64,
     /// Ordered by path.
-    entries: Vec<Entry>,
-    /// For each entry, where its content is.
-    contents: Vec<Option<Content>>,
+    records: Records,
     /// Ordered by place in the blob; those of one file follow each other.
-    pub(crate) chunks: Vec<Chunk>,
+    chunks: Chunks,
 }
 
-/// Where an entry's content is.
-#[derive(Debug, Clone)]
-pub(crate) struct Content {
-    /// The file that has it: the entry itself, or the target of the hard link.
-    pub(crate) file: usize,
-    /// Its place in [`Toc::chunks`].
-    pub(crate) chunks: Range<usize>,
+/// A table of contents of which each element has been checked by itself; its text is not needed any more.
+#[derive(Debug)]
+pub(crate) struct Unordered {
+    digest: Digest,
+    payload_bytes: u64,
+    collected: Collected,
 }
-
-/// Links to links are followed so often; the format itself never makes more than one step necessary.
-const LINK_STEPS: usize = 40;
 
 impl Toc {
     /// Reads and checks the table in `toc_tar_gz`: the bytes of the blob from `toc_offset` up to its footer.
@@ -62,72 +59,70 @@ impl Toc {
     ///   this is decided before the JSON is parsed,
     /// - [`Error::Duplicate`], [`Error::NotDirectory`] when its entries contradict each other.
     pub fn parse(toc_tar_gz: &[u8], expected: Expected<'_>, toc_offset: u64, limits: &Limits) -> Result<Self> {
-        let (json, digest) = toc::json(toc_tar_gz, expected, limits)?;
-        Self::from_json(&json, digest, toc_offset, limits)
+        Unordered::parse(toc_tar_gz, expected, toc_offset, limits)?.ordered(limits)
     }
 
-    fn from_json(json: &[u8], digest: Digest, payload_bytes: u64, limits: &Limits) -> Result<Self> {
-        let parsed = wire::parse(json, limits.entries).map_err(|source| Error::Json { source: Arc::new(source) })?;
-        if parsed.version != wire::VERSION {
-            return Err(Error::Version { version: parsed.version });
-        }
-        let Entries::Within(wire_entries) = parsed.entries else {
-            return Err(Error::TocLimit { part: TocPart::Entries, limit: limits.entries as u64 });
-        };
-        let mut collector = Collector::new(limits, payload_bytes);
-        for entry in &wire_entries {
-            collector.add(entry)?;
-        }
-        let (entries, chunks) = collector.finish()?;
-        Self::new(digest, payload_bytes, entries, chunks, limits)
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        self.records.len()
     }
 
-    /// Orders and ties together what was collected in the order of the table.
-    fn new(
-        digest: Digest,
-        payload_bytes: u64,
-        unordered: Vec<Entry>,
-        mut chunks: Vec<Chunk>,
-        limits: &Limits,
-    ) -> Result<Self> {
-        order_chunks(&mut chunks, &unordered, payload_bytes)?;
-        let (mut entries, places) = order_entries(unordered);
-        for chunk in &mut chunks {
-            chunk.entry = places[chunk.entry].unwrap_or(HIDDEN);
-        }
-        check_tree(&entries)?;
-        let mut contents = file_contents(&entries, &chunks);
-        resolve_hardlinks(&mut entries, &mut contents, limits)?;
-        Ok(Self { digest, payload_bytes, entries, contents, chunks })
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// All entries, ordered by [`path_order`]. Directories that no entry names, though others lie below them, are not
     /// made up.
-    pub fn entries(&self) -> &[Entry] {
-        &self.entries
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = Entry> + DoubleEndedIterator + '_ {
+        (0..self.len()).map(|index| self.entry_at(index))
+    }
+
+    /// The entry at an index below [`Toc::len`], in the order of [`Toc::entries`].
+    ///
+    /// # Panics
+    ///
+    /// When there are not so many entries.
+    pub fn entry_at(&self, index: usize) -> Entry {
+        self.records.entry(index)
+    }
+
+    /// The [`Entry::path`] of the entry at an index, which costs less than the entry.
+    ///
+    /// # Panics
+    ///
+    /// When there are not so many entries.
+    pub fn path_at(&self, index: usize) -> &str {
+        self.records.path(index)
     }
 
     /// The entry at a path in the form of [`Entry::path`].
-    pub fn entry(&self, path: &str) -> Option<&Entry> {
-        self.index_of(path).map(|index| &self.entries[index])
+    pub fn entry(&self, path: &str) -> Option<Entry> {
+        self.index_of(path).map(|index| self.entry_at(index))
     }
 
     /// The index among [`Toc::entries`] of the entry at a path.
     pub fn index_of(&self, path: &str) -> Option<usize> {
-        find(&self.entries, path)
+        self.records.find(path)
     }
 
     /// The indexes of the entries below a directory, which follow each other; the directory itself is not among them.
     pub fn below(&self, directory: &str) -> Range<usize> {
-        let is_below = |entry: &Entry| entry.path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'));
-        let start = self.entries.partition_point(|entry| path_order(&entry.path, directory).is_le());
-        let count = self.entries[start..].partition_point(is_below);
-        start..start + count
+        let is_below = |path: &str| path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'));
+        let start = partition_point(0..self.len(), |index| path_order(self.path_at(index), directory).is_le());
+        start..partition_point(start..self.len(), |index| is_below(self.path_at(index)))
     }
 
     /// The file whose content the entry has: itself, or the one that a hard link names. `None` when it has no content.
     pub fn file_of(&self, index: usize) -> Option<usize> {
-        self.content(index).map(|content| content.file)
+        if index >= self.len() {
+            return None;
+        }
+        match self.records.rows[index].what {
+            What::File { .. } => Some(index),
+            What::Hardlink { file } => Some(file as usize),
+            _ => None,
+        }
     }
 
     /// The digest of the table itself.
@@ -140,55 +135,110 @@ impl Toc {
         self.payload_bytes
     }
 
-    pub(crate) fn content(&self, index: usize) -> Option<&Content> {
-        self.contents.get(index)?.as_ref()
+    /// The digest of a file, where the table says one.
+    pub(crate) fn digest_of(&self, file: usize) -> Option<Digest> {
+        match self.records.rows[file].what {
+            What::File { sha256, .. } => sha256.map(Digest::from_sha256),
+            _ => None,
+        }
+    }
+
+    /// The chunks of a file, by index; none of anything else.
+    pub(crate) fn chunks_of(&self, file: usize) -> Range<usize> {
+        match self.records.rows[file].what {
+            What::File { chunk, .. } if chunk != NONE => {
+                let first = chunk as usize;
+                first..self.chunks.end_of(first, |first, other| first.entry == other.entry)
+            }
+            _ => 0..0,
+        }
+    }
+
+    /// A chunk of an entry.
+    pub(crate) fn chunk(&self, index: usize) -> Chunk {
+        let place = self.chunks.place(index);
+        let Part { file_offset, bytes, inner_offset, sha256 } = part(&self.chunks, &self.records, index);
+        let end = match self.chunks.end_of(index, |chunk, other| chunk.member == other.member) {
+            next if next < self.chunks.len() => self.chunks.place(next).member,
+            _ => self.payload_bytes,
+        };
+        Chunk { entry: place.entry as usize, file_offset, bytes, member: place.member..end, inner_offset, sha256 }
+    }
+
+    /// Whether two chunks, in order, are never cut apart: they are of one file or in one member.
+    pub(crate) fn belong_together(&self, left: usize, right: usize) -> bool {
+        let (left, right) = (self.chunks.place(left), self.chunks.place(right));
+        left.entry == right.entry || left.member == right.member
     }
 }
 
-/// The entry of a chunk that belongs to a landmark.
-const HIDDEN: usize = usize::MAX;
+impl Unordered {
+    /// As [`Toc::parse`], up to errors that are of more than one entry.
+    pub(crate) fn parse(toc_tar_gz: &[u8], expected: Expected<'_>, toc_offset: u64, limits: &Limits) -> Result<Self> {
+        let json = toc::json(toc_tar_gz, expected, limits)?;
+        let digest = json.digest.clone();
+        let mut collector = Collector::new(limits, toc_offset);
+        json.entries(|entry| collector.add(entry))?;
+        Ok(Self { digest, payload_bytes: toc_offset, collected: collector.finish()? })
+    }
 
-fn find(entries: &[Entry], path: &str) -> Option<usize> {
-    entries.binary_search_by(|entry| path_order(&entry.path, path)).ok()
+    /// Orders and ties together what was collected in the order of the table.
+    pub(crate) fn ordered(self, limits: &Limits) -> Result<Toc> {
+        let Collected { mut records, mut chunks } = self.collected;
+        chunks.sort();
+        check_chunks(&chunks, &records)?;
+        order_entries(&mut records, &mut chunks);
+        check_tree(&records)?;
+        find_content(&mut records.rows, &chunks);
+        links::resolve(&mut records, limits)?;
+        Ok(Toc { digest: self.digest, payload_bytes: self.payload_bytes, records, chunks })
+    }
 }
 
-/// Orders chunks by their place in the blob, checks that they can lie so, and finds where each member ends.
-fn order_chunks(chunks: &mut [Chunk], entries: &[Entry], payload_bytes: u64) -> Result<()> {
-    chunks.sort_by_key(|chunk| (chunk.member.start, chunk.inner_offset));
-    let fault = |chunk: &Chunk, fault| Error::Chunk { path: entries[chunk.entry].path.clone(), fault };
-    for pair in chunks.windows(2) {
-        let [before, chunk] = pair else { continue };
-        if before.member.start == chunk.member.start && before.inner_end() > chunk.inner_offset {
-            return Err(fault(chunk, ChunkFault::Overlap));
-        }
-        let continues = before.entry == chunk.entry && before.file_end() == chunk.file_offset;
+/// Which part of its file a chunk is.
+fn part(chunks: &Chunks, records: &Records, index: usize) -> Part {
+    match (chunks.part(index), &records.rows[chunks.place(index).entry as usize].what) {
+        (Some(part), _) => part.clone(),
+        (None, What::File { size, sha256: Some(sha256), .. }) => Part::all(*size, *sha256),
+        (None, _) => Part::all(0, [0; 32]),
+    }
+}
+
+/// Checks that ordered chunks can lie so.
+fn check_chunks(chunks: &Chunks, records: &Records) -> Result<()> {
+    let fault = |index: usize, fault| {
+        let path = records.path(chunks.place(index).entry as usize).to_owned();
+        Err(Error::Chunk { path, fault })
+    };
+    let mut before: Option<(&Place, Part)> = None;
+    for index in 0..chunks.len() {
+        let (place, chunk) = (chunks.place(index), part(chunks, records, index));
+        let continues = match &before {
+            Some((before, part)) if before.member == place.member && part.inner_end() > chunk.inner_offset => {
+                return fault(index, ChunkFault::Overlap);
+            }
+            Some((before, part)) => before.entry == place.entry && part.file_end() == chunk.file_offset,
+            None => false,
+        };
         if chunk.file_offset != 0 && !continues {
-            return Err(fault(chunk, ChunkFault::Order));
+            return fault(index, ChunkFault::Order);
         }
-    }
-    if let Some(first) = chunks.first().filter(|first| first.file_offset != 0) {
-        return Err(fault(first, ChunkFault::Order));
-    }
-    let (mut end, mut start) = (payload_bytes, payload_bytes);
-    for chunk in chunks.iter_mut().rev() {
-        if chunk.member.start != start {
-            (end, start) = (start, chunk.member.start);
-        }
-        chunk.member.end = end;
+        before = Some((place, chunk));
     }
     Ok(())
 }
 
-/// Orders entries by path, leaves out those that are none of the user's, and says where each has gone.
-fn order_entries(unordered: Vec<Entry>) -> (Vec<Entry>, Vec<Option<usize>>) {
-    let mut places = vec![None; unordered.len()];
-    let mut kept: Vec<(usize, Entry)> =
-        unordered.into_iter().enumerate().filter(|(_, entry)| !is_hidden(&entry.path)).collect();
-    kept.sort_by(|(_, left), (_, right)| path_order(&left.path, &right.path));
-    for (place, (index, _)) in kept.iter().enumerate() {
-        places[*index] = Some(place);
+/// Orders entries by path, and leaves out those that are none of the user's.
+fn order_entries(records: &mut Records, chunks: &mut Chunks) {
+    let mut order: Vec<u32> =
+        (0..records.len() as u32).filter(|index| !is_hidden(records.path(*index as usize))).collect();
+    order.sort_unstable_by(|left, right| path_order(records.path(*left as usize), records.path(*right as usize)));
+    let places = places(&order, records.len());
+    for place in chunks.places_mut() {
+        let entry = places[place.entry as usize];
+        place.entry = if (entry as usize) < order.len() { entry } else { NONE };
     }
-    (kept.into_iter().map(|(_, entry)| entry).collect(), places)
+    records.rows.rearrange(&order);
 }
 
 fn is_hidden(entry_path: &str) -> bool {
@@ -197,13 +247,13 @@ fn is_hidden(entry_path: &str) -> bool {
 
 /// Checks ordered entries for two with one path, and for those below something that is no directory: these would follow
 /// it at once.
-fn check_tree(entries: &[Entry]) -> Result<()> {
-    for pair in entries.windows(2) {
-        let [upper, next] = pair else { continue };
-        match next.path.strip_prefix(upper.path.as_str()) {
-            Some("") => return Err(Error::Duplicate { path: next.path.clone() }),
-            Some(rest) if rest.starts_with('/') && !upper.is_directory() => {
-                return Err(Error::NotDirectory { path: upper.path.clone() });
+fn check_tree(records: &Records) -> Result<()> {
+    for index in 1..records.len() {
+        let (upper, next) = (records.path(index - 1), records.path(index));
+        match next.strip_prefix(upper) {
+            Some("") => return Err(Error::Duplicate { path: next.to_owned() }),
+            Some(rest) if rest.starts_with('/') && !matches!(records.rows[index - 1].what, What::Directory) => {
+                return Err(Error::NotDirectory { path: upper.to_owned() });
             }
             _ => {}
         }
@@ -211,65 +261,15 @@ fn check_tree(entries: &[Entry]) -> Result<()> {
     Ok(())
 }
 
-fn file_contents(entries: &[Entry], chunks: &[Chunk]) -> Vec<Option<Content>> {
-    let content_of = |(file, entry): (usize, &Entry)| entry.is_file().then_some(Content { file, chunks: 0..0 });
-    let mut contents: Vec<Option<Content>> = entries.iter().enumerate().map(content_of).collect();
-    for (index, chunk) in chunks.iter().enumerate() {
-        let Some(Some(content)) = contents.get_mut(chunk.entry) else { continue };
-        if chunk.file_offset == 0 {
-            content.chunks.start = index;
-        }
-        content.chunks.end = index + 1;
-    }
-    contents
-}
-
-/// Gives each hard link the content of the file at the end of its chain, and that file as its target.
-///
-/// A link by way of another has a longer target than the table spelt out for it. Those count as if it had, so that many
-/// short links to one short link to a long path don't fill all memory.
-fn resolve_hardlinks(entries: &mut [Entry], contents: &mut [Option<Content>], limits: &Limits) -> Result<()> {
-    let mut added_bytes = 0;
-    for index in 0..entries.len() {
-        let Kind::Hardlink { target } = &entries[index].kind else { continue };
-        let mut passed = vec![index];
-        let file = follow(entries, contents, target, &mut passed).map_err(|fault| Error::Link {
-            path: entries[index].path.clone(),
-            target: target.clone(),
-            fault,
-        })?;
-        // The links on the way are resolved, too: each is followed once, and not again for every link that leads to it.
-        for link in passed {
-            contents[link] = contents[file].clone();
-        }
-        let path = &entries[file].path;
-        if path != target {
-            added_bytes += path.len() as u64;
-            if added_bytes > limits.toc_inflated {
-                return Err(Error::TocLimit { part: TocPart::Inflated, limit: limits.toc_inflated });
-            }
-            entries[index].kind = Kind::Hardlink { target: path.clone() };
+/// Tells each file which chunk is its first.
+fn find_content(records: &mut Rows<Record>, chunks: &Chunks) {
+    for index in 0..chunks.len() {
+        let entry = chunks.place(index).entry;
+        if entry != NONE
+            && chunks.part(index).is_none_or(|part| part.file_offset == 0)
+            && let What::File { chunk, .. } = &mut records[entry as usize].what
+        {
+            *chunk = index as u32;
         }
     }
-    Ok(())
-}
-
-/// The file at the end of the chain that goes on at `target`; the links on the way there are added to `passed`.
-fn follow(
-    entries: &[Entry],
-    contents: &[Option<Content>],
-    target: &str,
-    passed: &mut Vec<usize>,
-) -> Result<usize, LinkFault> {
-    let mut target = target;
-    for _ in 0..LINK_STEPS {
-        let index = find(entries, target).ok_or(LinkFault::Missing)?;
-        match (&contents[index], &entries[index].kind) {
-            (Some(content), _) => return Ok(content.file),
-            (None, Kind::Hardlink { target: next }) => target = next,
-            (None, _) => return Err(LinkFault::NotFile),
-        }
-        passed.push(index);
-    }
-    Err(LinkFault::Circle)
 }

@@ -1,10 +1,12 @@
 #![doc = include_str!("../README.md")]
 
 mod archive;
+mod arena;
 mod batch;
 mod built;
 mod chunks;
 mod collect;
+mod document;
 mod element;
 mod emit;
 mod entry;
@@ -14,15 +16,18 @@ mod gzip;
 mod header;
 mod index;
 mod limits;
+mod links;
 mod parallel;
 mod path;
 mod plan;
 mod read;
+mod record;
 mod table;
 mod text;
 mod time;
 mod toc;
 mod tree;
+mod window;
 mod wire;
 mod write;
 

@@ -108,8 +108,7 @@ impl Toc {
     pub fn plan(&self, wanted: impl IntoIterator<Item = usize>, options: &PlanOptions) -> Plan {
         // Each file once before its chunks are listed: many links to a file of many chunks would fill all memory.
         let files: BTreeSet<usize> = wanted.into_iter().filter_map(|index| self.file_of(index)).collect();
-        let contents = files.into_iter().filter_map(|file| self.content(file));
-        let mut chunks: Vec<usize> = contents.flat_map(|content| content.chunks.clone()).collect();
+        let mut chunks: Vec<usize> = files.into_iter().flat_map(|file| self.chunks_of(file)).collect();
         chunks.sort_unstable();
         self.plan_chunks(&chunks, options)
     }
@@ -121,22 +120,24 @@ impl Toc {
     ///
     /// [`Error::NotFile`] when the entry has no content.
     pub fn plan_part(&self, index: usize, bytes: Range<u64>, options: &PlanOptions) -> Result<Plan> {
-        let not_file =
-            || Error::NotFile { path: self.entries().get(index).map_or_else(String::new, |e| e.path.clone()) };
-        let content = self.content(index).ok_or_else(not_file)?;
+        let not_file = || {
+            let path = if index < self.len() { self.path_at(index) } else { "" };
+            Error::NotFile { path: path.to_owned() }
+        };
+        let file = self.file_of(index).ok_or_else(not_file)?;
         let overlaps = |&index: &usize| {
-            let chunk = &self.chunks[index];
+            let chunk = self.chunk(index);
             chunk.file_offset < bytes.end && bytes.start < chunk.file_end()
         };
-        let chunks: Vec<usize> = content.chunks.clone().filter(overlaps).collect();
+        let chunks: Vec<usize> = self.chunks_of(file).filter(overlaps).collect();
         Ok(self.plan_chunks(&chunks, options))
     }
 
     /// `wanted` are ordered indexes of chunks.
     fn plan_chunks(&self, wanted: &[usize], options: &PlanOptions) -> Plan {
         let mut plan = Plan::default();
-        for unit in wanted.chunk_by(|&left, &right| belong_together(&self.chunks[left], &self.chunks[right])) {
-            let range = self.chunks[unit[0]].member.start..self.chunks[unit[unit.len() - 1]].member.end;
+        for unit in wanted.chunk_by(|&left, &right| self.belong_together(left, right)) {
+            let range = self.chunk(unit[0]).member.start..self.chunk(unit[unit.len() - 1]).member.end;
             let span = if range.start >= options.held_from {
                 plan.held.get_or_insert_with(|| Span::empty_at(range.start))
             } else {
@@ -150,30 +151,23 @@ impl Toc {
 
     fn want(&self, span: &mut Span, chunks: &[usize]) {
         for &index in chunks {
-            let chunk = &self.chunks[index];
+            let chunk = self.chunk(index);
             if span.files.last().is_none_or(|file| file.entry != chunk.entry) {
                 span.files.push(self.span_file(chunk.entry, index, chunks));
             }
-            span.wants.push(Want { file: span.files.len() - 1, chunk: chunk.clone() });
+            span.wants.push(Want { file: span.files.len() - 1, chunk });
         }
     }
 
     /// The file whose first wanted chunk is `first`; `chunks` are all that are wanted of it, and maybe of others.
     fn span_file(&self, entry: usize, first: usize, chunks: &[usize]) -> SpanFile {
-        let all = self.content(entry).map_or(0..0, |content| content.chunks.clone());
+        let all = self.chunks_of(entry);
         let before = |end: usize| chunks.partition_point(|&index| index < end);
         let wanted = before(all.end) - before(all.start);
         let is_whole = first == all.start && wanted == all.len() && wanted > 1;
-        let Some(file) = self.entries().get(entry) else {
-            return SpanFile { entry, path: String::new(), whole: None };
-        };
-        SpanFile { entry, path: file.path.clone(), whole: file.digest.clone().filter(|_| is_whole) }
+        let whole = if is_whole { self.digest_of(entry) } else { None };
+        SpanFile { entry, path: self.path_at(entry).to_owned(), whole }
     }
-}
-
-/// Whether two chunks, in order, are never cut apart: they are of one file or in one member.
-fn belong_together(left: &Chunk, right: &Chunk) -> bool {
-    left.entry == right.entry || left.member.start == right.member.start
 }
 
 /// The span that takes `range`: the last one when bridging the gap costs less than a request, else a new one.

@@ -163,7 +163,8 @@ impl Table {
         if let Some(Chunk { file_offset, bytes, place: Some((offset, digest)) }) = &element.chunk {
             line.set_chunk(*offset, *file_offset, *bytes, digest);
         }
-        serde_json::to_writer(&mut self.line, &line).map_err(|source| Error::Json { source: Arc::new(source) })?;
+        serde_json::to_writer(&mut self.line, &line)
+            .map_err(|source| Error::Json { offset: 0, source: Arc::new(source) })?;
         self.text.append(&self.line)?;
         if let What::Entry(entry, Whole::Known(_)) = element.what {
             self.file = entry.path;

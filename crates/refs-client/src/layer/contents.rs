@@ -197,8 +197,8 @@ impl Contents {
         let mut survey = Survey::new(self.layers.len(), capture);
         for (at, layer) in self.layers.iter().enumerate().rev() {
             survey = match (&layer.form, self.index(layer).await?) {
-                (_, Some(index)) => survey.with(at, &layer.descriptor, index.entries())?,
-                (Form::File(entry), None) => survey.with(at, &layer.descriptor, std::slice::from_ref(entry))?,
+                (_, Some(index)) => survey.with(at, &layer.descriptor, index.toc().entries())?,
+                (Form::File(entry), None) => survey.with(at, &layer.descriptor, [entry.clone()])?,
                 (_, None) => self.survey_archive(at, layer, survey).await?,
             };
             survey.descend();

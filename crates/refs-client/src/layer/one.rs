@@ -86,7 +86,7 @@ impl One {
     }
 
     fn output_error(&self, source: std::io::Error) -> Error {
-        output_error(&self.archive.entries()[self.index].path, source)
+        output_error(self.archive.toc().path_at(self.index), source)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Hands over an eStargz layer, or a part of it: few ranges of its blob, decoded by all cores.
 
-use std::{collections::BTreeMap, num::NonZeroUsize, ops::Range, sync::Arc, thread};
+use std::{borrow::Cow, collections::BTreeMap, num::NonZeroUsize, ops::Range, sync::Arc, thread};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -48,8 +48,8 @@ impl Choice {
         delivery: &Delivery<R>,
     ) -> Result<Self> {
         let mut entries = Vec::new();
-        for (index, entry) in archive.entries().iter().enumerate() {
-            if delivery.union.shows(&layer, entry)? && delivery.selection.contains(entry) {
+        for (index, entry) in archive.toc().entries().enumerate() {
+            if delivery.union.shows(&layer, &entry)? && delivery.selection.contains(&entry) {
                 entries.push(index);
             }
         }
@@ -78,7 +78,7 @@ impl Choice {
         let request_cost = PlanOptions::default().request_cost;
         let requests = requests(&self.plan.spans).len() as u64;
         let costs_as_much = || requests * request_cost + self.plan.fetch_bytes() >= request_cost + self.layer.size;
-        requests > 0 && (self.entries.len() == self.archive.entries().len() || costs_as_much())
+        requests > 0 && (self.entries.len() == self.archive.toc().len() || costs_as_much())
     }
 
     async fn whole<R: Receive>(self, source: &dyn Source, delivery: Delivery<R>) -> Result<Delivery<R>> {
@@ -135,8 +135,8 @@ impl Choice {
 
     /// Hands over entries from this thread, and content from others while they follow.
     fn hand_over<R: Receive>(self, mut delivery: Delivery<R>, queue: &BatchQueue) -> Result<Delivery<R>> {
-        for entry in self.archive.entries() {
-            delivery.union.admit(&self.layer, entry)?;
+        for entry in self.archive.toc().entries() {
+            delivery.union.admit(&self.layer, &entry)?;
         }
         let names = self.names();
         let renamed = self.renamed(&names);
@@ -178,10 +178,10 @@ impl Choice {
         mut names: BTreeMap<usize, Vec<Entry>>,
         renamed: &BTreeMap<usize, Entry>,
     ) -> Result<()> {
-        let toc = self.archive.entries();
+        let toc = self.archive.toc();
         let mut hand = delivery.receiver.hand();
         for (position, &index) in self.entries.iter().enumerate() {
-            let entry = &toc[index];
+            let entry = &toc.entry_at(index);
             match entry.kind {
                 Kind::Symlink { .. } | Kind::Hardlink { .. } => {}
                 Kind::File { .. } => take_file(entry, names.remove(&index), delivery, &mut hand)?,
@@ -199,9 +199,9 @@ impl Choice {
     }
 
     fn take_links<R: Receive>(&self, delivery: &mut Delivery<R>) -> Result<()> {
-        let entries = self.entries.iter().map(|&index| &self.archive.entries()[index]);
+        let entries = self.entries.iter().map(|&index| self.archive.toc().entry_at(index));
         for entry in entries.filter(|entry| matches!(entry.kind, Kind::Symlink { .. })) {
-            delivery.receiver.entry(entry)?;
+            delivery.receiver.entry(&entry)?;
         }
         Ok(())
     }
@@ -230,13 +230,13 @@ impl Choice {
             while let Some(piece) = decoder.next() {
                 let piece = piece.map_err(estargz)?;
                 let (file, needed) = match renamed.get(&piece.entry) {
-                    Some(file) => (file, usize::MAX),
-                    None => (&self.archive.entries()[piece.entry], piece.entry + 1),
+                    Some(file) => (Cow::Borrowed(file), usize::MAX),
+                    None => (Cow::Owned(self.archive.toc().entry_at(piece.entry)), piece.entry + 1),
                 };
                 if taken < needed {
                     taken = progress.wait_for(needed)?;
                 }
-                hand.piece(file, piece.offset, piece.bytes)?;
+                hand.piece(&file, piece.offset, piece.bytes)?;
             }
             decoder.finish().map_err(estargz)?;
         }
@@ -250,19 +250,18 @@ impl Choice {
         for &index in &self.entries {
             let Some(file) = toc.file_of(index).filter(|&file| file != index) else { continue };
             let is_wanted = self.entries.binary_search(&file).is_ok();
-            let known =
-                names.entry(file).or_insert_with(|| Vec::from_iter(is_wanted.then(|| toc.entries()[file].clone())));
-            known.push(toc.entries()[index].clone());
+            let known = names.entry(file).or_insert_with(|| Vec::from_iter(is_wanted.then(|| toc.entry_at(file))));
+            known.push(toc.entry_at(index));
         }
         names
     }
 
     /// The files that are not wanted by their own names, each by the first of its others.
     fn renamed(&self, names: &BTreeMap<usize, Vec<Entry>>) -> BTreeMap<usize, Entry> {
-        let toc = self.archive.entries();
+        let toc = self.archive.toc();
         let renamed = names.iter().filter_map(|(&file, names)| {
-            let first = names.first().filter(|first| first.path != toc[file].path)?;
-            Some((file, Entry { path: first.path.clone(), ..toc[file].clone() }))
+            let first = names.first().filter(|first| first.path != toc.path_at(file))?;
+            Some((file, Entry { path: first.path.clone(), ..toc.entry_at(file) }))
         });
         renamed.collect()
     }

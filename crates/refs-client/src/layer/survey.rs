@@ -46,9 +46,16 @@ impl Survey {
     }
 
     /// Adds entries that are known already.
-    pub(crate) fn with(mut self, at: usize, layer: &Descriptor, entries: &[Entry]) -> Result<Self> {
+    pub(crate) fn with(
+        mut self,
+        at: usize,
+        layer: &Descriptor,
+        entries: impl IntoIterator<Item = Entry>,
+    ) -> Result<Self> {
         for entry in entries {
-            self.add(at, layer, entry)?;
+            if self.union.admit(layer, &entry)? {
+                self.found.push(Found { entry, layer: at });
+            }
         }
         Ok(self)
     }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use refs_estargz::{
     Archive, ChunkFault, Error, Expected, FieldFault, Kind, Limits, LinkFault, MemberFault, OpenOptions, PathFault,
-    Toc, TocPart, TocTarFault,
+    Toc, TocPart, TocTarFault, path_order,
 };
 use refs_url::Digest;
 
@@ -162,7 +162,7 @@ fn lie_04_ambiguous_json() {
 
 #[test]
 fn unknown_keys_and_an_absent_list_are_fine() {
-    assert!(parse("{\"version\":1,\"entries\":null}\n").unwrap().entries().is_empty());
+    assert!(parse("{\"version\":1,\"entries\":null}\n").unwrap().is_empty());
     let json = r#"{"version":1,"x":{"y":[]},"entries":[{"name":"a/","type":"dir","NumLink":3,"mode":16877}]}"#;
     assert_eq!(parse(json).unwrap().entry("a").unwrap().mode, 0o755);
 }
@@ -321,10 +321,10 @@ fn lie_13_paths_that_leave_the_root() {
 #[test]
 fn names_come_in_their_normal_form() {
     for name in ["/a/b", "./a/b", "a//b", "a/./b", "//./a/b/"] {
-        assert_eq!(parse(&named(name)).unwrap().entries()[0].path, "a/b", "{name}");
+        assert_eq!(parse(&named(name)).unwrap().path_at(0), "a/b", "{name}");
     }
-    assert_eq!(parse(&named("..a/b..")).unwrap().entries()[0].path, "..a/b..");
-    assert!(parse(&table(&[r#"{"name":"./","type":"dir"}"#])).unwrap().entries().is_empty());
+    assert_eq!(parse(&named("..a/b..")).unwrap().path_at(0), "..a/b..");
+    assert!(parse(&table(&[r#"{"name":"./","type":"dir"}"#])).unwrap().is_empty());
 }
 
 #[test]
@@ -390,7 +390,7 @@ fn lie_17_fields_that_fit_nowhere() {
     let limits = Limits { xattrs: 8, ..Limits::default() };
     let xattrs = |value: &str| elements(&[reg("f", 0, &format!(r#","xattrs":{{"user.a":"{value}"}}"#))]);
     assert_eq!(
-        parse_within(&xattrs("//79"), &Limits::default()).unwrap().entries()[0].xattrs["user.a"],
+        parse_within(&xattrs("//79"), &Limits::default()).unwrap().entry_at(0).xattrs["user.a"],
         b"\xff\xfe\xfd"
     );
     rejected!(parse_within(&xattrs("//79"), &limits), Error::Field { fault: FieldFault::LargeXattrs, .. });
@@ -416,7 +416,7 @@ fn lie_19_files_of_the_format_are_not_listed() {
         abcd("b/.prefetch.landmark", 50),
     ]);
     let toc = parse(&json).unwrap();
-    let paths: Vec<_> = toc.entries().iter().map(|entry| entry.path.as_str()).collect();
+    let paths: Vec<_> = toc.entries().map(|entry| entry.path).collect();
     assert_eq!(paths, ["a", "b/.prefetch.landmark"]);
     let plan = toc.plan([0], &Default::default());
     assert_eq!(plan.spans[0].range, 20..30, "a hidden file still ends the member before it");
@@ -431,8 +431,35 @@ fn short_links_to_a_long_path_by_way_of_another_count_in_full() {
         elements(&[abcd(&long, 10), link("m", &long)].into_iter().chain(links).collect::<Vec<_>>())
     };
     let limits = Limits { toc_inflated: 256 << 10, ..Limits::default() };
-    assert_eq!(parse_within(&list(50), &limits).unwrap().entries().len(), 52);
+    assert_eq!(parse_within(&list(50), &limits).unwrap().len(), 52);
     rejected!(parse_within(&list(100), &limits), Error::TocLimit { part: TocPart::Inflated, .. });
+}
+
+/// A table of more text than is held in memory at once.
+fn long_table(list: &[String]) -> String {
+    let (long, list) = ("x".repeat(7 << 20), list.join(","));
+    format!(r#"{{"{long}":null,"version":1,"entries":[{list}]}}"#)
+}
+
+#[test]
+fn long_table_is_read_as_a_short_one() {
+    let list: Vec<_> = (0..990).map(|n| abcd(&format!("d/{:03}", n * 7 % 990), n)).collect();
+    let (short, long) = (parse(&elements(&list)).unwrap(), parse(&long_table(&list)).unwrap());
+    assert_eq!(long.len(), 990);
+    assert!(long.entries().eq(short.entries()));
+    assert!(long.entries().map(|entry| entry.path).is_sorted_by(|left, right| path_order(left, right).is_lt()));
+    let cut = long_table(&list);
+    rejected!(parse(&cut[..cut.len() - 1]), Error::Json { .. });
+    rejected!(parse(&long_table(&[&list[..2], &list[..1]].concat())), Error::Chunk { fault: ChunkFault::Overlap, .. });
+    rejected!(parse(&long_table(&[&list[..1], &[reg("d/000", 0, "")]].concat())), Error::Duplicate { .. });
+    let json = long_table(&list);
+    let check = |digest: &Digest, limits: &Limits| {
+        Toc::parse(&gzip(&toc_tar(json.as_bytes())), Expected::Digest(digest), PAYLOAD_BYTES, limits)
+    };
+    assert!(check(&digest(json.as_bytes()), &Limits::default()).is_ok());
+    rejected!(check(&digest(b"other"), &Limits::default()), Error::TocDigest { .. });
+    let limits = Limits { toc_inflated: json.len() as u64 - 1, ..Limits::default() };
+    rejected!(check(&digest(json.as_bytes()), &limits), Error::TocLimit { part: TocPart::Inflated, .. });
 }
 
 fn odd_element() -> impl Strategy<Value = String> {
@@ -458,7 +485,7 @@ proptest! {
     #[test]
     fn odd_tables_are_parsed_and_planned_without_panic(list in prop::collection::vec(odd_element(), 0..6)) {
         if let Ok(toc) = parse(&elements(&list)) {
-            let plan = toc.plan(0..toc.entries().len(), &Default::default());
+            let plan = toc.plan(0..toc.len(), &Default::default());
             prop_assert!(plan.spans.iter().all(|span| span.range.end <= PAYLOAD_BYTES));
         }
     }

@@ -69,9 +69,9 @@ pub(crate) fn open(layer: &Layer) -> Result<Archive<Bytes>, ReadError<std::io::E
 
 /// Everything in a layer, as the reference would list it; every file is read, whole and in part.
 fn found(archive: &Archive<Bytes>) -> Vec<Found> {
-    let describe = |(index, entry): (usize, &Entry)| {
-        let shown = archive.toc().file_of(index).map_or(entry, |file| &archive.entries()[file]);
-        let found = described(&entry.path, shown);
+    let describe = |(index, entry): (usize, Entry)| {
+        let shown = archive.toc().file_of(index).map_or_else(|| entry.clone(), |file| archive.toc().entry_at(file));
+        let found = described(&entry.path, &shown);
         if !shown.is_file() {
             return found;
         }
@@ -83,7 +83,7 @@ fn found(archive: &Archive<Bytes>) -> Vec<Found> {
         }
         Found { digest: Digest::sha256(&content).to_string(), ..found }
     };
-    archive.entries().iter().enumerate().map(describe).collect()
+    archive.toc().entries().enumerate().map(describe).collect()
 }
 
 fn described(path: &str, entry: &Entry) -> Found {

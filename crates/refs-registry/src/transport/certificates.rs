@@ -34,7 +34,8 @@ impl Certificates {
     pub(crate) fn new(files: &[PathBuf], provider: Arc<CryptoProvider>) -> Result<Self> {
         let mut extra = Vec::new();
         for file in files {
-            let unusable = |source| Error::Settings { what: format!("the certificates in `{}`", file.display()), source };
+            let unusable =
+                |source| Error::Settings { what: format!("the certificates in `{}`", file.display()), source };
             let unreadable = |error| unusable(Arc::new(error));
             for certificate in CertificateDer::pem_file_iter(file).map_err(unreadable)? {
                 let certificate = certificate.map_err(unreadable)?;

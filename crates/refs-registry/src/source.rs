@@ -63,6 +63,13 @@ pub trait Source: Debug + Send + Sync {
     /// The manifests whose subject is `subject`
     /// ([listing referrers](https://github.com/opencontainers/distribution-spec/blob/main/spec.md#listing-referrers)).
     fn referrers(&self, subject: &Digest, filter: Filter) -> BoxStream<'_, Result<Descriptor>>;
+
+    /// Told by a reader that what it was given can't be, such as parts that hold none of the digests that they should. A
+    /// place that gives copies drops those that it gave, and gives none of them again. Says whether it did: reading once
+    /// more may help then.
+    async fn distrust(&self) -> bool {
+        false
+    }
 }
 
 /// One repository, to write as well.

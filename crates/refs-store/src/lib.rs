@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod admission;
+mod cached;
 mod disk;
 mod evict;
 mod file;
@@ -15,6 +16,7 @@ mod running;
 mod spool;
 mod store;
 
+pub use cached::Cached;
 pub use disk::{DiskOptions, DiskStore};
 pub use layer_file::LayerFile;
 pub use layout::Layout;

@@ -1,0 +1,256 @@
+//! A store on behalf of one origin. Nothing here is an error: what the store does not give is asked of the origin.
+
+use std::{
+    collections::BTreeSet,
+    ops::Range,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::SystemTime,
+};
+
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use refs_registry::{Blob, ByteStream, Descriptor, Error, ErrorKind, Manifest, MediaType, Part, Result, Resume};
+use refs_url::{Digest, Tag};
+use serde::{Deserialize, de::IgnoredAny};
+
+use crate::store::{Fill, Origin, Store, TagRecord};
+
+/// What the store has of an origin.
+#[derive(Debug)]
+pub(super) struct Local {
+    shared: Arc<Shared>,
+    /// What was given to readers.
+    given: Mutex<BTreeSet<Digest>>,
+    /// Readers found that what they were given can't be.
+    is_distrusted: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Shared {
+    store: Arc<dyn Store>,
+    origin: Origin,
+    has_failed: AtomicBool,
+}
+
+/// Bytes on their way into the store, as long as it takes them.
+pub(super) struct Keeping {
+    shared: Arc<Shared>,
+    digest: Digest,
+    fill: Option<Box<dyn Fill>>,
+}
+
+impl Local {
+    pub(super) fn new(store: Arc<dyn Store>, origin: Origin) -> Self {
+        let shared = Arc::new(Shared { store, origin, has_failed: AtomicBool::new(false) });
+        Self { shared, given: Mutex::default(), is_distrusted: AtomicBool::new(false) }
+    }
+
+    /// The size of the whole content in bytes, if it is kept.
+    pub(super) async fn stat(&self, digest: &Digest) -> Option<u64> {
+        let store = self.readable()?;
+        self.shared.granted(store.stat(digest).await).flatten()
+    }
+
+    pub(super) async fn has(&self, digest: &Digest) -> bool {
+        self.stat(digest).await.is_some()
+    }
+
+    pub(super) async fn is_member(&self, digest: &Digest) -> bool {
+        let Some(store) = self.readable() else { return false };
+        self.shared.granted(store.is_member(&self.shared.origin, digest).await).unwrap_or(false)
+    }
+
+    pub(super) async fn add_member(&self, digest: &Digest) {
+        self.shared.add_member(digest).await;
+    }
+
+    pub(super) async fn recorded(&self, tag: &Tag) -> Option<TagRecord> {
+        let store = self.readable()?;
+        self.shared.granted(store.recorded(&self.shared.origin, tag).await).flatten()
+    }
+
+    pub(super) async fn record(&self, tag: &Tag, descriptor: &Descriptor) {
+        let Some(store) = self.shared.usable() else { return };
+        let record = TagRecord { descriptor: descriptor.clone(), seen: SystemTime::now() };
+        self.shared.granted(store.record(&self.shared.origin, tag, &record).await);
+    }
+
+    /// The manifest, if it is kept and undamaged.
+    pub(super) async fn manifest(&self, digest: &Digest) -> Option<Manifest> {
+        let Blob { size, stream } = self.blob(digest, Resume::START).await?;
+        if size > Manifest::MAX_BYTES {
+            return None;
+        }
+        let chunks: Vec<Bytes> = stream.try_collect().await.ok()?;
+        let raw = Bytes::from(chunks.concat());
+        let descriptor = Descriptor::new(media_type(&raw)?, digest.clone(), size);
+        Some(Manifest { descriptor, raw })
+    }
+
+    /// Keeps a manifest, if its bytes tell what it is.
+    pub(super) async fn keep_manifest(&self, manifest: &Manifest) {
+        let Descriptor { media_type: announced, digest, size, .. } = &manifest.descriptor;
+        if media_type(&manifest.raw).as_ref() != Some(announced) {
+            return;
+        }
+        if let Some(mut keeping) = self.fill(digest, *size).await {
+            keeping.write(&manifest.raw).await;
+            keeping.finish().await;
+        }
+    }
+
+    /// The content, if it is kept. That it is damaged shows when it is read; it is gone from the store then.
+    pub(super) async fn blob(&self, digest: &Digest, from: Resume) -> Option<Blob> {
+        let store = self.readable()?;
+        let Blob { size, stream } = self.shared.granted(store.blob(digest, from).await)?;
+        self.give(digest);
+        Some(Blob { size, stream: self.watched(digest, stream) })
+    }
+
+    /// The part, if it is kept.
+    pub(super) async fn part(&self, digest: &Digest, range: Range<u64>) -> Option<Part> {
+        let store = self.readable()?;
+        let part = match store.part(digest, range).await {
+            // Less is kept than there should be.
+            Err(error) if is_damage(&error) => {
+                self.shared.drop_damaged(digest, &error).await;
+                None
+            }
+            other => self.shared.granted(other),
+        };
+        let Part { range, total, stream } = part?;
+        self.give(digest);
+        Some(Part { range, total, stream: self.watched(digest, stream) })
+    }
+
+    /// Begins to keep content of `size` bytes.
+    pub(super) async fn fill(&self, digest: &Digest, size: u64) -> Option<Keeping> {
+        let store = self.shared.usable()?;
+        let fill = self.shared.granted(store.fill(digest, size).await)?;
+        Some(self.keeping(digest, fill?))
+    }
+
+    /// Begins to keep the end of a blob of `total` bytes, or what comes right before the end that is kept.
+    pub(super) async fn fill_tail(&self, digest: &Digest, range: &Range<u64>, total: u64) -> Option<Keeping> {
+        let store = self.shared.usable()?;
+        if range.end < total && store.part(digest, range.end..total).await.is_err() {
+            return None;
+        }
+        let fill = self.shared.granted(store.fill_part(digest, range.clone(), total).await)?;
+        Some(self.keeping(digest, fill?))
+    }
+
+    /// Drops what was given to readers, and gives nothing more; says whether there was anything.
+    pub(super) async fn distrust(&self) -> bool {
+        let given = std::mem::take(&mut *self.given.lock().unwrap_or_else(PoisonError::into_inner));
+        self.is_distrusted.store(true, Ordering::Relaxed);
+        for digest in &given {
+            if let Err(error) = self.shared.store.remove(digest).await {
+                tracing::debug!(%digest, %error, "it stays in the cache");
+            }
+        }
+        !given.is_empty()
+    }
+
+    fn readable(&self) -> Option<&dyn Store> {
+        self.shared.usable().filter(|_| !self.is_distrusted.load(Ordering::Relaxed))
+    }
+
+    fn give(&self, digest: &Digest) {
+        self.given.lock().unwrap_or_else(PoisonError::into_inner).insert(digest.clone());
+    }
+
+    fn keeping(&self, digest: &Digest, fill: Box<dyn Fill>) -> Keeping {
+        Keeping { shared: Arc::clone(&self.shared), digest: digest.clone(), fill: Some(fill) }
+    }
+
+    /// `stream`, which comes from the store. Damage is removed before it is told, so that the next read heals it.
+    fn watched(&self, digest: &Digest, stream: ByteStream) -> ByteStream {
+        let state = (stream, Arc::clone(&self.shared), digest.clone());
+        stream::try_unfold(state, |(mut stream, shared, digest)| async move {
+            match stream.next().await.transpose() {
+                Ok(chunk) => Ok(chunk.map(|chunk| (chunk, (stream, shared, digest)))),
+                Err(error) => {
+                    if is_damage(&error) {
+                        shared.drop_damaged(&digest, &error).await;
+                    }
+                    Err(error)
+                }
+            }
+        })
+        .boxed()
+    }
+}
+
+impl Shared {
+    fn usable(&self) -> Option<&dyn Store> {
+        (!self.has_failed.load(Ordering::Relaxed)).then_some(self.store.as_ref())
+    }
+
+    /// What the store gave. Its first failure is told, and is its last.
+    fn granted<T>(&self, result: Result<T>) -> Option<T> {
+        match result {
+            Ok(given) => Some(given),
+            // An algorithm that is not computed here is for the origin to refuse.
+            Err(error) if matches!(error.kind(), ErrorKind::NotCached | ErrorKind::Unsupported) => None,
+            Err(error) => {
+                if !self.has_failed.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "the cache is left alone");
+                }
+                None
+            }
+        }
+    }
+
+    async fn add_member(&self, digest: &Digest) {
+        if let Some(store) = self.usable() {
+            self.granted(store.add_member(&self.origin, digest).await);
+        }
+    }
+
+    async fn drop_damaged(&self, digest: &Digest, damage: &Error) {
+        let removed = self.store.remove(digest).await.err();
+        tracing::debug!(%digest, %damage, ?removed, "what the cache has is damaged");
+    }
+}
+
+impl Keeping {
+    pub(super) async fn write(&mut self, chunk: &Bytes) {
+        if let Some(fill) = &mut self.fill
+            && let Err(error) = fill.write(chunk.clone()).await
+        {
+            self.fill = None;
+            self.shared.granted::<()>(Err(error));
+        }
+    }
+
+    /// Lets the bytes show, and notes that the origin has them.
+    pub(super) async fn finish(mut self) {
+        if let Some(fill) = self.fill.take()
+            && self.shared.granted(fill.commit().await).is_some()
+        {
+            self.shared.add_member(&self.digest).await;
+        }
+    }
+}
+
+/// Whether the store has other bytes than it should.
+fn is_damage(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Digest | ErrorKind::Size | ErrorKind::Corrupt)
+}
+
+/// What a manifest says that it is. No type is kept beside the bytes, so that they have to tell.
+fn media_type(raw: &[u8]) -> Option<MediaType> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Shape {
+        media_type: Option<MediaType>,
+        manifests: Option<IgnoredAny>,
+    }
+    let Shape { media_type, manifests } = serde_json::from_slice(raw).ok()?;
+    let untold = if manifests.is_some() { MediaType::OCI_INDEX } else { MediaType::OCI_MANIFEST };
+    Some(media_type.unwrap_or(untold))
+}

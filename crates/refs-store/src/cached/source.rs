@@ -1,0 +1,149 @@
+//! A repository, read through a store.
+
+use std::{ops::Range, sync::Arc};
+
+use async_trait::async_trait;
+use futures_core::stream::BoxStream;
+use refs_registry::{Blob, Descriptor, Filter, Manifest, Part, Result, Resume, Source};
+use refs_url::{Digest, Tag, Target};
+
+use super::{local::Local, tee::tee};
+use crate::store::{Origin, Store};
+
+/// So much of the end of a blob is worth keeping without the rest: that is where tables of contents are.
+const TAIL_BYTES: u64 = 32 << 20;
+
+/// A repository whose content is taken from a [`Store`] where it is there, and kept there when it has come.
+///
+/// What is asked for by digest asks the origin for nothing once it is kept. A tag that led to something kept is asked for
+/// by one request, which moves no manifest. Blobs are kept when they have been read to their end, and served in whole and
+/// in parts; of a blob that is read in parts, those at its end are kept.
+///
+/// A store that fails is left alone, after one warning: reading goes on without it.
+///
+/// # Security
+/// What came from one origin is served for another only after that one has said that it has it, too.
+#[derive(Debug)]
+pub struct Cached {
+    origin: Arc<dyn Source>,
+    local: Local,
+}
+
+impl Cached {
+    /// `source`, which is the repository `origin`, read through `store`. Other repositories may share the store.
+    #[must_use]
+    pub fn new(source: Arc<dyn Source>, origin: Origin, store: Arc<dyn Store>) -> Self {
+        Self { origin: source, local: Local::new(store, origin) }
+    }
+
+    /// The manifest that the origin says `tag` leads to, if it is kept. Nothing is asked when it can't be.
+    async fn kept_manifest(&self, tag: &Tag) -> Result<Option<Manifest>> {
+        let Some(record) = self.local.recorded(tag).await else { return Ok(None) };
+        if !self.local.has(&record.descriptor.digest).await {
+            return Ok(None);
+        }
+        let current = self.origin.resolve(&Target::Tag(tag.clone())).await?;
+        let Some(manifest) = self.local.manifest(&current.digest).await else { return Ok(None) };
+        // The origin has just said so itself.
+        self.local.add_member(&current.digest).await;
+        self.local.record(tag, &current).await;
+        Ok(Some(manifest))
+    }
+
+    /// Whether the whole blob may be read from the store: it is there, and the origin has it.
+    async fn is_kept(&self, digest: &Digest) -> bool {
+        if !self.local.has(digest).await {
+            return false;
+        }
+        if self.local.is_member(digest).await {
+            return true;
+        }
+        let is_member = matches!(self.origin.stat_blob(digest).await, Ok(Some(_)));
+        if is_member {
+            self.local.add_member(digest).await;
+        }
+        is_member
+    }
+}
+
+#[async_trait]
+impl Source for Cached {
+    async fn resolve(&self, target: &Target) -> Result<Descriptor> {
+        if let Target::Digest(digest) = target
+            && self.local.is_member(digest).await
+            && let Some(manifest) = self.local.manifest(digest).await
+        {
+            return Ok(manifest.descriptor);
+        }
+        self.origin.resolve(target).await
+    }
+
+    async fn manifest(&self, target: &Target) -> Result<Manifest> {
+        let kept = match target {
+            Target::Digest(digest) if self.local.is_member(digest).await => self.local.manifest(digest).await,
+            Target::Digest(_) => None,
+            Target::Tag(tag) => self.kept_manifest(tag).await?,
+        };
+        if let Some(manifest) = kept {
+            return Ok(manifest);
+        }
+        let manifest = self.origin.manifest(target).await?;
+        self.local.keep_manifest(&manifest).await;
+        if let Target::Tag(tag) = target {
+            self.local.record(tag, &manifest.descriptor).await;
+        }
+        Ok(manifest)
+    }
+
+    async fn blob(&self, digest: &Digest, from: Resume) -> Result<Blob> {
+        if self.is_kept(digest).await
+            && let Some(blob) = self.local.blob(digest, from.clone()).await
+        {
+            return Ok(blob);
+        }
+        let is_whole = from.offset() == 0;
+        let blob = self.origin.blob(digest, from).await?;
+        let fill = if is_whole { self.local.fill(digest, blob.size).await } else { None };
+        Ok(match fill {
+            Some(fill) => Blob { size: blob.size, stream: tee(blob.stream, fill) },
+            None => blob,
+        })
+    }
+
+    async fn blob_part(&self, digest: &Digest, range: Range<u64>) -> Result<Part> {
+        if self.local.is_member(digest).await
+            && let Some(part) = self.local.part(digest, range.clone()).await
+        {
+            return Ok(part);
+        }
+        let Part { range, total, stream } = self.origin.blob_part(digest, range).await?;
+        let is_tail = !range.is_empty() && range.start >= total.saturating_sub(TAIL_BYTES);
+        let fill = if is_tail { self.local.fill_tail(digest, &range, total).await } else { None };
+        let stream = match fill {
+            Some(fill) => tee(stream, fill),
+            None => stream,
+        };
+        Ok(Part { range, total, stream })
+    }
+
+    async fn stat_blob(&self, digest: &Digest) -> Result<Option<u64>> {
+        if self.local.is_member(digest).await
+            && let Some(size) = self.local.stat(digest).await
+        {
+            return Ok(Some(size));
+        }
+        self.origin.stat_blob(digest).await
+    }
+
+    fn tags(&self, after: Option<Tag>) -> BoxStream<'_, Result<Tag>> {
+        self.origin.tags(after)
+    }
+
+    fn referrers(&self, subject: &Digest, filter: Filter) -> BoxStream<'_, Result<Descriptor>> {
+        self.origin.referrers(subject, filter)
+    }
+
+    async fn distrust(&self) -> bool {
+        self.local.distrust().await
+    }
+}

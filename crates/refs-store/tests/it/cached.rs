@@ -1,0 +1,370 @@
+//! What a repository asks its origin for when it is read through a store, counted by the origin.
+
+use std::{
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use futures_util::StreamExt;
+use refs_registry::{
+    ErrorKind, Manifest, MediaType, Options, Registries, Resolver, Result, Resume, Retry, Sink, Source,
+    spec::ImageManifest,
+};
+use refs_store::{Cached, DiskOptions, DiskStore, MemoryStore, Origin, Store};
+use refs_testkit::{
+    FakeRegistry, Fault, On,
+    conformance::{Fixture, reads},
+};
+use refs_url::{Digest, RepoName, Target};
+use tempfile::TempDir;
+
+use crate::content::{digest, drain, fails, image, index, push, put, put_manifest, read, read_part, tagged};
+
+/// A registry, and a cache for what is read of it.
+struct Place {
+    registry: FakeRegistry,
+    store: Arc<dyn Store>,
+    folder: TempDir,
+}
+
+impl Place {
+    async fn new(store: impl FnOnce(&Path) -> Arc<dyn Store>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder.path().join("cache"));
+        Self { registry: FakeRegistry::start().await, store, folder }
+    }
+
+    async fn on_disk() -> Self {
+        Self::new(|path| Arc::new(DiskStore::new(path, &DiskOptions::default()))).await
+    }
+
+    fn repository(&self) -> Arc<dyn Sink> {
+        self.registry.repository("o/r")
+    }
+
+    /// The repository `name`, as another process would open it.
+    fn cached(&self, name: &str) -> Cached {
+        let retry = Retry { attempts: 1, ..Retry::default() };
+        let registries = Registries::new(Options { retry, ..Options::default() });
+        let origin = Origin { host: self.registry.host(), repository: RepoName::parse(name).unwrap() };
+        let source = registries.source(&origin.host, &origin.repository).unwrap();
+        Cached::new(source, origin, Arc::clone(&self.store))
+    }
+
+    fn path_of(&self, content: &str) -> PathBuf {
+        self.folder.path().join("cache/blobs/sha256").join(digest(content).encoded())
+    }
+
+    /// Asserts that the registry was asked for `expected` since the last time, a method and the end of a path each.
+    #[track_caller]
+    fn asked(&self, expected: &[&str]) {
+        let seen = self.registry.take_requests().iter().map(ToString::to_string).collect::<Vec<_>>();
+        let short: Vec<String> =
+            seen.iter().map(|request| request.replace("/v2/o/r/", "").replace(" /v2/", " ")).collect();
+        assert_eq!(short, expected);
+    }
+}
+
+fn get(content: &str) -> String {
+    format!("GET blobs/{}", digest(content))
+}
+
+/// Changes what is on the disk beneath a store.
+fn damage(path: &Path, content: &str) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    std::fs::write(path, content).unwrap();
+}
+
+macro_rules! facts {
+    ($($fact:ident)*) => {
+        mod in_memory {
+            $(#[tokio::test]
+            async fn $fact() -> refs_registry::Result<()> {
+                super::$fact(super::Place::new(|_| std::sync::Arc::new(super::MemoryStore::new())).await).await
+            })*
+        }
+        mod on_disk {
+            $(#[tokio::test]
+            async fn $fact() -> refs_registry::Result<()> {
+                super::$fact(super::Place::on_disk().await).await
+            })*
+        }
+    };
+}
+
+facts! {
+    a_tag_that_did_not_move_is_one_request
+    a_tag_that_moved_gives_what_it_leads_to_now
+    what_is_asked_for_by_digest_is_asked_once
+    an_index_and_its_images_are_kept
+    a_blob_is_kept_once_it_was_read_to_its_end
+    a_blob_that_is_not_what_its_digest_says_is_not_kept
+    parts_come_from_the_whole_blob
+    the_end_of_a_blob_is_kept_and_what_comes_right_before_it
+    content_of_one_repository_is_given_for_another_only_if_it_has_it
+    a_cached_repository_is_a_source_like_any
+}
+
+async fn a_tag_that_did_not_move_is_one_request(place: Place) -> Result<()> {
+    let manifest = push(&*place.repository(), "one", &["v1"]).await?;
+    assert_eq!(place.cached("o/r").manifest(&tagged("v1")).await?, manifest);
+    place.asked(&["GET manifests/v1"]);
+    assert_eq!(place.cached("o/r").manifest(&tagged("v1")).await?, manifest);
+    place.asked(&["HEAD manifests/v1"]);
+    assert_eq!(place.cached("o/r").resolve(&tagged("v1")).await?, manifest.descriptor);
+    place.asked(&["HEAD manifests/v1"]);
+    Ok(())
+}
+
+async fn a_tag_that_moved_gives_what_it_leads_to_now(place: Place) -> Result<()> {
+    let old = push(&*place.repository(), "one", &["v1", "old"]).await?;
+    place.cached("o/r").manifest(&tagged("v1")).await?;
+    let new = push(&*place.repository(), "two", &["v1"]).await?;
+    place.asked(&["GET manifests/v1"]);
+    assert_eq!(place.cached("o/r").manifest(&tagged("v1")).await?, new);
+    place.asked(&["HEAD manifests/v1", "GET manifests/v1"]);
+    put_manifest(&*place.repository(), &old, &["v1"]).await?;
+    assert_eq!(place.cached("o/r").manifest(&tagged("v1")).await?, old);
+    place.asked(&["HEAD manifests/v1"]);
+
+    place.repository().delete_manifest(&tagged("v1")).await?;
+    fails(place.cached("o/r").manifest(&tagged("v1")).await, ErrorKind::NotFound);
+    Ok(())
+}
+
+async fn what_is_asked_for_by_digest_is_asked_once(place: Place) -> Result<()> {
+    let manifest = push(&*place.repository(), "one", &["v1"]).await?;
+    let target = Target::Digest(manifest.descriptor.digest.clone());
+    place.cached("o/r").manifest(&target).await?;
+    place.asked(&[&format!("GET manifests/{target}")]);
+    assert_eq!(place.cached("o/r").manifest(&target).await?, manifest);
+    assert_eq!(place.cached("o/r").resolve(&target).await?, manifest.descriptor);
+    place.asked(&[]);
+    Ok(())
+}
+
+async fn an_index_and_its_images_are_kept(place: Place) -> Result<()> {
+    let child = push(&*place.repository(), "one", &[]).await?;
+    let parent = Manifest::index(&index(vec![child.descriptor.clone()]))?;
+    put_manifest(&*place.repository(), &parent, &["v1"]).await?;
+    let by_digest = Target::Digest(child.descriptor.digest.clone());
+    for expected in [&["GET manifests/v1", &format!("GET manifests/{by_digest}")][..], &["HEAD manifests/v1"]] {
+        let cached = place.cached("o/r");
+        assert_eq!(cached.manifest(&tagged("v1")).await?, parent);
+        assert_eq!(cached.manifest(&by_digest).await?, child);
+        place.asked(expected);
+    }
+    Ok(())
+}
+
+async fn a_blob_is_kept_once_it_was_read_to_its_end(place: Place) -> Result<()> {
+    put(&*place.repository(), "one").await?;
+    drop(place.cached("o/r").blob(&digest("one"), Resume::START).await?);
+    let mut broken_off = place.cached("o/r").blob(&digest("one"), Resume::START).await?;
+    assert_eq!(broken_off.stream.next().await.unwrap()?, "one");
+    drop(broken_off);
+    place.asked(&[&get("one"), &get("one")]);
+    assert_eq!(read(&place.cached("o/r"), &digest("one")).await?, "one");
+    place.asked(&[&get("one")]);
+    assert_eq!(read(&place.cached("o/r"), &digest("one")).await?, "one");
+    assert_eq!(place.cached("o/r").stat_blob(&digest("one")).await?, Some(3));
+    place.asked(&[]);
+    Ok(())
+}
+
+async fn a_blob_that_is_not_what_its_digest_says_is_not_kept(place: Place) -> Result<()> {
+    put(&*place.repository(), "one").await?;
+    place.registry.fault(On::get("/blobs/"), Fault::Flip { at: 1 });
+    let blob = place.cached("o/r").blob(&digest("one"), Resume::START).await?;
+    fails(drain(blob.stream).await, ErrorKind::Digest);
+    assert_eq!(place.store.stat(&digest("one")).await?, None);
+    assert_eq!(read(&place.cached("o/r"), &digest("one")).await?, "one");
+    Ok(())
+}
+
+async fn parts_come_from_the_whole_blob(place: Place) -> Result<()> {
+    put(&*place.repository(), "0123456789").await?;
+    let digest = digest("0123456789");
+    read(&place.cached("o/r"), &digest).await?;
+    place.registry.take_requests();
+    for (range, expected) in [(0..4, "0123"), (3..7, "3456"), (9..10, "9"), (0..10, "0123456789")] {
+        assert_eq!(read_part(&place.cached("o/r"), &digest, range).await?, expected);
+    }
+    place.asked(&[]);
+    Ok(())
+}
+
+async fn the_end_of_a_blob_is_kept_and_what_comes_right_before_it(place: Place) -> Result<()> {
+    put(&*place.repository(), "0123456789").await?;
+    let (blob, get) = (digest("0123456789"), get("0123456789"));
+    let asked = &[get.as_str()][..];
+    let reads = [
+        (4..6, "45", asked),
+        (4..6, "45", asked),
+        (7..10, "789", asked),
+        (7..10, "789", &[]),
+        (8..9, "8", &[]),
+        (4..7, "456", asked),
+        (4..7, "456", &[]),
+        (2..4, "23", asked),
+        (2..4, "23", asked),
+    ];
+    for (range, expected, asked) in reads {
+        assert_eq!(read_part(&place.cached("o/r"), &blob, range).await?, expected);
+        place.asked(asked);
+    }
+    assert_eq!(place.store.stat(&blob).await?, None);
+    Ok(())
+}
+
+async fn content_of_one_repository_is_given_for_another_only_if_it_has_it(place: Place) -> Result<()> {
+    let manifest = push(&*place.repository(), "secret", &["v1"]).await?;
+    let target = Target::Digest(manifest.descriptor.digest.clone());
+    let (secret, cached) = (digest("secret"), place.cached("o/r"));
+    cached.manifest(&target).await?;
+    read(&cached, &secret).await?;
+    place.registry.take_requests();
+
+    let other = place.cached("public");
+    fails(other.manifest(&target).await, ErrorKind::NotFound);
+    fails(other.resolve(&target).await, ErrorKind::NotFound);
+    fails(other.blob(&secret, Resume::START).await, ErrorKind::NotFound);
+    fails(other.blob_part(&secret, 0..3).await, ErrorKind::NotFound);
+    assert_eq!(other.stat_blob(&secret).await?, None);
+
+    push(&*place.registry.repository("public"), "secret", &["v1"]).await?;
+    place.registry.take_requests();
+    assert_eq!(read(&other, &secret).await?, "secret");
+    assert_eq!(read(&other, &secret).await?, "secret");
+    place.asked(&[&format!("HEAD public/blobs/{secret}")]);
+    Ok(())
+}
+
+async fn a_cached_repository_is_a_source_like_any(place: Place) -> Result<()> {
+    let fixture = Fixture::push(&*place.repository()).await?;
+    for _ in 0..2 {
+        reads(&place.cached("o/r"), &fixture).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_manifest_is_kept_if_its_bytes_say_what_it_is() -> Result<()> {
+    let place = Place::on_disk().await;
+    put(&*place.repository(), "one").await?;
+    let raw = Manifest::image(&ImageManifest { media_type: None, ..image("one") })?.raw;
+    let manifest = |media_type| Manifest::new(media_type, raw.clone());
+    for (manifest, is_kept) in
+        [(manifest(MediaType::OCI_MANIFEST), true), (manifest(MediaType::DOCKER_MANIFEST), false)]
+    {
+        put_manifest(&*place.repository(), &manifest, &["v1"]).await?;
+        for _ in 0..2 {
+            assert_eq!(place.cached("o/r").manifest(&tagged("v1")).await?, manifest);
+        }
+        let last = place.registry.take_requests().pop().unwrap();
+        assert_eq!(last, if is_kept { "HEAD /v2/o/r/manifests/v1" } else { "GET /v2/o/r/manifests/v1" });
+        place.store.remove(&manifest.descriptor.digest).await.ok();
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_damaged_manifest_is_fetched_anew() -> Result<()> {
+    let place = Place::on_disk().await;
+    let manifest = push(&*place.repository(), "one", &["v1"]).await?;
+    let target = Target::Digest(manifest.descriptor.digest.clone());
+    place.cached("o/r").manifest(&target).await?;
+    let path = place.folder.path().join("cache/blobs/sha256").join(manifest.descriptor.digest.encoded());
+    damage(&path, "{}");
+    place.registry.take_requests();
+    for asked in [&[&*format!("GET manifests/{target}")][..], &[]] {
+        assert_eq!(place.cached("o/r").manifest(&target).await?, manifest);
+        place.asked(asked);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_damaged_blob_is_an_error_once() -> Result<()> {
+    let place = Place::on_disk().await;
+    put(&*place.repository(), "one").await?;
+    read(&place.cached("o/r"), &digest("one")).await?;
+    for damaged in ["onE", "one more", ""] {
+        damage(&place.path_of("one"), damaged);
+        fails(read(&place.cached("o/r"), &digest("one")).await, ErrorKind::Digest);
+        assert_eq!(read(&place.cached("o/r"), &digest("one")).await?, "one");
+    }
+    damage(&place.path_of("one"), "o");
+    assert_eq!(read_part(&place.cached("o/r"), &digest("one"), 1..3).await?, "ne");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_reader_distrusts_is_gone_and_is_asked_of_the_origin() -> Result<()> {
+    let place = Place::on_disk().await;
+    put(&*place.repository(), "one").await?;
+    let cached = place.cached("o/r");
+    assert!(!cached.distrust().await, "nothing of the cache was given");
+    read(&place.cached("o/r"), &digest("one")).await?;
+
+    let cached = place.cached("o/r");
+    damage(&place.path_of("one"), "onE");
+    assert_eq!(read_part(&cached, &digest("one"), 0..3).await?, "onE");
+    assert!(cached.distrust().await);
+    assert_eq!(place.store.stat(&digest("one")).await?, None);
+    assert_eq!(read_part(&cached, &digest("one"), 0..3).await?, "one");
+    assert!(!cached.distrust().await);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_cache_that_cannot_be_used_is_done_without() -> Result<()> {
+    let place = Place::new(|path| {
+        std::fs::write(path, "in the way").unwrap();
+        Arc::new(DiskStore::new(path, &DiskOptions::default()))
+    })
+    .await;
+    let manifest = push(&*place.repository(), "one", &["v1"]).await?;
+    let cached = place.cached("o/r");
+    for _ in 0..2 {
+        assert_eq!(cached.manifest(&tagged("v1")).await?, manifest);
+        assert_eq!(read(&cached, &digest("one")).await?, "one");
+        assert_eq!(read_part(&cached, &digest("one"), 1..3).await?, "ne");
+        place.asked(&["GET manifests/v1", &get("one"), &get("one")]);
+    }
+    assert_eq!(std::fs::read_to_string(place.folder.path().join("cache")).unwrap(), "in the way");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_cache_that_breaks_while_it_is_used_is_done_without() -> Result<()> {
+    let place = Place::on_disk().await;
+    put(&*place.repository(), "one").await?;
+    let cached = place.cached("o/r");
+    read(&cached, &digest("{}")).await.unwrap_err();
+    std::fs::remove_dir_all(place.folder.path().join("cache/ingest")).ok();
+    std::fs::write(place.folder.path().join("cache/ingest"), "").unwrap();
+    for _ in 0..2 {
+        assert_eq!(read(&cached, &digest("one")).await?, "one");
+    }
+    place.asked(&[&get("{}"), &get("one"), &get("one")]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn many_readers_of_a_cold_cache_all_read_right() -> Result<()> {
+    let place = Place::on_disk().await;
+    let large = "0123456789".repeat(100_000);
+    put(&*place.repository(), &large).await?;
+    let digest: Digest = digest(&large);
+    let readers: Vec<Cached> = (0..8).map(|_| place.cached("o/r")).collect();
+    let read = futures_util::future::join_all(readers.iter().map(|reader| read(reader, &digest))).await;
+    for content in read {
+        assert!(content? == large);
+    }
+    place.registry.take_requests();
+    assert!(crate::content::read(&place.cached("o/r"), &digest).await? == large);
+    place.asked(&[]);
+    Ok(())
+}

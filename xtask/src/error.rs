@@ -32,6 +32,8 @@ pub(crate) enum Error {
     MissingTool(&'static str),
     #[error("{what}: expected {expected}, found {found}")]
     Unexpected { what: String, expected: String, found: String },
+    #[error("cannot write a layer with {options:?}")]
+    Written { options: refs_estargz::WriteOptions, source: refs_estargz::Error },
     #[error("the token server's key or certificate")]
     Certificate(#[source] rcgen::Error),
     #[error("the token server's signature: {0}")]
@@ -44,7 +46,7 @@ impl Error {
         match self {
             Self::Step { hint, .. } => Some(hint),
             Self::MissingTool("docker-registry") => Some("apt-get install docker-registry"),
-            Self::MissingTool(_) => Some("install Go; crane, oras and olareg are built from xtask/peers"),
+            Self::MissingTool(_) => Some("install Go; the Go tools are built from xtask/peers"),
             _ => None,
         }
     }

@@ -99,6 +99,12 @@ impl<'a> Bench<'a> {
         Outcome::of(command.args(words).arg("--plain-http").current_dir(directory))
     }
 
+    /// Checks the layer in `blob` with the reference implementation of eStargz, and gives what it lists.
+    pub(crate) fn verify(&self, blob: &Path, toc_digest: &str) -> Result<Vec<u8>> {
+        let program = self.tools.verify.as_ref().ok_or(Error::MissingTool("verify"))?;
+        Outcome::of(Command::new(program).arg(blob).arg(toc_digest))?.stdout()
+    }
+
     /// Pushes `directory` and gives the digest that it got.
     pub(crate) fn push(&self, directory: &Path, reference: &str) -> Result<String> {
         let line = self.refs(&[OsStr::new("push"), directory.as_os_str(), reference.as_ref()])?.text()?;

@@ -17,6 +17,8 @@ pub(crate) struct Tools {
     pub(crate) olareg: Option<PathBuf>,
     pub(crate) crane: Option<PathBuf>,
     pub(crate) oras: Option<PathBuf>,
+    /// Checks a layer with the reference implementation of eStargz.
+    pub(crate) verify: Option<PathBuf>,
 }
 
 impl Tools {
@@ -31,6 +33,7 @@ impl Tools {
             olareg: built("olareg"),
             crane: built("crane"),
             oras: built("oras"),
+            verify: built("verify"),
         })
     }
 }
@@ -45,11 +48,13 @@ fn build_refs(workspace: &Workspace) -> Result<PathBuf> {
 /// Without Go this does nothing: the tools stay missing, and each use of one says so.
 fn install_peers(module: &Path, bin: &Path) -> Result<()> {
     let Some(go) = in_path("go") else { return Ok(()) };
-    println!("interop: building crane, oras and olareg");
+    println!("interop: building crane, oras, olareg and a reader of estargz");
     fs::create_dir_all(bin).map_err(Error::file("create", bin))?;
     // Go's own cache makes a second build of the same versions a matter of a second.
-    Outcome::of(Command::new(go).args(["install", "-trimpath", "tool"]).env("GOBIN", bin).current_dir(module))?
-        .stdout()?;
+    for (packages, module) in [("tool", module), ("./verify", &module.join("estargz"))] {
+        let mut go = Command::new(&go);
+        Outcome::of(go.args(["install", "-trimpath", packages]).env("GOBIN", bin).current_dir(module))?.stdout()?;
+    }
     Ok(())
 }
 

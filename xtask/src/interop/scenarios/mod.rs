@@ -5,6 +5,7 @@ mod long;
 mod mistakes;
 mod peers_read;
 mod peers_write;
+mod reference;
 mod round_trip;
 
 use super::Extent;
@@ -29,6 +30,8 @@ enum At {
     Guarded,
     /// Where a token server is.
     Tokens,
+    /// Where no server is: the layer is a file.
+    Layouts,
     /// At the plain docker-registry only, and everywhere in a long run.
     OnceUnlessLong,
     /// In a long run only, where nobody asks for a password: that adds nothing here.
@@ -55,6 +58,8 @@ const ALL: &[Scenario] = &[
     Scenario { name: "crane and oras use our login", at: At::Guarded, run: credentials::our_login },
     Scenario { name: "we use the logins of crane and oras", at: At::Guarded, run: credentials::their_logins },
     Scenario { name: "scopes asked for", at: At::Tokens, run: credentials::scopes },
+    Scenario { name: "the reference verifies our push", at: At::Layouts, run: reference::pushed },
+    Scenario { name: "the reference verifies what we write", at: At::Layouts, run: reference::written },
     Scenario { name: "crane validates our push", at: At::Registries, run: peers_read::crane_validate },
     Scenario { name: "crane reads our manifest", at: At::Registries, run: peers_read::crane_manifest },
     Scenario { name: "crane exports our files", at: At::Registries, run: peers_read::crane_export },
@@ -82,6 +87,7 @@ impl At {
             Self::Everywhere => true,
             Self::Registries => kind.is_registry(),
             Self::Guarded => kind.asks_for_credentials(),
+            Self::Layouts => !kind.is_registry(),
             Self::Tokens => kind == PlaceKind::Token,
             Self::OnceUnlessLong => kind == PlaceKind::Plain || extent == Extent::Long,
             Self::Long => extent == Extent::Long && !kind.asks_for_credentials(),

@@ -13,7 +13,7 @@ use crate::interop::compare::{Closely, Tree};
 use crate::interop::process::Outcome;
 
 /// What estargz adds to a layer are files like others to those who do not know it.
-const ESTARGZ_OWN: [&str; 2] = ["stargz.index.json", ".no.prefetch.landmark"];
+pub(super) const ESTARGZ_OWN: [&str; 2] = ["stargz.index.json", ".no.prefetch.landmark"];
 
 pub(super) fn crane_validate(bench: &Bench<'_>) -> Result<()> {
     bench.crane(&["validate", "--remote", &pushed(bench)?])?.stdout().map(drop)
@@ -66,7 +66,7 @@ pub(super) fn oras_pull(bench: &Bench<'_>) -> Result<()> {
 }
 
 /// Unpacks with the system's tar, which knows nothing of estargz.
-fn extracted(archive: &Path, directory: &Path) -> Result<Tree> {
+pub(super) fn extracted(archive: &Path, directory: &Path) -> Result<Tree> {
     fs::create_dir(directory).map_err(Error::file("create", directory))?;
     let mut tar = Command::new("tar");
     tar.arg("-xpf").arg(archive).arg("-C").arg(directory);
@@ -74,6 +74,6 @@ fn extracted(archive: &Path, directory: &Path) -> Result<Tree> {
     Ok(Tree::read(directory)?.without(&ESTARGZ_OWN))
 }
 
-fn json(from: &'static str, bytes: &[u8]) -> Result<Value> {
+pub(super) fn json(from: &'static str, bytes: &[u8]) -> Result<Value> {
     serde_json::from_slice(bytes).map_err(|source| Error::Json { from, source })
 }

@@ -6,7 +6,7 @@ use refs_registry::{Descriptor, Platform};
 use crate::{
     Error, ManifestName, Result, Trust,
     artifact::Artifact,
-    layer::{Access, Contents},
+    layer::{Access, Contents, Listed},
     select::Selection,
 };
 
@@ -24,14 +24,52 @@ pub struct ReadOptions {
 }
 
 /// The files of an artifact.
-#[derive(Debug, Clone, PartialEq)]
+///
+/// Where they come from one table of contents, it keeps that, and makes an entry when one is asked for.
+#[derive(Debug, Clone)]
 pub struct Listing {
     /// The image's manifest.
     pub descriptor: Descriptor,
-    /// Files, directories and links, sorted by path.
-    pub entries: Vec<Entry>,
     /// What it took to find them.
     pub access: Access,
+    listed: Listed,
+}
+
+impl Listing {
+    /// Files, directories and links, sorted by path: a directory comes before what is in it, and that before all else.
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = Entry> + DoubleEndedIterator + '_ {
+        self.listed.entries()
+    }
+
+    /// How many entries there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.listed.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The entry at an index below [`len`](Listing::len), in the order of [`entries`](Listing::entries).
+    ///
+    /// # Panics
+    /// When there are not so many entries.
+    #[must_use]
+    pub fn entry_at(&self, index: usize) -> Entry {
+        self.listed.entry_at(index)
+    }
+
+    /// The path of the entry at an index, which costs less than the entry.
+    ///
+    /// # Panics
+    /// When there are not so many entries.
+    #[must_use]
+    pub fn path_at(&self, index: usize) -> &str {
+        self.listed.path_at(index)
+    }
 }
 
 /// Lists what `selection`, made of the patterns of `options`, chooses.
@@ -41,10 +79,9 @@ pub(crate) async fn list(
     selection: &Selection,
     options: &ReadOptions,
 ) -> Result<Listing> {
-    let mut entries = contents.entries().await?;
-    entries.retain(|entry| selection.contains(entry));
-    if entries.is_empty() && !options.patterns.is_empty() {
+    let listed = contents.list(selection).await?;
+    if listed.len() == 0 && !options.patterns.is_empty() {
         return Err(Error::NoMatch { at: artifact.at.clone(), patterns: options.patterns.clone() });
     }
-    Ok(Listing { descriptor: artifact.manifest.descriptor.clone(), entries, access: contents.access() })
+    Ok(Listing { descriptor: artifact.manifest.descriptor.clone(), access: contents.access(), listed })
 }

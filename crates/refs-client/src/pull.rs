@@ -87,8 +87,8 @@ pub(crate) async fn pull(
     options: &PullOptions,
 ) -> Result<Pulled> {
     let Pull { selection, staging, budget } = pull;
-    if let Some(entries) = contents.foreseen(&selection).await? {
-        refuse_early(entries.iter().filter(|entry| selection.contains(entry)), options.limits)?;
+    if let Some(listed) = contents.foreseen(&selection).await? {
+        refuse_early(listed.entries(), options.limits)?;
     }
     let unpack = Unpack::new(staging.root(), &budget);
     let chosen = Chosen { unpack, staging, selection: selection.clone(), found: false };
@@ -113,7 +113,7 @@ pub(crate) async fn pull(
 }
 
 /// Holds what entries declare against the limits, before any of it is fetched.
-fn refuse_early<'e>(entries: impl Iterator<Item = &'e Entry>, limits: Limits) -> Result<()> {
+fn refuse_early(entries: impl Iterator<Item = Entry>, limits: Limits) -> Result<()> {
     let budget = Budget::new(limits);
     for entry in entries {
         budget.entry()?;

@@ -1,36 +1,42 @@
 //! Paths drawn as a tree.
 
-use std::io;
+use std::{io, ops::Range};
 
-use refs_client::{FileEntry, Kind};
+use refs_client::{FileEntry, Kind, Listing};
 
 use crate::output::{Output, escape};
 
-/// Prints `entries`, sorted as a walk meets them, as a tree. Directories that none of them names, but that some of them
-/// are in, are drawn too.
-pub(super) fn print(output: &mut Output, entries: &[FileEntry]) -> io::Result<()> {
-    print_below(output, entries, "", &mut String::new())
+/// Prints the entries of `listing` as a tree. Directories that none of them names, but that some of them are in, are drawn
+/// too.
+pub(super) fn print(output: &mut Output, listing: &Listing) -> io::Result<()> {
+    print_below(output, listing, 0..listing.len(), "", &mut String::new())
 }
 
-/// Prints what is below `directory`, a path that is empty or ends in a slash. Every line begins with `indent`.
-fn print_below(output: &mut Output, entries: &[FileEntry], directory: &str, indent: &mut String) -> io::Result<()> {
-    let mut rest = entries;
-    while let Some(first) = rest.first() {
-        let name = first.path[directory.len()..].split('/').next().unwrap_or_default();
+/// Prints what is below `directory`, a path that is empty or ends in a slash: the entries at `indexes`. Every line begins
+/// with `indent`.
+fn print_below(
+    output: &mut Output,
+    listing: &Listing,
+    mut indexes: Range<usize>,
+    directory: &str,
+    indent: &mut String,
+) -> io::Result<()> {
+    while !indexes.is_empty() {
+        let mut below = indexes.clone();
+        let first = listing.path_at(below.start);
+        let name = first[directory.len()..].split('/').next().unwrap_or_default();
         let path = format!("{directory}{name}");
-        let end = rest.partition_point(|entry| is_at_or_below(&entry.path, &path));
-        let (branch, after) = rest.split_at(end.max(1));
-        let (tee, bar) = if after.is_empty() { ("└── ", "    ") } else { ("├── ", "│   ") };
-        let (own, below) = match branch.split_first() {
-            Some((own, below)) if own.path == path => (Some(own), below),
-            _ => (None, branch),
-        };
-        output.line(&format_args!("{indent}{tee}{}{}", escape(name), mark(own)))?;
+        let is_after = |index: &usize| !is_at_or_below(listing.path_at(*index), &path);
+        below.end = (indexes.start + 1..indexes.end).find(is_after).unwrap_or(indexes.end);
+        indexes.start = below.end;
+        let (tee, bar) = if indexes.is_empty() { ("└── ", "    ") } else { ("├── ", "│   ") };
+        let own = if first == path { below.next() } else { None };
+        let own = own.map(|index| listing.entry_at(index));
+        output.line(&format_args!("{indent}{tee}{}{}", escape(name), mark(own.as_ref())))?;
         let length = indent.len();
         indent.push_str(bar);
-        print_below(output, below, &format!("{path}/"), indent)?;
+        print_below(output, listing, below, &format!("{path}/"), indent)?;
         indent.truncate(length);
-        rest = after;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::{fs, io, path::Path, sync::Arc};
 
-use refs_client::{Client, FileEntry, Location, PullOptions, PushOptions, ReadOptions};
+use refs_client::{Client, Listing, Location, PullOptions, PushOptions, ReadOptions};
 use refs_server::{Answered, ServeOptions, Server};
 use refs_store::Memories;
 use tokio::sync::{mpsc, oneshot};
@@ -60,7 +60,7 @@ impl Tour<'_> {
 
         self.say(format_args!("$ refs ls {at}"))?;
         let listing = self.client.list_files(&at, &ReadOptions::default()).await?;
-        self.list(&listing.entries)?;
+        self.list(&listing)?;
         self.costs()?;
 
         self.say(format_args!("$ refs cat {at} .sow-ref.yaml"))?;
@@ -82,13 +82,13 @@ impl Tour<'_> {
         self.output.flush()
     }
 
-    fn list(&mut self, entries: &[FileEntry]) -> io::Result<()> {
+    fn list(&mut self, listing: &Listing) -> io::Result<()> {
         const SHOWN: usize = 4;
-        for entry in entries.iter().take(SHOWN) {
+        for entry in listing.entries().take(SHOWN) {
             let slash = if entry.is_directory() { "/" } else { "" };
             self.say(format_args!("{}{slash}", escape(&entry.path)))?;
         }
-        self.say(format_args!("… {} more", entries.len().saturating_sub(SHOWN)))
+        self.say(format_args!("… {} more", listing.len().saturating_sub(SHOWN)))
     }
 
     /// Shows the requests since the last step and what they carried.

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use refs_client::{Access, FileEntry, Kind};
-use serde::Serialize;
+use refs_client::{Access, FileEntry, Kind, Listing};
+use serde::{Serialize, Serializer};
 
 use super::{Failure, branches};
 use crate::{
@@ -13,11 +13,12 @@ use crate::{
 };
 
 #[derive(Serialize)]
-struct Listed {
+struct Listed<'l> {
     digest: String,
     /// `index` when no byte of a file was fetched, `stream` when a whole layer was.
     access: &'static str,
-    files: Vec<Line>,
+    #[serde(serialize_with = "lines")]
+    files: &'l Listing,
 }
 
 #[derive(Serialize)]
@@ -40,30 +41,31 @@ pub(super) async fn run(session: &Session, args: Ls) -> Result<(), Failure> {
     let options = read_options(args.read, args.patterns);
     let listing = session.showing("listing", session.client().list_files(&args.at, &options)).await?;
     let mut output = session.output();
-    if args.tree && session.format() == Format::Text {
-        branches::print(&mut output, &listing.entries)?;
-        return Ok(output.flush()?);
-    }
-    let files: Vec<Line> = listing.entries.iter().map(line).collect();
-    match (session.format(), args.long) {
-        (Format::Json, _) => output.object(&Listed {
-            digest: listing.descriptor.digest.to_string(),
-            access: access(listing.access),
-            files,
-        })?,
-        (Format::Text, true) => {
-            let width = files.iter().map(|file| file.size.to_string().len()).max().unwrap_or(1);
-            for file in &files {
-                output.line(&Long { file, width })?;
+    match session.format() {
+        Format::Json => {
+            let digest = listing.descriptor.digest.to_string();
+            output.object(&Listed { digest, access: access(listing.access), files: &listing })?;
+        }
+        Format::Text if args.tree => branches::print(&mut output, &listing)?,
+        Format::Text if args.long => {
+            let sizes = listing.entries().map(|entry| entry.size().to_string().len());
+            let width = sizes.max().unwrap_or(1);
+            for entry in listing.entries() {
+                output.line(&Long { entry: &entry, width })?;
             }
         }
-        (Format::Text, false) => {
-            for file in &files {
-                output.line(&Short(file))?;
+        Format::Text => {
+            for entry in listing.entries() {
+                output.line(&Short(&entry))?;
             }
         }
     }
     Ok(output.flush()?)
+}
+
+/// Writes the files one by one: there may be many.
+fn lines<S: Serializer>(listing: &Listing, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(listing.entries().map(line))
 }
 
 fn access(access: Access) -> &'static str {
@@ -73,51 +75,45 @@ fn access(access: Access) -> &'static str {
     }
 }
 
-fn line(entry: &FileEntry) -> Line {
-    let (kind, link) = match &entry.kind {
+fn line(entry: FileEntry) -> Line {
+    let size = entry.size();
+    let (kind, link) = match entry.kind {
         Kind::Directory => ("directory", None),
         Kind::File { .. } => ("file", None),
-        Kind::Symlink { target } => ("symlink", Some(target.clone())),
-        Kind::Hardlink { target } => ("hardlink", Some(target.clone())),
+        Kind::Symlink { target } => ("symlink", Some(target)),
+        Kind::Hardlink { target } => ("hardlink", Some(target)),
         Kind::CharDevice { .. } => ("char", None),
         Kind::BlockDevice { .. } => ("block", None),
         Kind::Fifo => ("fifo", None),
     };
-    Line {
-        path: entry.path.clone(),
-        kind,
-        size: entry.size(),
-        mode: format!("{:04o}", entry.mode),
-        mtime: entry.mtime,
-        link,
-        digest: entry.digest.as_ref().map(ToString::to_string),
-    }
+    let digest = entry.digest.map(|digest| digest.to_string());
+    Line { path: entry.path, kind, size, mode: format!("{:04o}", entry.mode), mtime: entry.mtime, link, digest }
 }
 
 /// A path; a directory's with a slash behind it.
-struct Short<'a>(&'a Line);
+struct Short<'a>(&'a FileEntry);
 
 impl fmt::Display for Short<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let slash = if self.0.kind == "directory" { "/" } else { "" };
+        let slash = if self.0.is_directory() { "/" } else { "" };
         write!(f, "{}{slash}", escape(&self.0.path))
     }
 }
 
 /// Mode, size, time and path, and where a link points.
 struct Long<'a> {
-    file: &'a Line,
+    entry: &'a FileEntry,
     width: usize,
 }
 
 impl fmt::Display for Long<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (file, width) = (self.file, self.width);
-        let time =
-            jiff::Timestamp::from_second(file.mtime).map_or_else(|_| file.mtime.to_string(), |at| at.to_string());
-        write!(f, "{} {} {:>width$} {time} {}", file.kind, file.mode, file.size, Short(file))?;
-        match &file.link {
-            Some(target) => write!(f, " -> {}", escape(target)),
+        let (entry, width) = (self.entry, self.width);
+        let Line { kind, size, mode, mtime, link, .. } = line(entry.clone());
+        let time = jiff::Timestamp::from_second(mtime).map_or_else(|_| mtime.to_string(), |at| at.to_string());
+        write!(f, "{kind} {mode} {size:>width$} {time} {}", Short(entry))?;
+        match link {
+            Some(target) => write!(f, " -> {}", escape(&target)),
             None => Ok(()),
         }
     }

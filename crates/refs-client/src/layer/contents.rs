@@ -2,7 +2,7 @@
 
 use std::{io::Write, ops::Range, sync::Arc};
 
-use refs_estargz::{Entry, Expected};
+use refs_estargz::Expected;
 use refs_registry::{Source, error::Wanted};
 
 use super::{
@@ -10,6 +10,7 @@ use super::{
     deliver::{Delivery, Names},
     find,
     form::{self, Form, Layer},
+    listed::Listed,
     one::One,
     path,
     pipe::PipeReader,
@@ -68,20 +69,26 @@ impl Contents {
         Self { meter, ..self }
     }
 
-    /// All entries, in the order of a walk through the sorted tree.
+    /// The entries that `selection` means.
     ///
     /// # Errors
     /// Those of the source and of the layers' formats.
-    pub(crate) async fn entries(&self) -> Result<Vec<Entry>> {
+    pub(crate) async fn list(&self, selection: &Selection) -> Result<Listed> {
+        if let [layer] = self.layers.as_slice()
+            && let Some(index) = self.index(layer).await?
+        {
+            return Ok(Listed::of_layer(index, selection));
+        }
         let survey = self.survey(None).await?;
-        Ok(survey.found.into_iter().map(|found| found.entry).collect())
+        let entries = survey.found.into_iter().map(|found| found.entry);
+        Ok(Listed::Met(entries.filter(|entry| selection.contains(entry)).collect()))
     }
 
-    /// All entries, if they can be known before what `selection` means is fetched.
+    /// As [`list`](Self::list), if that can be known before what is meant is fetched.
     ///
     /// # Errors
-    /// As [`entries`](Self::entries).
-    pub(crate) async fn foreseen(&self, selection: &Selection) -> Result<Option<Vec<Entry>>> {
+    /// As of [`list`](Self::list).
+    pub(crate) async fn foreseen(&self, selection: &Selection) -> Result<Option<Listed>> {
         for layer in &self.layers {
             let is_known = match &layer.form {
                 Form::File(_) => true,
@@ -91,7 +98,7 @@ impl Contents {
                 return Ok(None);
             }
         }
-        self.entries().await.map(Some)
+        self.list(selection).await.map(Some)
     }
 
     /// How the entries were found, once they were asked for.

@@ -1,7 +1,7 @@
 //! Artifacts and images that other tools pushed.
 
 use flate2::Compression;
-use refs_client::{Client, Error, Kind, ReadOptions, Trust};
+use refs_client::{Client, Error, FileEntry, Kind, ReadOptions, Trust};
 use refs_registry::{MediaType, Sink};
 use refs_testkit::{Image, Tree, image::gzip};
 
@@ -22,7 +22,7 @@ async fn check(image: Image, expected: &str) {
     assert_eq!(pulled(&client, &here, &pull_of(&[])).await, expected);
     assert_eq!(pulled(&client, &here, &pull_of(&["**"])).await, expected);
     let listing = client.list_files(&here, &ReadOptions::default()).await.unwrap();
-    for entry in listing.entries.iter().filter(|entry| entry.is_file()) {
+    for entry in listing.entries().filter(FileEntry::is_file) {
         let part = pulled(&client, &here, &pull_of(&[&entry.path])).await;
         let name = entry.path.rsplit('/').next().unwrap();
         assert!(part.to_string().contains(name), "{part}");
@@ -70,7 +70,7 @@ async fn files_as_oras_pushes_them_are_read() {
     let client = client_of(image).await;
     let listing = client.list_files(&at(IN_MEMORY), &ReadOptions::default()).await.unwrap();
     assert_eq!(paths(&listing), ["a.txt", "deep/b.txt", "empty"]);
-    assert_eq!(listing.entries[1].kind, Kind::File { size: 2 });
+    assert_eq!(listing.entry_at(1).kind, Kind::File { size: 2 });
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ async fn matched(files: &[&str], chosen: &[&str]) -> Vec<String> {
     let tree = files.iter().fold(Tree::new(), |tree, path| tree.file(path, "x"));
     let (_, client, _) = pushed(&tree).await;
     let listed = match client.list_files(&at(IN_MEMORY), &patterns(chosen)).await {
-        Ok(listing) => listing.entries.into_iter().filter(|entry| entry.is_file()).map(|entry| entry.path).collect(),
+        Ok(listing) => listing.entries().filter(|entry| entry.is_file()).map(|entry| entry.path).collect(),
         Err(Error::NoMatch { patterns, .. }) => {
             assert_eq!(patterns, chosen);
             Vec::new()

@@ -35,7 +35,7 @@ async fn client_of(platforms: &[&str]) -> Client {
 /// The file of the image that is taken of `platforms` for `wanted`.
 async fn check(platforms: &[&str], wanted: &str, expected: Result<&str, &str>) {
     let listed = client_of(platforms).await.list_files(&at(IN_MEMORY), &on(wanted)).await;
-    let file = listed.map(|listing| listing.entries[1].path.clone()).map_err(|error| error.to_string());
+    let file = listed.map(|listing| listing.path_at(1).to_owned()).map_err(|error| error.to_string());
     assert_eq!(file.as_deref().map_err(String::as_str), expected, "{wanted} of {platforms:?}");
 }
 
@@ -82,7 +82,7 @@ async fn linux_on_this_processor_is_taken_unasked() {
     let here = Platform::linux_here().to_string();
     let client = client_of(&["plan9/mips", &here]).await;
     let listing = client.list_files(&at(IN_MEMORY), &ReadOptions::default()).await.unwrap();
-    assert_eq!(listing.entries[1].path, here.replace('/', "-"));
+    assert_eq!(listing.path_at(1), here.replace('/', "-"));
     assert_eq!(client.get_manifest(&at(IN_MEMORY), &ReadOptions::default()).await.unwrap(), here);
     let resolved = client.resolve_platform(&at(IN_MEMORY), &Platform::linux_here()).await.unwrap();
     assert_eq!(resolved.digest, listing.descriptor.digest);
@@ -94,7 +94,7 @@ async fn lone_image_is_taken_for_any_platform() {
     let (_, client) = memory();
     push(&client, &Tree::parse(r#"644 a "a""#), &at(IN_MEMORY)).await;
     let options = ReadOptions { platform: Some(platform("plan9/mips")), ..patterns(&["a"]) };
-    assert_eq!(client.list_files(&at(IN_MEMORY), &options).await.unwrap().entries.len(), 1);
+    assert_eq!(client.list_files(&at(IN_MEMORY), &options).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -121,7 +121,7 @@ async fn manifests_of_nested(indexes: u32) -> (Result<usize, Error>, usize) {
     let image = Image::new().file("a", "a").push(&*repository, &[]).await.unwrap();
     nested(&*repository, image, indexes).await;
     let listed = anonymous().list_files(&artifact(&registry), &ReadOptions::default()).await;
-    (listed.map(|listing| listing.entries.len()), registry.requests().len())
+    (listed.map(|listing| listing.len()), registry.requests().len())
 }
 
 #[tokio::test]

@@ -297,7 +297,7 @@ async fn options_show_in_the_manifest() {
     assert_eq!(image.layers.as_slice(), std::slice::from_ref(&pushed.layer));
     assert_eq!(pushed.layer.media_type, options.layer_type);
     let listing = client.list_files(&at_memory(), &ReadOptions::default()).await.unwrap();
-    assert_eq!(listing.entries.len(), 1);
+    assert_eq!(listing.len(), 1);
 }
 
 #[tokio::test]

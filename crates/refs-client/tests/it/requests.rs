@@ -1,6 +1,6 @@
 //! What each verb asks of a registry that demands a token, counted by the registry.
 
-use refs_client::{Client, Error, Limits, Location, PullOptions, Pushed, ReadOptions};
+use refs_client::{Client, Error, FileEntry, Limits, Location, PullOptions, Pushed, ReadOptions};
 use refs_store::Memories;
 use refs_testkit::{Close, FakeRegistry, Fault, On, Quirks, Seen, Tree, quirks};
 
@@ -75,7 +75,7 @@ async fn check_tree_of(files: usize, most_tail_bytes: u64) {
     let (client, at) = (logged_in(&registry).await, artifact(&registry));
 
     let listing = client.list_files(&at, &ReadOptions::default()).await.unwrap();
-    assert_eq!(listing.entries.iter().filter(|entry| entry.is_file()).count(), files + 1);
+    assert_eq!(listing.entries().filter(FileEntry::is_file).count(), files + 1);
     check_manifest_and_tail(&registry.take_requests(), &pushed);
 
     client.list_files(&at, &patterns(&["d00/**"])).await.unwrap();
@@ -200,7 +200,7 @@ async fn registry_without_ranges_gives_the_whole_layer_once() {
     let (client, at) = (logged_in(&registry).await, artifact(&registry));
 
     let listing = client.list_files(&at, &ReadOptions::default()).await.unwrap();
-    assert_eq!(listing.entries.len(), 67);
+    assert_eq!(listing.len(), 67);
     let seen = registry.take_requests();
     assert_eq!(seen, [GET_MANIFEST, &blob(&pushed), &blob(&pushed)]);
     assert_eq!(ranges(&seen), [None, tail(&pushed), None]);
@@ -222,7 +222,7 @@ async fn list_with(fault: Fault) -> (Result<usize, Error>, Vec<Seen>, Pushed) {
     let (client, at) = (logged_in(&registry).await, artifact(&registry));
     registry.fault(On::get("/blobs/"), fault);
     let listed = client.list_files(&at, &ReadOptions::default()).await;
-    (listed.map(|listing| listing.entries.len()), registry.take_requests(), pushed)
+    (listed.map(|listing| listing.len()), registry.take_requests(), pushed)
 }
 
 #[tokio::test]
@@ -269,7 +269,7 @@ async fn check_quirks(quirks: Quirks) {
     let registry = FakeRegistry::builder().store(std::sync::Arc::new(memories)).quirks(quirks).start().await;
     let (client, at) = (anonymous(), artifact(&registry));
     assert_eq!(client.get_digest(&at).await.unwrap(), pushed.descriptor.digest);
-    assert_eq!(client.list_files(&at, &ReadOptions::default()).await.unwrap().entries.len(), 12);
+    assert_eq!(client.list_files(&at, &ReadOptions::default()).await.unwrap().len(), 12);
     assert_eq!(pulled(&client, &at, &pull_of(&["d00/f0001.txt"])).await.to_string().lines().count(), 3);
 }
 

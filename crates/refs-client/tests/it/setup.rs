@@ -171,7 +171,7 @@ pub(crate) fn names(directory: &Path) -> Vec<String> {
 }
 
 pub(crate) fn paths(listing: &Listing) -> Vec<&str> {
-    listing.entries.iter().map(|entry| entry.path.as_str()).collect()
+    (0..listing.len()).map(|index| listing.path_at(index)).collect()
 }
 
 /// Bytes that no compressor makes smaller.

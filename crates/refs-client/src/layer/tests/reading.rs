@@ -10,7 +10,7 @@ use super::{
     super::{Contents, Trust},
     fixtures::{Counted, Ranged, annotated, artifact, estargz, gzip, layer, noise, tar},
 };
-use crate::{ByteRange, Error, Result};
+use crate::{ByteRange, Error, Result, select::Selection};
 
 const TITLE: &str = "org.opencontainers.image.title";
 const UNPACK: &str = "io.deis.oras.content.unpack";
@@ -35,7 +35,7 @@ fn pushed(source: Counted, layers: Vec<Descriptor>) -> (Arc<Counted>, Contents) 
 }
 
 async fn paths(contents: &Contents) -> Result<Vec<String>> {
-    Ok(contents.entries().await?.into_iter().map(|entry| entry.path).collect())
+    Ok(contents.list(&Selection::All).await?.entries().map(|entry| entry.path).collect())
 }
 
 async fn read(contents: &Contents, path: &str) -> Result<Vec<u8>> {
@@ -117,7 +117,7 @@ async fn another_table_of_contents_than_the_manifest_s_is_refused() {
     let layer = estargz(&mut source, &large(), &[]);
     let layer = annotated(layer, &[(TOC_DIGEST_ANNOTATION, Digest::sha256(b"other").as_ref())]);
     let (_, contents) = image(source, vec![layer]);
-    let error = contents.entries().await.unwrap_err();
+    let error = paths(&contents).await.unwrap_err();
     assert!(matches!(error, Error::Estargz { source: refs_estargz::Error::TocDigest { .. }, .. }), "{error:?}");
 }
 
@@ -164,7 +164,7 @@ async fn other_bytes_are_named_for_what_they_are() {
         let mut source = Counted::default();
         let layer = layer(&mut source, media_type, bytes);
         let (_, contents) = image(source, vec![layer]);
-        let error = contents.entries().await.unwrap_err().to_string();
+        let error = paths(&contents).await.unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
     let zstd = Descriptor::of(MediaType::OCI_LAYER_ZSTD, b"");
@@ -188,7 +188,7 @@ async fn files_that_oras_pushed_are_listed_without_a_request() {
     assert_eq!(read(&contents, "dir/in").await.unwrap(), b"inside");
 
     let (source, contents) = pushed(Counted::default(), vec![note, deep]);
-    assert_eq!(contents.entries().await.unwrap()[0].size(), 6);
+    assert_eq!(contents.list(&Selection::All).await.unwrap().entry_at(0).size(), 6);
     assert_eq!(source.requests(), (0, 0));
 }
 
@@ -197,7 +197,7 @@ async fn what_oras_would_not_write_is_refused() {
     let mut source = Counted::default();
     let packed = layer(&mut source, MediaType::OCI_LAYER_GZIP, gzip(&tar(&[("other/in", b"1")])));
     let (_, contents) = pushed(source, vec![annotated(packed, &[(TITLE, "dir"), (UNPACK, "true")])]);
-    assert!(matches!(contents.entries().await, Err(Error::UnsafePath { .. })));
+    assert!(matches!(paths(&contents).await, Err(Error::UnsafePath { .. })));
     for title in ["../up", "/abs", "."] {
         let file = annotated(Descriptor::of(MediaType::OCI_LAYER, b"x"), &[(TITLE, title)]);
         let config = MediaType::new("application/vnd.unknown.config.v1+json");
@@ -209,7 +209,7 @@ async fn what_oras_would_not_write_is_refused() {
 #[tokio::test]
 async fn an_artifact_without_content_has_no_entries() {
     let (source, contents) = pushed(Counted::default(), vec![Descriptor::of(MediaType::OCI_EMPTY, b"{}")]);
-    assert!(contents.entries().await.unwrap().is_empty());
+    assert!(paths(&contents).await.unwrap().is_empty());
     assert_eq!(source.requests(), (0, 0));
 }
 
@@ -244,7 +244,7 @@ async fn deletions_between_layers_are_refused_and_alone_they_are_names() {
     let lower = layer(&mut source, MediaType::OCI_LAYER, tar(&[("dir/gone", b"")]));
     let upper = layer(&mut source, MediaType::OCI_LAYER, whiteout.clone());
     let (_, contents) = image(source, vec![lower, upper]);
-    assert!(matches!(contents.entries().await, Err(Error::UnsupportedLayer { .. })));
+    assert!(matches!(paths(&contents).await, Err(Error::UnsupportedLayer { .. })));
 
     let mut source = Counted::default();
     let alone = layer(&mut source, MediaType::OCI_LAYER, whiteout);

@@ -1,0 +1,59 @@
+//! Entries that were found, made one by one as someone asks for them.
+
+use std::sync::Arc;
+
+use refs_estargz::Entry;
+
+use super::ranges::Indexed;
+use crate::select::Selection;
+
+/// Entries in the order of a walk through the sorted tree.
+#[derive(Debug, Clone)]
+pub(crate) enum Listed {
+    /// All that a table of contents has.
+    All(Arc<Indexed>),
+    /// Some of them, by index.
+    Some(Arc<Indexed>, Vec<u32>),
+    /// Entries that were met one by one, in layers that have no table or lie on each other.
+    Met(Vec<Entry>),
+}
+
+impl Listed {
+    /// What `selection` means of the only layer of an artifact.
+    pub(crate) fn of_layer(layer: Arc<Indexed>, selection: &Selection) -> Self {
+        if matches!(selection, Selection::All) {
+            return Self::All(layer);
+        }
+        let entries = (0..).zip(layer.toc().entries());
+        let chosen = entries.filter(|(_, entry)| selection.contains(entry)).map(|(index, _)| index).collect();
+        Self::Some(layer, chosen)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::All(layer) => layer.toc().len(),
+            Self::Some(_, chosen) => chosen.len(),
+            Self::Met(entries) => entries.len(),
+        }
+    }
+
+    pub(crate) fn entry_at(&self, index: usize) -> Entry {
+        match self {
+            Self::All(layer) => layer.toc().entry_at(index),
+            Self::Some(layer, chosen) => layer.toc().entry_at(chosen[index] as usize),
+            Self::Met(entries) => entries[index].clone(),
+        }
+    }
+
+    pub(crate) fn path_at(&self, index: usize) -> &str {
+        match self {
+            Self::All(layer) => layer.toc().path_at(index),
+            Self::Some(layer, chosen) => layer.toc().path_at(chosen[index] as usize),
+            Self::Met(entries) => &entries[index].path,
+        }
+    }
+
+    pub(crate) fn entries(&self) -> impl ExactSizeIterator<Item = Entry> + DoubleEndedIterator + '_ {
+        (0..self.len()).map(|index| self.entry_at(index))
+    }
+}

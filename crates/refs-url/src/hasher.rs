@@ -62,7 +62,7 @@ impl Hasher {
     pub fn finish(self) -> Digest {
         match self.0 {
             State::Sha256(state) => Digest::from_sha256(state.finalize().into()),
-            State::Sha512(state) => Digest(hex("sha512:", &state.finalize()).into()),
+            State::Sha512(state) => digest("sha512:", &state.finalize()),
         }
     }
 }
@@ -75,7 +75,7 @@ impl Digest {
 
     /// The digest whose sha256 hash is `hash`.
     pub fn from_sha256(hash: [u8; 32]) -> Self {
-        Self(hex("sha256:", &hash).into())
+        digest("sha256:", &hash)
     }
 
     /// The hash as raw bytes, when the algorithm is sha256.
@@ -91,10 +91,17 @@ impl Digest {
     }
 }
 
-fn hex(prefix: &str, hash: &[u8]) -> String {
+/// The digest whose text is `prefix` and `hash` in hexadecimal digits.
+fn digest(prefix: &str, hash: &[u8]) -> Digest {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digits = hash.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    prefix.chars().chain(digits.map(|digit| char::from(DIGITS[usize::from(digit)]))).collect()
+    let mut text = [0; "sha512:".len() + 128];
+    let (start, rest) = text.split_at_mut(prefix.len());
+    start.copy_from_slice(prefix.as_bytes());
+    for (pair, byte) in rest.chunks_exact_mut(2).zip(hash) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
+    Digest(String::from_utf8_lossy(&text[..prefix.len() + 2 * hash.len()]).into())
 }
 
 /// The value of a digit that is known to be lower-case hexadecimal.

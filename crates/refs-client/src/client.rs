@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use refs_registry::{Descriptor, Platform, Sink, Source, Writable};
-use refs_store::{LayerFile, Layout};
+use refs_store::{Cached, LayerFile, Layout, Origin, Store};
 use refs_url::{Digest, Host, Tag, Target};
 
 use crate::{
@@ -18,6 +18,7 @@ use crate::{
     Pulled, PushOptions, Pushed, ReadOptions, Result, Trust,
     artifact::Artifact,
     error::LocationFault,
+    healed::{blames, healed},
     inspect,
     layer::Contents,
     list,
@@ -32,6 +33,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Client {
     registries: Arc<dyn Writable>,
+    store: Option<Arc<dyn Store>>,
     meter: Arc<Meter>,
 }
 
@@ -40,7 +42,15 @@ impl Client {
     /// `refs_store::Memories` for a test.
     #[must_use]
     pub fn new(registries: Arc<dyn Writable>) -> Self {
-        Self { registries, meter: Arc::default() }
+        Self { registries, store: None, meter: Arc::default() }
+    }
+
+    /// The same client, which reads repositories of registries through `store`: what it has by digest is not fetched, and
+    /// a tag that has not moved costs one request without a body. Layouts and files on disk are read as they are, and a
+    /// push passes the store by. Without one, nothing is kept.
+    #[must_use]
+    pub fn with_store(self, store: Arc<dyn Store>) -> Self {
+        Self { store: Some(store), ..self }
     }
 
     /// The running figures of all verbs of this client.
@@ -54,12 +64,7 @@ impl Client {
     /// # Errors
     /// `Registry` when there is no layout at the path, or no such kind of host.
     pub async fn source(&self, at: &Location) -> Result<Arc<dyn Source>> {
-        let source: Arc<dyn Source> = match at {
-            Location::Registry(reference) => self.registries.source(reference.host(), reference.repository())?,
-            Location::Layout { path, .. } => Arc::new(Layout::open(path).await?),
-            Location::File(path) => Arc::new(LayerFile::open(path).await?),
-        };
-        Ok(Arc::new(Metered::new(source, Arc::clone(&self.meter))))
+        self.metered(at, &self.meter).await
     }
 
     /// The repository at `at`, to write. A layout that is not there is made. What passes is not metered.
@@ -87,8 +92,12 @@ impl Client {
     /// kinds; `Estargz`, `Corrupt` and `UnsupportedLayer` of a layer.
     pub async fn list_files(&self, at: &Location, options: &ReadOptions) -> Result<Listing> {
         let selection = Selection::new(&options.patterns)?;
-        let (artifact, contents) = self.open(at, options).await?;
-        list::list(&artifact, &contents, &selection, options).await
+        let (source, target) = self.find(at, &self.meter).await?;
+        healed(source, async |source| {
+            let (artifact, contents) = open(source, at, &target, options).await?;
+            list::list(&artifact, &contents, &selection, options).await
+        })
+        .await
     }
 
     /// What the artifact is: its manifest, config and layers, and its manifest file if that costs no whole layer. Of an
@@ -101,10 +110,11 @@ impl Client {
     /// `PlatformNotFound` when a platform was asked for; `Location` when `at` names no tag and no digest; `Registry`;
     /// `Estargz` for a table of contents that does not hold.
     pub async fn inspect(&self, at: &Location, options: &ReadOptions) -> Result<Inspection> {
-        let (source, target) = self.find(at).await?;
+        let (source, target) = self.find(at, &self.meter).await?;
         let options = ReadOptions { trust: trust_in(at, options), ..options.clone() };
         // Boxed, as the future of a pull is.
-        Box::pin(inspect::inspect(source, &at.to_string(), &target, &options)).await
+        healed(source, async |source| Box::pin(inspect::inspect(source, &at.to_string(), &target, &options)).await)
+            .await
     }
 
     /// Writes the bytes of one file to `output`, which is called from a thread that may block, and gets verified bytes
@@ -137,8 +147,17 @@ impl Client {
         options: &ReadOptions,
         output: W,
     ) -> Result<W> {
-        let (_, contents) = self.open(at, options).await?;
-        contents.read_file(path, range, u64::MAX, output).await
+        let (source, target) = self.find(at, &self.meter).await?;
+        let indexed = healed(Arc::clone(&source), async |source| {
+            let (_, contents) = open(source, at, &target, options).await?;
+            contents.index_all().await.map(|()| contents)
+        });
+        let read = indexed.await?.read_file(path, range, u64::MAX, output).await;
+        // The output may have been given a part already. The next read heals what is damaged.
+        if let Err(error) = &read {
+            blames(error, source.as_ref()).await;
+        }
+        read
     }
 
     /// The artifact's manifest file as it is; [`ManifestFile::parse`](crate::ManifestFile::parse) reads it. Its patterns
@@ -148,11 +167,13 @@ impl Client {
     /// `ManifestNotFound`; `FileTooLarge` above [`ManifestFile::MAX_BYTES`](crate::ManifestFile::MAX_BYTES); else as
     /// [`read_file`](Client::read_file).
     pub async fn get_manifest(&self, at: &Location, options: &ReadOptions) -> Result<Bytes> {
-        let (_, contents) = self.open(at, options).await?;
-        match contents
-            .read_file(options.manifest_file.as_str(), ByteRange::ALL, ManifestFile::MAX_BYTES, Vec::new())
-            .await
-        {
+        let (source, target) = self.find(at, &self.meter).await?;
+        let read = healed(source, async |source| {
+            let (_, contents) = open(source, at, &target, options).await?;
+            let name = options.manifest_file.as_str();
+            contents.read_file(name, ByteRange::ALL, ManifestFile::MAX_BYTES, Vec::new()).await
+        });
+        match read.await {
             Ok(content) => Ok(content.into()),
             Err(Error::FileNotFound { at, path, .. }) => Err(Error::ManifestNotFound { at, name: path }),
             Err(error) => Err(error),
@@ -170,15 +191,21 @@ impl Client {
             at.needs_target()?;
         }
         pull::keep_apart(at, destination)?;
-        let prepared = Pull::prepare(destination, options).await?;
+        let mut prepared = Some(Pull::prepare(destination, options).await?);
         // The client's own meter counts what its clones fetch at the same time, too.
-        let meter = Arc::<Meter>::default();
-        let (source, target) = self.find(at).await?;
-        let source = Arc::new(Metered::new(source, Arc::clone(&meter)));
-        let (artifact, contents) = open(source, at, &target, &options.read).await?;
-        let contents = contents.metered(Arc::clone(&self.meter));
-        // Boxed: a pull's future holds the state of many requests, too much to be moved about.
-        let pulled = Box::pin(pull::pull(&artifact, &contents, prepared, options)).await?;
+        let meter = Arc::new(Meter::part_of(&self.meter));
+        let (source, target) = self.find(at, &meter).await?;
+        let pulled = healed(source, async |source| {
+            let prepared = match prepared.take() {
+                Some(prepared) => prepared,
+                None => Pull::prepare(destination, options).await?,
+            };
+            let (artifact, contents) = open(source, at, &target, &options.read).await?;
+            let contents = contents.metered(Arc::clone(&meter));
+            // Boxed: a pull's future holds the state of many requests, too much to be moved about.
+            Box::pin(pull::pull(&artifact, &contents, prepared, options)).await
+        });
+        let pulled = pulled.await?;
         Ok(Pulled { fetched_bytes: meter.fetched(), ..pulled })
     }
 
@@ -247,20 +274,31 @@ impl Client {
         Ok(self.registries.check_auth(host).await?)
     }
 
-    async fn open(&self, at: &Location, options: &ReadOptions) -> Result<(Artifact, Contents)> {
-        let (source, target) = self.find(at).await?;
-        open(source, at, &target, options).await
+    /// The repository at `at`; what it has to fetch counts in `meter`.
+    async fn metered(&self, at: &Location, meter: &Arc<Meter>) -> Result<Arc<dyn Source>> {
+        let metered = |source| Arc::new(Metered::new(source, Arc::clone(meter)));
+        let reference = match at {
+            Location::Registry(reference) => reference,
+            Location::Layout { path, .. } => return Ok(metered(Arc::new(Layout::open(path).await?))),
+            Location::File(path) => return Ok(metered(Arc::new(LayerFile::open(path).await?))),
+        };
+        let (host, repository) = (reference.host().clone(), reference.repository().clone());
+        let source = metered(self.registries.source(&host, &repository)?);
+        Ok(match &self.store {
+            Some(store) => Arc::new(Cached::new(source, Origin { host, repository }, Arc::clone(store))),
+            None => source,
+        })
     }
 
-    /// Where the artifact is, and what it is called there.
-    async fn find(&self, at: &Location) -> Result<(Arc<dyn Source>, Target)> {
+    /// Where the artifact is, and what it is called there. What has to be fetched of it counts in `meter`.
+    async fn find(&self, at: &Location, meter: &Arc<Meter>) -> Result<(Arc<dyn Source>, Target)> {
         let Location::File(path) = at else {
             let target = at.needs_target()?;
-            return Ok((self.source(at).await?, target));
+            return Ok((self.metered(at, meter).await?, target));
         };
         let file = LayerFile::open(path).await?;
         let target = file.target();
-        Ok((Arc::new(Metered::new(Arc::new(file), Arc::clone(&self.meter))), target))
+        Ok((Arc::new(Metered::new(Arc::new(file), Arc::clone(meter))), target))
     }
 }
 

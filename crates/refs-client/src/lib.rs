@@ -6,6 +6,7 @@ mod byte_range;
 mod client;
 mod config;
 mod error;
+mod healed;
 mod inspect;
 mod layer;
 mod list;

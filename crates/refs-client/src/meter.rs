@@ -21,10 +21,17 @@ pub struct Meter {
     packed: AtomicU64,
     expected: AtomicU64,
     skipped: AtomicU64,
+    /// What it is a part of.
+    whole: Option<Arc<Self>>,
 }
 
 impl Meter {
-    /// Bytes of manifests and blobs that have come in.
+    /// Figures of a part of what `whole` counts.
+    pub(crate) fn part_of(whole: &Arc<Self>) -> Self {
+        Self { whole: Some(Arc::clone(whole)), ..Self::default() }
+    }
+
+    /// Bytes of manifests and blobs that have come in. What a cache had did not.
     #[must_use]
     pub fn fetched(&self) -> u64 {
         self.fetched.load(Ordering::Relaxed)
@@ -49,19 +56,27 @@ impl Meter {
     }
 
     pub(crate) fn add_fetched(&self, bytes: u64) {
-        self.fetched.fetch_add(bytes, Ordering::Relaxed);
+        self.add(bytes, |meter| &meter.fetched);
     }
 
     pub(crate) fn add_packed(&self, bytes: u64) {
-        self.packed.fetch_add(bytes, Ordering::Relaxed);
+        self.add(bytes, |meter| &meter.packed);
     }
 
     pub(crate) fn add_skipped(&self, bytes: u64) {
-        self.skipped.fetch_add(bytes, Ordering::Relaxed);
+        self.add(bytes, |meter| &meter.skipped);
     }
 
     pub(crate) fn expect(&self, bytes: u64) {
-        self.expected.fetch_add(bytes, Ordering::Relaxed);
+        self.add(bytes, |meter| &meter.expected);
+    }
+
+    fn add(&self, bytes: u64, figure: impl Fn(&Self) -> &AtomicU64) {
+        let mut meter = Some(self);
+        while let Some(counting) = meter {
+            figure(counting).fetch_add(bytes, Ordering::Relaxed);
+            meter = counting.whole.as_deref();
+        }
     }
 }
 
@@ -123,6 +138,10 @@ impl Source for Metered {
 
     fn referrers(&self, subject: &Digest, filter: Filter) -> BoxStream<'_, Result<Descriptor>> {
         self.inner.referrers(subject, filter)
+    }
+
+    async fn distrust(&self) -> bool {
+        self.inner.distrust().await
     }
 }
 

@@ -84,6 +84,17 @@ impl Contents {
         Ok(Listed::Met(entries.filter(|entry| selection.contains(entry)).collect()))
     }
 
+    /// Reads the tables of contents, so that nothing else is left to be read before a file is.
+    ///
+    /// # Errors
+    /// As [`list`](Self::list).
+    pub(crate) async fn index_all(&self) -> Result<()> {
+        for layer in self.layers.iter().rev() {
+            self.index(layer).await?;
+        }
+        Ok(())
+    }
+
     /// As [`list`](Self::list), if that can be known before what is meant is fetched.
     ///
     /// # Errors

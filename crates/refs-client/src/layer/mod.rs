@@ -30,3 +30,4 @@ pub(crate) use form::{TITLE, UNPACK};
 pub(crate) use listed::Listed;
 pub(crate) use outline::Outline;
 pub(crate) use ranges::{Indexed, Ranges};
+pub(crate) use stream::may_be_changed_on_the_way;

@@ -136,7 +136,7 @@ async fn list_with(memories: &Memories, fault: Fault) -> Result<usize, Error> {
     let registry = guarded(memories).start().await;
     registry.fault(On::get("/blobs/"), fault);
     let listed = client(&registry).list_files(&artifact(&registry), &ReadOptions::default()).await;
-    listed.map(|listing| listing.entries.len())
+    listed.map(|listing| listing.len())
 }
 
 #[tokio::test]
@@ -190,6 +190,6 @@ async fn lie_23_table_that_is_kept_elsewhere() {
         Image::new().layer(MediaType::OCI_LAYER_GZIP, blob).annotate_last(TOC_DIGEST_ANNOTATION, other.as_str());
     let client = client_of(image).await;
     let listing = client.list_files(&at(IN_MEMORY), &patterns(&["f"])).await.unwrap();
-    assert_eq!(listing.entries[0].kind, Kind::File { size: 4 });
+    assert_eq!(listing.entries().next().unwrap().kind, Kind::File { size: 4 });
     assert_eq!(pulled(&client, &at(IN_MEMORY), &pull_of(&["f"])).await, tree);
 }

@@ -1,6 +1,7 @@
 //! The verbs of a client, over registries on loopback, memory and layouts on disk.
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
+mod caches;
 mod determinism;
 mod doubles;
 mod errors;

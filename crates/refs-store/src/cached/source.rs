@@ -7,7 +7,10 @@ use futures_core::stream::BoxStream;
 use refs_registry::{Blob, Descriptor, Filter, Manifest, Part, Result, Resume, Source};
 use refs_url::{Digest, Tag, Target};
 
-use super::{local::Local, tee::tee};
+use super::{
+    local::Local,
+    tee::{tee, tee_part},
+};
 use crate::store::{Origin, Store};
 
 /// So much of the end of a blob is worth keeping without the rest: that is where tables of contents are.
@@ -120,7 +123,7 @@ impl Source for Cached {
         let is_tail = !range.is_empty() && range.start >= total.saturating_sub(TAIL_BYTES);
         let fill = if is_tail { self.local.fill_tail(digest, &range, total).await } else { None };
         let stream = match fill {
-            Some(fill) => tee(stream, fill),
+            Some(fill) => tee_part(stream, fill, range.end - range.start),
             None => stream,
         };
         Ok(Part { range, total, stream })

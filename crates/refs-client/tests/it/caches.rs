@@ -1,0 +1,240 @@
+//! What a client with a store asks a registry for, and that the store is never believed more than the registry.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use refs_client::{Client, Location, PullOptions, Pushed, ReadOptions};
+use refs_store::{DiskOptions, DiskStore, Memories};
+use refs_testkit::{FakeRegistry, Tree};
+use tempfile::TempDir;
+
+use crate::setup::{IN_MEMORY, MANIFEST, anonymous, artifact, at, noise, paths, patterns, pull_of, push, pushed};
+
+/// A registry, and a cache for what is read of it.
+struct Place {
+    memories: Memories,
+    registry: FakeRegistry,
+    pushed: Pushed,
+    folder: TempDir,
+}
+
+impl Place {
+    /// With `tree` in the repository `o/r`, under `v1`.
+    async fn with(tree: &Tree) -> Self {
+        let (memories, _, pushed) = pushed(tree).await;
+        let registry = FakeRegistry::builder().store(Arc::new(memories.clone())).start().await;
+        Self { memories, registry, pushed, folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// A client, as another process would have it.
+    fn client(&self) -> Client {
+        anonymous().with_store(Arc::new(DiskStore::new(self.cache(), &DiskOptions::default())))
+    }
+
+    /// What a pull of `at` writes, by a client of its own, and how many bytes it says that it fetched.
+    async fn pull(&self, at: &Location) -> (Tree, u64) {
+        let folder = tempfile::tempdir().unwrap();
+        let destination = folder.path().join("here");
+        let report = self.client().pull(at, &destination, &PullOptions::default()).await.unwrap();
+        (Tree::read(&destination).unwrap(), report.fetched_bytes)
+    }
+
+    fn cache(&self) -> PathBuf {
+        self.folder.path().join("cache")
+    }
+
+    fn tagged(&self) -> Location {
+        artifact(&self.registry)
+    }
+
+    /// Asserts that the registry was asked for `expected` since the last time.
+    #[track_caller]
+    fn asked(&self, expected: &[&str]) {
+        assert_eq!(self.registry.take_requests(), expected);
+    }
+
+    fn get_layer(&self) -> String {
+        format!("GET /v2/o/r/blobs/{}", self.pushed.layer.digest)
+    }
+
+    /// The layer, as the cache has it.
+    fn kept_layer(&self) -> PathBuf {
+        self.cache().join("blobs/sha256").join(self.pushed.layer.digest.encoded())
+    }
+}
+
+const GET_TAG: &str = "GET /v2/o/r/manifests/v1";
+const HEAD_TAG: &str = "HEAD /v2/o/r/manifests/v1";
+
+/// A layer that is pulled as one stream.
+fn small() -> Tree {
+    Tree::new().file(".sow-ref.yaml", MANIFEST).file("a/1", "one").file("a/2", "two").file("b/3", noise(64 << 10, 3))
+}
+
+/// A layer whose table of contents is asked for first.
+fn large() -> Tree {
+    (0..10).fold(small(), |tree, i| tree.file(&format!("c/{i}"), noise(512 << 10, i)))
+}
+
+/// Inverts a bit at `part` of a hundred of the file.
+fn damage(path: &Path, part: usize) {
+    let mut bytes = fs::read(path).unwrap();
+    let at = (bytes.len() - 1) * part / 100;
+    bytes[at] ^= 4;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(path, bytes).unwrap();
+}
+
+async fn check_pulls(tree: Tree, first: &[&str]) {
+    let place = Place::with(&tree).await;
+    let get_layer = place.get_layer();
+    let first: Vec<&str> = first.iter().map(|&asked| if asked.is_empty() { &get_layer } else { asked }).collect();
+    for asked in [&first[..], &[HEAD_TAG]] {
+        let (found, fetched) = place.pull(&place.tagged()).await;
+        assert!(found == with_directories(&tree));
+        assert_eq!(fetched, place.registry.requests().iter().map(|request| request.sent).sum::<u64>());
+        place.asked(asked);
+    }
+    let by_digest = place.tagged().at_digest(place.pushed.descriptor.digest.clone());
+    assert!(place.pull(&by_digest).await.0 == with_directories(&tree));
+    place.asked(&[]);
+}
+
+/// The tree as it is found on a disk.
+fn with_directories(tree: &Tree) -> Tree {
+    let folder = tempfile::tempdir().unwrap();
+    tree.write(folder.path()).unwrap();
+    Tree::read(folder.path()).unwrap()
+}
+
+#[tokio::test]
+async fn second_pull_of_a_small_artifact_is_one_request_and_by_digest_none() {
+    check_pulls(small(), &[GET_TAG, ""]).await;
+}
+
+#[tokio::test]
+async fn second_pull_of_a_large_artifact_is_one_request_and_by_digest_none() {
+    check_pulls(large(), &[GET_TAG, "", ""]).await;
+}
+
+#[tokio::test]
+async fn second_list_is_one_request_and_a_pull_after_it_one_more() {
+    let place = Place::with(&large()).await;
+    let get_layer = place.get_layer();
+    for asked in [&[GET_TAG, get_layer.as_str()][..], &[HEAD_TAG], &[HEAD_TAG]] {
+        let listing = place.client().list_files(&place.tagged(), &ReadOptions::default()).await.unwrap();
+        assert!(paths(&listing).contains(&"c/9"), "{listing:?}");
+        place.asked(asked);
+    }
+    place.client().get_manifest(&place.tagged(), &ReadOptions::default()).await.unwrap();
+    place.asked(&[HEAD_TAG]);
+    place.pull(&place.tagged()).await;
+    place.asked(&[HEAD_TAG, &get_layer]);
+    place.client().list_files(&place.tagged(), &patterns(&["a/**"])).await.unwrap();
+    let part = place.folder.path().join("part");
+    place.client().pull(&place.tagged(), &part, &pull_of(&["c/3"])).await.unwrap();
+    place.asked(&[HEAD_TAG, HEAD_TAG]);
+}
+
+#[tokio::test]
+async fn second_inspection_is_one_request() {
+    let place = Place::with(&small()).await;
+    let first = place.client().inspect(&place.tagged(), &ReadOptions::default()).await.unwrap();
+    place.registry.take_requests();
+    assert_eq!(place.client().inspect(&place.tagged(), &ReadOptions::default()).await.unwrap(), first);
+    place.asked(&[HEAD_TAG]);
+}
+
+#[tokio::test]
+async fn tag_that_moved_gives_new_files() {
+    let place = Place::with(&small()).await;
+    assert!(place.pull(&place.tagged()).await.0 == with_directories(&small()));
+    let moved = small().file("a/new", "new");
+    let in_memory = Client::new(Arc::new(place.memories.clone()));
+    let new = push(&in_memory, &moved, &at(IN_MEMORY)).await;
+    place.registry.take_requests();
+    assert!(place.pull(&place.tagged()).await.0 == with_directories(&moved));
+    place.asked(&[HEAD_TAG, GET_TAG, &format!("GET /v2/o/r/blobs/{}", new.layer.digest)]);
+}
+
+async fn check_damage(tree: Tree) {
+    let place = Place::with(&tree).await;
+    let expected = with_directories(&tree);
+    let listed = place.client().list_files(&place.tagged(), &ReadOptions::default()).await.unwrap();
+    for part in [0, 1, 50, 99, 100] {
+        place.pull(&place.tagged()).await;
+        damage(&place.kept_layer(), part);
+        assert!(place.pull(&place.tagged()).await.0 == expected, "at {part} %");
+        damage(&place.kept_layer(), part);
+        let again = place.client().list_files(&place.tagged(), &ReadOptions::default()).await.unwrap();
+        assert!(again.entries().eq(listed.entries()), "at {part} %");
+    }
+}
+
+#[tokio::test]
+async fn pull_from_a_damaged_small_layer_is_right() {
+    check_damage(small()).await;
+}
+
+#[tokio::test]
+async fn pull_from_a_damaged_large_layer_is_right() {
+    check_damage(large()).await;
+}
+
+#[tokio::test]
+async fn files_from_a_damaged_cache_are_right_or_an_error_that_heals_it() {
+    let place = Place::with(&large()).await;
+    for part in [10, 50, 99] {
+        place.pull(&place.tagged()).await;
+        damage(&place.kept_layer(), part);
+        for (seed, path) in (0..10).map(|i| (i, format!("c/{i}"))) {
+            let mut attempts = 0;
+            let content = loop {
+                attempts += 1;
+                let read = place.client().read_file(&place.tagged(), &path, &ReadOptions::default(), Vec::new()).await;
+                match read {
+                    Ok(content) => break content,
+                    Err(error) => assert_eq!(attempts, 1, "{error:?}"),
+                }
+            };
+            assert!(content == noise(512 << 10, seed));
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_edit_of_what_was_pulled_is_not_in_the_cache() {
+    let place = Place::with(&small()).await;
+    for number in 0..3 {
+        let destination = place.folder.path().join(format!("here-{number}"));
+        place.client().pull(&place.tagged(), &destination, &PullOptions::default()).await.unwrap();
+        assert!(Tree::read(&destination).unwrap() == with_directories(&small()));
+        for file in ["a/1", "a/2", "b/3"] {
+            fs::write(destination.join(file), "edited").unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn pulls_at_the_same_time_all_come_out_right() {
+    let place = Place::with(&large()).await;
+    let pulls = (0..4).map(|_| async { place.pull(&place.tagged()).await.0 == with_directories(&large()) });
+    assert_eq!(futures_util::future::join_all(pulls).await, [true; 4]);
+    place.registry.take_requests();
+    place.pull(&place.tagged()).await;
+    place.asked(&[HEAD_TAG]);
+}
+
+#[tokio::test]
+async fn a_push_and_a_layout_pass_the_cache_by() {
+    let place = Place::with(&small()).await;
+    push(&place.client(), &small(), &at(&format!("{}/o/other:v1", place.registry.host()))).await;
+    let layout = at(&format!("ocidir://{}:v1", place.folder.path().join("layout").display()));
+    push(&place.client(), &small(), &layout).await;
+    place.pull(&layout).await;
+    assert!(!place.cache().exists());
+}

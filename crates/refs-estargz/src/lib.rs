@@ -30,6 +30,7 @@ mod tree;
 mod window;
 mod wire;
 mod write;
+mod zstd;
 
 pub use archive::{Archive, OpenOptions, RangeRead, ReadError};
 pub use built::Built;
@@ -45,6 +46,7 @@ pub use plan::{Plan, PlanOptions, Span};
 pub use read::{Piece, SpanDecoder};
 pub use toc::Expected;
 pub use write::{NewEntry, WriteOptions, Writer};
+pub use zstd::ZstdReader;
 
 /// The annotation of a layer's descriptor with the digest of its table of contents: what [`Expected::Digest`] takes.
 pub const TOC_DIGEST_ANNOTATION: &str = "containerd.io/snapshot/stargz/toc.digest";

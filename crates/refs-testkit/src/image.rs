@@ -184,6 +184,20 @@ pub fn gzip(bytes: &[u8]) -> Bytes {
     encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("memory takes all bytes").into()
 }
 
+/// A frame of zstd in which `bytes` stand as they are.
+pub fn zstd(bytes: &[u8]) -> Bytes {
+    const BLOCK_BYTES: usize = 64 << 10;
+    // Neither size nor checksum, and a window of a mebibyte.
+    let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0, 10 << 3];
+    for block in bytes.chunks(BLOCK_BYTES) {
+        frame.extend_from_slice(&(block.len() << 3).to_le_bytes()[..3]);
+        frame.extend_from_slice(block);
+    }
+    // The last block is empty.
+    frame.extend_from_slice(&[1, 0, 0]);
+    frame.into()
+}
+
 #[expect(clippy::expect_used, reason = "a wrong literal in a test")]
 fn parse(tags: &[&str]) -> Vec<Tag> {
     tags.iter().map(|tag| Tag::parse(tag).expect("a tag")).collect()

@@ -1,8 +1,9 @@
-//! Opens the archive in a layer's bytes: a tar file, gzipped or not.
+//! Opens the archive in a layer's bytes: a tar file, compressed with gzip, with zstd, or not.
 
 use std::io::{BufRead, BufReader, Cursor, Read};
 
 use flate2::bufread::MultiGzDecoder;
+use refs_estargz::ZstdReader;
 use refs_registry::Descriptor;
 
 use super::tar::{self, Walk};
@@ -10,6 +11,8 @@ use crate::{Error, Result};
 
 const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
 const ZSTD_MAGIC: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+/// What follows the first byte of zstd's skippable frames, with which a layer may start, too.
+const SKIPPABLE_MAGIC: &[u8] = &[0x2a, 0x4d, 0x18];
 /// Headers are small, and each call into the inflater costs.
 const INFLATED_BUFFER_BYTES: usize = 128 << 10;
 
@@ -25,20 +28,36 @@ pub(crate) fn open(mut bytes: impl BufRead + Send + 'static, layer: &Descriptor)
     let mut start = Vec::with_capacity(tar::BLOCK_BYTES);
     // An error here comes again at the next read, where it is reported.
     let _ = bytes.by_ref().take(tar::BLOCK_BYTES as u64).read_to_end(&mut start);
-    let is_gzip = start.starts_with(GZIP_MAGIC);
-    let is_known = is_gzip || tar::is_header(&start) || layer.media_type.layer_format().is_some();
-    if start.starts_with(ZSTD_MAGIC) {
-        return Err(unsupported(layer, "it is compressed with zstd"));
-    }
-    if !is_known {
+    let compression = Compression::of(&start);
+    let is_known = tar::is_header(&start) || layer.media_type.layer_format().is_some();
+    if compression == Compression::None && !is_known {
         return Err(unsupported(layer, "it is no tar archive, and has no title that would make it a file"));
     }
     let whole = Cursor::new(start).chain(bytes);
-    let inflated: Box<dyn BufRead + Send> = match is_gzip {
-        true => Box::new(BufReader::with_capacity(INFLATED_BUFFER_BYTES, MultiGzDecoder::new(whole))),
-        false => Box::new(whole),
+    let inflated: Box<dyn BufRead + Send> = match compression {
+        Compression::None => Box::new(whole),
+        Compression::Gzip => Box::new(BufReader::with_capacity(INFLATED_BUFFER_BYTES, MultiGzDecoder::new(whole))),
+        Compression::Zstd => Box::new(BufReader::with_capacity(INFLATED_BUFFER_BYTES, ZstdReader::new(whole))),
     };
     Ok(Walk::new(inflated, layer.digest.clone()))
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Compression {
+    None,
+    Gzip,
+    Zstd,
+}
+
+impl Compression {
+    fn of(start: &[u8]) -> Self {
+        let is_skippable = || matches!(start, [0x50..=0x5f, rest @ ..] if rest.starts_with(SKIPPABLE_MAGIC));
+        match () {
+            () if start.starts_with(GZIP_MAGIC) => Self::Gzip,
+            () if start.starts_with(ZSTD_MAGIC) || is_skippable() => Self::Zstd,
+            () => Self::None,
+        }
+    }
 }
 
 pub(crate) fn unsupported(layer: &Descriptor, reason: &'static str) -> Error {

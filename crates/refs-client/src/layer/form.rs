@@ -69,7 +69,6 @@ fn form(layer: &Descriptor, config: &Descriptor, trust: Trust) -> Result<Form> {
     // Without a type of its own, oras gives a file the type of an image's layer: only an image's config tells.
     let is_image_layer = format.is_some() && (is_image || !has_title);
     match (format, expected_toc(layer)) {
-        (Some(LayerFormat::TarZstd), _) if is_image_layer => Err(unsupported(layer, "it is compressed with zstd")),
         (Some(LayerFormat::TarGzip) | None, Some(digest)) => Ok(estargz(match trust {
             Trust::Verified => Some(digest),
             Trust::Unverified => None,

@@ -13,3 +13,4 @@ mod reference;
 mod support;
 mod threads;
 mod write;
+mod zstd;

@@ -20,7 +20,7 @@ struct Golden {
 pub(crate) struct Layer {
     file: String,
     toc_digest: Option<String>,
-    diff_id: Option<String>,
+    pub(crate) diff_id: Option<String>,
     /// The digest of the archive that it was made of.
     unpacked: Option<String>,
     pub(crate) tree: String,

@@ -11,7 +11,11 @@ use refs_registry::{
     Registries, Retry,
     auth::{Anonymous, Credentials},
 };
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{
+    filter::{LevelFilter, Targets},
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 use crate::{
     args::{self, Command, Format, Global},
@@ -91,24 +95,30 @@ pub(crate) fn read_options(read: args::Read, patterns: Vec<String>) -> ReadOptio
 
 /// Sends what the libraries tell to stderr: warnings, and requests with `-v`. `REFS_LOG` says it in more detail.
 pub(crate) fn log(global: &Global) {
-    let level = match (global.quiet, global.verbose) {
-        (true, _) => "error",
-        (false, 0) => "warn",
-        (false, 1) => "refs_registry=debug,refs_client=debug,refs_store=debug,refs_server=debug,warn",
-        (false, _) => "trace",
-    };
     let asked = std::env::var("REFS_LOG").ok().filter(|asked| !asked.is_empty());
-    let filter = asked.as_ref().map_or_else(|| Ok(EnvFilter::new(level)), EnvFilter::try_new);
-    let not_understood = filter.is_err();
-    let filter = filter.unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let read = asked.as_deref().map(str::parse::<Targets>);
+    let not_understood = matches!(read, Some(Err(_)));
+    let levels = read.and_then(Result::ok).unwrap_or_else(|| levels(global));
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(progress::colours(global.color))
         .with_target(false)
-        .without_time()
-        .init();
+        .without_time();
+    tracing_subscriber::registry().with(levels).with(lines).init();
     if not_understood {
-        tracing::warn!("REFS_LOG is not a filter of levels, such as `refs_registry=debug`; it is left out");
+        tracing::warn!("REFS_LOG is not a list of levels, such as `refs_registry=debug,warn`; it is left out");
+    }
+}
+
+fn levels(global: &Global) -> Targets {
+    let levels = Targets::new();
+    match (global.quiet, global.verbose) {
+        (true, _) => levels.with_default(LevelFilter::ERROR),
+        (false, 0) => levels.with_default(LevelFilter::WARN),
+        (false, 1) => {
+            let ours = ["refs_registry", "refs_client", "refs_store", "refs_server"];
+            levels.with_default(LevelFilter::WARN).with_targets(ours.map(|name| (name, LevelFilter::DEBUG)))
+        }
+        (false, _) => levels.with_default(LevelFilter::TRACE),
     }
 }

@@ -18,6 +18,8 @@ pub(crate) enum Error {
     Layers { count: usize },
     #[error("{count} scenarios failed")]
     Interop { count: usize },
+    #[error("{count} measurements of refs failed")]
+    Bench { count: usize },
     #[error("cannot run `{line}`")]
     Spawn { line: String, source: io::Error },
     #[error("`{line}` ended with {status}\n{output}")]

@@ -1,10 +1,11 @@
-//! Tasks of the workspace: `cargo xtask ci | layers | interop | golden`.
+//! Tasks of the workspace: `cargo xtask ci | layers | interop | golden | bench`.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
     reason = "a task runner talks to the terminal; that is its output"
 )]
 
+mod bench;
 mod ci;
 mod error;
 mod golden;
@@ -17,7 +18,8 @@ use std::process::ExitCode;
 
 use error::{Error, Result};
 
-const USAGE: &str = "usage: cargo xtask ci | layers | interop [--long] | golden";
+const USAGE: &str = "usage: cargo xtask ci | layers | interop [--long] | golden | \
+                     bench [--quick] [--scale] [--only NAME] [--json FILE]";
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
@@ -38,6 +40,8 @@ fn run(words: &[&str]) -> Result<()> {
         ["interop"] => interop::run(interop::Extent::Short),
         ["interop", "--long"] => interop::run(interop::Extent::Long),
         ["golden"] => golden::run(),
+        ["bench", words @ ..] => bench::run(words),
+        ["measured", words @ ..] => bench::measured(words),
         _ => Err(Error::Usage(USAGE)),
     }
 }

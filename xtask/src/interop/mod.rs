@@ -6,11 +6,11 @@ mod bench;
 mod compare;
 pub(crate) mod process;
 mod scenarios;
-mod servers;
+pub(crate) mod servers;
 mod summary;
 mod token;
-mod tools;
-mod trees;
+pub(crate) mod tools;
+pub(crate) mod trees;
 
 use std::time::Instant;
 

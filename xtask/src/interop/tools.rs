@@ -58,7 +58,8 @@ fn install_peers(module: &Path, bin: &Path) -> Result<()> {
     Ok(())
 }
 
-fn in_path(name: &str) -> Option<PathBuf> {
+/// Where `name` is among the directories of `PATH`.
+pub(crate) fn in_path(name: &str) -> Option<PathBuf> {
     let directories = env::var_os("PATH")?;
     env::split_paths(&directories).map(|directory| directory.join(name)).find(|path| path.is_file())
 }

@@ -1,0 +1,183 @@
+//! What is measured: each series a kind of work on a tree, each row a way to do it.
+
+use super::options::{Options, Weight};
+use super::row::Row;
+use super::tree::Tree;
+
+/// Rows that do the same work.
+#[derive(Debug)]
+pub(crate) struct Series {
+    pub(crate) name: String,
+    pub(crate) tree: Option<Tree>,
+    pub(crate) weight: Weight,
+    pub(crate) rows: &'static [Row],
+}
+
+const fn row(name: &'static str, line: &'static str) -> Row {
+    Row { name, line }
+}
+
+/// `{to}` is a new repository in each run.
+const PUSH: &[Row] = &[
+    row("refs push", "{refs} push {tree} {to}"),
+    row(
+        "tar | pigz -6, crane append",
+        "tar -C {tree} -c . | {pigz} -6 > {file} && {crane} append --new_layer {file} --new_tag {to}",
+    ),
+    row(
+        "tar | gzip -6, crane append",
+        "tar -C {tree} -c . | gzip -6 > {file} && {crane} append --new_layer {file} --new_tag {to}",
+    ),
+    row(
+        "tar, crane append (level 1)",
+        "tar -C {tree} -c . > {file} && {crane} append --new_layer {file} --new_tag {to}",
+    ),
+    row("oras push", "cd {trees} && {oras} push --plain-http {to} {name}"),
+    row("oci-client, level 6", "{oci-client} push {tree} {to}"),
+    row("jmgilman/go/oci", "{go-oci} push {tree} {to}"),
+];
+
+const PUSH_LARGE: &[Row] = &[PUSH[0], PUSH[1], PUSH[2], PUSH[3]];
+
+const PULL_ESTARGZ: &[Row] = &[
+    row("refs pull", "{refs} pull {estargz} {out}/tree {unlimited} {cold}"),
+    row("crane export | tar x", "{crane} export {estargz} - | tar x -C {out}"),
+    row("curl | tar xz (verifies nothing)", "{curl} -sSf {estargz-blob} | tar xz -C {out}"),
+    row("oci-client", "{oci-client} pull {estargz} {out}"),
+    row("jmgilman/go/oci", "{go-oci} pull {estargz} {out}/tree"),
+];
+
+const PULL_PLAIN: &[Row] = &[
+    row("refs pull", "{refs} pull {plain} {out}/tree {unlimited} {cold}"),
+    row("crane export | tar x", "{crane} export {plain} - | tar x -C {out}"),
+    row("curl | tar xz (verifies nothing)", "{curl} -sSf {plain-blob} | tar xz -C {out}"),
+    row(
+        "crane pull, umoci raw unpack",
+        "{crane} pull --format=oci --annotate-ref {plain} {side} && {umoci} raw unpack --rootless --image {side}:{plain} {out}/tree",
+    ),
+    row("oras pull (its own artifact)", "{oras} pull --plain-http -o {out} {oras-form}"),
+    row("oci-client", "{oci-client} pull {plain} {out}"),
+    row("jmgilman/go/oci", "{go-oci} pull {plain} {out}/tree"),
+];
+
+const PULL_LARGE: &[Row] = &[PULL_ESTARGZ[0], PULL_ESTARGZ[1], PULL_ESTARGZ[2]];
+
+const LIST: &[Row] = &[
+    row("refs ls", "{refs} ls {estargz} {cold}"),
+    row("crane export | tar t", "{crane} export {estargz} - | tar t"),
+    row("curl | tar tz", "{curl} -sSf {estargz-blob} | tar tz"),
+    row("crane manifest (one request, no list)", "{crane} manifest {estargz}"),
+];
+
+/// One of twelve directories.
+const GLOB_DIRECTORY: &[Row] = &[
+    row("refs pull --path t03/**", "{refs} pull {estargz} {out}/tree --path t03/** {unlimited} {cold}"),
+    row("curl | tar xz t03", "{curl} -sSf {estargz-blob} | tar xz -C {out} t03"),
+    row("crane export | tar x t03", "{crane} export {estargz} - | tar x -C {out} t03"),
+];
+
+const GLOB_SCATTERED: &[Row] = &[
+    row("refs pull --path **/*0.txt", "{refs} pull {estargz} {out}/tree --path **/*0.txt {unlimited} {cold}"),
+    row("curl | tar xz *0.txt", "{curl} -sSf {estargz-blob} | tar xz -C {out} --wildcards '*0.txt'"),
+    row("crane export | tar x *0.txt", "{crane} export {estargz} - | tar x -C {out} --wildcards '*0.txt'"),
+];
+
+/// `{warm}` is a cache that the run before has filled.
+const PULL_AGAIN: &[Row] = &[
+    row("refs pull, again", "{refs} pull {estargz} {out}/tree {unlimited}{warm}"),
+    row("crane export | tar x", "{crane} export {estargz} - | tar x -C {out}"),
+];
+
+const START: &[Row] = &[
+    row("refs --version", "{refs} --version"),
+    row("crane version", "{crane} version"),
+    row("oras version", "{oras} version"),
+    row("umoci --version", "{umoci} --version"),
+    row("true (nothing at all)", "true"),
+];
+
+const SCALE: [(&str, &[Row]); 4] = [
+    ("push", &[PUSH[0], PUSH[2]]),
+    ("pull", &[PULL_ESTARGZ[0], PULL_ESTARGZ[1]]),
+    ("ls", &[LIST[0], LIST[1]]),
+    ("glob", &[GLOB_SCATTERED[0], GLOB_SCATTERED[2]]),
+];
+
+/// The series that `options` choose, the quick ones first.
+pub(crate) fn chosen(options: &Options) -> Vec<Series> {
+    let trees = Trees::new(options);
+    let mut all = vec![series("start".to_owned(), None, Weight::Tiny, START)];
+    all.extend(on_many(trees.many));
+    all.extend(on_large("big", trees.big, Weight::Medium));
+    all.extend(on_large("entries", trees.entries, Weight::Heavy));
+    all.extend(on_large("one", trees.one, Weight::Heavy));
+    for (times, files) in [("x1", 100), ("x10", 1_000), ("x100", 10_000)] {
+        let tree = Some(Tree::Many { files });
+        let rows = SCALE.into_iter();
+        all.extend(rows.map(|(work, rows)| series(format!("scale {work} {times}"), tree, Weight::Medium, rows)));
+    }
+    all.retain(|series| options.wants(&series.name));
+    all
+}
+
+fn on_many(tree: Tree) -> [Series; 7] {
+    let on = |name: &str, weight, rows| series(format!("{name} many"), Some(tree), weight, rows);
+    [
+        on("ls", Weight::Light, LIST),
+        on("glob directory", Weight::Light, GLOB_DIRECTORY),
+        on("glob scattered", Weight::Light, GLOB_SCATTERED),
+        on("pull estargz", Weight::Light, PULL_ESTARGZ),
+        on("pull plain", Weight::Light, PULL_PLAIN),
+        on("pull again", Weight::Light, PULL_AGAIN),
+        on("push", Weight::Medium, PUSH),
+    ]
+}
+
+fn on_large(name: &str, tree: Tree, weight: Weight) -> Vec<Series> {
+    let on = |work: &str, weight, rows| series(format!("{work} {name}"), Some(tree), weight, rows);
+    let mut all = vec![on("ls", weight, LIST), on("pull estargz", weight, PULL_LARGE)];
+    if weight == Weight::Medium {
+        all.push(on("pull plain", weight, PULL_PLAIN));
+    }
+    all.push(on("push", Weight::Heavy, if weight == Weight::Medium { PUSH_LARGE } else { &PUSH[..1] }));
+    all
+}
+
+fn series(name: String, tree: Option<Tree>, weight: Weight, rows: &'static [Row]) -> Series {
+    Series { name, tree, weight, rows }
+}
+
+/// The trees, smaller in a quick run.
+struct Trees {
+    many: Tree,
+    big: Tree,
+    one: Tree,
+    entries: Tree,
+}
+
+impl Trees {
+    fn new(options: &Options) -> Self {
+        const MIB: u64 = 1 << 20;
+        let (big, one, directories) = if options.is_quick() { (24, 96, 100) } else { (102, 1024, 991) };
+        Self {
+            many: Tree::Many { files: 9_000 },
+            big: Tree::Big { files: 3, file_bytes: big * MIB },
+            one: Tree::Big { files: 1, file_bytes: one * MIB },
+            // With its directory a hundred files are 101 entries.
+            entries: Tree::Entries { directories },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_program_is_the_first_row_of_every_series() {
+        for series in chosen(&Options::parse(&["--scale"]).unwrap()) {
+            let ours: Vec<bool> = series.rows.iter().map(Row::is_ours).collect();
+            assert!(ours[0] && !ours[1..].contains(&true), "{}", series.name);
+        }
+    }
+}

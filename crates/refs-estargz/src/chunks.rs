@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::{
     arena::{Rows, partition_point},
-    record::NONE,
+    record::{NONE, Records, What},
 };
 
 /// A piece of a file, and the gzip member that holds it.
@@ -54,7 +54,7 @@ pub(crate) struct Part {
 
 impl Part {
     /// All of a file of these bytes.
-    pub(crate) fn all(bytes: u64, sha256: [u8; 32]) -> Self {
+    fn all(bytes: u64, sha256: [u8; 32]) -> Self {
         Self { file_offset: 0, bytes, inner_offset: 0, sha256 }
     }
 
@@ -94,6 +94,15 @@ impl Chunks {
         match self.places[index].part {
             NONE => None,
             part => Some(&self.parts[part as usize]),
+        }
+    }
+
+    /// Which part of its file a chunk is, whose entry is among `records`.
+    pub(crate) fn part_in(&self, records: &Records, index: usize) -> Part {
+        match (self.part(index), &records.rows[self.places[index].entry as usize].what) {
+            (Some(part), _) => part.clone(),
+            (None, What::File { size, sha256: Some(sha256), .. }) => Part::all(*size, *sha256),
+            (None, _) => Part::all(0, [0; 32]),
         }
     }
 

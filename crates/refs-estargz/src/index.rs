@@ -1,14 +1,15 @@
 //! A table of contents whose every claim has been checked, as far as the table alone can tell.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use refs_url::Digest;
 
 use crate::{
     Entry, Error, Limits, Result,
     arena::{Rows, partition_point, places},
-    chunks::{Chunk, Chunks, Part, Place},
+    chunks::{Chunks, Part, Place},
     collect::{Collected, Collector},
+    contents::Contents,
     entry::path_order,
     error::ChunkFault,
     links, path,
@@ -18,7 +19,8 @@ use crate::{
 
 /// The checked table of contents of a layer.
 ///
-/// It takes about a hundred bytes of memory an entry, and makes an [`Entry`] when one is asked for.
+/// It takes about a hundred bytes of memory an entry, and makes an [`Entry`] when one is asked for. Clones, and the spans of
+/// a plan, share them.
 ///
 /// # Security
 ///
@@ -30,11 +32,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Toc {
     digest: Digest,
-    payload_bytes: u64,
-    /// Ordered by path.
-    records: Records,
-    /// Ordered by place in the blob; those of one file follow each other.
-    chunks: Chunks,
+    contents: Arc<Contents>,
 }
 
 /// A table of contents of which each element has been checked by itself; its text is not needed any more.
@@ -64,7 +62,7 @@ impl Toc {
 
     /// How many entries there are.
     pub fn len(&self) -> usize {
-        self.records.len()
+        self.contents.records.len()
     }
 
     /// Whether there are none.
@@ -84,7 +82,7 @@ impl Toc {
     ///
     /// When there are not so many entries.
     pub fn entry_at(&self, index: usize) -> Entry {
-        self.records.entry(index)
+        self.contents.records.entry(index)
     }
 
     /// The [`Entry::path`] of the entry at an index, which costs less than the entry.
@@ -93,7 +91,7 @@ impl Toc {
     ///
     /// When there are not so many entries.
     pub fn path_at(&self, index: usize) -> &str {
-        self.records.path(index)
+        self.contents.records.path(index)
     }
 
     /// The entry at a path in the form of [`Entry::path`].
@@ -103,7 +101,7 @@ impl Toc {
 
     /// The index among [`Toc::entries`] of the entry at a path.
     pub fn index_of(&self, path: &str) -> Option<usize> {
-        self.records.find(path)
+        self.contents.records.find(path)
     }
 
     /// The indexes of the entries below a directory, which follow each other; the directory itself is not among them.
@@ -118,7 +116,7 @@ impl Toc {
         if index >= self.len() {
             return None;
         }
-        match self.records.rows[index].what {
+        match self.contents.records.rows[index].what {
             What::File { .. } => Some(index),
             What::Hardlink { file } => Some(file as usize),
             _ => None,
@@ -132,43 +130,11 @@ impl Toc {
 
     /// How many bytes of the blob come before the table: where it starts.
     pub fn payload_bytes(&self) -> u64 {
-        self.payload_bytes
+        self.contents.payload_bytes
     }
 
-    /// The digest of a file, where the table says one.
-    pub(crate) fn digest_of(&self, file: usize) -> Option<Digest> {
-        match self.records.rows[file].what {
-            What::File { sha256, .. } => sha256.map(Digest::from_sha256),
-            _ => None,
-        }
-    }
-
-    /// The chunks of a file, by index; none of anything else.
-    pub(crate) fn chunks_of(&self, file: usize) -> Range<usize> {
-        match self.records.rows[file].what {
-            What::File { chunk, .. } if chunk != NONE => {
-                let first = chunk as usize;
-                first..self.chunks.end_of(first, |first, other| first.entry == other.entry)
-            }
-            _ => 0..0,
-        }
-    }
-
-    /// A chunk of an entry.
-    pub(crate) fn chunk(&self, index: usize) -> Chunk {
-        let place = self.chunks.place(index);
-        let Part { file_offset, bytes, inner_offset, sha256 } = part(&self.chunks, &self.records, index);
-        let end = match self.chunks.end_of(index, |chunk, other| chunk.member == other.member) {
-            next if next < self.chunks.len() => self.chunks.place(next).member,
-            _ => self.payload_bytes,
-        };
-        Chunk { entry: place.entry as usize, file_offset, bytes, member: place.member..end, inner_offset, sha256 }
-    }
-
-    /// Whether two chunks, in order, are never cut apart: they are of one file or in one member.
-    pub(crate) fn belong_together(&self, left: usize, right: usize) -> bool {
-        let (left, right) = (self.chunks.place(left), self.chunks.place(right));
-        left.entry == right.entry || left.member == right.member
+    pub(crate) fn contents(&self) -> &Arc<Contents> {
+        &self.contents
     }
 }
 
@@ -191,16 +157,8 @@ impl Unordered {
         check_tree(&records)?;
         find_content(&mut records.rows, &chunks);
         links::resolve(&mut records, limits)?;
-        Ok(Toc { digest: self.digest, payload_bytes: self.payload_bytes, records, chunks })
-    }
-}
-
-/// Which part of its file a chunk is.
-fn part(chunks: &Chunks, records: &Records, index: usize) -> Part {
-    match (chunks.part(index), &records.rows[chunks.place(index).entry as usize].what) {
-        (Some(part), _) => part.clone(),
-        (None, What::File { size, sha256: Some(sha256), .. }) => Part::all(*size, *sha256),
-        (None, _) => Part::all(0, [0; 32]),
+        let contents = Contents { records, chunks, payload_bytes: self.payload_bytes };
+        Ok(Toc { digest: self.digest, contents: Arc::new(contents) })
     }
 }
 
@@ -212,7 +170,7 @@ fn check_chunks(chunks: &Chunks, records: &Records) -> Result<()> {
     };
     let mut before: Option<(&Place, Part)> = None;
     for index in 0..chunks.len() {
-        let (place, chunk) = (chunks.place(index), part(chunks, records, index));
+        let (place, chunk) = (chunks.place(index), chunks.part_in(records, index));
         let continues = match &before {
             Some((before, part)) if before.member == place.member && part.inner_end() > chunk.inner_offset => {
                 return fault(index, ChunkFault::Overlap);

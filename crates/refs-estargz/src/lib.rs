@@ -6,6 +6,7 @@ mod batch;
 mod built;
 mod chunks;
 mod collect;
+mod contents;
 mod document;
 mod element;
 mod emit;

@@ -1,10 +1,8 @@
 //! From wanted entries to the fewest and smallest ranges of the blob.
 
-use std::{collections::BTreeSet, ops::Range};
+use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
-use refs_url::Digest;
-
-use crate::{Error, Result, Toc, chunks::Chunk};
+use crate::{Error, Result, Toc, contents::Contents};
 
 /// What ranges cost, and how they may be cut.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,31 +33,24 @@ pub struct Plan {
 
 /// A range of the blob, and what is wanted from it.
 ///
-/// A [`SpanDecoder`](crate::SpanDecoder) turns its bytes into pieces of files.
+/// A [`SpanDecoder`](crate::SpanDecoder) turns its bytes into pieces of files. It takes four bytes of memory a chunk, and
+/// keeps the table of contents.
 #[derive(Debug, Clone)]
 pub struct Span {
     /// The bytes of the blob.
     pub range: Range<u64>,
-    pub(crate) files: Vec<SpanFile>,
-    /// Ordered by place in the blob.
-    pub(crate) wants: Vec<Want>,
+    pub(crate) contents: Arc<Contents>,
+    /// The chunks that are wanted, by index: ordered by place in the blob.
+    pub(crate) wants: Vec<u32>,
+    pub(crate) wholes: Wholes,
 }
 
-/// A file that is wanted from a span.
-#[derive(Debug, Clone)]
-pub(crate) struct SpanFile {
-    pub(crate) entry: usize,
-    pub(crate) path: String,
-    /// The digest of the whole content: only where all of it is in the span, in more than one chunk.
-    pub(crate) whole: Option<Digest>,
-}
-
-/// A chunk that is wanted from a span.
-#[derive(Debug, Clone)]
-pub(crate) struct Want {
-    /// The index of its file in [`Span::files`].
-    pub(crate) file: usize,
-    pub(crate) chunk: Chunk,
+/// What is done about the digests of files whose content is in the span, all of it, in more than one chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wholes {
+    Checked,
+    /// They are left to whoever puts the pieces together.
+    LeftOut,
 }
 
 impl Plan {
@@ -81,20 +72,28 @@ impl Span {
     /// left to whoever puts the pieces together.
     pub fn split(self, bytes: u64) -> Vec<Self> {
         let mut parts: Vec<Self> = Vec::new();
-        for Want { file, chunk } in self.wants {
-            let is_full = |part: &Self| part.bytes() >= bytes && part.range.end <= chunk.member.start;
+        for &chunk in &self.wants {
+            let member = self.contents.chunk(chunk as usize).member;
+            let is_full = |part: &Self| part.bytes() >= bytes && part.range.end <= member.start;
             if parts.last().is_none_or(is_full) {
-                parts.push(Self::empty_at(chunk.member.start));
+                let wholes = Wholes::LeftOut;
+                parts.push(Self { wholes, ..Self::empty_at(member.start, &self.contents) });
             }
             let last = parts.len() - 1;
-            parts[last].add(&self.files[file], chunk);
+            parts[last].range.end = member.end;
+            parts[last].wants.push(chunk);
         }
         parts
     }
 
     /// The indexes of the files of which the span has content, in the order in which they come.
     pub fn entries(&self) -> impl Iterator<Item = usize> + '_ {
-        self.files.iter().map(|file| file.entry)
+        let files = self.wants.chunk_by(|&left, &right| self.contents.are_of_one_file(left as usize, right as usize));
+        files.map(|chunks| self.contents.chunks.place(chunks[0] as usize).entry as usize)
+    }
+
+    fn empty_at(start: u64, contents: &Arc<Contents>) -> Self {
+        Self { range: start..start, contents: Arc::clone(contents), wants: Vec::new(), wholes: Wholes::Checked }
     }
 }
 
@@ -108,7 +107,8 @@ impl Toc {
     pub fn plan(&self, wanted: impl IntoIterator<Item = usize>, options: &PlanOptions) -> Plan {
         // Each file once before its chunks are listed: many links to a file of many chunks would fill all memory.
         let files: BTreeSet<usize> = wanted.into_iter().filter_map(|index| self.file_of(index)).collect();
-        let mut chunks: Vec<usize> = files.into_iter().flat_map(|file| self.chunks_of(file)).collect();
+        let chunks = files.into_iter().flat_map(|file| self.contents().chunks_of(file));
+        let mut chunks: Vec<u32> = chunks.map(|chunk| chunk as u32).collect();
         chunks.sort_unstable();
         self.plan_chunks(&chunks, options)
     }
@@ -126,72 +126,51 @@ impl Toc {
         };
         let file = self.file_of(index).ok_or_else(not_file)?;
         let overlaps = |&index: &usize| {
-            let chunk = self.chunk(index);
+            let chunk = self.contents().chunk(index);
             chunk.file_offset < bytes.end && bytes.start < chunk.file_end()
         };
-        let chunks: Vec<usize> = self.chunks_of(file).filter(overlaps).collect();
+        let chunks = self.contents().chunks_of(file).filter(overlaps);
+        let chunks: Vec<u32> = chunks.map(|chunk| chunk as u32).collect();
         Ok(self.plan_chunks(&chunks, options))
     }
 
     /// `wanted` are ordered indexes of chunks.
-    fn plan_chunks(&self, wanted: &[usize], options: &PlanOptions) -> Plan {
+    fn plan_chunks(&self, wanted: &[u32], options: &PlanOptions) -> Plan {
+        let contents = self.contents();
         let mut plan = Plan::default();
-        for unit in wanted.chunk_by(|&left, &right| self.belong_together(left, right)) {
-            let range = self.chunk(unit[0]).member.start..self.chunk(unit[unit.len() - 1]).member.end;
+        for unit in wanted.chunk_by(|&left, &right| belong_together(contents, left as usize, right as usize)) {
+            let member = |chunk: u32| contents.chunk(chunk as usize).member;
+            let range = member(unit[0]).start..member(unit[unit.len() - 1]).end;
             let span = if range.start >= options.held_from {
-                plan.held.get_or_insert_with(|| Span::empty_at(range.start))
+                plan.held.get_or_insert_with(|| Span::empty_at(range.start, contents))
             } else {
-                next_span(&mut plan.spans, &range, options)
+                next_span(&mut plan.spans, &range, contents, options)
             };
             span.range.end = range.end;
-            self.want(span, unit);
+            span.wants.extend_from_slice(unit);
         }
         plan
     }
+}
 
-    fn want(&self, span: &mut Span, chunks: &[usize]) {
-        for &index in chunks {
-            let chunk = self.chunk(index);
-            if span.files.last().is_none_or(|file| file.entry != chunk.entry) {
-                span.files.push(self.span_file(chunk.entry, index, chunks));
-            }
-            span.wants.push(Want { file: span.files.len() - 1, chunk });
-        }
-    }
-
-    /// The file whose first wanted chunk is `first`; `chunks` are all that are wanted of it, and maybe of others.
-    fn span_file(&self, entry: usize, first: usize, chunks: &[usize]) -> SpanFile {
-        let all = self.chunks_of(entry);
-        let before = |end: usize| chunks.partition_point(|&index| index < end);
-        let wanted = before(all.end) - before(all.start);
-        let is_whole = first == all.start && wanted == all.len() && wanted > 1;
-        let whole = if is_whole { self.digest_of(entry) } else { None };
-        SpanFile { entry, path: self.path_at(entry).to_owned(), whole }
-    }
+/// Whether two chunks, in order, are never cut apart: they are of one file or in one member.
+fn belong_together(contents: &Contents, left: usize, right: usize) -> bool {
+    contents.are_of_one_file(left, right) || contents.are_in_one_member(left, right)
 }
 
 /// The span that takes `range`: the last one when bridging the gap costs less than a request, else a new one.
-fn next_span<'p>(spans: &'p mut Vec<Span>, range: &Range<u64>, options: &PlanOptions) -> &'p mut Span {
+fn next_span<'p>(
+    spans: &'p mut Vec<Span>,
+    range: &Range<u64>,
+    contents: &Arc<Contents>,
+    options: &PlanOptions,
+) -> &'p mut Span {
     let extends = spans.last().is_some_and(|last| {
         range.start - last.range.end <= options.request_cost && range.end - last.range.start <= options.span_bytes
     });
     if !extends {
-        spans.push(Span::empty_at(range.start));
+        spans.push(Span::empty_at(range.start, contents));
     }
     let last = spans.len() - 1;
     &mut spans[last]
-}
-
-impl Span {
-    fn empty_at(start: u64) -> Self {
-        Self { range: start..start, files: Vec::new(), wants: Vec::new() }
-    }
-
-    fn add(&mut self, file: &SpanFile, chunk: Chunk) {
-        if self.files.last().is_none_or(|last| last.entry != file.entry) {
-            self.files.push(SpanFile { whole: None, ..file.clone() });
-        }
-        self.range.end = chunk.member.end;
-        self.wants.push(Want { file: self.files.len() - 1, chunk });
-    }
 }

@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 
 use bytes::{Buf, Bytes};
 use flate2::{Decompress, FlushDecompress, Status};
-use refs_url::Hasher;
+use refs_url::{Digest, Hasher};
 
 use crate::{
     Error, MemberFault, Result,
     chunks::Chunk,
     gzip::{HeaderReader, NoHeader},
-    plan::{Span, SpanFile, Want},
+    plan::{Span, Wholes},
 };
 
 /// Some bytes of a file, checked against their digest.
@@ -34,9 +34,8 @@ pub struct Piece<'d> {
 /// has several, all wanted, is given only if the digest of the whole file holds too.
 #[derive(Debug)]
 pub struct SpanDecoder {
-    files: Vec<SpanFile>,
-    wants: Vec<Want>,
-    /// The chunk that is being decoded, an index into `wants`.
+    span: Span,
+    /// The chunk that is being decoded, an index into what the span wants.
     next: usize,
     /// Bytes that were pushed and not taken, and where in the blob the first of them is.
     pushed: VecDeque<Bytes>,
@@ -81,8 +80,7 @@ impl SpanDecoder {
     pub fn new(span: Span) -> Self {
         Self {
             position: span.range.start,
-            files: span.files,
-            wants: span.wants,
+            span,
             next: 0,
             pushed: VecDeque::new(),
             member: Member::Before,
@@ -97,8 +95,7 @@ impl SpanDecoder {
     /// Turns to another span, and forgets all about the one before.
     pub fn start(&mut self, span: Span) {
         self.position = span.range.start;
-        self.files = span.files;
-        self.wants = span.wants;
+        self.span = span;
         self.next = 0;
         self.pushed.clear();
         self.member = Member::Before;
@@ -128,9 +125,8 @@ impl SpanDecoder {
         };
         match advanced {
             Ok(done) => done.map(|done| {
-                let want = &self.wants[done];
-                let (entry, offset) = (self.files[want.file].entry, want.chunk.file_offset);
-                Ok(Piece { entry, offset, bytes: &self.chunk[..want.chunk.bytes as usize] })
+                let Chunk { entry, file_offset: offset, .. } = done;
+                Ok(Piece { entry, offset, bytes: &self.chunk[..done.bytes as usize] })
             }),
             Err(error) => {
                 self.failed = Some(error.clone());
@@ -142,7 +138,7 @@ impl SpanDecoder {
 
     /// Whether all pieces were given; the rest of the span's bytes are of no interest then.
     pub fn is_done(&self) -> bool {
-        self.next == self.wants.len() || self.failed.is_some()
+        self.next == self.span.wants.len() || self.failed.is_some()
     }
 
     /// Says that there are no more bytes, after all pieces that they gave were taken.
@@ -151,17 +147,21 @@ impl SpanDecoder {
     ///
     /// [`Error::SpanCut`] when pieces are missing, or the error that stopped the decoder.
     pub fn finish(&self) -> Result<()> {
-        match (&self.failed, self.wants.get(self.next)) {
+        match (&self.failed, self.wanted()) {
             (Some(error), _) => Err(error.clone()),
-            (None, Some(want)) => Err(Error::SpanCut { offset: want.chunk.member.start }),
+            (None, Some(chunk)) => Err(Error::SpanCut { offset: chunk.member.start }),
             (None, None) => Ok(()),
         }
     }
 
+    /// The chunk that is being decoded.
+    fn wanted(&self) -> Option<Chunk> {
+        self.span.wants.get(self.next).map(|&chunk| self.span.contents.chunk(chunk as usize))
+    }
+
     /// Decodes until a chunk is complete, and says which; `None` when the pushed bytes are used up.
-    fn advance(&mut self) -> Result<Option<usize>> {
-        let Some(want) = self.wants.get(self.next) else { return Ok(None) };
-        let chunk = want.chunk.clone();
+    fn advance(&mut self) -> Result<Option<Chunk>> {
+        let Some(chunk) = self.wanted() else { return Ok(None) };
         while (self.filled as u64) < chunk.bytes {
             let step = self.step(&chunk).map_err(|fault| self.fault(&chunk, fault))?;
             if step == Step::Starved {
@@ -173,18 +173,19 @@ impl SpanDecoder {
             }
         }
         self.check_chunk(&chunk)?;
-        Ok(Some(self.complete(&chunk)))
+        self.complete();
+        Ok(Some(chunk))
     }
 
-    /// Turns to the chunk after this one, which is complete, and says which this was.
-    fn complete(&mut self, chunk: &Chunk) -> usize {
-        self.filled = 0;
-        self.next += 1;
-        let is_in_same_member = |next: &Want| next.chunk.member.start == chunk.member.start;
-        if !self.wants.get(self.next).is_some_and(is_in_same_member) {
+    /// Turns to the chunk after this one, which is complete.
+    fn complete(&mut self) {
+        let Span { contents, wants, .. } = &self.span;
+        let is_in_same_member = |next: &u32| contents.are_in_one_member(wants[self.next] as usize, *next as usize);
+        if !wants.get(self.next + 1).is_some_and(is_in_same_member) {
             self.member = Member::Before;
         }
-        self.next - 1
+        self.filled = 0;
+        self.next += 1;
     }
 
     fn step(&mut self, chunk: &Chunk) -> Result<Step, MemberFault> {
@@ -270,26 +271,42 @@ impl SpanDecoder {
         if Hasher::sha256_hash(bytes) != chunk.sha256 {
             return Err(self.fault(chunk, MemberFault::Digest));
         }
-        let file = &self.files[self.wants[self.next].file];
-        let Some(expected) = &file.whole else { return Ok(()) };
+        let Some((expected, last)) = self.whole_of(chunk) else { return Ok(()) };
         let mut hasher = self.whole.take().filter(|_| chunk.file_offset > 0).unwrap_or_else(Hasher::sha256);
         hasher.update(bytes);
-        let continues = self.wants.get(self.next + 1).is_some_and(|next| next.file == self.wants[self.next].file);
-        if continues {
+        if self.next < last {
             self.whole = Some(hasher);
             return Ok(());
         }
         let actual = hasher.finish();
-        if actual == *expected {
+        if actual == expected {
             Ok(())
         } else {
-            Err(Error::ContentDigest { path: file.path.clone(), expected: expected.clone(), actual })
+            Err(Error::ContentDigest { path: self.path_of(chunk), expected, actual })
         }
     }
 
+    /// The digest of a chunk's file, and the last of the file's chunks, an index into what the span wants: only when all of
+    /// the file is wanted, in more than one chunk, and its digest to be checked.
+    fn whole_of(&self, chunk: &Chunk) -> Option<(Digest, usize)> {
+        let Span { contents, wants, wholes, .. } = &self.span;
+        let all = contents.chunks_of(chunk.entry);
+        if *wholes == Wholes::LeftOut || all.len() < 2 {
+            return None;
+        }
+        let first = self.next.checked_sub(wants[self.next] as usize - all.start)?;
+        let last = first + all.len() - 1;
+        let is = |want: usize, chunk: usize| wants.get(want).is_some_and(|&wanted| wanted as usize == chunk);
+        let digest = contents.digest_of(chunk.entry)?;
+        (is(first, all.start) && is(last, all.end - 1)).then_some((digest, last))
+    }
+
+    fn path_of(&self, chunk: &Chunk) -> String {
+        self.span.contents.records.path(chunk.entry).to_owned()
+    }
+
     fn fault(&self, chunk: &Chunk, fault: MemberFault) -> Error {
-        let path = self.wants.get(self.next).map_or_else(String::new, |want| self.files[want.file].path.clone());
-        Error::Member { path, offset: chunk.member.start, fault }
+        Error::Member { path: self.path_of(chunk), offset: chunk.member.start, fault }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use refs_url::{Digest, Hasher};
+use refs_url::Hasher;
 
 use crate::{
     Error, Limits, PathFault, Result, TocPart,
@@ -213,6 +213,46 @@ fn file_digest(wire: &WireEntry<'_>) -> Result<Option<[u8; 32]>, FieldFault> {
     }
 }
 
+/// The hash in the text of a sha256 digest.
 fn sha256(text: &str) -> Option<[u8; 32]> {
-    Digest::parse(text).ok()?.to_sha256()
+    let digits = text.strip_prefix("sha256:")?.as_bytes();
+    let mut hash = [0; 32];
+    if digits.len() != 2 * hash.len() {
+        return None;
+    }
+    // Without an early way out, this takes half the time.
+    let mut all = 0;
+    for (byte, pair) in hash.iter_mut().zip(digits.chunks_exact(2)) {
+        let (high, low) = (NIBBLES[usize::from(pair[0])], NIBBLES[usize::from(pair[1])]);
+        all |= high | low;
+        *byte = high << 4 | low & 15;
+    }
+    (all & NO_DIGIT == 0).then_some(hash)
+}
+
+/// The values of digits as digests have them, in lower case.
+const NIBBLES: [u8; 256] = {
+    let mut nibbles = [NO_DIGIT; 256];
+    let mut value = 0;
+    while value < 16 {
+        nibbles[b"0123456789abcdef"[value] as usize] = value as u8;
+        value += 1;
+    }
+    nibbles
+};
+const NO_DIGIT: u8 = 0x80;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use refs_url::Digest;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn sha256_is_what_digests_say(text in prop_oneof!["sha(256|512):[0-9a-f]{62,66}", "sha256:[0-9a-fA-G]{64}", "\\PC{0,9}"]) {
+            prop_assert_eq!(sha256(&text), Digest::parse(&text).ok().and_then(|digest| digest.to_sha256()));
+        }
+    }
 }

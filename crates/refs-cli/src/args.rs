@@ -41,6 +41,9 @@ pub(crate) struct Global {
     /// How often a request that failed is made again [default: 4]
     #[arg(long, global = true, value_name = "N")]
     pub(crate) retries: Option<u32>,
+    /// Fetch anew what was fetched before, and keep nothing
+    #[arg(long, global = true)]
+    pub(crate) no_cache: bool,
     #[command(flatten)]
     pub(crate) identity: Identity,
 }

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     future::Future,
+    path::PathBuf,
     sync::{Arc, OnceLock},
 };
 
@@ -11,6 +12,7 @@ use refs_registry::{
     Registries, Retry,
     auth::{Anonymous, Credentials},
 };
+use refs_store::{DiskOptions, DiskStore};
 use tracing_subscriber::{
     filter::{LevelFilter, Targets},
     layer::SubscriberExt,
@@ -49,7 +51,18 @@ impl Session {
 
     /// The client that the arguments ask for, made at the first call.
     pub(crate) fn client(&self) -> &Client {
-        self.client.get_or_init(|| Client::new(Arc::new(self.registries(self.credentials.clone()))))
+        self.client.get_or_init(|| {
+            let folder = if self.global.no_cache { None } else { cache_folder() };
+            match folder {
+                Some(folder) => self.uncached().with_store(Arc::new(DiskStore::new(folder, &DiskOptions::default()))),
+                None => self.uncached(),
+            }
+        })
+    }
+
+    /// The same client, without a cache.
+    pub(crate) fn uncached(&self) -> Client {
+        Client::new(Arc::new(self.registries(self.credentials.clone())))
     }
 
     /// The registries that the arguments ask for, to which we are who `credentials` say.
@@ -85,6 +98,17 @@ impl Session {
         let show = progress::Show::choose(&self.global);
         progress::during(show, what, self.client().meter(), work).await
     }
+}
+
+/// Where what was fetched is kept; `None` for a user without a home.
+fn cache_folder() -> Option<PathBuf> {
+    let named = |name| std::env::var_os(name).map(PathBuf::from);
+    let absolute = |name| named(name).filter(|path| path.is_absolute());
+    let refs = |caches: PathBuf| caches.join("refs");
+    named("REFS_CACHE_DIR")
+        .filter(|path| !path.as_os_str().is_empty())
+        .or_else(|| absolute("XDG_CACHE_HOME").map(refs))
+        .or_else(|| absolute("HOME").map(|home| refs(home.join(".cache"))))
 }
 
 /// What the arguments say about reading, for the paths that match `patterns`.

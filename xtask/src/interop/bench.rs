@@ -124,6 +124,7 @@ impl<'a> Bench<'a> {
         let mut command = Command::new(program);
         let home = self.path("home");
         command.env("DOCKER_CONFIG", config).env("HOME", &home).env("XDG_CONFIG_HOME", home.join("config"));
+        command.env("REFS_CACHE_DIR", self.path("cache"));
         for name in ["DOCKER_AUTH_CONFIG", "REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "GITHUB_TOKEN", "GH_TOKEN"] {
             command.env_remove(name);
         }

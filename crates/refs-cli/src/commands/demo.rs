@@ -30,7 +30,9 @@ pub(super) async fn run(session: &Session) -> Result<(), Failure> {
         refs_server::serve(listener, server, &ServeOptions::default(), stop).await;
     });
     let at: Location = format!("{host}/demo/handbook:v1").parse()?;
-    let mut tour = Tour { client: session.client(), answered, output: session.output(), at };
+    // What each step costs is shown as if it was the first.
+    let client = session.uncached();
+    let mut tour = Tour { client: &client, answered, output: session.output(), at };
     let toured = tour.all(&tree, &scratch.path().join("pulled")).await;
     drop(stop);
     drop(serving.await);

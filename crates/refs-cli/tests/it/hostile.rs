@@ -22,7 +22,8 @@ fn plain(_: &Machine) -> (FakeRegistry, String) {
 }
 
 fn readers(at: &str) -> [String; 3] {
-    ["cat AT a.bin", "pull AT here", "pull AT here --path *.bin"].map(|line| line.replace("AT", at))
+    ["cat AT a.bin", "pull AT here", "pull AT here --path *.bin"]
+        .map(|line| line.replace("AT", &format!("--no-cache {at}")))
 }
 
 /// The readers of both kinds of artifact fail with `code` when each answer with a blob, after `skip` of them, has `fault`.
@@ -77,7 +78,7 @@ fn a_flipped_bit_is_an_error_of_integrity() {
 fn a_flipped_bit_of_the_table_of_contents_is_an_error_of_integrity() {
     let machine = Machine::new();
     let (registry, at) = artifact(&machine);
-    machine.prints(&format!("ls {at}"));
+    machine.prints(&format!("ls {at} --no-cache"));
     let tail = registry.requests().last().unwrap().sent;
     registry.fault(On::get("/blobs/").always(), Fault::Flip { at: tail - 200 });
     machine.fails(&format!("ls {at}"), 8, &["cannot be read", "\nhint: the layer is not what its manifest says"]);

@@ -199,7 +199,7 @@ fn colours_are_for_terminals_unless_they_are_asked_for() {
 fn progress_does_not_change_what_is_printed() {
     let (machine, registry) = (Machine::new(), registry());
     pushed(&machine, &registry, &small());
-    let line = format!("pull {}/o/r:v1 here --force", registry.host());
+    let line = format!("pull {}/o/r:v1 here --force --no-cache", registry.host());
     let printed = machine.prints(&line);
     for kind in ["auto", "bar", "plain", "none"] {
         assert_eq!(machine.run(&format!("{line} --progress {kind}")).text(), printed);

@@ -42,6 +42,11 @@ impl Machine {
         self.root.path().join("work").join(name)
     }
 
+    /// Where the program keeps what it fetched.
+    pub(crate) fn cache(&self) -> PathBuf {
+        self.root.path().join("cache")
+    }
+
     /// The file that `docker login` writes.
     pub(crate) fn docker_config(&self) -> PathBuf {
         self.root.path().join("docker/config.json")
@@ -83,6 +88,7 @@ impl Machine {
         command.args(line.split_whitespace());
         command.current_dir(self.path("")).env_clear().stdin(Stdio::null());
         command.env("HOME", self.root.path().join("home")).env("DOCKER_CONFIG", self.root.path().join("docker"));
+        command.env("REFS_CACHE_DIR", self.cache());
         command
     }
 

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeSet,
     ops::Range,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::SystemTime,
@@ -22,10 +22,18 @@ use crate::store::{Fill, Origin, Store, TagRecord};
 #[derive(Debug)]
 pub(super) struct Local {
     shared: Arc<Shared>,
-    /// What was given to readers.
-    given: Mutex<BTreeSet<Digest>>,
+    touched: Mutex<Touched>,
     /// Readers found that what they were given can't be.
     is_distrusted: AtomicBool,
+}
+
+/// What readers may find fault with.
+#[derive(Debug, Default)]
+struct Touched {
+    /// Content that came from the store.
+    given: BTreeSet<Digest>,
+    /// Content of which parts went there, which nobody had verified.
+    kept_in_part: BTreeSet<Digest>,
 }
 
 #[derive(Debug)]
@@ -45,7 +53,7 @@ pub(super) struct Keeping {
 impl Local {
     pub(super) fn new(store: Arc<dyn Store>, origin: Origin) -> Self {
         let shared = Arc::new(Shared { store, origin, has_failed: AtomicBool::new(false) });
-        Self { shared, given: Mutex::default(), is_distrusted: AtomicBool::new(false) }
+        Self { shared, touched: Mutex::default(), is_distrusted: AtomicBool::new(false) }
     }
 
     /// The size of the whole content in bytes, if it is kept.
@@ -140,14 +148,17 @@ impl Local {
             return None;
         }
         let fill = self.shared.granted(store.fill_part(digest, range.clone(), total).await)?;
-        Some(self.keeping(digest, fill?))
+        let keeping = self.keeping(digest, fill?);
+        self.touched().kept_in_part.insert(digest.clone());
+        Some(keeping)
     }
 
-    /// Drops what was given to readers, and gives nothing more; says whether there was anything.
+    /// Drops what was given to readers, and what was kept unverified, and gives nothing more; says whether anything was
+    /// given.
     pub(super) async fn distrust(&self) -> bool {
-        let given = std::mem::take(&mut *self.given.lock().unwrap_or_else(PoisonError::into_inner));
+        let Touched { given, kept_in_part } = std::mem::take(&mut *self.touched());
         self.is_distrusted.store(true, Ordering::Relaxed);
-        for digest in &given {
+        for digest in given.union(&kept_in_part) {
             if let Err(error) = self.shared.store.remove(digest).await {
                 tracing::debug!(%digest, %error, "it stays in the cache");
             }
@@ -160,7 +171,11 @@ impl Local {
     }
 
     fn give(&self, digest: &Digest) {
-        self.given.lock().unwrap_or_else(PoisonError::into_inner).insert(digest.clone());
+        self.touched().given.insert(digest.clone());
+    }
+
+    fn touched(&self) -> MutexGuard<'_, Touched> {
+        self.touched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn keeping(&self, digest: &Digest, fill: Box<dyn Fill>) -> Keeping {

@@ -315,6 +315,12 @@ async fn what_a_reader_distrusts_is_gone_and_is_asked_of_the_origin() -> Result<
     assert_eq!(place.store.stat(&digest("one")).await?, None);
     assert_eq!(read_part(&cached, &digest("one"), 0..3).await?, "one");
     assert!(!cached.distrust().await);
+
+    place.registry.fault(On::get("/blobs/"), Fault::Flip { at: 1 });
+    let cached = place.cached("o/r");
+    assert_eq!(read_part(&cached, &digest("one"), 0..3).await?, "ooe");
+    assert!(!cached.distrust().await, "what was wrong came from the origin");
+    assert_eq!(read_part(&place.cached("o/r"), &digest("one"), 0..3).await?, "one");
     Ok(())
 }
 

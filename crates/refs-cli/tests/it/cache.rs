@@ -1,0 +1,167 @@
+//! What the program keeps of what it fetched.
+
+use std::{fs, os::unix::fs::PermissionsExt, process::Stdio};
+
+use refs_testkit::{FakeRegistry, Image, Tree};
+
+use crate::support::{Machine, finished, noise, pushed, put, registry, small};
+
+const HEAD_TAG: &str = "HEAD /v2/o/r/manifests/v1";
+const GET_TAG: &str = "GET /v2/o/r/manifests/v1";
+
+/// A machine, and a registry that has `tree` as `o/r:v1`.
+fn place(tree: &Tree) -> (Machine, FakeRegistry, String) {
+    let (machine, registry) = (Machine::new(), registry());
+    pushed(&machine, &registry, tree);
+    let at = format!("{}/o/r:v1", registry.host());
+    (machine, registry, at)
+}
+
+/// The requests since the last time, each without the digest that it may end with.
+fn asked(registry: &FakeRegistry) -> Vec<String> {
+    let requests = registry.take_requests();
+    requests.iter().map(|request| request.to_string().split("sha256:").next().unwrap().to_owned()).collect()
+}
+
+const GET_BLOB: &str = "GET /v2/o/r/blobs/";
+
+#[test]
+fn a_second_pull_is_one_request_and_says_that_it_fetched_nothing() {
+    let (machine, registry, at) = place(&small());
+    machine.prints(&format!("pull {at} one"));
+    assert_eq!(asked(&registry), [GET_TAG, GET_BLOB]);
+    let second = machine.json(&format!("pull {at} two"));
+    assert_eq!(second["fetchedBytes"], 0, "{second}");
+    assert_eq!(asked(&registry), [HEAD_TAG]);
+    assert_eq!(machine.read("one"), machine.read("two"));
+
+    let digest = second["digest"].as_str().unwrap().to_owned();
+    machine.prints(&format!("pull {}/o/r@{digest} three", registry.host()));
+    assert_eq!(asked(&registry), [""; 0]);
+    assert_eq!(machine.read("one"), machine.read("three"));
+}
+
+#[test]
+fn a_second_list_is_one_request_and_so_is_a_file_at_the_end_of_the_layer() {
+    let (machine, registry, at) = place(&small());
+    let first = machine.prints(&format!("ls {at}"));
+    assert_eq!(asked(&registry), [GET_TAG, GET_BLOB]);
+    assert_eq!(machine.prints(&format!("ls {at}")), first);
+    assert_eq!(asked(&registry), [HEAD_TAG]);
+    machine.prints(&format!("cat {at} .sow-ref.yaml"));
+    assert_eq!(asked(&registry), [HEAD_TAG]);
+}
+
+#[test]
+fn without_the_cache_nothing_of_it_is_read_or_written() {
+    let (machine, registry, at) = place(&small());
+    for destination in ["one", "two"] {
+        machine.prints(&format!("pull {at} {destination} --no-cache"));
+        assert_eq!(asked(&registry), [GET_TAG, GET_BLOB]);
+        machine.prints(&format!("ls {at} --no-cache"));
+        assert_eq!(asked(&registry), [GET_TAG, GET_BLOB]);
+    }
+    assert!(!machine.cache().exists());
+    machine.prints(&format!("pull {at} three"));
+    machine.prints(&format!("pull {at} four --no-cache"));
+    assert_eq!(asked(&registry), [GET_TAG, GET_BLOB, GET_TAG, GET_BLOB]);
+}
+
+#[test]
+fn what_needs_no_cache_makes_none() {
+    let (machine, _registry, at) = place(&small());
+    machine.write("source", &small());
+    machine.prints("push source ocidir://layout:v1");
+    machine.prints("pull ocidir://layout:v1 here");
+    for line in ["--help", "--version", "completions bash", "demo", &format!("resolve {at}"), &format!("tags {at}")] {
+        machine.run(line);
+    }
+    machine.prints(&format!("push source {at}"));
+    assert!(!machine.cache().exists());
+}
+
+#[test]
+fn the_cache_is_where_it_is_said_to_be_and_its_owners_alone() {
+    let (machine, _registry, at) = place(&small());
+    let home = machine.path("..").join("home");
+    for (name, value, expected) in [
+        ("REFS_CACHE_DIR", "../said", "said"),
+        ("XDG_CACHE_HOME", home.to_str().unwrap(), "home/refs"),
+        ("REFS_CACHE_DIR", "", "home/.cache/refs"),
+    ] {
+        let mut command = machine.command(&format!("ls {at}"));
+        command.env_remove("REFS_CACHE_DIR").env(name, value);
+        assert!(command.output().unwrap().status.success());
+        let cache = machine.path("..").join(expected);
+        assert_eq!(fs::metadata(&cache).unwrap().permissions().mode() & 0o777, 0o700, "{expected}");
+        assert!(cache.join("oci-layout").exists());
+    }
+    assert!(!machine.cache().exists());
+}
+
+#[test]
+fn a_tag_that_moved_and_a_blob_that_is_damaged_give_the_right_files() {
+    let (machine, registry, at) = place(&small());
+    machine.prints(&format!("pull {at} old"));
+    let other = small().file("other.bin", noise(100_000));
+    pushed(&machine, &registry, &other);
+    machine.prints(&format!("pull {at} new"));
+    assert_eq!(fs::read(machine.path("new/other.bin")).unwrap(), noise(100_000));
+
+    for blob in fs::read_dir(machine.cache().join("blobs/sha256")).unwrap() {
+        let path = blob.unwrap().path();
+        let mut bytes = fs::read(&path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, bytes).unwrap();
+    }
+    machine.prints(&format!("pull {at} again"));
+    assert_eq!(machine.read("again"), machine.read("new"));
+    registry.take_requests();
+    machine.prints(&format!("pull {at} healed"));
+    assert_eq!(asked(&registry), [HEAD_TAG]);
+}
+
+#[test]
+fn a_cache_that_cannot_be_used_is_one_warning() {
+    let (machine, _registry, at) = place(&small());
+    fs::write(machine.cache(), "in the way").unwrap();
+    let run = machine.run(&format!("pull {at} here"));
+    assert_eq!(run.code, 0);
+    assert!(run.stderr.starts_with(" WARN the cache is left alone"), "{}", run.stderr);
+    assert_eq!(run.stderr.matches("WARN").count(), 1, "{}", run.stderr);
+    assert!(machine.path("here/README.md").exists());
+}
+
+#[test]
+fn a_file_pushed_alone_is_copied_out_of_the_cache() {
+    let (machine, registry) = (Machine::new(), registry());
+    put(&registry, &Image::new().file("alone.bin", noise(300_000)));
+    let at = format!("{}/o/r:v1", registry.host());
+    for (destination, requests) in [("one", &[GET_TAG, GET_BLOB][..]), ("two", &[HEAD_TAG]), ("three", &[HEAD_TAG])] {
+        machine.prints(&format!("pull {at} {destination}"));
+        assert_eq!(asked(&registry), requests);
+        let file = machine.path(destination).join("alone.bin");
+        assert!(fs::read(&file).unwrap() == noise(300_000));
+        fs::write(&file, "edited").unwrap();
+    }
+}
+
+#[test]
+fn two_processes_pull_the_same_at_once() {
+    let large = small().file("large.bin", noise(6 << 20));
+    let (machine, registry, at) = place(&large);
+    let pull = |destination: &str| {
+        let mut command = machine.command(&format!("pull {at} {destination}"));
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    for child in ["one", "two"].map(pull) {
+        finished(child).printed();
+    }
+    assert_eq!(machine.read("one"), machine.read("two"));
+    assert!(fs::read(machine.path("one/large.bin")).unwrap() == noise(6 << 20));
+    registry.take_requests();
+    machine.prints(&format!("pull {at} three"));
+    assert_eq!(asked(&registry), [HEAD_TAG]);
+}

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 
 use crate::{
-    Error, Expected, FOOTER_BYTES, Footer, Limits, Piece, Plan, PlanOptions, Result, Span, SpanDecoder, Toc, TocPart,
-    index::Unordered,
+    Error, Expected, Footer, Limits, Piece, Plan, PlanOptions, Result, STORAGE_ZSTD_FOOTER_BYTES, Span, SpanDecoder,
+    Toc, TocPart, TocPosition, footer::TocPlace, index::Unordered,
 };
 
 /// Bytes of a blob, by range. Nothing is trusted to be right about them but the length.
@@ -88,11 +88,14 @@ pub struct OpenOptions {
     /// How many bytes at the end of the blob to read first, as [`TAIL_ANNOTATION`](crate::TAIL_ANNOTATION) says; it is
     /// only a hint. Default: a guess from the size of the blob, after which one more read may be necessary.
     pub tail_bytes: Option<u64>,
+    /// Where the table of contents of a zstd:chunked layer is, as its manifest says. It is then read from there, and the
+    /// footer is not looked at. Default: the footer says it.
+    pub toc_position: Option<TocPosition>,
     /// What the table of contents may claim.
     pub limits: Limits,
 }
 
-/// An eStargz layer whose table of contents is known, and whose content is read by ranges.
+/// An eStargz or zstd:chunked layer whose table of contents is known, and whose content is read by ranges.
 #[derive(Debug, Clone)]
 pub struct Archive<R> {
     source: R,
@@ -102,6 +105,7 @@ pub struct Archive<R> {
     tail_offset: u64,
 }
 
+const LONGEST_FOOTER_BYTES: u64 = STORAGE_ZSTD_FOOTER_BYTES as u64;
 /// Blobs up to this size are read whole at once.
 const SMALL_BLOB_BYTES: u64 = 1 << 20;
 /// The guess at how many bytes at the end hold table and footer: a part of the blob, within bounds.
@@ -112,7 +116,8 @@ const TAIL_MAX_BYTES: u64 = 512 << 10;
 const HOT_MAX_BYTES: u64 = 1 << 20;
 
 impl<R: RangeRead> Archive<R> {
-    /// Reads the table of contents, in one read when the tail hint or the guess covers it, else in two.
+    /// Reads the table of contents, in one read when its position is given, or when the tail hint or the guess covers it,
+    /// else in two.
     ///
     /// # Errors
     ///
@@ -120,23 +125,19 @@ impl<R: RangeRead> Archive<R> {
     /// blob; [`Error::ExternalToc`]; and the errors of [`Footer::parse`] and [`Toc::parse`].
     pub async fn open(source: R, expected: Expected<'_>, options: &OpenOptions) -> Result<Self, ReadError<R::Error>> {
         let blob_bytes = source.blob_bytes();
-        let mut tail_offset = blob_bytes - tail_bytes(blob_bytes, options);
-        let mut tail = read(&source, tail_offset..blob_bytes).await?;
-        let footer = Footer::parse(&tail, blob_bytes)?;
-        let toc_offset = footer.toc_offset().ok_or(Error::ExternalToc)?;
-        let limit = options.limits.toc_compressed;
-        if blob_bytes - footer.bytes() as u64 - toc_offset > limit {
-            return Err(Error::TocLimit { part: TocPart::Compressed, limit }.into());
-        }
-        if toc_offset < tail_offset {
-            tail = joined(&read(&source, toc_offset..tail_offset).await?, &tail);
-            tail_offset = toc_offset;
-        }
-        let payload_end = (toc_offset - tail_offset) as usize;
-        let toc_tar_gz = &tail[payload_end..tail.len() - footer.bytes()];
-        let toc = Unordered::parse(toc_tar_gz, expected, toc_offset, &options.limits)?;
+        let (place, tail_offset, tail) = match options.toc_position {
+            Some(position) => {
+                let place = within(position.place(blob_bytes)?, &options.limits)?;
+                let toc = read(&source, place.toc.clone()).await?;
+                (place.clone(), place.toc.start, toc)
+            }
+            None => find(&source, blob_bytes, options).await?,
+        };
+        let at = |offset: u64| offset.saturating_sub(tail_offset) as usize;
+        let toc = Unordered::parse(&tail[at(place.toc.start)..at(place.toc.end)], expected, &place, &options.limits)?;
         // A slice would keep the table, which is done with and may be long.
-        tail = Bytes::copy_from_slice(&tail[..payload_end]);
+        let tail = Bytes::copy_from_slice(&tail[..at(place.payload_bytes)]);
+        let tail_offset = tail_offset.min(place.payload_bytes);
         Ok(Self { source, toc: toc.ordered(&options.limits)?, tail, tail_offset })
     }
 
@@ -219,6 +220,31 @@ impl<R: RangeRead> Archive<R> {
     }
 }
 
+/// Finds the table of contents by the footer: its place, and the end of the blob from there or from before there.
+async fn find<R: RangeRead>(
+    source: &R,
+    blob_bytes: u64,
+    options: &OpenOptions,
+) -> Result<(TocPlace, u64, Bytes), ReadError<R::Error>> {
+    let tail_offset = blob_bytes - tail_bytes(blob_bytes, options);
+    let tail = read(source, tail_offset..blob_bytes).await?;
+    let place = Footer::parse(&tail, blob_bytes)?.place(blob_bytes)?.ok_or(Error::ExternalToc)?;
+    let place = within(place, &options.limits)?;
+    if place.toc.start >= tail_offset {
+        return Ok((place, tail_offset, tail));
+    }
+    let start = read(source, place.toc.start..tail_offset).await?;
+    Ok((place.clone(), place.toc.start, joined(&start, &tail)))
+}
+
+fn within(place: TocPlace, limits: &Limits) -> Result<TocPlace> {
+    let limit = limits.toc_compressed;
+    if place.toc.end - place.toc.start > limit {
+        return Err(Error::TocLimit { part: TocPart::Compressed, limit });
+    }
+    Ok(place)
+}
+
 async fn read<R: RangeRead>(source: &R, range: Range<u64>) -> Result<Bytes, ReadError<R::Error>> {
     if range.is_empty() {
         return Ok(Bytes::new());
@@ -235,7 +261,7 @@ async fn read<R: RangeRead>(source: &R, range: Range<u64>) -> Result<Bytes, Read
 fn tail_bytes(blob_bytes: u64, options: &OpenOptions) -> u64 {
     let largest = options.limits.toc_compressed.saturating_add(HOT_MAX_BYTES);
     let wanted = match options.tail_bytes {
-        Some(hint) => hint.clamp(FOOTER_BYTES as u64, largest.max(FOOTER_BYTES as u64)),
+        Some(hint) => hint.clamp(LONGEST_FOOTER_BYTES, largest.max(LONGEST_FOOTER_BYTES)),
         None if blob_bytes <= SMALL_BLOB_BYTES => blob_bytes,
         None => (blob_bytes / TAIL_FRACTION).clamp(TAIL_MIN_BYTES, TAIL_MAX_BYTES),
     };

@@ -6,6 +6,7 @@ use refs_url::Digest;
 
 use crate::{
     chunks::{Chunk, Chunks, Part},
+    footer::Packing,
     record::{NONE, Records, What},
 };
 
@@ -18,6 +19,7 @@ pub(crate) struct Contents {
     pub(crate) chunks: Chunks,
     /// How many bytes of the blob come before the table of contents.
     pub(crate) payload_bytes: u64,
+    pub(crate) packing: Packing,
 }
 
 impl Contents {

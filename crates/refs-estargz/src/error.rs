@@ -27,6 +27,12 @@ pub enum Error {
         /// Where the footer starts.
         footer_offset: u64,
     },
+    /// The footer of a zstd:chunked layer names a type of table that is not known.
+    #[error("the table of contents is of type {toc_type}, expected 1")]
+    TocType {
+        /// The type found.
+        toc_type: u64,
+    },
     /// The table of contents is kept in another image.
     #[error("the table of contents is kept outside the layer")]
     ExternalToc,
@@ -38,7 +44,7 @@ pub enum Error {
         /// The limit, in bytes, or as a count of entries.
         limit: u64,
     },
-    /// The gzip member that holds the table of contents can't be inflated.
+    /// The gzip member or the frame of zstd that holds the table of contents can't be inflated.
     #[error("the table of contents can't be inflated")]
     TocInflate {
         /// What inflating said.
@@ -137,7 +143,7 @@ pub enum Error {
         path: String,
     },
     /// The bytes of a span are not what the table of contents says they are.
-    #[error("`{path}`: the gzip member at {offset} {fault}")]
+    #[error("`{path}`: the member at {offset} {fault}")]
     Member {
         /// The path of the file that was read.
         path: String,
@@ -339,7 +345,7 @@ pub enum ChunkFault {
     #[error("has a chunk that is too large")]
     Large,
     /// A chunk lies too far inside its member.
-    #[error("has a chunk too far inside its gzip member")]
+    #[error("has a chunk too far inside its member")]
     Inner,
     /// A chunk's member starts in or behind the table of contents.
     #[error("has a chunk outside the payload")]
@@ -358,14 +364,14 @@ pub enum ChunkFault {
     Digest,
 }
 
-/// What is wrong with a gzip member that holds content.
+/// What is wrong with a gzip member, or a frame of zstd, that holds content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MemberFault {
     /// There is no gzip header where it should start.
     #[error("has no gzip header")]
     Header,
-    /// Its deflate stream is broken.
+    /// Its deflate stream, or its frame, is broken.
     #[error("can't be inflated")]
     Inflate,
     /// It ends before the chunk does.

@@ -12,6 +12,7 @@ use crate::{
     contents::Contents,
     entry::path_order,
     error::ChunkFault,
+    footer::{Packing, TocPlace},
     links, path,
     record::{NONE, Record, Records, What},
     toc::{self, Expected},
@@ -39,6 +40,7 @@ pub struct Toc {
 #[derive(Debug)]
 pub(crate) struct Unordered {
     digest: Digest,
+    packing: Packing,
     payload_bytes: u64,
     collected: Collected,
 }
@@ -57,7 +59,19 @@ impl Toc {
     ///   this is decided before the JSON is parsed,
     /// - [`Error::Duplicate`], [`Error::NotDirectory`] when its entries contradict each other.
     pub fn parse(toc_tar_gz: &[u8], expected: Expected<'_>, toc_offset: u64, limits: &Limits) -> Result<Self> {
-        Unordered::parse(toc_tar_gz, expected, toc_offset, limits)?.ordered(limits)
+        let place = TocPlace { toc: toc_offset..toc_offset, payload_bytes: toc_offset, packing: Packing::Gzip };
+        Unordered::parse(toc_tar_gz, expected, &place, limits)?.ordered(limits)
+    }
+
+    /// As [`Toc::parse`], for the table of a zstd:chunked layer: `toc_zst` is what is in its skippable frame, and
+    /// `payload_bytes` says where that frame starts.
+    ///
+    /// # Errors
+    ///
+    /// As [`Toc::parse`].
+    pub fn parse_zstd(toc_zst: &[u8], expected: Expected<'_>, payload_bytes: u64, limits: &Limits) -> Result<Self> {
+        let place = TocPlace { toc: payload_bytes..payload_bytes, payload_bytes, packing: Packing::Zstd };
+        Unordered::parse(toc_zst, expected, &place, limits)?.ordered(limits)
     }
 
     /// How many entries there are.
@@ -128,7 +142,7 @@ impl Toc {
         &self.digest
     }
 
-    /// How many bytes of the blob come before the table: where it starts.
+    /// How many bytes of the blob come before the table: where it starts, or the frame around it.
     pub fn payload_bytes(&self) -> u64 {
         self.contents.payload_bytes
     }
@@ -140,12 +154,13 @@ impl Toc {
 
 impl Unordered {
     /// As [`Toc::parse`], up to errors that are of more than one entry.
-    pub(crate) fn parse(toc_tar_gz: &[u8], expected: Expected<'_>, toc_offset: u64, limits: &Limits) -> Result<Self> {
-        let json = toc::json(toc_tar_gz, expected, limits)?;
+    pub(crate) fn parse(toc: &[u8], expected: Expected<'_>, place: &TocPlace, limits: &Limits) -> Result<Self> {
+        let &TocPlace { packing, payload_bytes, .. } = place;
+        let json = toc::json(toc, packing, expected, limits)?;
         let digest = json.digest.clone();
-        let mut collector = Collector::new(limits, toc_offset);
+        let mut collector = Collector::new(limits, payload_bytes);
         json.entries(|entry| collector.add(entry))?;
-        Ok(Self { digest, payload_bytes: toc_offset, collected: collector.finish()? })
+        Ok(Self { digest, packing, payload_bytes, collected: collector.finish()? })
     }
 
     /// Orders and ties together what was collected in the order of the table.
@@ -157,7 +172,7 @@ impl Unordered {
         check_tree(&records)?;
         find_content(&mut records.rows, &chunks);
         links::resolve(&mut records, limits)?;
-        let contents = Contents { records, chunks, payload_bytes: self.payload_bytes };
+        let contents = Contents { records, chunks, payload_bytes: self.payload_bytes, packing: self.packing };
         Ok(Toc { digest: self.digest, contents: Arc::new(contents) })
     }
 }

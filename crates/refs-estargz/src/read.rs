@@ -1,6 +1,6 @@
 //! From the bytes of a span to pieces of files, each checked before anyone sees it.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, fmt};
 
 use bytes::{Buf, Bytes};
 use flate2::{Decompress, FlushDecompress, Status};
@@ -9,8 +9,10 @@ use refs_url::{Digest, Hasher};
 use crate::{
     Error, MemberFault, Result,
     chunks::Chunk,
+    footer::Packing,
     gzip::{HeaderReader, NoHeader},
     plan::{Span, Wholes},
+    zstd::{Decoded, Frame},
 };
 
 /// Some bytes of a file, checked against their digest.
@@ -41,7 +43,7 @@ pub struct SpanDecoder {
     pushed: VecDeque<Bytes>,
     position: u64,
     member: Member,
-    inflate: Decompress,
+    inflater: Inflater,
     /// The bytes of the chunk, as far as `filled`.
     chunk: Vec<u8>,
     filled: usize,
@@ -49,6 +51,12 @@ pub struct SpanDecoder {
     whole: Option<Hasher>,
     /// What ended the decoding.
     failed: Option<Error>,
+}
+
+/// What inflates members; it is kept for the next.
+enum Inflater {
+    Gzip(Decompress),
+    Zstd(Box<Frame>),
 }
 
 /// How far the decoder is in the member of its chunk.
@@ -80,11 +88,11 @@ impl SpanDecoder {
     pub fn new(span: Span) -> Self {
         Self {
             position: span.range.start,
-            span,
             next: 0,
             pushed: VecDeque::new(),
             member: Member::Before,
-            inflate: Decompress::new(false),
+            inflater: Inflater::new(span.contents.packing),
+            span,
             chunk: Vec::new(),
             filled: 0,
             whole: None,
@@ -95,6 +103,9 @@ impl SpanDecoder {
     /// Turns to another span, and forgets all about the one before.
     pub fn start(&mut self, span: Span) {
         self.position = span.range.start;
+        if self.inflater.packing() != span.contents.packing {
+            self.inflater = Inflater::new(span.contents.packing);
+        }
         self.span = span;
         self.next = 0;
         self.pushed.clear();
@@ -200,13 +211,12 @@ impl SpanDecoder {
                 to_usize(chunk.member.start - self.position).min(input.len())
             }
             Member::Before => {
-                self.member = Member::Header(HeaderReader::default());
+                self.member = self.inflater.start();
                 0
             }
             Member::Header(reader) => {
                 let taken = reader.take(&input).map_err(|NoHeader| MemberFault::Header)?;
                 if reader.is_done() {
-                    self.inflate.reset(false);
                     self.member = Member::Inside { inflated: 0 };
                 }
                 taken
@@ -218,7 +228,6 @@ impl SpanDecoder {
 
     /// Inflates up to the chunk, or some of it. What is pushed may be used up and still give bytes.
     fn inflate(&mut self, input: &[u8], chunk: &Chunk, inflated: u64) -> Result<Step, MemberFault> {
-        let (before_in, before_out) = (self.inflate.total_in(), self.inflate.total_out());
         let skip = to_usize(chunk.inner_offset.saturating_sub(inflated));
         let output = match skip {
             0 => self.filled..to_usize(chunk.bytes).min(TRUSTED_BYTES.max(2 * self.filled)),
@@ -227,22 +236,14 @@ impl SpanDecoder {
         if self.chunk.len() < output.end {
             self.chunk.resize(output.end, 0);
         }
-        let status = self
-            .inflate
-            .decompress(input, &mut self.chunk[output], FlushDecompress::None)
-            .ok()
-            .ok_or(MemberFault::Inflate)?;
-        let made = self.inflate.total_out() - before_out;
-        let taken = to_usize(self.inflate.total_in() - before_in);
+        let Decoded { taken, made, is_end } = self.inflater.decode(input, &mut self.chunk[output])?;
         if skip == 0 {
-            self.filled += to_usize(made);
+            self.filled += made;
         }
-        self.member = Member::Inside { inflated: inflated + made };
+        self.member = Member::Inside { inflated: inflated + made as u64 };
         self.consume(taken);
         match (made, taken) {
-            _ if status == Status::StreamEnd && (skip > 0 || (self.filled as u64) < chunk.bytes) => {
-                Err(MemberFault::Short)
-            }
+            _ if is_end && (skip > 0 || (self.filled as u64) < chunk.bytes) => Err(MemberFault::Short),
             (0, 0) if input.is_empty() => Ok(Step::Starved),
             (0, 0) => Err(MemberFault::Inflate),
             _ => Ok(Step::Forward),
@@ -307,6 +308,55 @@ impl SpanDecoder {
 
     fn fault(&self, chunk: &Chunk, fault: MemberFault) -> Error {
         Error::Member { path: self.path_of(chunk), offset: chunk.member.start, fault }
+    }
+}
+
+impl Inflater {
+    fn new(packing: Packing) -> Self {
+        match packing {
+            Packing::Gzip => Self::Gzip(Decompress::new(false)),
+            Packing::Zstd => Self::Zstd(Box::new(Frame::new())),
+        }
+    }
+
+    fn packing(&self) -> Packing {
+        match self {
+            Self::Gzip(_) => Packing::Gzip,
+            Self::Zstd(_) => Packing::Zstd,
+        }
+    }
+
+    /// Turns to the first byte of a member.
+    fn start(&mut self) -> Member {
+        match self {
+            Self::Gzip(inflate) => {
+                inflate.reset(false);
+                Member::Header(HeaderReader::default())
+            }
+            Self::Zstd(frame) => {
+                frame.reset();
+                Member::Inside { inflated: 0 }
+            }
+        }
+    }
+
+    /// Inflates some of `input` to some of `output`. What was taken before may still give bytes.
+    fn decode(&mut self, input: &[u8], output: &mut [u8]) -> Result<Decoded, MemberFault> {
+        let inflate = match self {
+            Self::Gzip(inflate) => inflate,
+            Self::Zstd(frame) => return frame.decode(input, output).ok().ok_or(MemberFault::Inflate),
+        };
+        let (before_in, before_out) = (inflate.total_in(), inflate.total_out());
+        let status = inflate.decompress(input, output, FlushDecompress::None).ok().ok_or(MemberFault::Inflate)?;
+        let taken = to_usize(inflate.total_in() - before_in);
+        let made = to_usize(inflate.total_out() - before_out);
+        Ok(Decoded { taken, made, is_end: status == Status::StreamEnd })
+    }
+}
+
+impl fmt::Debug for Inflater {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.packing().fmt(f)
     }
 }
 

@@ -9,7 +9,8 @@ use flate2::bufread::GzDecoder;
 use refs_url::{Digest, Hasher};
 
 use crate::{
-    Error, Limits, Result, TocPart, document, error::TocTarFault, path::TOC_NAME, window::Window, wire::WireEntry,
+    Error, Limits, Result, TocPart, ZstdReader, document, error::TocTarFault, footer::Packing, path::TOC_NAME,
+    window::Window, wire::WireEntry,
 };
 
 /// What a table of contents is checked against.
@@ -17,6 +18,9 @@ use crate::{
 pub enum Expected<'a> {
     /// The digest that the manifest gives for it, in the annotation [`TOC_DIGEST_ANNOTATION`](crate::TOC_DIGEST_ANNOTATION).
     Digest(&'a Digest),
+    /// The digest that the manifest gives for it as it is compressed, in the annotation
+    /// [`ZSTD_TOC_DIGEST_ANNOTATION`](crate::ZSTD_TOC_DIGEST_ANNOTATION).
+    Compressed(&'a Digest),
     /// Nothing. Whoever can change the blob can then change every file in it.
     Unverified,
 }
@@ -54,16 +58,36 @@ impl Json<'_> {
     }
 }
 
-/// The JSON in the gzip member of a table of contents; `toc_tar_gz` is that member and nothing else.
-pub(crate) fn json<'t>(toc_tar_gz: &'t [u8], expected: Expected<'_>, limits: &Limits) -> Result<Json<'t>> {
-    if toc_tar_gz.len() as u64 > limits.toc_compressed {
+/// The JSON in a compressed table of contents; `toc` is that and nothing else.
+pub(crate) fn json<'t>(toc: &'t [u8], packing: Packing, expected: Expected<'_>, limits: &Limits) -> Result<Json<'t>> {
+    if toc.len() as u64 > limits.toc_compressed {
         return Err(Error::TocLimit { part: TocPart::Compressed, limit: limits.toc_compressed });
     }
+    if let Expected::Compressed(digest) = expected {
+        let mut hasher = hasher(expected)?;
+        hasher.update(toc);
+        check_digest(&hasher.finish(), digest)?;
+    }
+    let json = match packing {
+        Packing::Gzip => json_in_tar(toc, expected, limits.toc_inflated)?,
+        Packing::Zstd => json_alone(toc, expected, limits.toc_inflated)?,
+    };
+    match expected {
+        Expected::Digest(digest) => check_digest(&json.digest, digest)?,
+        Expected::Compressed(_) | Expected::Unverified => {}
+    }
+    Ok(json)
+}
+
+/// The JSON in the tar entry in a gzip member.
+fn json_in_tar<'t>(toc_tar_gz: &'t [u8], expected: Expected<'_>, limit: u64) -> Result<Json<'t>> {
     let mut tar = GzDecoder::new(toc_tar_gz);
     let size = json_bytes(&mut tar)?;
-    let (digest, whole) = digest(&mut tar, size, expected, limits.toc_inflated)?;
-    check_end(tar, limits.toc_inflated)?;
-    check_digest(&digest, expected)?;
+    let (digest, bytes, whole) = digest(&mut tar, size, expected, limit)?;
+    if bytes < size {
+        return Err(Error::TocTar { fault: TocTarFault::Size });
+    }
+    check_end(tar, limit)?;
     let text = match whole {
         Some(whole) => Text::Whole(whole),
         None => {
@@ -71,6 +95,16 @@ pub(crate) fn json<'t>(toc_tar_gz: &'t [u8], expected: Expected<'_>, limits: &Li
             json_bytes(&mut tar)?;
             Text::Again(Box::new(tar.take(size)))
         }
+    };
+    Ok(Json { digest, text })
+}
+
+/// The JSON in a frame of zstd.
+fn json_alone<'t>(toc_zst: &'t [u8], expected: Expected<'_>, limit: u64) -> Result<Json<'t>> {
+    let (digest, _, whole) = digest(ZstdReader::new(toc_zst), u64::MAX, expected, limit)?;
+    let text = match whole {
+        Some(whole) => Text::Whole(whole),
+        None => Text::Again(Box::new(ZstdReader::new(toc_zst))),
     };
     Ok(Json { digest, text })
 }
@@ -103,11 +137,14 @@ fn checksum(block: &[u8]) -> u32 {
     sum - field + 8 * u32::from(b' ')
 }
 
-/// The digest of the next `size` bytes, and these bytes if they are few.
-fn digest(json: impl Read, size: u64, expected: Expected<'_>, limit: u64) -> Result<(Digest, Option<Vec<u8>>)> {
-    let mut hasher = hasher(expected)?;
+/// The digest of the next `size` bytes, how many of them there are, and these bytes if they are few.
+fn digest(json: impl Read, size: u64, expected: Expected<'_>, limit: u64) -> Result<(Digest, u64, Option<Vec<u8>>)> {
+    let mut hasher = match expected {
+        Expected::Digest(_) => hasher(expected)?,
+        Expected::Compressed(_) | Expected::Unverified => Hasher::sha256(),
+    };
     let mut json = json.take(size.min(limit.saturating_add(1)));
-    let mut whole = (size <= WHOLE_BYTES).then(Vec::new);
+    let mut whole = (size <= WHOLE_BYTES || size == u64::MAX).then(Vec::new);
     let mut portion = vec![0; PORTION_BYTES];
     let mut bytes = 0;
     loop {
@@ -117,20 +154,20 @@ fn digest(json: impl Read, size: u64, expected: Expected<'_>, limit: u64) -> Res
         };
         hasher.update(text);
         bytes += text.len() as u64;
+        whole = whole.filter(|_| bytes <= WHOLE_BYTES);
         if let Some(whole) = &mut whole {
             whole.extend_from_slice(text);
         }
     }
-    match bytes {
-        _ if bytes > limit => Err(Error::TocLimit { part: TocPart::Inflated, limit }),
-        _ if bytes < size => Err(Error::TocTar { fault: TocTarFault::Size }),
-        _ => Ok((hasher.finish(), whole)),
+    if bytes > limit {
+        return Err(Error::TocLimit { part: TocPart::Inflated, limit });
     }
+    Ok((hasher.finish(), bytes, whole))
 }
 
 fn hasher(expected: Expected<'_>) -> Result<Hasher> {
     match expected {
-        Expected::Digest(digest) => {
+        Expected::Digest(digest) | Expected::Compressed(digest) => {
             Hasher::for_digest(digest).ok_or_else(|| Error::DigestAlgorithm { digest: digest.clone() })
         }
         Expected::Unverified => Ok(Hasher::sha256()),
@@ -160,13 +197,11 @@ fn check_end(mut tar: GzDecoder<&[u8]>, limit: u64) -> Result<()> {
     }
 }
 
-fn check_digest(actual: &Digest, expected: Expected<'_>) -> Result<()> {
-    match expected {
-        Expected::Digest(expected) if actual != expected => {
-            Err(Error::TocDigest { expected: expected.clone(), actual: actual.clone() })
-        }
-        _ => Ok(()),
+fn check_digest(actual: &Digest, expected: &Digest) -> Result<()> {
+    if actual == expected {
+        return Ok(());
     }
+    Err(Error::TocDigest { expected: expected.clone(), actual: actual.clone() })
 }
 
 fn inflate_error(source: io::Error) -> Error {

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails where it panics")]
 
 mod behaviours;
+mod chunked;
 mod footer;
 mod golden;
 mod lies;

@@ -62,8 +62,7 @@ impl Options {
         match (self.pace, weight) {
             (Pace::Full, Weight::Tiny) => 31,
             (Pace::Quick, Weight::Tiny) => 11,
-            (Pace::Full, Weight::Light) => 7,
-            (Pace::Full, Weight::Medium) => 5,
+            (Pace::Full, Weight::Light | Weight::Medium) => 5,
             (Pace::Full, Weight::Heavy) | (Pace::Quick, _) => 3,
         }
     }

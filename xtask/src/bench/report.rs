@@ -56,7 +56,7 @@ impl Measured {
         match work() {
             Ok(done) => Ok(Some(done)),
             Err(error @ (Error::Command { .. } | Error::MissingTool(_))) => {
-                self.failure = Some(one_line(&error.to_string()));
+                self.failure = Some(said(&error));
                 Ok(None)
             }
             Err(error) => Err(error),
@@ -84,7 +84,7 @@ impl Measured {
             || "– | – | –".to_owned(),
             |traffic| {
                 let [sent, received] = [traffic.sent_bytes, traffic.received_bytes].map(|bytes| bytes as f64 / 1e6);
-                format!("{} | {sent:.2} | {received:.2}", traffic.requests)
+                format!("{} | {sent:.3} | {received:.3}", traffic.requests)
             },
         );
         let ratio = ratio(&ours.walls(), &self.walls()).filter(|_| !self.is_ours);
@@ -129,7 +129,8 @@ impl Report {
         format!(
             "\n## refs beside its peers\n\n{cores} × {processor}, Linux {kernel}, load {load} before the first run. \
              Medians; the ratio is the median of the ratios of each round. CPU is user and system time of all processes of a \
-             row, memory the peak of its largest process.\n"
+             row, memory the peak of its \
+             largest process, of which 3.6 MiB or so are the measuring parent's.\n"
         )
     }
 
@@ -165,11 +166,14 @@ fn cell(text: &str) -> String {
     text.replace('|', "\\|")
 }
 
-/// The end of a message, where programs say what went wrong, in one line.
-fn one_line(text: &str) -> String {
-    let line = cell(&text.split_whitespace().collect::<Vec<_>>().join(" "));
-    let start = line.char_indices().rev().nth(199).map_or(0, |(at, _)| at);
-    line[start..].to_owned()
+/// What a program said first, or what is wrong with running it; in one line.
+fn said(error: &Error) -> String {
+    let text = error.to_string();
+    let words = match error {
+        Error::Command { output, .. } => output.lines().find(|line| !line.trim().is_empty()),
+        _ => None,
+    };
+    cell(words.unwrap_or(&text).trim()).chars().take(200).collect()
 }
 
 #[cfg(test)]
@@ -187,7 +191,7 @@ mod tests {
         let error = Error::Command {
             line: "peer".to_owned(),
             status: std::process::ExitStatus::default(),
-            output: "no\nsuch | thing".to_owned(),
+            output: "\nno such | thing\nat all".to_owned(),
         };
         assert_eq!(peer.attempt(|| Err::<(), _>(error)).unwrap(), None);
         assert_eq!(peer.attempt(|| Ok(1)).unwrap(), None);

@@ -58,9 +58,10 @@ impl<'a> Runner<'a> {
             let contents = measured.attempt(|| Ok(self.timed(row, names, self.setting.host())?.1))?;
             let Some(contents) = contents else { continue };
             let expected = expected.get_or_insert(contents);
-            if contents != *expected {
+            // More is not amiss: a tar extracts the table of contents of an eStargz layer as a file.
+            if contents.files < expected.files || contents.bytes < expected.bytes {
                 let Contents { files, bytes } = contents;
-                measured.note = Some(format!("other files than refs: {files} of {bytes} bytes in all"));
+                measured.note = Some(format!("not all that refs wrote: {files} files of {bytes} bytes"));
             }
         }
         Ok(())

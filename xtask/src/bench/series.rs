@@ -37,14 +37,13 @@ const PUSH: &[Row] = &[
     row("jmgilman/go/oci", "{go-oci} push {tree} {to}"),
 ];
 
-const PUSH_LARGE: &[Row] = &[PUSH[0], PUSH[1], PUSH[2], PUSH[3]];
+const PUSH_LARGE: &[Row] = &[PUSH[0], PUSH[1], PUSH[3]];
 
 const PULL_ESTARGZ: &[Row] = &[
     row("refs pull", "{refs} pull {estargz} {out}/tree {unlimited} {cold}"),
     row("crane export | tar x", "{crane} export {estargz} - | tar x -C {out}"),
     row("curl | tar xz (verifies nothing)", "{curl} -sSf {estargz-blob} | tar xz -C {out}"),
     row("oci-client", "{oci-client} pull {estargz} {out}"),
-    row("jmgilman/go/oci", "{go-oci} pull {estargz} {out}/tree"),
 ];
 
 const PULL_PLAIN: &[Row] = &[
@@ -57,10 +56,10 @@ const PULL_PLAIN: &[Row] = &[
     ),
     row("oras pull (its own artifact)", "{oras} pull --plain-http -o {out} {oras-form}"),
     row("oci-client", "{oci-client} pull {plain} {out}"),
-    row("jmgilman/go/oci", "{go-oci} pull {plain} {out}/tree"),
+    row("jmgilman/go/oci (its own artifact)", "{go-oci} pull {go-oci-form} {out}/tree"),
 ];
 
-const PULL_LARGE: &[Row] = &[PULL_ESTARGZ[0], PULL_ESTARGZ[1], PULL_ESTARGZ[2]];
+const PULL_LARGE: &[Row] = &[PULL_ESTARGZ[0], PULL_ESTARGZ[1]];
 
 const LIST: &[Row] = &[
     row("refs ls", "{refs} ls {estargz} {cold}"),
@@ -135,12 +134,15 @@ fn on_many(tree: Tree) -> [Series; 7] {
 
 fn on_large(name: &str, tree: Tree, weight: Weight) -> Vec<Series> {
     let on = |work: &str, weight, rows| series(format!("{work} {name}"), Some(tree), weight, rows);
-    let mut all = vec![on("ls", weight, LIST), on("pull estargz", weight, PULL_LARGE)];
-    if weight == Weight::Medium {
-        all.push(on("pull plain", weight, PULL_PLAIN));
+    let list = on("ls", weight, &LIST[..2]);
+    let pushed = |rows| on("push", Weight::Heavy, rows);
+    match weight {
+        Weight::Heavy => vec![list, on("pull estargz", weight, PULL_LARGE), pushed(&PUSH[..1])],
+        _ => {
+            let pulled = [on("pull estargz", weight, PULL_ESTARGZ), on("pull plain", weight, PULL_PLAIN)];
+            [list].into_iter().chain(pulled).chain([pushed(PUSH_LARGE)]).collect()
+        }
     }
-    all.push(on("push", Weight::Heavy, if weight == Weight::Medium { PUSH_LARGE } else { &PUSH[..1] }));
-    all
 }
 
 fn series(name: String, tree: Option<Tree>, weight: Weight, rows: &'static [Row]) -> Series {

@@ -39,6 +39,8 @@ pub(crate) enum Form {
     Plain,
     /// As `oras push` does it.
     Oras,
+    /// As the library jmgilman/go/oci does it, which reads only what it wrote.
+    GoOci,
 }
 
 /// How many files a directory holds, at any depth, and their bytes.
@@ -92,6 +94,7 @@ impl Setting {
             (Form::Estargz, "estargz", "estargz-blob"),
             (Form::Plain, "plain", "plain-blob"),
             (Form::Oras, "oras-form", "oras-blob"),
+            (Form::GoOci, "go-oci-form", "go-oci-blob"),
         ] {
             if rows.iter().any(|row| row.uses(at) || row.uses(blob)) {
                 let repository = self.published(tree, form, &names)?;
@@ -111,7 +114,12 @@ impl Setting {
         println!("bench: publishing {repository}");
         let line = match form {
             Form::Estargz => "{refs} push {tree} {to}",
-            Form::Plain => "tar -C {tree} -c . | gzip -6 > {file} && {crane} append --new_layer {file} --new_tag {to}",
+            // With OCI's media types: umoci reads no others.
+            Form::Plain => {
+                "tar -C {tree} -c . | gzip -6 > {file} && \
+                 {crane} append --oci-empty-base --new_layer {file} --new_tag {to}"
+            }
+            Form::GoOci => "{go-oci} push {tree} {to}",
             Form::Oras => "cd {trees} && {oras} push --plain-http {to} {name}",
         };
         let mut names = names.clone();

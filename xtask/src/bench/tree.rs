@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::ops::Range;
 use std::path::Path;
 
 use crate::error::{Error, Result};
@@ -99,19 +100,31 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     crate::interop::trees::write(path, bytes)
 }
 
-/// Lines of words, few of them common and most rare: gzip makes about a quarter of it.
+/// Lines of words, few of them common and most rare, and now and then a line from a little before: gzip makes a quarter of it.
 fn text(dice: &mut Dice) -> Vec<u8> {
     let words: Vec<Vec<u8>> = (0..6_000).map(|_| word(dice)).collect();
-    let mut text = Vec::with_capacity(POOL_BYTES + 128);
+    let mut text = Vec::with_capacity(POOL_BYTES + 256);
+    let mut lines: Vec<Range<usize>> = Vec::new();
     while text.len() < POOL_BYTES {
-        text.extend(std::iter::repeat_n(b' ', 4 * dice.below(4)));
-        for _ in 0..=dice.below(9) {
-            text.extend_from_slice(&words[dice.skewed(words.len())]);
-            text.push(b" .,(_=:"[dice.skewed(7)]);
+        let start = text.len();
+        match lines.len().checked_sub(1 + dice.below(120)) {
+            Some(before) if dice.below(100) < 55 => {
+                text.extend_from_within(lines[before].clone());
+            }
+            _ => line(dice, &words, &mut text),
         }
-        text.push(b'\n');
+        lines.push(start..text.len());
     }
     text
+}
+
+fn line(dice: &mut Dice, words: &[Vec<u8>], text: &mut Vec<u8>) {
+    text.extend(std::iter::repeat_n(b' ', 4 * dice.below(4)));
+    for _ in 0..=dice.below(9) {
+        text.extend_from_slice(&words[dice.skewed(words.len())]);
+        text.push(b" .,(_=:"[dice.skewed(7)]);
+    }
+    text.push(b'\n');
 }
 
 fn word(dice: &mut Dice) -> Vec<u8> {

@@ -1,6 +1,7 @@
 //! Counts what a source gives, for reports and progress.
 
 use std::{
+    fs::File,
     ops::Range,
     sync::{
         Arc,
@@ -138,6 +139,10 @@ impl Source for Metered {
 
     fn referrers(&self, subject: &Digest, filter: Filter) -> BoxStream<'_, Result<Descriptor>> {
         self.inner.referrers(subject, filter)
+    }
+
+    async fn blob_file(&self, digest: &Digest) -> Option<File> {
+        self.inner.blob_file(digest).await
     }
 
     async fn distrust(&self) -> bool {

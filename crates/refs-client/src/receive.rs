@@ -1,5 +1,7 @@
 //! How the files of an artifact are handed over, whatever kind of layer they come from.
 
+use std::fs::File;
+
 use refs_estargz::Entry;
 
 use crate::Result;
@@ -27,4 +29,10 @@ pub(crate) trait Hand: Send {
     /// # Errors
     /// An error ends the handing over.
     fn piece(&mut self, file: &Entry, offset: u64, bytes: &[u8]) -> Result<()>;
+
+    /// Takes the whole content of a file from `content`, another file of this machine, which stays as it is.
+    ///
+    /// # Errors
+    /// An error ends the handing over.
+    fn copy(&mut self, file: &Entry, content: File) -> Result<()>;
 }

@@ -64,6 +64,13 @@ pub trait Source: Debug + Send + Sync {
     /// ([listing referrers](https://github.com/opencontainers/distribution-spec/blob/main/spec.md#listing-referrers)).
     fn referrers(&self, subject: &Digest, filter: Filter) -> BoxStream<'_, Result<Descriptor>>;
 
+    /// The whole blob as a file of this machine, at its start, where the place has it so: cheaper to clone or copy than a
+    /// stream is to write. Its bytes have been verified, and must not be changed. `None` says nothing about the blob.
+    async fn blob_file(&self, digest: &Digest) -> Option<File> {
+        let _elsewhere = digest;
+        None
+    }
+
     /// Told by a reader that what it was given can't be, such as parts that hold none of the digests that they should. A
     /// place that gives copies drops those that it gave, and gives none of them again. Says whether it did: reading once
     /// more may help then.

@@ -1,6 +1,6 @@
 //! What a cache keeps of other places.
 
-use std::{fmt::Debug, ops::Range, time::SystemTime};
+use std::{fmt::Debug, fs::File, ops::Range, time::SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -35,6 +35,16 @@ pub trait Store: Debug + Send + Sync {
     /// # Errors
     /// `NotCached`; `Size` when the content is shorter.
     async fn part(&self, digest: &Digest, range: Range<u64>) -> Result<Part>;
+
+    /// The whole content as a file, at its start, where the store has it so. Its bytes have been hashed, and must not be
+    /// changed.
+    ///
+    /// # Errors
+    /// `Digest` when the content is damaged; `Io`.
+    async fn file(&self, digest: &Digest) -> Result<Option<File>> {
+        let _in_memory = digest;
+        Ok(None)
+    }
 
     /// Begins to take in content of `size` bytes; `None` when that is more than the store takes. It shows in the store
     /// when it is committed, and not before, and replaces what was there.

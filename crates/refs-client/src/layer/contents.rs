@@ -237,6 +237,9 @@ impl Contents {
                 return Ok(delivery);
             }
             let entry = entry.clone();
+            if let Some(content) = self.source.blob_file(&descriptor.digest).await {
+                return thread::run(move || delivery.copied(&entry, &descriptor, content).map(|()| delivery)).await;
+            }
             let work = move |bytes| delivery.file(&entry, &descriptor, bytes).map(|()| delivery);
             return read_blob(self.source.as_ref(), &layer.descriptor.digest, work).await;
         }

@@ -3,6 +3,7 @@
 mod archive;
 mod blocks;
 mod contents;
+mod copied;
 mod cutter;
 mod deliver;
 mod find;

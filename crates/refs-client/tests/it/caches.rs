@@ -2,17 +2,20 @@
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use refs_client::{Client, Location, PullOptions, Pushed, ReadOptions};
 use refs_store::{DiskOptions, DiskStore, Memories};
-use refs_testkit::{FakeRegistry, Tree};
+use refs_testkit::{FakeRegistry, Image, Tree};
+use refs_url::Digest;
 use tempfile::TempDir;
 
-use crate::setup::{IN_MEMORY, MANIFEST, anonymous, artifact, at, noise, paths, patterns, pull_of, push, pushed};
+use crate::setup::{
+    IN_MEMORY, MANIFEST, anonymous, artifact, at, names, noise, paths, patterns, pull_of, push, pushed,
+};
 
 /// A registry, and a cache for what is read of it.
 struct Place {
@@ -215,6 +218,32 @@ async fn an_edit_of_what_was_pulled_is_not_in_the_cache() {
         assert!(Tree::read(&destination).unwrap() == with_directories(&small()));
         for file in ["a/1", "a/2", "b/3"] {
             fs::write(destination.join(file), "edited").unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_a_blob_is_copied_out_of_the_cache_and_checked() {
+    let place = Place::with(&small()).await;
+    let content = noise(300_000, 1);
+    let image = Image::new().file("alone.bin", content.clone()).file("empty", "");
+    image.push(&*place.registry.repository("o/r"), &["v1"]).await.unwrap();
+    let kept = place.cache().join("blobs/sha256").join(Digest::sha256(&content).encoded());
+    for number in 0..4 {
+        let destination = place.folder.path().join(number.to_string());
+        place.registry.take_requests();
+        place.client().pull(&place.tagged(), &destination, &PullOptions::default()).await.unwrap();
+        let file = destination.join("alone.bin");
+        assert!(fs::read(&file).unwrap() == content, "in pull {number}");
+        assert_eq!(names(&destination), ["alone.bin", "empty"]);
+        let (theirs, ours) = (fs::metadata(&file).unwrap(), fs::metadata(&kept).unwrap());
+        assert_eq!((theirs.permissions().mode() & 0o777, theirs.mtime()), (0o644, 0));
+        assert_ne!(theirs.ino(), ours.ino());
+        fs::write(&file, "edited").unwrap();
+        // The first and the third find nothing that is right.
+        assert_eq!(place.registry.requests().len(), [3, 1, 2, 1][number]);
+        if number == 1 {
+            damage(&kept, 50);
         }
     }
 }

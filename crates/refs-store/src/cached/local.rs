@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    fs::File,
     ops::Range,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -121,17 +122,16 @@ impl Local {
     /// The part, if it is kept.
     pub(super) async fn part(&self, digest: &Digest, range: Range<u64>) -> Option<Part> {
         let store = self.readable()?;
-        let part = match store.part(digest, range).await {
-            // Less is kept than there should be.
-            Err(error) if is_damage(&error) => {
-                self.shared.drop_damaged(digest, &error).await;
-                None
-            }
-            other => self.shared.granted(other),
-        };
-        let Part { range, total, stream } = part?;
+        // Less may be kept than there should be.
+        let Part { range, total, stream } = self.shared.undamaged(digest, store.part(digest, range).await).await?;
         self.give(digest);
         Some(Part { range, total, stream: self.watched(digest, stream) })
+    }
+
+    /// The content as a file, if it is kept so, and undamaged.
+    pub(super) async fn file(&self, digest: &Digest) -> Option<File> {
+        let store = self.readable()?;
+        self.shared.undamaged(digest, store.file(digest).await).await.flatten()
     }
 
     /// Begins to keep content of `size` bytes.
@@ -217,6 +217,17 @@ impl Shared {
                 }
                 None
             }
+        }
+    }
+
+    /// What the store gave of the content, which is dropped when it is damaged.
+    async fn undamaged<T>(&self, digest: &Digest, result: Result<T>) -> Option<T> {
+        match result {
+            Err(error) if is_damage(&error) => {
+                self.drop_damaged(digest, &error).await;
+                None
+            }
+            other => self.granted(other),
         }
     }
 

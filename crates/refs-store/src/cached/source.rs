@@ -1,6 +1,6 @@
 //! A repository, read through a store.
 
-use std::{ops::Range, sync::Arc};
+use std::{fs::File, ops::Range, sync::Arc};
 
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
@@ -144,6 +144,10 @@ impl Source for Cached {
 
     fn referrers(&self, subject: &Digest, filter: Filter) -> BoxStream<'_, Result<Descriptor>> {
         self.origin.referrers(subject, filter)
+    }
+
+    async fn blob_file(&self, digest: &Digest) -> Option<File> {
+        if self.is_kept(digest).await { self.local.file(digest).await } else { None }
     }
 
     async fn distrust(&self) -> bool {

@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     evict::Bound,
-    file::{blocking, is_absent, read_range},
+    file::{blocking, each_chunk, is_absent, read_range},
     layout::{Folder, Layout},
     part::within,
     store::{Fill, Origin, Store, TagRecord},
@@ -131,6 +131,17 @@ impl Store for DiskStore {
         let range = within(digest, range, total)?;
         let in_file = range.start - kept.start..range.end - kept.start;
         Ok(Part { range, total, stream: read_range(file.into(), path.into(), in_file) })
+    }
+
+    async fn file(&self, digest: &Digest) -> Result<Option<File>> {
+        let digest = digest.clone();
+        self.run(move |folder| {
+            let Some(Found { file, path, kept }) = Found::whole(folder, &digest)? else { return Ok(None) };
+            let mut verify = Verify::new(&digest, kept.total, Resume::START)?;
+            each_chunk(&file, &path, kept.range, |chunk| verify.update(chunk))?;
+            verify.finish().map(|()| Some(file))
+        })
+        .await
     }
 
     async fn fill(&self, digest: &Digest, size: u64) -> Result<Option<Box<dyn Fill>>> {

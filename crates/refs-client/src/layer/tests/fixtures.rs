@@ -284,4 +284,8 @@ impl Hand for RecorderHand {
         content[offset as usize..end].copy_from_slice(bytes);
         Ok(())
     }
+
+    fn copy(&mut self, file: &Entry, content: std::fs::File) -> crate::Result<()> {
+        self.piece(file, 0, &std::io::read_to_string(content).unwrap().into_bytes())
+    }
 }

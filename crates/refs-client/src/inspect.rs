@@ -77,6 +77,8 @@ pub struct InspectedLayer {
 pub enum LayerKind {
     /// An archive with a table of contents that is vouched for.
     Estargz,
+    /// The same, compressed with zstd.
+    ZstdChunked,
     /// A tar archive.
     Tar,
     /// A tar archive, gzipped.
@@ -183,6 +185,9 @@ async fn manifest_file(
 
 fn inspected(outline: &Outline) -> InspectedLayer {
     let kind = match outline {
+        Outline::Indexed { descriptor, .. } if by_media_type(descriptor) == LayerKind::TarZstd => {
+            LayerKind::ZstdChunked
+        }
         Outline::Indexed { .. } => LayerKind::Estargz,
         Outline::File { .. } => LayerKind::File,
         Outline::Archive { descriptor } => by_media_type(descriptor),

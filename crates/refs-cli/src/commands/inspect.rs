@@ -152,6 +152,7 @@ fn described(manifest_file: Result<ManifestFile, Faults>) -> Described {
 fn kind_word(kind: LayerKind) -> &'static str {
     match kind {
         LayerKind::Estargz => "estargz",
+        LayerKind::ZstdChunked => "zstd:chunked",
         LayerKind::Tar => "tar",
         LayerKind::TarGzip => "tar+gzip",
         LayerKind::TarZstd => "tar+zstd",

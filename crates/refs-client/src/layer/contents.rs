@@ -2,14 +2,13 @@
 
 use std::{io::Write, ops::Range, sync::Arc};
 
-use refs_estargz::Expected;
 use refs_registry::{Source, error::Wanted};
 
 use super::{
     archive,
     deliver::{Delivery, Names},
     find,
-    form::{self, Form, Layer},
+    form::{self, Form, Layer, Vouched},
     listed::Listed,
     one::One,
     path,
@@ -115,7 +114,7 @@ impl Contents {
     /// How the entries were found, once they were asked for.
     pub(crate) fn access(&self) -> Access {
         let by_index = |layer: &Layer| match &layer.form {
-            Form::Estargz { index, .. } => matches!(index.get(), Some(Some(_))),
+            Form::Indexed { index, .. } => matches!(index.get(), Some(Some(_))),
             Form::File(_) => true,
             Form::Archive { .. } => false,
         };
@@ -183,7 +182,7 @@ impl Contents {
         }
         let spool = match &layer.form {
             Form::File(_) => Some(self.spool(at, path, layer).await?),
-            Form::Estargz { .. } | Form::Archive { .. } => {
+            Form::Indexed { .. } | Form::Archive { .. } => {
                 let capture = Capture { path: path.to_owned(), max_bytes: u64::MAX };
                 self.survey_archive(at, layer, Survey::new(1, Some(capture))).await?.captured
             }
@@ -271,9 +270,8 @@ impl Contents {
 
     /// The table of contents of a layer that has one, which is read once.
     pub(super) async fn index(&self, layer: &Layer) -> Result<Option<Arc<Indexed>>> {
-        let Form::Estargz { expected, index } = &layer.form else { return Ok(None) };
-        let expected = expected.as_ref().map_or(Expected::Unverified, Expected::Digest);
-        let open = async || Ok(self.ranges(layer).open(&layer.descriptor, expected).await?.map(Arc::new));
+        let Form::Indexed { vouched, index } = &layer.form else { return Ok(None) };
+        let open = async || Ok(self.ranges(layer).open(&layer.descriptor, vouched.expected()).await?.map(Arc::new));
         index.get_or_try_init(open).await.cloned()
     }
 
@@ -287,8 +285,8 @@ impl Layer {
     /// if it is vouched for.
     fn is_better_by_index(&self, selection: &Selection) -> bool {
         match (&self.form, selection) {
-            (Form::Estargz { expected, .. }, Selection::All) => {
-                expected.is_some() && self.descriptor.size > SHORT_LAYER_BYTES
+            (Form::Indexed { vouched, .. }, Selection::All) => {
+                *vouched != Vouched::Nothing && self.descriptor.size > SHORT_LAYER_BYTES
             }
             _ => true,
         }
@@ -297,7 +295,7 @@ impl Layer {
     fn root(&self) -> &str {
         match &self.form {
             Form::Archive { root } => root,
-            Form::Estargz { .. } | Form::File(_) => "",
+            Form::Indexed { .. } | Form::File(_) => "",
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use refs_estargz::{Entry, Kind, TOC_DIGEST_ANNOTATION};
+use refs_estargz::{Entry, Expected, Kind, TOC_DIGEST_ANNOTATION, ZSTD_TOC_DIGEST_ANNOTATION};
 use refs_registry::{
     Descriptor, MediaType,
     spec::{ImageManifest, LayerFormat},
@@ -30,10 +30,10 @@ pub(crate) struct Layer {
 /// How the files of a layer are packed.
 #[derive(Debug)]
 pub(crate) enum Form {
-    /// An archive that may have a table of contents.
-    Estargz {
-        /// The digest of the table; `None` when nothing vouches for it.
-        expected: Option<Digest>,
+    /// An archive that may have a table of contents: eStargz, or zstd:chunked.
+    Indexed {
+        /// What vouches for the table.
+        vouched: Vouched,
         /// The table once it was read; `None` inside when the layer turned out to be an archive like any other.
         index: OnceCell<Option<Arc<Indexed>>>,
     },
@@ -44,6 +44,17 @@ pub(crate) enum Form {
     },
     /// The blob is one file.
     File(Entry),
+}
+
+/// What the manifest says of a layer's table of contents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Vouched {
+    /// Nothing that could be compared with it.
+    Nothing,
+    /// The digest of its JSON.
+    Json(Digest),
+    /// The digest of its JSON as it is compressed with zstd.
+    Compressed(Digest),
 }
 
 /// The layers of an image that hold files, the lowest first.
@@ -68,24 +79,48 @@ fn form(layer: &Descriptor, config: &Descriptor, trust: Trust) -> Result<Form> {
     let has_title = layer.annotations.contains_key(TITLE);
     // Without a type of its own, oras gives a file the type of an image's layer: only an image's config tells.
     let is_image_layer = format.is_some() && (is_image || !has_title);
-    match (format, expected_toc(layer)) {
-        (Some(LayerFormat::TarGzip) | None, Some(digest)) => Ok(estargz(match trust {
-            Trust::Verified => Some(digest),
-            Trust::Unverified => None,
-        })),
-        (Some(LayerFormat::TarGzip), None) if is_image_layer && trust == Trust::Unverified => Ok(estargz(None)),
+    let vouched = Vouched::of(layer)?;
+    let has_table = match (format, &vouched) {
+        (Some(LayerFormat::TarGzip | LayerFormat::TarZstd) | None, Vouched::Json(_))
+        | (Some(LayerFormat::TarZstd) | None, Vouched::Compressed(_)) => true,
+        (Some(LayerFormat::TarGzip | LayerFormat::TarZstd), _) => is_image_layer && trust == Trust::Unverified,
+        _ => false,
+    };
+    match trust {
+        Trust::Verified if has_table => Ok(indexed(vouched)),
+        Trust::Unverified if has_table => Ok(indexed(Vouched::Nothing)),
         _ if is_image_layer => Ok(Form::Archive { root: String::new() }),
         _ => by_title(layer),
     }
 }
 
-const fn estargz(expected: Option<Digest>) -> Form {
-    Form::Estargz { expected, index: OnceCell::const_new() }
+const fn indexed(vouched: Vouched) -> Form {
+    Form::Indexed { vouched, index: OnceCell::const_new() }
 }
 
-/// What the manifest says of the table of contents. What is no digest vouches for nothing, as if it were not there.
-fn expected_toc(layer: &Descriptor) -> Option<Digest> {
-    layer.annotations.get(TOC_DIGEST_ANNOTATION)?.parse().ok()
+impl Vouched {
+    /// What is no digest vouches for nothing, as if it were not there.
+    ///
+    /// # Errors
+    /// `UnsupportedLayer` when the manifest names two tables: they may tell of other files, and who reads which is chance.
+    fn of(layer: &Descriptor) -> Result<Self> {
+        let annotation = |key| layer.annotations.get(key).map(|digest| digest.parse().ok());
+        match (annotation(TOC_DIGEST_ANNOTATION), annotation(ZSTD_TOC_DIGEST_ANNOTATION)) {
+            (Some(_), Some(_)) => Err(unsupported(layer, "its manifest names two tables of contents")),
+            (Some(Some(digest)), None) => Ok(Self::Json(digest)),
+            (None, Some(Some(digest))) => Ok(Self::Compressed(digest)),
+            _ => Ok(Self::Nothing),
+        }
+    }
+
+    /// What the table is checked against.
+    pub(crate) fn expected(&self) -> Expected<'_> {
+        match self {
+            Self::Nothing => Expected::Unverified,
+            Self::Json(digest) => Expected::Digest(digest),
+            Self::Compressed(digest) => Expected::Compressed(digest),
+        }
+    }
 }
 
 /// As oras packs: a file is a blob of its own, a directory an archive whose names begin with that of the directory.

@@ -5,7 +5,10 @@ use std::{ops::Range, sync::Arc};
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
-use refs_estargz::{Archive, Error as EstargzError, Expected, OpenOptions, RangeRead, ReadError, TAIL_ANNOTATION};
+use refs_estargz::{
+    Archive, Error as EstargzError, Expected, OpenOptions, RangeRead, ReadError, TAIL_ANNOTATION, TocPosition,
+    ZSTD_TOC_POSITION_ANNOTATION,
+};
 use refs_registry::{ByteStream, Descriptor, Error as RegistryError, ErrorKind, Source, error::Wanted};
 use refs_url::Digest;
 
@@ -72,8 +75,14 @@ impl Ranges {
     /// # Errors
     /// `Estargz`, and those of the source.
     pub(crate) async fn open(self, layer: &Descriptor, expected: Expected<'_>) -> Result<Option<Indexed>> {
-        let tail_bytes = layer.annotations.get(TAIL_ANNOTATION).and_then(|bytes| bytes.parse().ok());
-        let options = OpenOptions { tail_bytes, ..OpenOptions::default() };
+        let annotation = |key| layer.annotations.get(key).map(String::as_str);
+        let tail_bytes = annotation(TAIL_ANNOTATION).and_then(|bytes| bytes.parse().ok());
+        // Beside another digest than its own, a position says nothing.
+        let toc_position = match expected {
+            Expected::Compressed(_) => annotation(ZSTD_TOC_POSITION_ANNOTATION).and_then(TocPosition::parse),
+            Expected::Digest(_) | Expected::Unverified => None,
+        };
+        let options = OpenOptions { tail_bytes, toc_position, ..OpenOptions::default() };
         match Archive::open(self, expected, &options).await {
             Ok(archive) => Ok(Some(archive)),
             Err(ReadError::Read { source, .. }) if source.kind() == ErrorKind::Unsupported => {

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::{
     Error, Expected, Footer, Limits, Piece, Plan, PlanOptions, Result, STORAGE_ZSTD_FOOTER_BYTES, Span, SpanDecoder,
-    Toc, TocPart, TocPosition, footer::TocPlace, index::Unordered,
+    Toc, TocPart, TocPosition, footer::TocPlace, pieces::Pieces,
 };
 
 /// Bytes of a blob, by range. Nothing is trusted to be right about them but the length.
@@ -125,7 +125,7 @@ impl<R: RangeRead> Archive<R> {
     /// blob; [`Error::ExternalToc`]; and the errors of [`Footer::parse`] and [`Toc::parse`].
     pub async fn open(source: R, expected: Expected<'_>, options: &OpenOptions) -> Result<Self, ReadError<R::Error>> {
         let blob_bytes = source.blob_bytes();
-        let (place, tail_offset, tail) = match options.toc_position {
+        let (place, tail_offset, mut tail) = match options.toc_position {
             Some(position) => {
                 let place = within(position.place(blob_bytes)?, &options.limits)?;
                 let toc = read(&source, place.toc.clone()).await?;
@@ -134,11 +134,11 @@ impl<R: RangeRead> Archive<R> {
             None => find(&source, blob_bytes, options).await?,
         };
         let at = |offset: u64| offset.saturating_sub(tail_offset) as usize;
-        let toc = Unordered::parse(&tail[at(place.toc.start)..at(place.toc.end)], expected, &place, &options.limits)?;
-        // A slice would keep the table, which is done with and may be long.
-        let tail = Bytes::copy_from_slice(&tail[..at(place.payload_bytes)]);
+        // A long table goes as what is read of it comes: slices of the tail would keep all of it.
+        let toc = Pieces::copied(&tail[at(place.toc.start)..at(place.toc.end)]);
+        tail = Bytes::copy_from_slice(&tail[..at(place.payload_bytes)]);
         let tail_offset = tail_offset.min(place.payload_bytes);
-        Ok(Self { source, toc: toc.ordered(&options.limits)?, tail, tail_offset })
+        Ok(Self { source, toc: Toc::parse_pieces(toc, expected, &place, &options.limits)?, tail, tail_offset })
     }
 
     /// The table of contents.

@@ -14,6 +14,7 @@ use crate::{
     error::ChunkFault,
     footer::{Packing, TocPlace},
     links, path,
+    pieces::Pieces,
     record::{NONE, Record, Records, What},
     toc::{self, Expected},
 };
@@ -36,15 +37,6 @@ pub struct Toc {
     contents: Arc<Contents>,
 }
 
-/// A table of contents of which each element has been checked by itself; its text is not needed any more.
-#[derive(Debug)]
-pub(crate) struct Unordered {
-    digest: Digest,
-    packing: Packing,
-    payload_bytes: u64,
-    collected: Collected,
-}
-
 impl Toc {
     /// Reads and checks the table in `toc_tar_gz`: the bytes of the blob from `toc_offset` up to its footer.
     ///
@@ -60,7 +52,7 @@ impl Toc {
     /// - [`Error::Duplicate`], [`Error::NotDirectory`] when its entries contradict each other.
     pub fn parse(toc_tar_gz: &[u8], expected: Expected<'_>, toc_offset: u64, limits: &Limits) -> Result<Self> {
         let place = TocPlace { toc: toc_offset..toc_offset, payload_bytes: toc_offset, packing: Packing::Gzip };
-        Unordered::parse(toc_tar_gz, expected, &place, limits)?.ordered(limits)
+        Self::parse_pieces(toc_tar_gz.into(), expected, &place, limits)
     }
 
     /// As [`Toc::parse`], for the table of a zstd:chunked layer: `toc_zst` is what is in its skippable frame, and
@@ -71,7 +63,7 @@ impl Toc {
     /// As [`Toc::parse`].
     pub fn parse_zstd(toc_zst: &[u8], expected: Expected<'_>, payload_bytes: u64, limits: &Limits) -> Result<Self> {
         let place = TocPlace { toc: payload_bytes..payload_bytes, payload_bytes, packing: Packing::Zstd };
-        Unordered::parse(toc_zst, expected, &place, limits)?.ordered(limits)
+        Self::parse_pieces(toc_zst.into(), expected, &place, limits)
     }
 
     /// How many entries there are.
@@ -150,31 +142,33 @@ impl Toc {
     pub(crate) fn contents(&self) -> &Arc<Contents> {
         &self.contents
     }
+
+    /// As [`Toc::parse`], of bytes that are freed as they are read.
+    pub(crate) fn parse_pieces(
+        toc: Pieces<'_>,
+        expected: Expected<'_>,
+        place: &TocPlace,
+        limits: &Limits,
+    ) -> Result<Self> {
+        let json = toc::json(toc, place.packing, expected, limits)?;
+        let digest = json.digest.clone();
+        let mut collector = Collector::new(limits, place.payload_bytes);
+        json.entries(|entry| collector.add(entry))?;
+        let contents = tied(collector.finish()?, place, limits)?;
+        Ok(Self { digest, contents: Arc::new(contents) })
+    }
 }
 
-impl Unordered {
-    /// As [`Toc::parse`], up to errors that are of more than one entry.
-    pub(crate) fn parse(toc: &[u8], expected: Expected<'_>, place: &TocPlace, limits: &Limits) -> Result<Self> {
-        let &TocPlace { packing, payload_bytes, .. } = place;
-        let json = toc::json(toc, packing, expected, limits)?;
-        let digest = json.digest.clone();
-        let mut collector = Collector::new(limits, payload_bytes);
-        json.entries(|entry| collector.add(entry))?;
-        Ok(Self { digest, packing, payload_bytes, collected: collector.finish()? })
-    }
-
-    /// Orders and ties together what was collected in the order of the table.
-    pub(crate) fn ordered(self, limits: &Limits) -> Result<Toc> {
-        let Collected { mut records, mut chunks } = self.collected;
-        chunks.sort();
-        check_chunks(&chunks, &records)?;
-        order_entries(&mut records, &mut chunks);
-        check_tree(&records)?;
-        find_content(&mut records.rows, &chunks);
-        links::resolve(&mut records, limits)?;
-        let contents = Contents { records, chunks, payload_bytes: self.payload_bytes, packing: self.packing };
-        Ok(Toc { digest: self.digest, contents: Arc::new(contents) })
-    }
+/// Orders and ties together what was collected in the order of the table.
+fn tied(collected: Collected, place: &TocPlace, limits: &Limits) -> Result<Contents> {
+    let Collected { mut records, mut chunks } = collected;
+    chunks.sort();
+    check_chunks(&chunks, &records)?;
+    order_entries(&mut records, &mut chunks);
+    check_tree(&records)?;
+    find_content(&mut records.rows, &chunks);
+    links::resolve(&mut records, limits)?;
+    Ok(Contents { records, chunks, payload_bytes: place.payload_bytes, packing: place.packing })
 }
 
 /// Checks that ordered chunks can lie so.

@@ -20,6 +20,7 @@ mod limits;
 mod links;
 mod parallel;
 mod path;
+mod pieces;
 mod plan;
 mod read;
 mod record;

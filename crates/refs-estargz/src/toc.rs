@@ -1,7 +1,7 @@
 //! From the bytes behind the payload to the entries in the table of contents, whose digest is decided on the way.
 
 use std::{
-    io::{self, Read},
+    io::{self, BufRead, Read},
     sync::Arc,
 };
 
@@ -10,7 +10,7 @@ use refs_url::{Digest, Hasher};
 
 use crate::{
     Error, Limits, Result, TocPart, ZstdReader, document, error::TocTarFault, footer::Packing, path::TOC_NAME,
-    window::Window, wire::WireEntry,
+    pieces::Pieces, window::Window, wire::WireEntry,
 };
 
 /// What a table of contents is checked against.
@@ -59,13 +59,13 @@ impl Json<'_> {
 }
 
 /// The JSON in a compressed table of contents; `toc` is that and nothing else.
-pub(crate) fn json<'t>(toc: &'t [u8], packing: Packing, expected: Expected<'_>, limits: &Limits) -> Result<Json<'t>> {
-    if toc.len() as u64 > limits.toc_compressed {
+pub(crate) fn json<'t>(toc: Pieces<'t>, packing: Packing, expected: Expected<'_>, limits: &Limits) -> Result<Json<'t>> {
+    if toc.bytes() > limits.toc_compressed {
         return Err(Error::TocLimit { part: TocPart::Compressed, limit: limits.toc_compressed });
     }
     if let Expected::Compressed(digest) = expected {
         let mut hasher = hasher(expected)?;
-        hasher.update(toc);
+        toc.iter().for_each(|piece| hasher.update(piece));
         check_digest(&hasher.finish(), digest)?;
     }
     let json = match packing {
@@ -80,8 +80,8 @@ pub(crate) fn json<'t>(toc: &'t [u8], packing: Packing, expected: Expected<'_>, 
 }
 
 /// The JSON in the tar entry in a gzip member.
-fn json_in_tar<'t>(toc_tar_gz: &'t [u8], expected: Expected<'_>, limit: u64) -> Result<Json<'t>> {
-    let mut tar = GzDecoder::new(toc_tar_gz);
+fn json_in_tar<'t>(toc_tar_gz: Pieces<'t>, expected: Expected<'_>, limit: u64) -> Result<Json<'t>> {
+    let mut tar = GzDecoder::new(toc_tar_gz.reader());
     let size = json_bytes(&mut tar)?;
     let (digest, bytes, whole) = digest(&mut tar, size, expected, limit)?;
     if bytes < size {
@@ -91,7 +91,7 @@ fn json_in_tar<'t>(toc_tar_gz: &'t [u8], expected: Expected<'_>, limit: u64) -> 
     let text = match whole {
         Some(whole) => Text::Whole(whole),
         None => {
-            let mut tar = GzDecoder::new(toc_tar_gz);
+            let mut tar = GzDecoder::new(toc_tar_gz.into_reader());
             json_bytes(&mut tar)?;
             Text::Again(Box::new(tar.take(size)))
         }
@@ -100,11 +100,11 @@ fn json_in_tar<'t>(toc_tar_gz: &'t [u8], expected: Expected<'_>, limit: u64) -> 
 }
 
 /// The JSON in a frame of zstd.
-fn json_alone<'t>(toc_zst: &'t [u8], expected: Expected<'_>, limit: u64) -> Result<Json<'t>> {
-    let (digest, _, whole) = digest(ZstdReader::new(toc_zst), u64::MAX, expected, limit)?;
+fn json_alone<'t>(toc_zst: Pieces<'t>, expected: Expected<'_>, limit: u64) -> Result<Json<'t>> {
+    let (digest, _, whole) = digest(ZstdReader::new(toc_zst.reader()), u64::MAX, expected, limit)?;
     let text = match whole {
         Some(whole) => Text::Whole(whole),
-        None => Text::Again(Box::new(ZstdReader::new(toc_zst))),
+        None => Text::Again(Box::new(ZstdReader::new(toc_zst.into_reader()))),
     };
     Ok(Json { digest, text })
 }
@@ -175,7 +175,7 @@ fn hasher(expected: Expected<'_>) -> Result<Hasher> {
 }
 
 /// Checks that nothing follows the JSON but the end of the tar archive, which may be padded, and nothing the gzip member.
-fn check_end(mut tar: GzDecoder<&[u8]>, limit: u64) -> Result<()> {
+fn check_end(mut tar: GzDecoder<impl BufRead>, limit: u64) -> Result<()> {
     let padding = limit.saturating_add(4 * BLOCK as u64);
     let mut portion = vec![0; PORTION_BYTES];
     let mut passed = 0;
@@ -191,7 +191,7 @@ fn check_end(mut tar: GzDecoder<&[u8]>, limit: u64) -> Result<()> {
             return Err(Error::TocLimit { part: TocPart::Inflated, limit });
         }
     }
-    match tar.into_inner() {
+    match tar.get_mut().fill_buf().map_err(inflate_error)? {
         [] => Ok(()),
         _ => Err(Error::TocTar { fault: TocTarFault::TrailingBytes }),
     }

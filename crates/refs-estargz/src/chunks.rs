@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::{
-    arena::{Rows, partition_point},
+    arena::{Rows, partition_point, places},
     record::{NONE, Records, What},
 };
 
@@ -36,7 +36,7 @@ impl Chunk {
 pub(crate) struct Place {
     /// Where its member starts in the blob.
     pub(crate) member: u64,
-    /// The index of its file among the entries.
+    /// The index of its file among the entries, or another number for one that is not among them.
     pub(crate) entry: u32,
     /// The index of its [`Part`]; [`NONE`] when it is all of its file and starts its member, so that what the file's own
     /// record says is all there is to say.
@@ -97,12 +97,14 @@ impl Chunks {
         }
     }
 
-    /// Which part of its file a chunk is, whose entry is among `records`.
+    /// Which part of its file a chunk is; where that is all of it, `records` tell the rest.
     pub(crate) fn part_in(&self, records: &Records, index: usize) -> Part {
-        match (self.part(index), &records.rows[self.places[index].entry as usize].what) {
-            (Some(part), _) => part.clone(),
-            (None, What::File { size, sha256: Some(sha256), .. }) => Part::all(*size, *sha256),
-            (None, _) => Part::all(0, [0; 32]),
+        if let Some(part) = self.part(index) {
+            return part.clone();
+        }
+        match records.rows[self.places[index].entry as usize].what {
+            What::File { size, sha256: Some(sha256), .. } => Part::all(size, sha256),
+            _ => Part::all(0, [0; 32]),
         }
     }
 
@@ -126,7 +128,7 @@ impl Chunks {
         }
         let mut order: Vec<u32> = (0..self.len() as u32).collect();
         order.sort_by_key(|index| key(*index as usize));
-        self.places.rearrange(&order);
+        self.places.rearrange(places(&order));
     }
 
     /// The index behind the chunks that follow `index` and are alike; it is itself the first of these.

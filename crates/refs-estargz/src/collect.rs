@@ -7,6 +7,7 @@ use refs_url::Hasher;
 
 use crate::{
     Error, Limits, PathFault, Result, TocPart,
+    arena::TextAt,
     chunks::{Chunks, Part},
     error::{ChunkFault, FieldFault},
     path,
@@ -18,10 +19,26 @@ use crate::{
 /// What a table of contents says, in its order.
 #[derive(Debug, Default)]
 pub(crate) struct Collected {
+    /// The user's entries.
     pub(crate) records: Records,
-    /// They refer to records by index.
+    /// The paths of the format's own files, of which the places are all that matters.
+    pub(crate) hidden: Vec<TextAt>,
+    /// They refer to records by index; from [`FIRST_HIDDEN`] on, to hidden files.
     pub(crate) chunks: Chunks,
 }
+
+impl Collected {
+    /// The path of what a chunk is of.
+    pub(crate) fn path_of(&self, entry: u32) -> &str {
+        match entry.checked_sub(FIRST_HIDDEN) {
+            Some(hidden) => &self.records.texts[self.hidden[hidden as usize]],
+            None => self.records.path(entry as usize),
+        }
+    }
+}
+
+/// The index that the first hidden file has as the entry of a chunk.
+pub(crate) const FIRST_HIDDEN: u32 = 1 << 31;
 
 /// Takes the elements in the order of the table, where the chunks of a file follow it.
 #[derive(Debug)]
@@ -31,6 +48,8 @@ pub(crate) struct Collector<'l> {
     elements: usize,
     collected: Collected,
     interner: Interner,
+    /// The path of the entry that was added last.
+    last: Option<TextAt>,
     /// The file that was met last, while more chunks of it may follow.
     open: Option<OpenFile>,
 }
@@ -44,13 +63,13 @@ struct OpenFile {
     covered: u64,
 }
 
-/// Of so many entries, chunks included, each has an index of 32 bits that is not [`NONE`].
-const MOST_ELEMENTS: usize = NONE as usize;
+/// Of so many entries, chunks included, each has an index that is not one of a hidden file.
+const MOST_ELEMENTS: usize = FIRST_HIDDEN as usize;
 
 impl<'l> Collector<'l> {
     pub(crate) fn new(limits: &'l Limits, payload_bytes: u64) -> Self {
         let (collected, interner) = (Collected::default(), Interner::default());
-        Self { limits, payload_bytes, elements: 0, collected, interner, open: None }
+        Self { limits, payload_bytes, elements: 0, collected, interner, last: None, open: None }
     }
 
     pub(crate) fn add(&mut self, wire: &WireEntry<'_>) -> Result<()> {
@@ -68,12 +87,11 @@ impl<'l> Collector<'l> {
             What::File { size, sha256, .. } => Some((*size, *sha256)),
             _ => None,
         };
-        self.collected.records.rows.push(record);
+        let entry = self.keep(record);
         match content {
             Some((0, Some(sha256))) if sha256 != Hasher::sha256_hash(&[]) => Err(self.chunk_fault(ChunkFault::Digest)),
             None | Some((0, _)) => Ok(()),
             Some((size, sha256)) => {
-                let entry = (self.collected.records.len() - 1) as u32;
                 self.open = Some(OpenFile { entry, size, sha256, covered: 0 });
                 self.add_chunk(wire)
             }
@@ -85,6 +103,18 @@ impl<'l> Collector<'l> {
         self.close()?;
         self.collected.records.attributes = self.interner.finish();
         Ok(self.collected)
+    }
+
+    /// Keeps an entry, and says which number its chunks know it by.
+    fn keep(&mut self, record: Record) -> u32 {
+        let Collected { records, hidden, .. } = &mut self.collected;
+        self.last = Some(record.path);
+        if is_hidden(&records.texts[record.path]) {
+            hidden.push(record.path);
+            return FIRST_HIDDEN + (hidden.len() - 1) as u32;
+        }
+        records.rows.push(record);
+        (records.len() - 1) as u32
     }
 
     /// No more chunks of the open file follow.
@@ -100,7 +130,9 @@ impl<'l> Collector<'l> {
         let Some(file) = &self.open else { return Err(self.chunk_fault(ChunkFault::Orphan)) };
         let part = self.part(file, wire).map_err(|fault| self.chunk_fault(fault))?;
         let (entry, covered) = (file.entry, part.file_end());
-        let is_all = part.bytes == file.size && part.inner_offset == 0 && file.sha256 == Some(part.sha256);
+        let is_hidden = entry >= FIRST_HIDDEN;
+        let is_all =
+            !is_hidden && part.bytes == file.size && part.inner_offset == 0 && file.sha256 == Some(part.sha256);
         self.collected.chunks.push(entry, wire.offset, (!is_all).then_some(part));
         if let Some(file) = &mut self.open {
             file.covered = covered;
@@ -187,10 +219,14 @@ impl<'l> Collector<'l> {
 
     /// Something is wrong with the content of the entry that was added last.
     fn chunk_fault(&self, fault: ChunkFault) -> Error {
-        let records = &self.collected.records;
-        let last = records.len().checked_sub(1);
-        Error::Chunk { path: last.map_or_else(String::new, |last| records.path(last).to_owned()), fault }
+        let path = self.last.map_or("", |last| &self.collected.records.texts[last]);
+        Error::Chunk { path: path.to_owned(), fault }
     }
+}
+
+/// Whether an entry is none of the user's: the format's own, or the root.
+fn is_hidden(entry_path: &str) -> bool {
+    entry_path.is_empty() || path::is_format_file(entry_path)
 }
 
 /// The digest of a chunk, for which that of its file may stand in where the file is this one chunk.

@@ -8,14 +8,14 @@ use crate::{
     Entry, Error, Limits, Result,
     arena::{Rows, partition_point, places},
     chunks::{Chunks, Part, Place},
-    collect::{Collected, Collector},
+    collect::{Collected, Collector, FIRST_HIDDEN},
     contents::Contents,
     entry::path_order,
     error::ChunkFault,
     footer::{Packing, TocPlace},
-    links, path,
+    links,
     pieces::Pieces,
-    record::{NONE, Record, Records, What},
+    record::{Record, Records, What},
     toc::{self, Expected},
 };
 
@@ -161,9 +161,10 @@ impl Toc {
 
 /// Orders and ties together what was collected in the order of the table.
 fn tied(collected: Collected, place: &TocPlace, limits: &Limits) -> Result<Contents> {
-    let Collected { mut records, mut chunks } = collected;
-    chunks.sort();
-    check_chunks(&chunks, &records)?;
+    let mut collected = collected;
+    collected.chunks.sort();
+    check_chunks(&collected)?;
+    let Collected { mut records, mut chunks, .. } = collected;
     order_entries(&mut records, &mut chunks);
     check_tree(&records)?;
     find_content(&mut records.rows, &chunks);
@@ -172,9 +173,10 @@ fn tied(collected: Collected, place: &TocPlace, limits: &Limits) -> Result<Conte
 }
 
 /// Checks that ordered chunks can lie so.
-fn check_chunks(chunks: &Chunks, records: &Records) -> Result<()> {
+fn check_chunks(collected: &Collected) -> Result<()> {
+    let Collected { records, chunks, .. } = collected;
     let fault = |index: usize, fault| {
-        let path = records.path(chunks.place(index).entry as usize).to_owned();
+        let path = collected.path_of(chunks.place(index).entry).to_owned();
         Err(Error::Chunk { path, fault })
     };
     let mut before: Option<(&Place, Part)> = None;
@@ -195,21 +197,21 @@ fn check_chunks(chunks: &Chunks, records: &Records) -> Result<()> {
     Ok(())
 }
 
-/// Orders entries by path, and leaves out those that are none of the user's.
+/// Orders entries by path.
 fn order_entries(records: &mut Records, chunks: &mut Chunks) {
-    let mut order: Vec<u32> =
-        (0..records.len() as u32).filter(|index| !is_hidden(records.path(*index as usize))).collect();
-    order.sort_unstable_by(|left, right| path_order(records.path(*left as usize), records.path(*right as usize)));
-    let places = places(&order, records.len());
-    for place in chunks.places_mut() {
-        let entry = places[place.entry as usize];
-        place.entry = if (entry as usize) < order.len() { entry } else { NONE };
+    let in_order = |left: usize, right: usize| path_order(records.path(left), records.path(right));
+    if (1..records.len()).all(|index| in_order(index - 1, index).is_le()) {
+        return;
     }
-    records.rows.rearrange(&order);
-}
-
-fn is_hidden(entry_path: &str) -> bool {
-    entry_path.is_empty() || path::is_format_file(entry_path)
+    let mut order: Vec<u32> = (0..records.len() as u32).collect();
+    order.sort_unstable_by(|left, right| in_order(*left as usize, *right as usize));
+    let places = places(&order);
+    for place in chunks.places_mut() {
+        if let Some(&entry) = places.get(place.entry as usize) {
+            place.entry = entry;
+        }
+    }
+    records.rows.rearrange(places);
 }
 
 /// Checks ordered entries for two with one path, and for those below something that is no directory: these would follow
@@ -232,7 +234,7 @@ fn check_tree(records: &Records) -> Result<()> {
 fn find_content(records: &mut Rows<Record>, chunks: &Chunks) {
     for index in 0..chunks.len() {
         let entry = chunks.place(index).entry;
-        if entry != NONE
+        if entry < FIRST_HIDDEN
             && chunks.part(index).is_none_or(|part| part.file_offset == 0)
             && let What::File { chunk, .. } = &mut records[entry as usize].what
         {

@@ -98,9 +98,19 @@ fn is_oci_ref_with(text: &str, own: &[Box<str>]) -> bool {
 
 /// Whether this can only be a path, a URL with another scheme, or prose.
 fn is_other_kind(text: &str) -> bool {
+    let is_strange = |byte: u8| byte <= b' ' || byte >= 0x7f || byte == b'\\';
+    // Without an early way out the compiler looks at many bytes at once.
     text.starts_with(['/', '.', '~'])
-        || text.bytes().any(|byte| byte <= b' ' || byte >= 0x7f || byte == b'\\')
-        || text.contains("://")
+        || text.bytes().fold(false, |any, byte| any | is_strange(byte))
+        || has_scheme(text)
+}
+
+/// Whether `://` is anywhere.
+fn has_scheme(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let [second, third] = [1, 2].map(|skip| bytes.iter().skip(skip));
+    let triples = bytes.iter().zip(second).zip(third);
+    triples.fold(false, |any, ((a, b), c)| any | ((*a == b':') & (*b == b'/') & (*c == b'/')))
 }
 
 /// Whether a digest follows the only `@`; its length is not looked at, as people abbreviate digests when they write. With
@@ -110,7 +120,9 @@ fn ends_in_digest(text: &str) -> bool {
     let is_encoded = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'=' | b'_' | b'-');
     !name.is_empty()
         && !name.contains('@')
-        && after_known_algorithm(digest).is_some_and(|encoded| !encoded.is_empty() && encoded.bytes().all(is_encoded))
+        && after_known_algorithm(digest).is_some_and(|encoded| {
+            !encoded.is_empty() && encoded.bytes().fold(true, |all, byte| all & is_encoded(byte))
+        })
 }
 
 fn without_port(host: &str) -> &str {

@@ -94,9 +94,11 @@ impl Algorithm {
     }
 }
 
+const SHA256: &str = "sha256:";
+
 /// What follows `algorithm:` in a text that starts so with an algorithm a reference may use.
 pub(crate) fn after_known_algorithm(text: &str) -> Option<&str> {
-    const KNOWN: [&str; 4] = ["sha256:", "sha384:", "sha512:", "blake3:"];
+    const KNOWN: [&str; 4] = [SHA256, "sha384:", "sha512:", "blake3:"];
     KNOWN.iter().find_map(|known| text.strip_prefix(known))
 }
 
@@ -108,7 +110,12 @@ fn check(digest: &str) -> Result<(), Fault> {
 
 /// Checks a digest as references have them: the algorithm must be one that is known.
 pub(crate) fn check_known(digest: &str) -> Result<(), Fault> {
-    match check_algorithm(digest)? {
+    // What nearly all are needs no look at its grammar.
+    let algorithm = match digest.starts_with(SHA256) {
+        true => (Algorithm::Sha256, SHA256.len()),
+        false => check_algorithm(digest)?,
+    };
+    match algorithm {
         (Algorithm::Other, _) => Err(Fault::new(ParseErrorKind::UnsupportedAlgorithm, 0)),
         (algorithm, start) => check_encoded(algorithm, &digest[start..]).map_err(|fault| fault.after(start)),
     }

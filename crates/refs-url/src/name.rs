@@ -48,37 +48,37 @@ pub(crate) fn check_repository(name: &str) -> Result<(), Fault> {
     if name.is_empty() {
         return Err(Fault::new(ParseErrorKind::EmptyRepository, 0));
     }
-    let mut last = Last::Slash;
-    for (offset, byte) in name.bytes().enumerate() {
-        last = match (last, byte) {
-            (_, b'a'..=b'z' | b'0'..=b'9') => Last::Alnum,
-            (Last::Alnum, b'/') => Last::Slash,
-            (Last::Alnum, b'.') => Last::Dot,
-            (Last::Alnum, b'_') => Last::Underscore,
-            (Last::Underscore, b'_') => Last::Underscores,
-            (Last::Alnum | Last::Dashes, b'-') => Last::Dashes,
-            (_, b'A'..=b'Z') => return Err(Fault::new(ParseErrorKind::UppercaseRepository, offset)),
-            _ => return Err(Fault::new(ParseErrorKind::InvalidRepository, offset)),
-        };
-    }
-    match last {
-        Last::Alnum if name.len() > RepoName::MAX_LEN => {
-            Err(Fault::new(ParseErrorKind::RepositoryTooLong, RepoName::MAX_LEN))
+    let bytes = name.as_bytes();
+    let mut end = 0;
+    loop {
+        let start = end;
+        end += run(&bytes[end..], |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9'));
+        if end == start {
+            return Err(not_alphanumeric(bytes, end));
         }
-        Last::Alnum => Ok(()),
-        _ => Err(Fault::new(ParseErrorKind::InvalidRepository, name.len())),
+        end += match bytes[end..] {
+            [] if name.len() > RepoName::MAX_LEN => {
+                return Err(Fault::new(ParseErrorKind::RepositoryTooLong, RepoName::MAX_LEN));
+            }
+            [] => return Ok(()),
+            [b'_', b'_', ..] => 2,
+            [b'/' | b'.' | b'_', ..] => 1,
+            [b'-', ..] => run(&bytes[end..], |byte| byte == b'-'),
+            _ => return Err(not_alphanumeric(bytes, end)),
+        };
     }
 }
 
-/// What the bytes of a repository so far end in.
-#[derive(Clone, Copy)]
-enum Last {
-    Slash,
-    Alnum,
-    Dot,
-    Underscore,
-    Underscores,
-    Dashes,
+/// How many bytes at the start are such.
+fn run(bytes: &[u8], is_such: impl Fn(u8) -> bool) -> usize {
+    bytes.iter().position(|byte| !is_such(*byte)).unwrap_or(bytes.len())
+}
+
+fn not_alphanumeric(bytes: &[u8], offset: usize) -> Fault {
+    match bytes.get(offset) {
+        Some(b'A'..=b'Z') => Fault::new(ParseErrorKind::UppercaseRepository, offset),
+        _ => Fault::new(ParseErrorKind::InvalidRepository, offset),
+    }
 }
 
 pub(crate) fn check_tag(tag: &str) -> Result<(), Fault> {

@@ -124,44 +124,75 @@ impl fmt::Display for Parts<'_> {
 
 /// How many bytes of `text` are a scheme and its `://`.
 pub(crate) fn scheme_len(text: &str) -> Option<usize> {
-    let is_scheme = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'.' | b'-');
-    let len = text.bytes().position(|byte| !is_scheme(byte))?;
-    text[len..].starts_with("://").then_some(len + "://".len())
+    let colon = text.find(':')?;
+    is_scheme(text, colon).then_some(colon + "://".len())
 }
 
 /// Where a familiar reference starts after its one scheme, if it has one, and how to read it from there.
 fn after_prefix(input: &str) -> (usize, Mode) {
-    match scheme_len(input).map(|len| (len, &input[..len])) {
-        Some((len, "oci://")) => (len, Mode::Url),
-        Some((len, "docker://")) => (len, Mode::Familiar),
-        _ => (0, Mode::Familiar),
-    }
+    const PREFIXES: [(&str, Mode); 2] = [("oci://", Mode::Url), ("docker://", Mode::Familiar)];
+    let found = PREFIXES.into_iter().find(|(prefix, _)| input.starts_with(prefix));
+    found.map_or((0, Mode::Familiar), |(prefix, mode)| (prefix.len(), mode))
 }
 
 /// Takes apart a text without a scheme. None of `@`, `/` and `:` is legal in a part to the right of the place where it
 /// divides, so cutting at the first of each is exact, and a surplus one is that part's own error.
 fn take_apart(text: &str, mode: Mode) -> Result<Parts<'_>, Fault> {
-    if let Some(kind) = other_text(text, mode) {
+    let marks = Marks::of(text);
+    if let Some(kind) = other_text(text, &marks, mode) {
         return Err(Fault::new(kind, 0));
     }
-    let (path, digest) = cut(text, b'@');
-    if digest.is_some_and(|digest| is_after_userinfo(path, digest)) {
+    let (path, digest) = cut(text, marks.at);
+    if digest.is_some_and(|digest| marks.slash.is_none() && is_after_userinfo(digest)) {
         return Err(Fault::new(ParseErrorKind::InvalidHost, path.len()));
     }
-    let (host, name_start) = match path.bytes().position(|byte| byte == b'/') {
-        Some(len) if is_explicit(&path[..len], mode) => (&path[..len], len + 1),
-        _ if mode == Mode::Familiar => (DOCKER_HUB, 0),
+    let (host, name_start, colon) = match marks.slash {
+        Some(len) if is_explicit(&path[..len], &marks, mode) => (Some(&path[..len]), len + 1, marks.colon_after_slash),
+        _ if mode == Mode::Familiar => (None, 0, marks.colon.or(marks.colon_after_slash)),
         _ => return Err(Fault::new(ParseErrorKind::MissingRegistry, 0)),
     };
-    let (name, tag) = cut(&path[name_start..], b':');
-    host::check(host)?;
+    let (name, tag) = cut(&path[name_start..], colon.map(|colon| colon - name_start));
+    host.map_or(Ok(()), host::check)?;
     name::check_repository(name).map_err(|fault| fault.after(name_start))?;
     tag.map_or(Ok(()), name::check_tag).map_err(|fault| fault.after(name_start + name.len() + 1))?;
     digest.map_or(Ok(()), check_known).map_err(|fault| fault.after(path.len() + 1))?;
+    let host = host.unwrap_or(DOCKER_HUB);
     let parts = Parts { host, namespace: "", name, tag, tag_is_default: false, digest };
     match mode {
         Mode::Strict => Ok(parts),
         Mode::Familiar | Mode::Url => completed(parts).map_err(|fault| fault.after(name_start)),
+    }
+}
+
+/// Where the delimiters of a reference stand, all up to the first `@`.
+#[derive(Debug, Clone, Copy, Default)]
+struct Marks {
+    slash: Option<usize>,
+    /// The first before any slash.
+    colon: Option<usize>,
+    colon_after_slash: Option<usize>,
+    at: Option<usize>,
+}
+
+impl Marks {
+    /// One pass, which ends before a digest.
+    fn of(text: &str) -> Self {
+        let mut marks = Self::default();
+        for (offset, byte) in text.bytes().enumerate() {
+            match byte {
+                b'/' if marks.slash.is_none() => marks.slash = Some(offset),
+                b':' => {
+                    let colon = if marks.slash.is_none() { &mut marks.colon } else { &mut marks.colon_after_slash };
+                    colon.get_or_insert(offset);
+                }
+                b'@' => {
+                    marks.at = Some(offset);
+                    break;
+                }
+                _ => {}
+            }
+        }
+        marks
     }
 }
 
@@ -187,34 +218,41 @@ pub(crate) const DOCKER_HUB: &str = "docker.io";
 const LIBRARY: &str = "library/";
 
 /// Why a text as a whole is something other than a reference.
-fn other_text(text: &str, mode: Mode) -> Option<ParseErrorKind> {
+fn other_text(text: &str, marks: &Marks, mode: Mode) -> Option<ParseErrorKind> {
     let is_id = || text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     match mode {
         _ if text.is_empty() => Some(ParseErrorKind::Empty),
-        _ if scheme_len(text).is_some() => Some(ParseErrorKind::UnexpectedScheme),
+        _ if marks.colon.is_some_and(|colon| is_scheme(text, colon)) => Some(ParseErrorKind::UnexpectedScheme),
         Mode::Familiar | Mode::Url if is_id() => Some(ParseErrorKind::LooksLikeImageId),
         _ => None,
     }
 }
 
-/// What stands before and after the first `delimiter`, which is ASCII.
-fn cut(text: &str, delimiter: u8) -> (&str, Option<&str>) {
-    match text.bytes().position(|byte| byte == delimiter) {
+/// Whether what stands before the first `colon` is a scheme.
+fn is_scheme(text: &str, colon: usize) -> bool {
+    let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'.' | b'-');
+    text[colon..].starts_with("://") && text[..colon].bytes().all(is_legal)
+}
+
+/// What stands before and after the ASCII byte at `delimiter`.
+fn cut(text: &str, delimiter: Option<usize>) -> (&str, Option<&str>) {
+    match delimiter {
         Some(at) => (&text[..at], Some(&text[at + 1..])),
         None => (text, None),
     }
 }
 
-/// Whether an `@` divides credentials from a host, instead of a name from a digest.
-fn is_after_userinfo(before: &str, after: &str) -> bool {
-    !before.contains('/') && after.contains('/') && after_known_algorithm(after).is_none()
+/// Whether what follows an `@` shows that credentials stand before it, instead of a name before a digest.
+fn is_after_userinfo(after: &str) -> bool {
+    after.contains('/') && after_known_algorithm(after).is_none()
 }
 
 /// Whether a first component is a host and not the start of a repository.
-fn is_explicit(component: &str, mode: Mode) -> bool {
+fn is_explicit(component: &str, marks: &Marks, mode: Mode) -> bool {
     let has_capital = || component.bytes().any(|byte| byte.is_ascii_uppercase());
-    component == "localhost"
+    marks.colon.is_some()
+        || component.bytes().any(|byte| byte == b'.')
+        || component == "localhost"
         || component.starts_with('[')
-        || component.bytes().any(|byte| matches!(byte, b'.' | b':'))
         || mode == Mode::Familiar && has_capital()
 }

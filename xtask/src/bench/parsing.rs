@@ -25,6 +25,7 @@ struct Form {
     form: String,
     text: String,
     /// How often `Parts` allocated in one call.
+    #[serde(default)]
     parts_allocations: usize,
     parts_ns: f64,
     reference_ns: f64,
@@ -35,7 +36,13 @@ struct Form {
 /// `None` without the peer.
 pub(crate) fn measure(setting: &Setting, options: &Options) -> Option<Parsing> {
     let table = printed(setting, "{oci-client} parse").ok()?;
-    let forms = serde_json::from_str(&table).ok()?;
+    let mut forms: Vec<Form> = serde_json::from_str(&table).ok()?;
+    for form in &mut forms {
+        let mut names = setting.names(None, &[]).ok()?;
+        names.set("text", form.text.as_str());
+        let mut command = Row { name: "oci-client", line: "{allocations} {text}" }.command(&names).ok()?;
+        form.parts_allocations = Outcome::of(&mut command).and_then(Outcome::text).ok()?.parse().ok()?;
+    }
     let processes = if options.is_quick() { 51 } else { 301 };
     let first = |line: &'static str| {
         let times = (0..processes).map_while(|_| printed(setting, line).ok()?.parse().ok());

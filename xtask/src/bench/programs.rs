@@ -30,6 +30,9 @@ pub(crate) fn gather(workspace: &Workspace) -> Result<(Tools, Names)> {
         ("curl", in_path("curl")),
         ("pigz", in_path("pigz")),
     ];
+    if let Some((_, Some(peer))) = built.iter().find(|(name, _)| *name == "oci-client") {
+        names.set_path("allocations", &peer.with_file_name("allocations"));
+    }
     for (name, path) in built {
         match path {
             Some(path) => names.set_path(name, &path),

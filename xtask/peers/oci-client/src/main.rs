@@ -3,7 +3,7 @@
 //! ```text
 //! oci-client-peer push DIRECTORY REFERENCE
 //! oci-client-peer pull REFERENCE DIRECTORY
-//! oci-client-peer parse                      time and allocations of each form, as JSON
+//! oci-client-peer parse                      time of each form, as JSON
 //! oci-client-peer first refs|oci REFERENCE   nanoseconds of the first parse in this process
 //! ```
 

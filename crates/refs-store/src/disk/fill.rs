@@ -1,6 +1,6 @@
 //! Bytes on their way onto the disk, written by a thread of their own so that whoever has them need not wait for it.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{fs, path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use tokio::{
 
 use crate::{
     evict::Bound,
-    file::joined,
+    file::{is_absent, joined},
     ingest::{BLOB_MODE, Ingest},
     layout::Folder,
     store::{Fill, wrong_size},
@@ -36,6 +36,8 @@ pub(super) struct Order {
     pub(super) size: u64,
     /// What the file will be called.
     pub(super) name: PathBuf,
+    /// The folder of what nobody needs once the file is there.
+    pub(super) obsolete: Option<PathBuf>,
 }
 
 /// A fill of a store on disk.
@@ -119,11 +121,22 @@ impl Incoming {
                 Message::Commit => {
                     make_folders_of(&order.name)?;
                     ingest.show(&order.name, BLOB_MODE)?;
+                    order.drop_obsolete()?;
                     return order.bound.added(order.folder.root(), order.size);
                 }
             }
         }
         Ok(())
+    }
+}
+
+impl Order {
+    fn drop_obsolete(&self) -> Result<()> {
+        let Some(folder) = &self.obsolete else { return Ok(()) };
+        match fs::remove_dir_all(folder) {
+            Err(error) if !is_absent(&error) => Err(Error::io(Doing::Remove, folder, error)),
+            _ => Ok(()),
+        }
     }
 }
 

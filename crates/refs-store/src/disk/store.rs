@@ -87,10 +87,10 @@ impl DiskStore {
         self.layout().await?.run(work).await
     }
 
-    async fn begin(&self, digest: &Digest, size: u64, name: impl FnOnce(&Folder) -> PathBuf) -> Result<Box<dyn Fill>> {
+    async fn order(&self, digest: &Digest, size: u64) -> Result<Order> {
         let folder = self.layout().await?.folder();
-        let name = name(&folder);
-        Ok(Box::new(DiskFill::begin(Order { folder, bound: self.bound, digest: digest.clone(), size, name })))
+        let name = folder.blob_path(digest);
+        Ok(Order { folder, bound: self.bound, digest: digest.clone(), size, name, obsolete: None })
     }
 
     fn path_of(&self, origin: &Origin) -> PathBuf {
@@ -148,7 +148,8 @@ impl Store for DiskStore {
         if size > self.bound.max_bytes {
             return Ok(None);
         }
-        self.begin(digest, size, |folder| folder.blob_path(digest)).await.map(Some)
+        let obsolete = Some(parts::folder(&self.path, digest));
+        Ok(Some(Box::new(DiskFill::begin(Order { obsolete, ..self.order(digest, size).await? }))))
     }
 
     async fn fill_part(&self, digest: &Digest, range: Range<u64>, total: u64) -> Result<Option<Box<dyn Fill>>> {
@@ -156,8 +157,8 @@ impl Store for DiskStore {
         if size > self.bound.max_bytes {
             return Ok(None);
         }
-        let name = Kept { range, total }.file_name();
-        self.begin(digest, size, |folder| parts::folder(folder.root(), digest).join(name)).await.map(Some)
+        let name = parts::folder(&self.path, digest).join(Kept { range, total }.file_name());
+        Ok(Some(Box::new(DiskFill::begin(Order { name, ..self.order(digest, size).await? }))))
     }
 
     async fn remove(&self, digest: &Digest) -> Result<()> {

@@ -174,7 +174,10 @@ impl Fill for MemoryFill {
         }
         let bytes = bytes.freeze();
         match what {
-            Filled::Whole => drop(store.content.write(|contents| contents.blobs.insert(digest, bytes))),
+            Filled::Whole => {
+                store.notes().parts.remove(&digest);
+                store.content.write(|contents| contents.blobs.insert(digest, bytes));
+            }
             Filled::Part { range, total } => {
                 store.notes().parts.entry(digest).or_default().push(KeptPart { range, total, bytes });
             }

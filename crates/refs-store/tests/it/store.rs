@@ -281,6 +281,9 @@ async fn parts_count_and_go_as_content_does() -> Result<()> {
     }
     let parts = folder.path().join("cache/parts/sha256");
     assert_eq!(std::fs::read_dir(&parts).unwrap().count(), 2);
+    fill(&store, &contents[2]).await?;
+    assert_eq!(part(&store, &contents[2], 20..22).await?, "cc");
+    assert_eq!(std::fs::read_dir(&parts).unwrap().count(), 1, "the whole has its parts");
     Ok(())
 }
 

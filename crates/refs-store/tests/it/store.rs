@@ -309,3 +309,22 @@ async fn the_bound_holds_for_any_number_of_fills() -> Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn a_count_of_bytes_that_makes_no_sense_is_made_anew() -> Result<()> {
+    for nonsense in ["", "half", "eight by", &"x".repeat(100_000)] {
+        let (store, folder) = bounded(1000);
+        let usage = folder.path().join("cache/usage");
+        fill(&store, "one").await?;
+        std::fs::write(&usage, nonsense).unwrap();
+        fill(&store, "three").await?;
+        let numbers: Vec<u64> = std::fs::read(&usage)
+            .unwrap()
+            .chunks(8)
+            .map(|number| u64::from_le_bytes(number.try_into().unwrap()))
+            .collect();
+        assert_eq!(numbers, [8], "after {:.10}", nonsense);
+        assert_eq!(store.stat(&digest("one")).await?, Some(3));
+    }
+    Ok(())
+}

@@ -16,7 +16,7 @@ mod running;
 mod spool;
 mod store;
 
-pub use cached::Cached;
+pub use cached::{Cached, CachedResolver};
 pub use disk::{DiskOptions, DiskStore};
 pub use layer_file::LayerFile;
 pub use layout::Layout;

@@ -1,7 +1,9 @@
 //! Repositories whose content is kept on this side.
 
 mod local;
+mod resolver;
 mod source;
 mod tee;
 
+pub use resolver::CachedResolver;
 pub use source::Cached;

@@ -6,13 +6,13 @@ use std::{
     sync::Arc,
 };
 
-use futures_util::StreamExt;
+use futures_util::{StreamExt, TryStreamExt};
 use proptest::prelude::*;
 use refs_registry::{
     ErrorKind, Manifest, MediaType, Options, Registries, Resolver, Result, Resume, Retry, Sink, Source,
     spec::ImageManifest,
 };
-use refs_store::{Cached, DiskOptions, DiskStore, Memory, MemoryStore, Origin, Store};
+use refs_store::{Cached, CachedResolver, DiskOptions, DiskStore, Memory, MemoryStore, Origin, Store};
 use refs_testkit::{
     FakeRegistry, Fault, On,
     conformance::{Fixture, reads},
@@ -45,12 +45,15 @@ impl Place {
     }
 
     /// The repository `name`, as another process would open it.
-    fn cached(&self, name: &str) -> Cached {
+    fn cached(&self, name: &str) -> Arc<dyn Source> {
+        let name = RepoName::parse(name).unwrap();
+        self.resolver().source(&self.registry.host(), &name).unwrap()
+    }
+
+    fn resolver(&self) -> CachedResolver {
         let retry = Retry { attempts: 1, ..Retry::default() };
         let registries = Registries::new(Options { retry, ..Options::default() });
-        let origin = Origin { host: self.registry.host(), repository: RepoName::parse(name).unwrap() };
-        let source = registries.source(&origin.host, &origin.repository).unwrap();
-        Cached::new(source, origin, Arc::clone(&self.store))
+        CachedResolver::new(Arc::new(registries), Arc::clone(&self.store))
     }
 
     fn path_of(&self, content: &str) -> PathBuf {
@@ -166,9 +169,9 @@ async fn a_blob_is_kept_once_it_was_read_to_its_end(place: Place) -> Result<()> 
     assert_eq!(broken_off.stream.next().await.unwrap()?, "one");
     drop(broken_off);
     place.asked(&[&get("one"), &get("one")]);
-    assert_eq!(read(&place.cached("o/r"), &digest("one")).await?, "one");
+    assert_eq!(read(&*place.cached("o/r"), &digest("one")).await?, "one");
     place.asked(&[&get("one")]);
-    assert_eq!(read(&place.cached("o/r"), &digest("one")).await?, "one");
+    assert_eq!(read(&*place.cached("o/r"), &digest("one")).await?, "one");
     assert_eq!(place.cached("o/r").stat_blob(&digest("one")).await?, Some(3));
     place.asked(&[]);
     Ok(())
@@ -180,17 +183,17 @@ async fn a_blob_that_is_not_what_its_digest_says_is_not_kept(place: Place) -> Re
     let blob = place.cached("o/r").blob(&digest("one"), Resume::START).await?;
     fails(drain(blob.stream).await, ErrorKind::Digest);
     assert_eq!(place.store.stat(&digest("one")).await?, None);
-    assert_eq!(read(&place.cached("o/r"), &digest("one")).await?, "one");
+    assert_eq!(read(&*place.cached("o/r"), &digest("one")).await?, "one");
     Ok(())
 }
 
 async fn parts_come_from_the_whole_blob(place: Place) -> Result<()> {
     put(&*place.repository(), "0123456789").await?;
     let digest = digest("0123456789");
-    read(&place.cached("o/r"), &digest).await?;
+    read(&*place.cached("o/r"), &digest).await?;
     place.registry.take_requests();
     for (range, expected) in [(0..4, "0123"), (3..7, "3456"), (9..10, "9"), (0..10, "0123456789")] {
-        assert_eq!(read_part(&place.cached("o/r"), &digest, range).await?, expected);
+        assert_eq!(read_part(&*place.cached("o/r"), &digest, range).await?, expected);
     }
     place.asked(&[]);
     Ok(())
@@ -212,7 +215,7 @@ async fn the_end_of_a_blob_is_kept_and_what_comes_right_before_it(place: Place) 
         (2..4, "23", asked),
     ];
     for (range, expected, asked) in reads {
-        assert_eq!(read_part(&place.cached("o/r"), &blob, range).await?, expected);
+        assert_eq!(read_part(&*place.cached("o/r"), &blob, range).await?, expected);
         place.asked(asked);
     }
     assert_eq!(place.store.stat(&blob).await?, None);
@@ -224,7 +227,7 @@ async fn content_of_one_repository_is_given_for_another_only_if_it_has_it(place:
     let target = Target::Digest(manifest.descriptor.digest.clone());
     let (secret, cached) = (digest("secret"), place.cached("o/r"));
     cached.manifest(&target).await?;
-    read(&cached, &secret).await?;
+    read(&*cached, &secret).await?;
     place.registry.take_requests();
 
     let other = place.cached("public");
@@ -236,8 +239,8 @@ async fn content_of_one_repository_is_given_for_another_only_if_it_has_it(place:
 
     push(&*place.registry.repository("public"), "secret", &["v1"]).await?;
     place.registry.take_requests();
-    assert_eq!(read(&other, &secret).await?, "secret");
-    assert_eq!(read(&other, &secret).await?, "secret");
+    assert_eq!(read(&*other, &secret).await?, "secret");
+    assert_eq!(read(&*other, &secret).await?, "secret");
     place.asked(&[&format!("HEAD public/blobs/{secret}")]);
     Ok(())
 }
@@ -245,7 +248,7 @@ async fn content_of_one_repository_is_given_for_another_only_if_it_has_it(place:
 async fn a_cached_repository_is_a_source_like_any(place: Place) -> Result<()> {
     let fixture = Fixture::push(&*place.repository()).await?;
     for _ in 0..2 {
-        reads(&place.cached("o/r"), &fixture).await?;
+        reads(&*place.cached("o/r"), &fixture).await?;
     }
     Ok(())
 }
@@ -271,6 +274,19 @@ async fn a_manifest_is_kept_if_its_bytes_say_what_it_is() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_cached_place_lists_and_refuses_as_its_origin_does() -> Result<()> {
+    let place = Place::on_disk().await;
+    push(&*place.repository(), "one", &["v1"]).await?;
+    let (resolver, host) = (place.resolver(), place.registry.host());
+    let names: Vec<RepoName> = resolver.repositories(&host).try_collect().await?;
+    assert_eq!(names, ["o/r".parse::<RepoName>().unwrap()]);
+    resolver.check_auth(&host).await?;
+    place.registry.stop();
+    fails(resolver.check_auth(&host).await, ErrorKind::Unreachable);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_damaged_manifest_is_fetched_anew() -> Result<()> {
     let place = Place::on_disk().await;
     let manifest = push(&*place.repository(), "one", &["v1"]).await?;
@@ -290,14 +306,14 @@ async fn a_damaged_manifest_is_fetched_anew() -> Result<()> {
 async fn a_damaged_blob_is_an_error_once() -> Result<()> {
     let place = Place::on_disk().await;
     put(&*place.repository(), "one").await?;
-    read(&place.cached("o/r"), &digest("one")).await?;
+    read(&*place.cached("o/r"), &digest("one")).await?;
     for damaged in ["onE", "one more", ""] {
         damage(&place.path_of("one"), damaged);
-        fails(read(&place.cached("o/r"), &digest("one")).await, ErrorKind::Digest);
-        assert_eq!(read(&place.cached("o/r"), &digest("one")).await?, "one");
+        fails(read(&*place.cached("o/r"), &digest("one")).await, ErrorKind::Digest);
+        assert_eq!(read(&*place.cached("o/r"), &digest("one")).await?, "one");
     }
     damage(&place.path_of("one"), "o");
-    assert_eq!(read_part(&place.cached("o/r"), &digest("one"), 1..3).await?, "ne");
+    assert_eq!(read_part(&*place.cached("o/r"), &digest("one"), 1..3).await?, "ne");
     Ok(())
 }
 
@@ -307,21 +323,21 @@ async fn what_a_reader_distrusts_is_gone_and_is_asked_of_the_origin() -> Result<
     put(&*place.repository(), "one").await?;
     let cached = place.cached("o/r");
     assert!(!cached.distrust().await, "nothing of the cache was given");
-    read(&place.cached("o/r"), &digest("one")).await?;
+    read(&*place.cached("o/r"), &digest("one")).await?;
 
     let cached = place.cached("o/r");
     damage(&place.path_of("one"), "onE");
-    assert_eq!(read_part(&cached, &digest("one"), 0..3).await?, "onE");
+    assert_eq!(read_part(&*cached, &digest("one"), 0..3).await?, "onE");
     assert!(cached.distrust().await);
     assert_eq!(place.store.stat(&digest("one")).await?, None);
-    assert_eq!(read_part(&cached, &digest("one"), 0..3).await?, "one");
+    assert_eq!(read_part(&*cached, &digest("one"), 0..3).await?, "one");
     assert!(!cached.distrust().await);
 
     place.registry.fault(On::get("/blobs/"), Fault::Flip { at: 1 });
     let cached = place.cached("o/r");
-    assert_eq!(read_part(&cached, &digest("one"), 0..3).await?, "ooe");
+    assert_eq!(read_part(&*cached, &digest("one"), 0..3).await?, "ooe");
     assert!(!cached.distrust().await, "what was wrong came from the origin");
-    assert_eq!(read_part(&place.cached("o/r"), &digest("one"), 0..3).await?, "one");
+    assert_eq!(read_part(&*place.cached("o/r"), &digest("one"), 0..3).await?, "one");
     Ok(())
 }
 
@@ -336,8 +352,8 @@ async fn a_cache_that_cannot_be_used_is_done_without() -> Result<()> {
     let cached = place.cached("o/r");
     for _ in 0..2 {
         assert_eq!(cached.manifest(&tagged("v1")).await?, manifest);
-        assert_eq!(read(&cached, &digest("one")).await?, "one");
-        assert_eq!(read_part(&cached, &digest("one"), 1..3).await?, "ne");
+        assert_eq!(read(&*cached, &digest("one")).await?, "one");
+        assert_eq!(read_part(&*cached, &digest("one"), 1..3).await?, "ne");
         place.asked(&["GET manifests/v1", &get("one"), &get("one")]);
     }
     assert_eq!(std::fs::read_to_string(place.folder.path().join("cache")).unwrap(), "in the way");
@@ -349,11 +365,11 @@ async fn a_cache_that_breaks_while_it_is_used_is_done_without() -> Result<()> {
     let place = Place::on_disk().await;
     put(&*place.repository(), "one").await?;
     let cached = place.cached("o/r");
-    read(&cached, &digest("{}")).await.unwrap_err();
+    read(&*cached, &digest("{}")).await.unwrap_err();
     std::fs::remove_dir_all(place.folder.path().join("cache/ingest")).ok();
     std::fs::write(place.folder.path().join("cache/ingest"), "").unwrap();
     for _ in 0..2 {
-        assert_eq!(read(&cached, &digest("one")).await?, "one");
+        assert_eq!(read(&*cached, &digest("one")).await?, "one");
     }
     place.asked(&[&get("{}"), &get("one"), &get("one")]);
     Ok(())
@@ -365,13 +381,13 @@ async fn many_readers_of_a_cold_cache_all_read_right() -> Result<()> {
     let large = "0123456789".repeat(100_000);
     put(&*place.repository(), &large).await?;
     let digest: Digest = digest(&large);
-    let readers: Vec<Cached> = (0..8).map(|_| place.cached("o/r")).collect();
-    let read = futures_util::future::join_all(readers.iter().map(|reader| read(reader, &digest))).await;
+    let readers: Vec<Arc<dyn Source>> = (0..8).map(|_| place.cached("o/r")).collect();
+    let read = futures_util::future::join_all(readers.iter().map(|reader| read(&**reader, &digest))).await;
     for content in read {
         assert!(content? == large);
     }
     place.registry.take_requests();
-    assert!(crate::content::read(&place.cached("o/r"), &digest).await? == large);
+    assert!(crate::content::read(&*place.cached("o/r"), &digest).await? == large);
     place.asked(&[]);
     Ok(())
 }

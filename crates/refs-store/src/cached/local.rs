@@ -35,6 +35,8 @@ struct Touched {
     given: BTreeSet<Digest>,
     /// Content of which parts went there, which nobody had verified.
     kept_in_part: BTreeSet<Digest>,
+    /// Content of which parts were asked for.
+    read_in_part: BTreeSet<Digest>,
 }
 
 #[derive(Debug)]
@@ -147,16 +149,27 @@ impl Local {
         if range.end < total && store.part(digest, range.end..total).await.is_err() {
             return None;
         }
+        self.fill_part(digest, range, total).await
+    }
+
+    /// Begins to keep a part of a blob of `total` bytes.
+    pub(super) async fn fill_part(&self, digest: &Digest, range: &Range<u64>, total: u64) -> Option<Keeping> {
+        let store = self.shared.usable()?;
         let fill = self.shared.granted(store.fill_part(digest, range.clone(), total).await)?;
         let keeping = self.keeping(digest, fill?);
         self.touched().kept_in_part.insert(digest.clone());
         Some(keeping)
     }
 
+    /// Whether no part of the blob was asked for before.
+    pub(super) fn is_first_part(&self, digest: &Digest) -> bool {
+        self.touched().read_in_part.insert(digest.clone())
+    }
+
     /// Drops what was given to readers, and what was kept unverified, and gives nothing more; says whether anything was
     /// given.
     pub(super) async fn distrust(&self) -> bool {
-        let Touched { given, kept_in_part } = std::mem::take(&mut *self.touched());
+        let Touched { given, kept_in_part, .. } = std::mem::take(&mut *self.touched());
         self.is_distrusted.store(true, Ordering::Relaxed);
         for digest in given.union(&kept_in_part) {
             if let Err(error) = self.shared.store.remove(digest).await {

@@ -13,14 +13,15 @@ use super::{
 };
 use crate::store::{Origin, Store};
 
-/// So much of the end of a blob is worth keeping without the rest: that is where tables of contents are.
-const TAIL_BYTES: u64 = 32 << 20;
+/// A longer part is not kept without the rest: it is no table of contents.
+const MAX_PART_BYTES: u64 = 32 << 20;
 
 /// A repository whose content is taken from a [`Store`] where it is there, and kept there when it has come.
 ///
 /// What is asked for by digest asks the origin for nothing once it is kept. A tag that led to something kept is asked for
 /// by one request, which moves no manifest. Blobs are kept when they have been read to their end, and served in whole and
-/// in parts; of a blob that is read in parts, those at its end are kept.
+/// in parts. Of a blob that is read in parts, what may be its table of contents is kept: the part that is read first, and
+/// those at its end.
 ///
 /// A store that fails is left alone, after one warning: reading goes on without it.
 ///
@@ -114,16 +115,21 @@ impl Source for Cached {
     }
 
     async fn blob_part(&self, digest: &Digest, range: Range<u64>) -> Result<Part> {
+        let is_first = self.local.is_first_part(digest);
         if self.local.is_member(digest).await
             && let Some(part) = self.local.part(digest, range.clone()).await
         {
             return Ok(part);
         }
         let Part { range, total, stream } = self.origin.blob_part(digest, range).await?;
-        let is_tail = !range.is_empty() && range.start >= total.saturating_sub(TAIL_BYTES);
-        let fill = if is_tail { self.local.fill_tail(digest, &range, total).await } else { None };
+        let bytes = range.end.saturating_sub(range.start);
+        let fill = match bytes {
+            1..=MAX_PART_BYTES if is_first => self.local.fill_part(digest, &range, total).await,
+            1..=MAX_PART_BYTES => self.local.fill_tail(digest, &range, total).await,
+            _ => None,
+        };
         let stream = match fill {
-            Some(fill) => tee_part(stream, fill, range.end - range.start),
+            Some(fill) => tee_part(stream, fill, bytes),
             None => stream,
         };
         Ok(Part { range, total, stream })

@@ -93,21 +93,19 @@ pub(crate) fn partition_point(range: Range<usize>, is_before: impl Fn(usize) -> 
     start
 }
 
-/// Texts, in segments.
+/// Texts without NUL, in segments.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Texts {
     segments: Vec<String>,
 }
 
-/// Where a text is among [`Texts`].
+/// Where a text is among [`Texts`]: the segment, and the place in it in the lower bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TextAt {
-    /// The segment, and the place in it in the lower bits.
-    at: u32,
-    bytes: u32,
-}
+pub(crate) struct TextAt(u32);
 
 const OFFSET_BITS: u32 = 16;
+/// What ends a text: four bytes of length would take more.
+const END: char = '\0';
 /// A segment has so many bytes, or one text that is longer.
 const SEGMENT_BYTES: usize = 1 << OFFSET_BITS;
 
@@ -120,23 +118,24 @@ impl Texts {
         let has_room = |last: &String| last.len() + text.len() < SEGMENT_BYTES;
         if !self.segments.last().is_some_and(has_room) {
             let bytes = if self.segments.is_empty() { 0 } else { SEGMENT_BYTES };
-            self.segments.push(String::with_capacity(bytes.max(text.len())));
+            self.segments.push(String::with_capacity(bytes.max(text.len() + 1)));
         }
         let segment = self.segments.len() - 1;
         let last = &mut self.segments[segment];
         let at = u32::try_from(segment << OFFSET_BITS | last.len()).ok().ok_or_else(too_many)?;
-        let bytes = u32::try_from(text.len()).ok().ok_or_else(too_many)?;
         last.push_str(text);
-        Ok(TextAt { at, bytes })
+        last.push(END);
+        Ok(TextAt(at))
     }
 }
 
 impl Index<TextAt> for Texts {
     type Output = str;
 
-    fn index(&self, TextAt { at, bytes }: TextAt) -> &str {
+    fn index(&self, TextAt(at): TextAt) -> &str {
         let (segment, start) = (at >> OFFSET_BITS, at as usize % SEGMENT_BYTES);
-        &self.segments[segment as usize][start..start + bytes as usize]
+        let text = &self.segments[segment as usize][start..];
+        text.split_once(END).map_or(text, |(text, _)| text)
     }
 }
 

@@ -145,6 +145,6 @@ mod tests {
 
     #[test]
     fn record_is_small() {
-        assert!(size_of::<Record>() <= 72, "{} bytes", size_of::<Record>());
+        assert!(size_of::<Record>() <= 64, "{} bytes", size_of::<Record>());
     }
 }

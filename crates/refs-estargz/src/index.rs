@@ -66,6 +66,17 @@ impl Toc {
         Self::parse_pieces(toc_zst.into(), expected, &place, limits)
     }
 
+    /// As [`Toc::parse`], for a table that was inflated before, as whoever reads the archive from its start to its end
+    /// finds it there. It must have this digest.
+    ///
+    /// # Errors
+    ///
+    /// As [`Toc::parse`].
+    pub fn parse_json(json: Vec<u8>, expected: &Digest, payload_bytes: u64, limits: &Limits) -> Result<Self> {
+        let place = TocPlace { toc: payload_bytes..payload_bytes, payload_bytes, packing: Packing::Gzip };
+        Self::of(toc::inflated(json, expected, limits)?, &place, limits)
+    }
+
     /// How many entries there are.
     pub fn len(&self) -> usize {
         self.contents.records.len()
@@ -150,7 +161,10 @@ impl Toc {
         place: &TocPlace,
         limits: &Limits,
     ) -> Result<Self> {
-        let json = toc::json(toc, place.packing, expected, limits)?;
+        Self::of(toc::json(toc, place.packing, expected, limits)?, place, limits)
+    }
+
+    fn of(json: toc::Json<'_>, place: &TocPlace, limits: &Limits) -> Result<Self> {
         let digest = json.digest.clone();
         let mut collector = Collector::new(limits, place.payload_bytes);
         json.entries(|entry| collector.add(entry))?;

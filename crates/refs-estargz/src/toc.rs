@@ -79,6 +79,18 @@ pub(crate) fn json<'t>(toc: Pieces<'t>, packing: Packing, expected: Expected<'_>
     Ok(json)
 }
 
+/// The JSON of a table that was inflated before.
+pub(crate) fn inflated(json: Vec<u8>, expected: &Digest, limits: &Limits) -> Result<Json<'static>> {
+    if json.len() as u64 > limits.toc_inflated {
+        return Err(Error::TocLimit { part: TocPart::Inflated, limit: limits.toc_inflated });
+    }
+    let mut hasher = hasher(Expected::Digest(expected))?;
+    hasher.update(&json);
+    let digest = hasher.finish();
+    check_digest(&digest, expected)?;
+    Ok(Json { digest, text: Text::Whole(json) })
+}
+
 /// The JSON in the tar entry in a gzip member.
 fn json_in_tar<'t>(toc_tar_gz: Pieces<'t>, expected: Expected<'_>, limit: u64) -> Result<Json<'t>> {
     let mut tar = GzDecoder::new(toc_tar_gz.reader());

@@ -68,6 +68,10 @@ pub enum ArchiveFault {
     /// A type that carries no data declares some.
     #[error("`{0}` declares data that its type cannot have")]
     UnexpectedData(String),
+    /// The archive and the layer's table of contents differ in what is at a path: who reads the one sees other files than
+    /// who reads the other.
+    #[error("its table of contents tells otherwise of `{0}`")]
+    OtherInTable(String),
 }
 
 /// What is in the way at a destination.

@@ -5,6 +5,7 @@ use std::{io::Write, ops::Range, sync::Arc};
 use refs_registry::{Source, error::Wanted};
 
 use super::{
+    agreement::Agreement,
     archive,
     deliver::{Delivery, Names},
     find,
@@ -249,11 +250,19 @@ impl Contents {
             self.meter.add_skipped(choice.skipped_bytes());
             return choice.deliver(self.source.as_ref(), self.ranges(layer), delivery).await;
         }
-        let root = layer.root().to_owned();
+        let (root, agreement) = (layer.root().to_owned(), layer.agreement());
         let work = move |bytes| {
-            delivery.archive(at, &descriptor, archive::open(bytes, &descriptor)?, &root).map(|()| delivery)
+            let archive = archive::open(bytes, &descriptor)?;
+            let undecided = delivery.archive(at, &descriptor, archive, &root, agreement)?;
+            Ok((delivery, undecided))
         };
-        read_blob(self.source.as_ref(), &layer.descriptor.digest, work).await
+        let (delivery, undecided) = read_blob(self.source.as_ref(), &layer.descriptor.digest, work).await?;
+        if let Some(agreement) = undecided
+            && let Some(index) = self.index(layer).await?
+        {
+            agreement.compare(index.toc(), &layer.descriptor)?;
+        }
+        Ok(delivery)
     }
 
     /// Reads a layer again for files that are wanted by another name than their own, which came too late.
@@ -289,6 +298,14 @@ impl Layer {
                 *vouched != Vouched::Nothing && self.descriptor.size > SHORT_LAYER_BYTES
             }
             _ => true,
+        }
+    }
+
+    /// What the archive of a layer is to be compared with: a table that the manifest vouches for.
+    fn agreement(&self) -> Option<Agreement> {
+        match &self.form {
+            Form::Indexed { vouched: Vouched::Json(digest), .. } => Some(Agreement::new(digest.clone())),
+            _ => None,
         }
     }
 

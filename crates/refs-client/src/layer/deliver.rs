@@ -6,6 +6,7 @@ use refs_estargz::{Entry, Kind};
 use refs_registry::{Descriptor, error::Wanted};
 
 use super::{
+    agreement::Agreement,
     archive::Archive,
     blocks::{Blocks, written},
     path,
@@ -39,16 +40,28 @@ impl<R: Receive> Delivery<R> {
         Ok(self.union.admit(layer, entry)? && self.selection.contains(entry))
     }
 
-    /// Hands over what `archive` holds.
-    pub(crate) fn archive(&mut self, at: usize, layer: &Descriptor, mut archive: Archive, root: &str) -> Result<()> {
+    /// Hands over what `archive` holds. Its table of contents must tell the same if there is an `agreement`, which is given
+    /// back undecided where the archive shows no table.
+    pub(crate) fn archive(
+        &mut self,
+        at: usize,
+        layer: &Descriptor,
+        mut archive: Archive,
+        root: &str,
+        mut agreement: Option<Agreement>,
+    ) -> Result<Option<Agreement>> {
         self.writing(|delivery, blocks| {
             while let Some(entry) = archive.next_entry()? {
                 check_below(&entry.path, root)?;
+                if let Some(agreement) = &mut agreement {
+                    agreement.see(&entry, layer, &mut archive)?;
+                }
                 if delivery.wants(layer, &entry)? {
                     delivery.take(at, entry, layer, &mut archive, blocks)?;
                 }
             }
-            archive.finish()
+            let undecided = agreement.map(|agreement| agreement.check(layer, &mut archive)).transpose()?;
+            archive.finish().map(|()| undecided.flatten())
         })
     }
 

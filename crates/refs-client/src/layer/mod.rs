@@ -1,5 +1,6 @@
 //! The files of an artifact, whatever its layers are: eStargz read by ranges, a tar archive streamed, or one file a blob.
 
+mod agreement;
 mod archive;
 mod blocks;
 mod contents;

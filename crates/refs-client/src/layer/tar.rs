@@ -17,6 +17,8 @@ use super::{
 use crate::{ArchiveFault, Error, Result};
 
 pub(crate) const BLOCK_BYTES: usize = 512;
+/// What follows the end of an archive has at most so many bytes.
+const MAX_PADDING: u64 = 64 << 20;
 /// An extended header or a long name has at most so many bytes.
 const MAX_EXTENSION_BYTES: u64 = 1 << 20;
 
@@ -77,12 +79,38 @@ impl<R: BufRead> Walk<R> {
         Ok(())
     }
 
+    /// The entry that stands behind the end of the archive, where nobody who unpacks it looks: eStargz keeps its table of
+    /// contents there when the archive must stay as it was.
+    ///
+    /// # Errors
+    /// As [`next_entry`](Self::next_entry).
+    pub(crate) fn entry_behind_end(&mut self) -> Result<Option<Entry>> {
+        self.header_offset = self.offset;
+        let mut zeros = 0;
+        let block = loop {
+            match self.block()? {
+                Some(block) if block == [0; BLOCK_BYTES] && zeros < MAX_PADDING => zeros += BLOCK_BYTES as u64,
+                block => break block,
+            }
+        };
+        let Some(Ok(fields)) = block.map(|block| Fields::parse(Header::from_byte_slice(&block))) else {
+            return Ok(None);
+        };
+        let Ok(entry) = header::entry(&fields, &Extensions::default(), &Pax::default()) else { return Ok(None) };
+        (self.content, self.padding) = (entry.size(), padding(entry.size()));
+        Ok(Some(entry))
+    }
+
+    /// Where the header of the current entry is, in bytes of the archive.
+    pub(crate) fn header_offset(&self) -> u64 {
+        self.header_offset
+    }
+
     /// Reads whatever follows the end of the archive, so that a compressed stream has shown all its checksums.
     ///
     /// # Errors
     /// `Corrupt`, and so it is when more follows than any writer pads an archive with: it may be inflated from nothing.
     pub(crate) fn finish(mut self) -> Result<()> {
-        const MAX_PADDING: u64 = 64 << 20;
         let mut padding = 0;
         loop {
             match self.reader.fill_buf() {

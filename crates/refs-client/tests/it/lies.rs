@@ -1,10 +1,10 @@
 //! Layers whose tables of contents lie in ways that only show where files are written or bytes are fetched. The number in
 //! a test's name says which kind of lie it is:
 //!
-//! 13 paths, 14 duplicates, 15 symbolic links, 16 hard links, 17 what is no file, 20 the registry's ranges, 21 the size that
+//! 12 an archive that holds other files than its table, 13 paths, 14 duplicates, 15 symbolic links, 16 hard links, 17 what is no file, 20 the registry's ranges, 21 the size that
 //! is announced, 22 sizes beyond the limits, 23 a table kept elsewhere. Those that tables alone tell are in refs-estargz.
 
-use refs_client::{Client, Error, Kind, Limits, PullOptions, ReadOptions};
+use refs_client::{ArchiveFault, Client, Error, Kind, Limits, PullOptions, ReadOptions};
 use refs_estargz::{Error as EstargzError, Footer, LinkFault, PathFault, TOC_DIGEST_ANNOTATION};
 use refs_registry::{ErrorKind, MediaType};
 use refs_store::Memories;
@@ -62,6 +62,107 @@ async fn table_that_tells_the_truth_is_pulled() {
     let tree = pull_by_table(&[&abcd("d/f"), &link("hardlink", "h", "d/f"), &link("symlink", "s", "d/f")]).await;
     let expected = "755 d/\n644 d/f \"abcd\"\n644 h \"abcd\"\n777 s -> d/f";
     assert_eq!(tree.unwrap(), Tree::parse(expected));
+}
+
+/// A layer with the archive `archive`, which may have its end, and a table with these elements.
+fn archived(archive: &[u8], elements: &[&str]) -> Image {
+    let json = format!(r#"{{"version":1,"entries":[{}]}}"#, elements.join(","));
+    let toc = gzip(&Tree::new().file("stargz.index.json", json.clone()).tar());
+    let payload = gzip(archive);
+    let blob = [&payload[..], &toc, &Footer::encode(payload.len() as u64)].concat();
+    let digest = Digest::sha256(json.as_bytes());
+    Image::new().layer(MediaType::OCI_LAYER_GZIP, blob).annotate_last(TOC_DIGEST_ANNOTATION, digest.as_str())
+}
+
+/// Pulls everything as the archive tells it.
+async fn pull_by_archive(archive: &[u8], elements: &[&str]) -> Result<String, Error> {
+    let pulled = pull(&client_of(archived(archive, elements)).await, &at(IN_MEMORY), &pull_of(&[])).await;
+    pulled.map(|(tree, _)| crate::setup::without_times(&tree).to_string())
+}
+
+/// The end of an archive may stand before the table: then the archive is as it was before it got one.
+#[tokio::test]
+async fn archive_and_table_that_agree_are_pulled() {
+    let tree = Tree::parse("644 d/f \"abcd\"\n777 s -> d/f");
+    let (tar, elements) =
+        (tree.tar(), [&*at_512(&abcd("d/f")), &link("symlink", "s", "d/f").replace("}", r#","mode":511}"#)]);
+    for archive in [&tar[..], &tar[..tar.len() - 1024], &[&tar[..], &[0; 512]].concat()] {
+        assert_eq!(
+            pull_by_archive(archive, &elements).await.unwrap(),
+            pulled_text("755 d/\n644 d/f \"abcd\"\n777 s -> d/f")
+        );
+    }
+}
+
+/// Those with all that the reference writes, attributes, fractions of seconds and long names among it, in either order.
+#[tokio::test]
+async fn layers_of_the_reference_agree_with_their_archives() {
+    let data = concat!(env!("CARGO_MANIFEST_DIR"), "/../refs-estargz/tests/data");
+    let golden = std::fs::read(format!("{data}/golden.json")).unwrap();
+    let golden: serde_json::Value = serde_json::from_slice(&golden).unwrap();
+    for file in ["files", "files-lossless", "shared", "shared-chunks", "implied", "marked", "twice", "empty"] {
+        let file = format!("{file}.tar.gz");
+        let layer = golden["layers"].as_array().unwrap().iter().find(|layer| layer["file"] == *file).unwrap();
+        let blob = std::fs::read(format!("{data}/{file}")).unwrap();
+        let image = Image::new()
+            .layer(MediaType::OCI_LAYER_GZIP, blob)
+            .annotate_last(TOC_DIGEST_ANNOTATION, layer["toc_digest"].as_str().unwrap());
+        let client = client_of(image).await;
+        let pulled = pull(&client, &at(IN_MEMORY), &pull_of(&[])).await;
+        assert!(pulled.is_ok(), "{file}: {pulled:?}");
+    }
+}
+
+#[tokio::test]
+async fn lie_12_archive_that_holds_other_files_than_its_table() {
+    let tar = Tree::parse(r#"644 f "abcd""#).tar();
+    let f = at_512(&abcd("f"));
+    let digest = Digest::sha256(b"abc");
+    let shorter = f.replace(r#""size":4"#, r#""size":3"#).replace(Digest::sha256(b"abcd").as_str(), digest.as_str());
+    let tables: [(&[&str], &str); 6] = [
+        (&[], "f"),
+        (&[&f, &at_512(&abcd("more")).replace("512", "516")], "more"),
+        (&[&at_512(&abcd("other"))], "f"),
+        (&[&f.replace("420", "493")], "f"),
+        (&[&shorter], "f"),
+        (&[&link("symlink", "f", "elsewhere")], "f"),
+    ];
+    for archive in [&tar[..], &tar[..tar.len() - 1024]] {
+        for (elements, path) in tables {
+            let error = pull_by_archive(archive, elements).await.unwrap_err();
+            let Error::Corrupt { fault: ArchiveFault::OtherInTable(found), .. } = &error else {
+                panic!("{elements:?}: {error:?}")
+            };
+            assert_eq!(found, path, "{elements:?}");
+        }
+    }
+}
+
+/// To who reads the archive, the table is in the last file of it.
+#[tokio::test]
+async fn lie_12_table_that_the_archive_does_not_show() {
+    let json = format!(r#"{{"version":1,"entries":[{}]}}"#, abcd("f"));
+    let toc_tar = Tree::new().file("stargz.index.json", json.clone()).tar();
+    let archive = Tree::new().file("hides", vec![7; toc_tar.len()]).tar();
+    let (payload, toc) = (gzip(&archive[..512]), gzip(&toc_tar));
+    let blob = [&payload[..], &toc, &Footer::encode(payload.len() as u64)].concat();
+    let digest = Digest::sha256(json.as_bytes());
+    let image =
+        Image::new().layer(MediaType::OCI_LAYER_GZIP, blob).annotate_last(TOC_DIGEST_ANNOTATION, digest.as_str());
+    let error = pull(&client_of(image).await, &at(IN_MEMORY), &pull_of(&[])).await.unwrap_err();
+    assert!(
+        matches!(&error, Error::Corrupt { fault: ArchiveFault::OtherInTable(path), .. } if path == "hides"),
+        "{error:?}"
+    );
+}
+
+/// The element of a file whose content is behind the first header of its member.
+fn at_512(element: &str) -> String {
+    element.replace(r#""digest""#, r#""innerOffset":512,"digest""#)
+}
+
+fn pulled_text(tree: &str) -> String {
+    Tree::parse(tree).to_string()
 }
 
 #[tokio::test]

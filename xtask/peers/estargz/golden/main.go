@@ -90,6 +90,7 @@ func line(value any) string {
 // Levels, chunk sizes, order.
 func options() {
 	build("whole.tar.gz", whole())
+	build("files.tar.gz", files())
 	build("chunks-of-4.tar.gz", whole(), estargz.WithChunkSize(4))
 	build("chunks-that-fit.tar.gz", whole(), estargz.WithChunkSize(12))
 	build("stored.tar.gz", archive(tar.FormatUSTAR, common("")), estargz.WithCompressionLevel(flate.NoCompression))
@@ -128,23 +129,16 @@ func members() {
 	build("shared-all.tar.gz", whole(), estargz.WithMinChunkSize(1<<20))
 }
 
-// The archive bit for bit, and the table of contents in another file.
+// The archive as it was, and the table of contents in another file.
 func elsewhere() {
-	from := append(whole(), make([]byte, 100)...)
-	var blob bytes.Buffer
-	w := estargz.NewWriter(&blob)
-	check(w.AppendTarLossLess(bytes.NewReader(from)))
-	digest, err := w.Close()
-	check(err)
-	made := read("lossless.tar.gz", "estargz.Writer.AppendTarLossLess", blob.Bytes())
-	made.TOCDigest, made.DiffID, made.Unpacked = digest.String(), w.DiffID(), layers.Sum(from)
-	add(made)
+	lossless("lossless.tar.gz", append(whole(), make([]byte, 100)...))
+	lossless("files-lossless.tar.gz", files())
 
 	var external, toc bytes.Buffer
 	compression := externaltoc.NewGzipCompressor()
-	w = estargz.NewWriterWithCompressor(&external, compression)
+	w := estargz.NewWriterWithCompressor(&external, compression)
 	check(w.AppendTar(bytes.NewReader(whole())))
-	_, err = w.Close()
+	_, err := w.Close()
 	check(err)
 	_, err = compression.WriteTOCTo(&toc)
 	check(err)
@@ -213,6 +207,18 @@ func built(name string, from []byte, options []estargz.Option, open ...estargz.O
 	made := read(name, "estargz.Build", content, open...)
 	made.TOCDigest, made.DiffID = blob.TOCDigest().String(), blob.DiffID().String()
 	return made
+}
+
+// Makes a layer from which the archive can be had again, bit for bit.
+func lossless(name string, from []byte) {
+	var blob bytes.Buffer
+	w := estargz.NewWriter(&blob)
+	check(w.AppendTarLossLess(bytes.NewReader(from)))
+	digest, err := w.Close()
+	check(err)
+	made := read(name, "estargz.Writer.AppendTarLossLess", blob.Bytes())
+	made.TOCDigest, made.DiffID, made.Unpacked = digest.String(), w.DiffID(), layers.Sum(from)
+	add(made)
 }
 
 // Makes a layer of the entries as they are: Build drops and sorts some before.

@@ -95,6 +95,21 @@ func whole() []byte {
 	return archive(tar.FormatPAX, common(""), extended(), attributes())
 }
 
+// The same as far as it may be unpacked: no devices, no pipes, and no link that leads out.
+func files() []byte {
+	isFile := func(item item) bool {
+		return item.header.Typeflag < tar.TypeChar || item.header.Typeflag == tar.TypeDir
+	}
+	var items []item
+	for _, item := range common("") {
+		item.header.Linkname = strings.TrimPrefix(item.header.Linkname, "../../")
+		if isFile(item) {
+			items = append(items, item)
+		}
+	}
+	return archive(tar.FormatPAX, items, extended(), attributes())
+}
+
 // Bytes that do not compress, the same at every run.
 func noise(length int) string {
 	state, bytes := uint32(1), make([]byte, length)

@@ -1,0 +1,120 @@
+//! Compares an archive that is read from its start to its end with the layer's table of contents.
+
+use std::collections::BTreeSet;
+
+use refs_estargz::{Entry, Error as EstargzError, Kind, Limits, Toc, TocPart, is_format_file};
+use refs_registry::Descriptor;
+use refs_url::Digest;
+
+use super::archive::Archive;
+use crate::{ArchiveFault, Error, Result};
+
+const TOC_NAME: &str = "stargz.index.json";
+/// The table rounds times, and an archive may have fractions of seconds.
+const ROUNDED_SECONDS: u64 = 1;
+
+/// What an archive has held so far. Whoever lists the layer reads the table, and whoever pulls all of it the archive:
+/// they must find the same.
+#[derive(Debug)]
+pub(crate) struct Agreement {
+    /// The digest that the manifest gives for the table.
+    expected: Digest,
+    seen: Vec<Seen>,
+    table: Option<Vec<u8>>,
+}
+
+/// An entry, and where its header is.
+#[derive(Debug)]
+struct Seen {
+    entry: Entry,
+    offset: u64,
+}
+
+impl Agreement {
+    pub(crate) fn new(expected: Digest) -> Self {
+        Self { expected, seen: Vec::new(), table: None }
+    }
+
+    /// Takes the entry that `archive` is at; of the table, its content.
+    ///
+    /// # Errors
+    /// `Estargz` for a table beyond its limit, and those of the archive.
+    pub(crate) fn see(&mut self, entry: &Entry, layer: &Descriptor, archive: &mut Archive) -> Result<()> {
+        if entry.path == TOC_NAME && entry.is_file() {
+            self.table = Some(table(layer, archive)?);
+        } else if !is_format_file(&entry.path) {
+            // Attributes may be written in ways that the table does not know.
+            let entry = Entry { xattrs: Default::default(), digest: None, ..entry.clone() };
+            self.seen.push(Seen { entry, offset: archive.header_offset() });
+        }
+        Ok(())
+    }
+
+    /// Compares, at the end of `archive`, with the table in it. Where that is not found, the agreement is given back: the
+    /// table may be kept elsewhere, or may be hidden from who reads the archive.
+    ///
+    /// # Errors
+    /// As [`compare`](Self::compare); `Estargz` for a table that is not what it must be, or not the one that the manifest
+    /// names.
+    pub(crate) fn check(mut self, layer: &Descriptor, archive: &mut Archive) -> Result<Option<Self>> {
+        if self.table.is_none()
+            && let Some(entry) = archive.entry_behind_end()?
+            && entry.path == TOC_NAME
+        {
+            self.see(&entry, layer, archive)?;
+        }
+        let Some(table) = self.table.take() else { return Ok(Some(self)) };
+        let toc = Toc::parse_json(table, &self.expected, layer.size, &Limits::default())
+            .map_err(|source| Error::Estargz { layer: layer.digest.clone(), source })?;
+        self.compare(&toc, layer).map(|()| None)
+    }
+
+    /// Compares with `toc`, in both directions.
+    ///
+    /// # Errors
+    /// `Corrupt` with the first path of which they differ.
+    pub(crate) fn compare(&self, toc: &Toc, layer: &Descriptor) -> Result<()> {
+        let otherwise = |path: &str, offset| {
+            let fault = ArchiveFault::OtherInTable(path.to_owned());
+            Err(Error::Corrupt { layer: layer.digest.clone(), offset, fault })
+        };
+        if let Some(other) = self.seen.iter().find(|seen| !agrees(toc, &seen.entry)) {
+            return otherwise(&other.entry.path, other.offset);
+        }
+        let seen: BTreeSet<&str> = self.seen.iter().map(|seen| seen.entry.path.as_str()).collect();
+        match (0..toc.len()).map(|index| toc.path_at(index)).find(|path| !seen.contains(path)) {
+            Some(missing) => otherwise(missing, self.seen.last().map_or(0, |last| last.offset)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn table(layer: &Descriptor, archive: &mut Archive) -> Result<Vec<u8>> {
+    let limit = Limits::default().toc_inflated;
+    let mut table = Vec::new();
+    archive.content(|bytes| {
+        table.extend_from_slice(bytes);
+        if table.len() as u64 > limit {
+            let source = EstargzError::TocLimit { part: TocPart::Inflated, limit };
+            return Err(Error::Estargz { layer: layer.digest.clone(), source });
+        }
+        Ok(())
+    })?;
+    Ok(table)
+}
+
+/// Whether the table says the same of the path of `entry`.
+fn agrees(toc: &Toc, entry: &Entry) -> bool {
+    let Some(index) = toc.index_of(&entry.path) else { return false };
+    let listed = toc.entry_at(index);
+    let is_same_kind = match (&entry.kind, &listed.kind) {
+        // The table may name a file by way of another link.
+        (Kind::Hardlink { target }, Kind::Hardlink { .. }) => {
+            toc.index_of(target).and_then(|target| toc.file_of(target)) == toc.file_of(index)
+        }
+        (kind, listed) => kind == listed,
+    };
+    is_same_kind
+        && (entry.mode & 0o7777, entry.uid, entry.gid) == (listed.mode, listed.uid, listed.gid)
+        && entry.mtime.abs_diff(listed.mtime) <= ROUNDED_SECONDS
+}

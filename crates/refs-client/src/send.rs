@@ -257,7 +257,8 @@ mod tests {
     #[tokio::test]
     async fn packing_ends_when_nobody_takes_the_pieces() {
         let root = tempfile::tempdir().unwrap();
-        std::fs::write(root.path().join("zeroes"), vec![0; 1 << 20]).unwrap();
+        let large = std::fs::File::create(root.path().join("zeroes")).unwrap();
+        large.set_len((1 + PIECES_IN_FLIGHT * PIECE_BYTES) as u64).unwrap();
         let plan = Arc::new(Plan::walk(root.path(), &Rules::default(), Mtime::Keep).unwrap());
         let Packing { pieces, done, .. } = Packing::start(plan, Arc::default(), 0);
         drop(pieces);

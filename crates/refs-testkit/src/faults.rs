@@ -86,6 +86,12 @@ impl On {
         Self::new(Method::GET, path)
     }
 
+    /// The first `PUT` with `path` in its path.
+    #[must_use]
+    pub fn put(path: &str) -> Self {
+        Self::new(Method::PUT, path)
+    }
+
     /// The first request of any method with `path` in its path.
     #[must_use]
     pub fn any(path: &str) -> Self {

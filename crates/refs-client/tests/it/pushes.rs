@@ -135,7 +135,7 @@ async fn layer_that_only_looks_unchanged_is_sent_when_it_is_known() {
     let first = push(&anonymous(), &large(), &artifact(&registry)).await;
     let other = Tree::new().file("noise", noise(5 << 20, 4));
     // The answer to the first attempt is lost, and all of it is sent again.
-    registry.fault(On::new(http::Method::PUT, "/uploads/"), Fault::CutRequest { after: 1 << 20, close: Close::Reset });
+    registry.fault(On::put("/uploads/"), Fault::CutRequest { after: 1 << 20, close: Close::Reset });
     let (second, seen, sent) = second_push(&registry, &other).await;
     assert_eq!(second.layer_sent, Sent::Uploaded);
     assert_ne!(second.layer.digest, first.layer.digest);
@@ -273,7 +273,7 @@ async fn upload_that_breaks_every_time_moves_no_tag() {
 async fn refused_manifest_moves_no_tag() {
     let registry = FakeRegistry::start().await;
     let (client, at) = (anonymous(), artifact(&registry));
-    registry.fault(On::new(http::Method::PUT, "/manifests/"), Fault::Status { status: 400, headers: Vec::new() });
+    registry.fault(On::put("/manifests/"), Fault::Status { status: 400, headers: Vec::new() });
     let error = client.push(directory(&Tree::parse(SMALL)).path(), &at, &timeless()).await.unwrap_err();
     assert_eq!(kind(&error), ErrorKind::Protocol);
     assert_eq!(kind(&client.resolve_tag(&at).await.unwrap_err()), ErrorKind::NotFound);

@@ -37,7 +37,7 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     let options = Options::parse(words)?;
     let workspace = Workspace::load()?;
     let setting = Setting::prepare(&workspace)?;
-    let mut report = Report::new(machine::describe());
+    let mut report = Report::new(machine::describe(), setting.binary_bytes);
     print!("{}", report.head());
     for series in series::chosen(&options) {
         let table = Runner::new(&setting, &options).run(&series)?;

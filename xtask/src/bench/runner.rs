@@ -25,6 +25,7 @@ pub(crate) struct Runner<'a> {
 
 /// The places of one run; each is made anew.
 struct Places {
+    base: PathBuf,
     out: PathBuf,
     cache: PathBuf,
     scratch: PathBuf,
@@ -72,7 +73,7 @@ impl<'a> Runner<'a> {
         settle()?;
         let cost = measure::run(&command, &places.scratch)?;
         let contents = Contents::below(&places.out)?;
-        empty_large_files(&places.out)?;
+        empty_large_files(&places.base)?;
         Ok((cost, contents))
     }
 
@@ -85,7 +86,8 @@ impl<'a> Runner<'a> {
     /// The command of one run, and the places that it may write to.
     fn prepared(&self, row: &Row, names: &Names, host: &str) -> Result<(Command, Places)> {
         let base = self.setting.fresh("run");
-        let places = Places { out: base.join("out"), cache: base.join("cache"), scratch: base.join("cost.json") };
+        let [out, cache, scratch] = ["out", "cache", "cost.json"].map(|name| base.join(name));
+        let places = Places { base: base.clone(), out, cache, scratch };
         fs::create_dir_all(&places.out).map_err(Error::file("create", &places.out))?;
         let mut names = names.at(host);
         names.set_path("out", &places.out);

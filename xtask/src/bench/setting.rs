@@ -23,6 +23,8 @@ use crate::workspace::Workspace;
 #[derive(Debug)]
 pub(crate) struct Setting {
     pub(crate) proxy: Proxy,
+    /// The size of our own program.
+    pub(crate) binary_bytes: u64,
     programs: Names,
     place: Place,
     dir: TempDir,
@@ -58,7 +60,8 @@ impl Setting {
         programs.set("unlimited", "--max-file-size 0 --max-total-size 0 --max-files 0");
         programs.set("cold", if takes_no_cache(&tools.refs) { "--no-cache" } else { "" });
         let dir = tempfile::tempdir().map_err(Error::file("create", "a temporary directory"))?;
-        Ok(Self { proxy, programs, place, dir, made: RefCell::default(), runs: Cell::new(0) })
+        let binary_bytes = fs::metadata(&tools.refs).map_err(Error::file("stat", &tools.refs))?.len();
+        Ok(Self { proxy, binary_bytes, programs, place, dir, made: RefCell::default(), runs: Cell::new(0) })
     }
 
     /// `HOST:PORT` of the registry itself.
@@ -180,7 +183,7 @@ impl Contents {
 /// Takes the bytes of large files away, not the files: the disk may not hold every round's, and files that are deleted slow
 /// down those that are made next.
 pub(crate) fn empty_large_files(directory: &Path) -> Result<()> {
-    const LARGE: u64 = 1 << 20;
+    const LARGE: u64 = 16 << 10;
     visit(directory, &mut |path, bytes| match bytes {
         LARGE.. => {
             let file = fs::OpenOptions::new().write(true).open(path);

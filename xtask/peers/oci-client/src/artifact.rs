@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::mpsc::{self, Receiver};
 
 use bytes::Bytes;
-use flate2::{Compression, read::GzDecoder, write::GzEncoder};
+use flate2::{Compression, read::MultiGzDecoder, write::GzEncoder};
 use futures_util::StreamExt;
 use oci_client::client::{ClientConfig, ClientProtocol, Config, ImageLayer};
 use oci_client::{Client, Reference, manifest::OciDescriptor, secrets::RegistryAuth};
@@ -34,7 +34,8 @@ pub fn pull(reference: &str, directory: &Path) -> Outcome {
     let layer = manifest.layers.into_iter().next().ok_or("the manifest has no layer")?;
     let (sender, blocks) = mpsc::sync_channel(BLOCKS);
     let download = runtime.spawn(async move { send(&client, &reference, &layer, &sender).await });
-    tar::Archive::new(GzDecoder::new(Blocks { blocks, block: Bytes::new() })).unpack(directory)?;
+    // An eStargz layer is many gzip members in a row.
+    tar::Archive::new(MultiGzDecoder::new(Blocks { blocks, block: Bytes::new() })).unpack(directory)?;
     Ok(runtime.block_on(download)??)
 }
 

@@ -77,7 +77,11 @@ impl<'a> Runner<'a> {
         Ok((cost, contents))
     }
 
+    /// What goes over the wire in a run. The proxy is another host than the registry: nothing of it is in a cache yet.
     fn traffic(&self, row: &Row, names: &Names) -> Result<Traffic> {
+        if row.uses("warm") {
+            self.timed(row, names, &self.setting.proxy.host())?;
+        }
         self.setting.proxy.take();
         self.timed(row, names, &self.setting.proxy.host())?;
         Ok(self.setting.proxy.take())

@@ -160,10 +160,10 @@ struct Trees {
 impl Trees {
     fn new(options: &Options) -> Self {
         const MIB: u64 = 1 << 20;
-        let (big, one, directories) = if options.is_quick() { (24, 96, 100) } else { (102, 1024, 991) };
+        let (big, one, directories) = if options.is_quick() { (80, 96, 100) } else { (400, 1024, 991) };
         Self {
             many: Tree::Many { files: 9_000 },
-            big: Tree::Big { files: 3, file_bytes: big * MIB },
+            big: Tree::Programs { at_most_bytes: big * MIB },
             one: Tree::Big { files: 1, file_bytes: one * MIB },
             // With its directory a hundred files are 101 entries.
             entries: Tree::Entries { directories },

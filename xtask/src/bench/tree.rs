@@ -1,18 +1,23 @@
-//! The directories that are pushed and pulled. A seed makes them: they are the same bytes on every run and machine.
+//! The directories that are pushed and pulled. A seed makes them, the same bytes on every run and machine; but how programs
+//! compress only programs show, and those are the ones that whoever runs this has: the Rust toolchain's.
 
 use std::fs::{self, File};
 use std::io::Write;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::error::{Error, Result};
+use crate::interop::process::Outcome;
 
 /// A directory, by what it is there to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Tree {
     /// Small text files, a few a directory: what documentation and source look like.
     Many { files: u32 },
-    /// A few files of this many bytes that compress to less than a half, as programs do.
+    /// The largest programs and libraries of the Rust toolchain that together have at most this many bytes.
+    Programs { at_most_bytes: u64 },
+    /// A few files of this many bytes that compress to a half.
     Big { files: u32, file_bytes: u64 },
     /// Files of a few bytes, a hundred a directory: what costs is the entry.
     Entries { directories: u32 },
@@ -23,6 +28,7 @@ impl Tree {
     pub(crate) fn name(self) -> String {
         match self {
             Self::Many { files } => format!("many{files}"),
+            Self::Programs { at_most_bytes } => format!("programs{}m", at_most_bytes >> 20),
             Self::Big { files, file_bytes } => format!("big{files}x{}m", file_bytes >> 20),
             Self::Entries { directories } => format!("entries{directories}"),
         }
@@ -32,6 +38,7 @@ impl Tree {
     pub(crate) fn write(self, root: &Path) -> Result<()> {
         match self {
             Self::Many { files } => many(root, files),
+            Self::Programs { at_most_bytes } => programs(root, at_most_bytes),
             Self::Big { files, file_bytes } => big(root, files, file_bytes),
             Self::Entries { directories } => entries(root, directories),
         }
@@ -59,6 +66,38 @@ fn many(root: &Path, files: u32) -> Result<()> {
         write(&path, &text[from..from + bytes])?;
     }
     Ok(())
+}
+
+fn programs(root: &Path, at_most_bytes: u64) -> Result<()> {
+    fs::create_dir_all(root).map_err(Error::file("create", root))?;
+    let mut left = at_most_bytes;
+    for (bytes, path) in toolchain()? {
+        if bytes <= left {
+            left -= bytes;
+            fs::copy(&path, root.join(path.file_name().unwrap_or_default())).map_err(Error::file("copy", &path))?;
+        }
+    }
+    Ok(())
+}
+
+/// What the Rust toolchain in use has in `bin` and `lib` that is large, the largest first.
+fn toolchain() -> Result<Vec<(u64, PathBuf)>> {
+    const LARGE: u64 = 4 << 20;
+    let printed = Outcome::of(Command::new("rustc").args(["--print", "sysroot"]))?.stdout()?;
+    let sysroot = PathBuf::from(String::from_utf8_lossy(&printed).trim_end());
+    let mut files = Vec::new();
+    for folder in ["bin", "lib"].map(|name| sysroot.join(name)) {
+        for entry in fs::read_dir(&folder).map_err(Error::file("list", &folder))? {
+            let entry = entry.map_err(Error::file("list", &folder))?;
+            let metadata = entry.metadata().map_err(Error::file("stat", entry.path()))?;
+            if metadata.is_file() && metadata.len() >= LARGE {
+                files.push((metadata.len(), entry.path()));
+            }
+        }
+    }
+    files.sort();
+    files.reverse();
+    Ok(files)
 }
 
 fn big(root: &Path, files: u32, file_bytes: u64) -> Result<()> {

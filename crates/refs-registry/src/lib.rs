@@ -4,6 +4,7 @@ pub mod auth;
 mod context;
 pub mod error;
 mod options;
+mod payload;
 mod registries;
 mod registry;
 mod repository;
@@ -15,13 +16,12 @@ mod verify;
 
 pub use error::{Error, ErrorKind, Result};
 pub use options::{Options, Retry, Timeouts};
+pub use payload::{Payload, Replay};
 pub use registries::Registries;
 pub use registry::Registry;
 pub use repository::Repository;
 pub use resolver::{Resolver, Writable};
-pub use source::{
-    Blob, ByteStream, Filter, Mounted, Part, Payload, Replay, Resume, Sent, Sink, Source, Stored, Upload, UploadState,
-};
+pub use source::{Blob, ByteStream, Filter, Mounted, Part, Resume, Sent, Sink, Source, Stored, Upload, UploadState};
 pub use spec::{Descriptor, Manifest, MediaType, Platform};
 pub use transport::{Clock, SystemClock};
 pub use verify::{Verify, verified};

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::{cutter::Batch, pipe::Unwanted};
 use crate::{Error, Result};
@@ -21,6 +21,7 @@ pub(crate) struct BatchWriter {
     room: Arc<Semaphore>,
     batches: mpsc::UnboundedSender<Queued>,
     is_complete: Arc<AtomicBool>,
+    failure: Arc<Notify>,
 }
 
 /// The end that threads, which may block, take batches from.
@@ -30,6 +31,7 @@ pub(crate) struct BatchQueue {
     batches: Mutex<mpsc::UnboundedReceiver<Queued>>,
     is_complete: Arc<AtomicBool>,
     has_failed: AtomicBool,
+    failure: Arc<Notify>,
 }
 
 /// A batch, with the room that it takes until it is dropped.
@@ -44,8 +46,14 @@ pub(crate) fn queue() -> (BatchWriter, BatchQueue) {
     let room = Arc::new(Semaphore::new(CAPACITY_BYTES));
     let (sender, receiver) = mpsc::unbounded_channel();
     let is_complete = Arc::<AtomicBool>::default();
-    let writer = BatchWriter { room: Arc::clone(&room), batches: sender, is_complete: Arc::clone(&is_complete) };
-    (writer, BatchQueue { room, batches: receiver.into(), is_complete, has_failed: AtomicBool::new(false) })
+    let failure = Arc::<Notify>::default();
+    let writer = BatchWriter {
+        room: Arc::clone(&room),
+        batches: sender,
+        is_complete: Arc::clone(&is_complete),
+        failure: Arc::clone(&failure),
+    };
+    (writer, BatchQueue { room, batches: receiver.into(), is_complete, has_failed: AtomicBool::new(false), failure })
 }
 
 impl BatchWriter {
@@ -59,6 +67,11 @@ impl BatchWriter {
         let permits = u32::try_from(cost).unwrap_or(u32::MAX);
         let Ok(room) = Arc::clone(&self.room).acquire_many_owned(permits).await else { return Err(Unwanted) };
         self.batches.send(Queued { batch, _room: room }).map_err(|_gone| Unwanted)
+    }
+
+    /// Ends when a thread has failed, so that nobody waits for bytes that nobody wants.
+    pub(crate) async fn unwanted(&self) {
+        self.failure.notified().await;
     }
 
     /// Says that there are no more batches. A writer that is dropped instead leaves its threads with an error.
@@ -78,6 +91,7 @@ impl BatchQueue {
     pub(crate) fn fail(&self) {
         self.has_failed.store(true, Ordering::Relaxed);
         self.room.close();
+        self.failure.notify_one();
     }
 
     /// Makes sure that no batch is missing, after the last was taken.
@@ -124,5 +138,19 @@ impl Progress {
         let is_waiting = |taken: &mut Taken| taken.entries < entries && !taken.has_failed;
         let taken = self.changed.wait_while(taken, is_waiting).unwrap_or_else(PoisonError::into_inner);
         if taken.entries < entries { Err(Error::Worker) } else { Ok(taken.entries) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn failure_of_a_thread_reaches_whoever_waits_for_more_bytes() {
+        let (writer, queue) = queue();
+        queue.fail();
+        // Waiting is given up now and then, when bytes come first.
+        drop(writer.unwanted());
+        writer.unwanted().await;
     }
 }

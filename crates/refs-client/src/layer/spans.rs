@@ -1,11 +1,19 @@
 //! Hands over an eStargz layer, or a part of it: few ranges of its blob, decoded by all cores.
 
-use std::{borrow::Cow, collections::BTreeMap, num::NonZeroUsize, ops::Range, sync::Arc, thread};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, VecDeque},
+    num::NonZeroUsize,
+    ops::Range,
+    sync::Arc,
+    thread,
+};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
 use refs_estargz::{Entry, Kind, Plan, PlanOptions, Span, SpanDecoder};
 use refs_registry::{ByteStream, Descriptor, Resume, Source};
+use tokio::{select, sync::mpsc, task::JoinSet};
 
 use super::{
     cutter::{Batch, Cutter},
@@ -115,7 +123,11 @@ impl Choice {
             }
             Ok(())
         });
-        let fetched = fetched.await;
+        let fetched = select! {
+            biased;
+            () = writer.unwanted() => Ok(()),
+            fetched = fetched => fetched,
+        };
         if let Ok(()) = fetched {
             if let Some(held) = held
                 && writer.write(held).await == Err(Unwanted)
@@ -128,7 +140,7 @@ impl Choice {
         }
         let worked = worker.await.unwrap_or(Err(Error::Worker));
         match fetched {
-            Err(error) => Err(error.into()),
+            Err(error) => Err(error),
             Ok(()) => worked,
         }
     }
@@ -298,8 +310,13 @@ pub(crate) fn requests(spans: &[Span]) -> Vec<Range<u64>> {
 /// Moves all bytes of the blob, to the end, where they are known to be the right ones, or until nobody wants more batches.
 async fn feed(stream: &mut ByteStream, mut cutter: Cutter, writer: BatchWriter) -> refs_registry::Result<()> {
     let mut at = 0;
-    while let Some(chunk) = stream.next().await {
-        let chunk = chunk?;
+    loop {
+        let chunk = select! {
+            biased;
+            () = writer.unwanted() => return Ok(()),
+            chunk = stream.next() => chunk,
+        };
+        let Some(chunk) = chunk.transpose()? else { break };
         let start = at;
         at += chunk.len() as u64;
         for batch in cutter.push(start, chunk) {
@@ -313,18 +330,27 @@ async fn feed(stream: &mut ByteStream, mut cutter: Cutter, writer: BatchWriter) 
 }
 
 /// Makes `requests`, several at once, and gives what they bring to `take` as it comes, in order and with its place in the
-/// blob, as long as it is wanted.
+/// blob, as long as it is wanted. Every answer is read from when it begins: answers that share a connection share how much
+/// may be on its way, so that one which nobody reads would hold up the others.
 async fn fetch(
     ranges: &Ranges,
     requests: Vec<Range<u64>>,
     mut take: impl AsyncFnMut(u64, Bytes) -> Result<(), Unwanted>,
-) -> refs_registry::Result<()> {
-    let parts = requests.into_iter().map(async |range| (range.start, ranges.stream(range).await));
-    let mut parts = futures_util::stream::iter(parts).buffered(REQUESTS_AT_ONCE);
-    while let Some((mut at, part)) = parts.next().await {
-        let mut part = part?;
-        while let Some(bytes) = part.next().await {
-            let bytes = bytes?;
+) -> Result<()> {
+    let mut requests = requests.into_iter();
+    let mut readers = JoinSet::new();
+    let mut answers = VecDeque::new();
+    loop {
+        while answers.len() < REQUESTS_AT_ONCE
+            && let Some(range) = requests.next()
+        {
+            let (sender, answer) = mpsc::unbounded_channel();
+            readers.spawn(read_all(ranges.clone(), range.clone(), sender));
+            answers.push_back((range, answer));
+        }
+        let Some((Range { start: mut at, end }, mut answer)) = answers.pop_front() else { return Ok(()) };
+        while at < end {
+            let bytes = answer.recv().await.ok_or(Error::Worker)??;
             let start = at;
             at += bytes.len() as u64;
             if let Err(Unwanted) = take(start, bytes).await {
@@ -332,5 +358,17 @@ async fn fetch(
             }
         }
     }
-    Ok(())
+}
+
+/// Sends all bytes of `range` on, or what they failed of, as long as somebody takes them.
+async fn read_all(ranges: Ranges, range: Range<u64>, answer: mpsc::UnboundedSender<refs_registry::Result<Bytes>>) {
+    let mut stream = match ranges.stream(range).await {
+        Ok(stream) => stream,
+        Err(error) => return drop(answer.send(Err(error))),
+    };
+    while let Some(bytes) = stream.next().await {
+        if answer.send(bytes).is_err() {
+            return;
+        }
+    }
 }

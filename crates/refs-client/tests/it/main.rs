@@ -20,3 +20,4 @@ mod requests;
 mod setup;
 mod sources;
 mod trees;
+mod windows;

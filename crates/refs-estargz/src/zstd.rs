@@ -14,6 +14,8 @@ use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 pub(crate) const MAX_WINDOW_BYTES: u64 = 128 << 20;
 /// No block is larger, neither compressed nor decoded.
 const MAX_BLOCK_BYTES: usize = 128 << 10;
+/// A decoder is used for the next frame, too, if that asks for no larger window.
+const REUSED_WINDOW_BYTES: u64 = 1 << 20;
 const MAGIC: u32 = 0xfd2f_b528;
 /// The last four bits of it are anything.
 const SKIPPABLE_MAGIC: u32 = 0x184d_2a50;
@@ -32,8 +34,9 @@ enum Part {
     Header,
     /// So many bytes that mean nothing.
     Skipped(usize),
+    /// A block. So many bytes follow the last one.
     Block {
-        has_checksum: bool,
+        checksum_bytes: usize,
     },
     /// Nothing: the frame has ended.
     End,
@@ -52,9 +55,7 @@ pub(crate) struct Decoded {
 
 impl Frame {
     pub(crate) fn new() -> Self {
-        let mut decoder = FrameDecoder::new();
-        decoder.set_max_window_size(MAX_WINDOW_BYTES);
-        Self { decoder, part: Part::Header, gathered: Vec::new() }
+        Self { decoder: decoder(), part: Part::Header, gathered: Vec::new() }
     }
 
     /// Turns to the first byte of another frame.
@@ -100,7 +101,7 @@ impl Frame {
             }
             let wanted = match self.part {
                 Part::Header => header_bytes(&self.gathered)?,
-                Part::Block { has_checksum } => block_bytes(&self.gathered, has_checksum)?,
+                Part::Block { checksum_bytes } => block_bytes(&self.gathered, checksum_bytes)?,
                 Part::Skipped(_) | Part::End => break,
             };
             if let Some(missing) = wanted.checked_sub(self.gathered.len()).filter(|&missing| missing > 0) {
@@ -133,8 +134,12 @@ impl Frame {
                 if let Some(skipped) = skipped_bytes(gathered) {
                     return Ok(Part::Skipped(skipped));
                 }
+                // A decoder that is used again takes all memory that its next frame asks for beforehand.
+                if window_bytes(gathered) > REUSED_WINDOW_BYTES {
+                    self.decoder = decoder();
+                }
                 self.decoder.init(gathered).map_err(|error| invalid(&error.to_string()))?;
-                Ok(Part::Block { has_checksum: gathered[4] & 4 != 0 })
+                Ok(Part::Block { checksum_bytes: if gathered[4] & 4 == 0 { 0 } else { 4 } })
             }
             Part::Block { .. } => {
                 let one = BlockDecodingStrategy::UptoBlocks(1);
@@ -150,6 +155,25 @@ impl fmt::Debug for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Frame").field("part", &self.part).finish_non_exhaustive()
     }
+}
+
+fn decoder() -> FrameDecoder {
+    let mut decoder = FrameDecoder::new();
+    decoder.set_max_window_size(MAX_WINDOW_BYTES);
+    decoder
+}
+
+/// How many bytes back the frame with this header may refer to (RFC 8878, 3.1.1.1).
+fn window_bytes(header: &[u8]) -> u64 {
+    let Some((descriptor, rest)) = header.get(4..).and_then(<[u8]>::split_first) else { return 0 };
+    if descriptor & 0x20 == 0 {
+        let (exponent, mantissa) = rest.first().map_or((0, 0), |window| (window >> 3, window & 7));
+        let base = 1 << (10 + exponent);
+        return base + base / 8 * u64::from(mantissa);
+    }
+    // The whole content, whose size comes last; one of two bytes has 256 more than it says, which is no matter here.
+    let size = rest.get([0, 1, 2, 4][usize::from(descriptor & 3)]..).unwrap_or_default();
+    size.iter().rev().fold(0, |size, &byte| size << 8 | u64::from(byte))
 }
 
 /// How many bytes the header has that starts with `bytes`, as far as these tell: at least one more than there are, unless
@@ -180,7 +204,7 @@ fn skipped_bytes(bytes: &[u8]) -> Option<usize> {
 }
 
 /// How many bytes the block has that starts with `bytes`, with the checksum that follows the last.
-fn block_bytes(bytes: &[u8], has_checksum: bool) -> io::Result<usize> {
+fn block_bytes(bytes: &[u8], checksum_bytes: usize) -> io::Result<usize> {
     let Some(&[first, second, third]) = bytes.first_chunk() else { return Ok(3) };
     let header = usize::from(first) | usize::from(second) << 8 | usize::from(third) << 16;
     let (is_last, kind, size) = (header & 1 != 0, header >> 1 & 3, header >> 3);
@@ -188,7 +212,7 @@ fn block_bytes(bytes: &[u8], has_checksum: bool) -> io::Result<usize> {
         return Err(invalid("a zstd block is larger than a block can be, or of no known kind"));
     }
     let content = if kind == 1 { 1 } else { size };
-    Ok(3 + content + if is_last && has_checksum { 4 } else { 0 })
+    Ok(3 + content + if is_last { checksum_bytes } else { 0 })
 }
 
 fn invalid(why: &str) -> io::Error {
@@ -239,6 +263,41 @@ impl<R: BufRead> Read for ZstdReader<R> {
             if is_end_of_input && !is_end {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(header: &[u8], bytes: u64) {
+        assert_eq!(window_bytes(&[&MAGIC.to_le_bytes(), header].concat()), bytes, "{header:?}");
+    }
+
+    #[test]
+    fn windows_are_read_from_either_field() {
+        check(&[0, 0], 1 << 10);
+        check(&[0, 10 << 3], 1 << 20);
+        check(&[0, 17 << 3 | 4], (128 << 20) + (64 << 20));
+        check(&[0, 31 << 3 | 7], (1 << 41) + (7 << 38));
+        check(&[0x20, 7], 7);
+        check(&[0x23, 1, 2, 3, 4, 7], 7);
+        check(&[0xa0, 1, 2, 0, 0], 513);
+        check(&[0xe0, 0, 0, 0, 0, 1, 0, 0, 0], 1 << 32);
+        check(&[], 0);
+    }
+
+    #[test]
+    fn decoder_that_may_take_much_memory_beforehand_is_not_used_again() {
+        let frame = |window: u8| [b"\x28\xb5\x2f\xfd\0", &[window][..], b"\x21\0\0abcd"].concat();
+        let mut frames = Frame::new();
+        for window in [0, 10 << 3, 17 << 3, 0, 17 << 3] {
+            let mut output = [0; 8];
+            let decoded = frames.decode(&frame(window), &mut output).unwrap();
+            assert_eq!((&output[..decoded.made], decoded.is_end), (&b"abcd"[..], true));
+            frames.reset();
         }
     }
 }

@@ -86,7 +86,6 @@ fn other_bytes_are_an_error() {
     }
 }
 
-/// Memory for a window is not taken before the bytes are there, and not at all beyond 128 MiB.
 #[test]
 fn window_beyond_the_limit_is_an_error() {
     let window = |descriptor: u8| [b"\x28\xb5\x2f\xfd\0", &[descriptor][..], b"\x21\0\0abcd"].concat();

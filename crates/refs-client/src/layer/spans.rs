@@ -349,13 +349,16 @@ async fn fetch(
             answers.push_back((range, answer));
         }
         let Some((Range { start: mut at, end }, mut answer)) = answers.pop_front() else { return Ok(()) };
-        while at < end {
-            let bytes = answer.recv().await.ok_or(Error::Worker)??;
+        while let Some(bytes) = answer.recv().await {
+            let bytes = bytes?;
             let start = at;
             at += bytes.len() as u64;
             if let Err(Unwanted) = take(start, bytes).await {
                 return Ok(());
             }
+        }
+        if at < end {
+            return Err(Error::Worker);
         }
     }
 }

@@ -17,8 +17,8 @@ const ROUNDED_SECONDS: u64 = 1;
 /// they must find the same.
 #[derive(Debug)]
 pub(crate) struct Agreement {
-    /// The digest that the manifest gives for the table.
-    expected: Digest,
+    /// The digest that the manifest gives for a table in the archive; `None` for one that is kept beside it.
+    expected: Option<Digest>,
     seen: Vec<Seen>,
     table: Option<Vec<u8>>,
 }
@@ -31,7 +31,7 @@ struct Seen {
 }
 
 impl Agreement {
-    pub(crate) fn new(expected: Digest) -> Self {
+    pub(crate) fn new(expected: Option<Digest>) -> Self {
         Self { expected, seen: Vec::new(), table: None }
     }
 
@@ -40,7 +40,7 @@ impl Agreement {
     /// # Errors
     /// `Estargz` for a table beyond its limit, and those of the archive.
     pub(crate) fn see(&mut self, entry: &Entry, layer: &Descriptor, archive: &mut Archive) -> Result<()> {
-        if entry.path == TOC_NAME && entry.is_file() {
+        if entry.path == TOC_NAME && entry.is_file() && self.expected.is_some() {
             self.table = Some(table(layer, archive)?);
         } else if !is_format_file(&entry.path) {
             // Attributes may be written in ways that the table does not know.
@@ -58,13 +58,14 @@ impl Agreement {
     /// names.
     pub(crate) fn check(mut self, layer: &Descriptor, archive: &mut Archive) -> Result<Option<Self>> {
         if self.table.is_none()
+            && self.expected.is_some()
             && let Some(entry) = archive.entry_behind_end()?
             && entry.path == TOC_NAME
         {
             self.see(&entry, layer, archive)?;
         }
-        let Some(table) = self.table.take() else { return Ok(Some(self)) };
-        let toc = Toc::parse_json(table, &self.expected, layer.size, &Limits::default())
+        let (Some(table), Some(expected)) = (self.table.take(), &self.expected) else { return Ok(Some(self)) };
+        let toc = Toc::parse_json(table, expected, layer.size, &Limits::default())
             .map_err(|source| Error::Estargz { layer: layer.digest.clone(), source })?;
         self.compare(&toc, layer).map(|()| None)
     }

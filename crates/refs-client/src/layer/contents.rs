@@ -2,6 +2,7 @@
 
 use std::{io::Write, ops::Range, sync::Arc};
 
+use refs_estargz::Entry;
 use refs_registry::{Source, error::Wanted};
 
 use super::{
@@ -240,6 +241,8 @@ impl Contents {
             if let Some(content) = self.source.blob_file(&descriptor.digest).await {
                 return thread::run(move || delivery.copied(&entry, &descriptor, content).map(|()| delivery)).await;
             }
+            // The blob is verified as it is read: nobody need compare its digest with the file's once more.
+            let entry = Entry { digest: None, ..entry };
             let work = move |bytes| delivery.file(&entry, &descriptor, bytes).map(|()| delivery);
             return read_blob(self.source.as_ref(), &layer.descriptor.digest, work).await;
         }
@@ -304,7 +307,8 @@ impl Layer {
     /// What the archive of a layer is to be compared with: a table that the manifest vouches for.
     fn agreement(&self) -> Option<Agreement> {
         match &self.form {
-            Form::Indexed { vouched: Vouched::Json(digest), .. } => Some(Agreement::new(digest.clone())),
+            Form::Indexed { vouched: Vouched::Json(digest), .. } => Some(Agreement::new(Some(digest.clone()))),
+            Form::Indexed { vouched: Vouched::Compressed(_), .. } => Some(Agreement::new(None)),
             _ => None,
         }
     }

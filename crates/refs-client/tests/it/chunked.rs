@@ -1,6 +1,6 @@
 //! zstd:chunked layers, as two kinds of tools write them: listed and read by ranges, pulled whole as a stream.
 
-use refs_client::{Access, Client, Error, LayerKind, Limits, ReadOptions, Trust};
+use refs_client::{Access, ArchiveFault, Client, Error, LayerKind, Limits, ReadOptions, Trust};
 use refs_estargz::{
     Error as EstargzError, TOC_DIGEST_ANNOTATION, ZSTD_TOC_DIGEST_ANNOTATION, ZSTD_TOC_POSITION_ANNOTATION,
 };
@@ -36,6 +36,11 @@ fn skippable(bytes: &[u8]) -> Vec<u8> {
 
 /// The files as one archive, in which each header and each file has a frame of its own.
 fn chunked(files: &[(&str, &[u8])], dialect: Dialect) -> Chunked {
+    chunked_listing(files.len(), files, dialect)
+}
+
+/// The same, with so many of the files in its table.
+fn chunked_listing(listed: usize, files: &[(&str, &[u8])], dialect: Dialect) -> Chunked {
     let (mut payload, mut elements) = (Vec::new(), Vec::new());
     for (path, content) in files {
         let tar = Tree::new().file(path, content.to_vec()).tar();
@@ -49,7 +54,7 @@ fn chunked(files: &[(&str, &[u8])], dialect: Dialect) -> Chunked {
         payload.extend(zstd(&vec![0; size.next_multiple_of(512) - size]));
     }
     payload.extend(zstd(&[0; 1024]));
-    let json = format!(r#"{{"version":1,"entries":[{}],"tarSplitDigest":"sha256:0"}}"#, elements.join(","));
+    let json = format!(r#"{{"version":1,"entries":[{}],"tarSplitDigest":"sha256:0"}}"#, elements[..listed].join(","));
     let compressed = zstd(json.as_bytes()).to_vec();
     let offset = payload.len() + 8;
     let numbers = [offset, compressed.len(), json.len(), 1];
@@ -90,6 +95,17 @@ async fn stored(image: Image) -> (Memories, Client) {
     let repository = memories.repository(&"localhost".parse().unwrap(), &"o/r".parse().unwrap());
     image.push(&repository, &["v1"]).await.unwrap();
     (memories, client)
+}
+
+#[tokio::test]
+async fn archive_that_holds_more_than_its_table_is_refused() {
+    for dialect in BOTH {
+        let layer = chunked_listing(1, &[("a", b"first"), ("evil", b"second")], dialect);
+        let (_, client) = stored(layer.image(dialect)).await;
+        let error = pull(&client, &at(IN_MEMORY), &pull_of(&[])).await.unwrap_err();
+        let Error::Corrupt { fault: ArchiveFault::OtherInTable(path), .. } = error else { panic!("{error:?}") };
+        assert_eq!(path, "evil", "{dialect:?}");
+    }
 }
 
 #[tokio::test]

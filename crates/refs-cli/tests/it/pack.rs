@@ -66,6 +66,9 @@ fn a_file_in_the_directory_is_refused() {
         machine.fails(&format!("pack source {file}"), 11, &["is in the directory that is to be packed", hint]);
     }
     machine.fails("pack . docs.tgz --force", 11, &["is in the directory that is to be packed"]);
+    std::os::unix::fs::symlink("source/docs.tgz", machine.path("link")).unwrap();
+    fs::write(machine.path("source/docs.tgz"), "").unwrap();
+    machine.fails("pack source link --force", 11, &["is in the directory that is to be packed"]);
 }
 
 #[test]

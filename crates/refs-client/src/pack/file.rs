@@ -47,7 +47,7 @@ pub(crate) async fn pack(
     let waited_for = Arc::downgrade(&wanted);
     let packing = thread::run(move || {
         let file = StagedFile::beside(&to, existing, waited_for)?;
-        keep_out(&plan.root, &to)?;
+        keep_out(&plan.root, &file)?;
         write(&plan, &to, file, &meter, level)
     });
     let packed = packing.await;
@@ -69,12 +69,8 @@ fn write(plan: &Plan, to: &Path, mut file: StagedFile, meter: &Meter, level: u32
 }
 
 /// Refuses a file in the directory that goes into it: the next time it would be packed, too.
-fn keep_out(directory: &Path, to: &Path) -> Result<()> {
-    let parent = to.parent().filter(|parent| *parent != Path::new("")).unwrap_or_else(|| Path::new("."));
+fn keep_out(directory: &Path, file: &StagedFile) -> Result<()> {
     // Both are there by now, so that what can't be resolved is not the other one.
-    let (Ok(parent), Ok(directory)) = (parent.canonicalize(), directory.canonicalize()) else { return Ok(()) };
-    if parent.starts_with(directory) {
-        return Err(Error::Destination { path: to.to_owned(), fault: DestinationFault::InSource });
-    }
-    Ok(())
+    let (Ok(folder), Ok(directory)) = (file.folder().canonicalize(), directory.canonicalize()) else { return Ok(()) };
+    if folder.starts_with(directory) { Err(file.fault(DestinationFault::InSource)) } else { Ok(()) }
 }

@@ -20,7 +20,7 @@ use super::{
     scratch::Scratch,
     staging::{Destination, Existing, Found, Parents},
 };
-use crate::{Result, error::DestinationFault};
+use crate::{Error, Result, error::DestinationFault};
 
 /// What the file is called in its scratch directory.
 const FILE: &str = "file";
@@ -63,6 +63,16 @@ impl StagedFile {
         let file = rustix::fs::openat(scratch.fd(), FILE, flags, Mode::from_raw_mode(0o666));
         let file = file.map_err(|errno| failure(Doing::Create, &destination.path, errno))?.into();
         Ok(Self { destination, scratch, _parents: parents, file, existing, wanted })
+    }
+
+    /// The folder that the file will be in.
+    pub(crate) fn folder(&self) -> &Path {
+        self.destination.folder()
+    }
+
+    /// The error of a destination that the file must not have.
+    pub(crate) fn fault(&self, fault: DestinationFault) -> Error {
+        self.destination.fault(fault)
     }
 
     /// Makes the content durable, gives the file its name, in one step, and makes that durable.

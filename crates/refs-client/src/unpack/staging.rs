@@ -154,15 +154,16 @@ impl Destination {
         let Some(name) = path.file_name().map(OsStr::to_owned) else {
             return Err(Error::Destination { path, fault: DestinationFault::NoName });
         };
-        let folder = match path.parent() {
-            Some(parent) if parent != Path::new("") => parent,
-            _ => Path::new("."),
-        };
+        let folder = folder_of(&path);
         let parents = Parents::make(folder)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let parent = rustix::fs::open(folder, flags, Mode::empty());
         let parent = parent.map_err(|errno| failure(Doing::Read, folder, errno))?;
         Ok((Self { path, parent, name }, parents))
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        folder_of(&self.path)
     }
 
     pub(super) fn look(&self) -> Result<Found> {
@@ -221,6 +222,13 @@ impl Drop for Parents {
                 return;
             }
         }
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
     }
 }
 

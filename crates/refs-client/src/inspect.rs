@@ -75,7 +75,8 @@ pub struct InspectedLayer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LayerKind {
-    /// An archive with a table of contents that is vouched for.
+    /// An archive with a table of contents; the manifest vouches for it, unless what is read is a file, or need not be
+    /// verified.
     Estargz,
     /// The same, compressed with zstd.
     ZstdChunked,

@@ -104,7 +104,7 @@ impl<R: Read> Document<R> {
 
     fn entry(&mut self, take: &mut impl FnMut(&WireEntry<'_>) -> Result<()>) -> Result<()> {
         loop {
-            match first_value::<WireEntry<'_>>(self.text.bytes(), self.text.is_last()) {
+            match first_value::<WireEntry<'_>, R>(&self.text) {
                 Ok(Some((entry, bytes))) => {
                     take(&entry)?;
                     self.text.pass(bytes);
@@ -118,7 +118,7 @@ impl<R: Read> Document<R> {
 
     fn value<T: DeserializeOwned>(&mut self) -> Result<T> {
         loop {
-            match first_value::<T>(self.text.bytes(), self.text.is_last()) {
+            match first_value::<T, R>(&self.text) {
                 Ok(Some((value, bytes))) => {
                     self.text.pass(bytes);
                     return Ok(value);
@@ -177,8 +177,9 @@ impl<R: Read> Document<R> {
     }
 }
 
-/// The value that `text` starts with, and how many bytes it has; `None` when it may go on behind the `text`.
-fn first_value<'t, T: Deserialize<'t>>(text: &'t [u8], is_last: bool) -> serde_json::Result<Option<(T, usize)>> {
+/// The value that comes next in `text`, and how many bytes it has; `None` when it may go on behind what is at hand.
+fn first_value<'t, T: Deserialize<'t>, R: Read>(text: &'t Window<R>) -> serde_json::Result<Option<(T, usize)>> {
+    let (text, is_last) = (text.bytes(), text.is_last());
     let mut values = Deserializer::from_slice(text).into_iter::<T>();
     match values.next() {
         // A number that ends where the text does may have more digits.

@@ -18,7 +18,7 @@ use crate::{
     Pulled, PushOptions, Pushed, ReadOptions, Result, Trust,
     artifact::Artifact,
     error::LocationFault,
-    healed::{blames, healed},
+    healed::healed,
     inspect,
     layer::Contents,
     list,
@@ -26,6 +26,7 @@ use crate::{
     pack,
     pull::{self, Pull},
     push,
+    resumed::Resumed,
     select::Selection,
 };
 
@@ -148,16 +149,14 @@ impl Client {
         output: W,
     ) -> Result<W> {
         let (source, target) = self.find(at, &self.meter).await?;
-        let indexed = healed(Arc::clone(&source), async |source| {
+        let output = Resumed::new(output);
+        let read = healed(source, async |source| {
             let (_, contents) = open(source, at, &target, options).await?;
-            contents.index_all().await.map(|()| contents)
+            contents.index_all().await?;
+            contents.read_file(path, range, u64::MAX, output.reading()).await.map(drop)
         });
-        let read = indexed.await?.read_file(path, range, u64::MAX, output).await;
-        // The output may have been given a part already. The next read heals what is damaged.
-        if let Err(error) = &read {
-            blames(error, source.as_ref()).await;
-        }
-        read
+        read.await?;
+        output.into_inner().ok_or(Error::Worker)
     }
 
     /// The artifact's manifest file as it is; [`ManifestFile::parse`](crate::ManifestFile::parse) reads it. Its patterns

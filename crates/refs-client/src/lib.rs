@@ -17,6 +17,7 @@ mod pack;
 mod pull;
 mod push;
 mod receive;
+mod resumed;
 mod select;
 mod send;
 mod thread;

@@ -189,22 +189,14 @@ async fn pull_from_a_damaged_large_layer_is_right() {
 }
 
 #[tokio::test]
-async fn files_from_a_damaged_cache_are_right_or_an_error_that_heals_it() {
+async fn files_from_a_damaged_cache_are_right() {
     let place = Place::with(&large()).await;
     for part in [10, 50, 99] {
         place.pull(&place.tagged()).await;
         damage(&place.kept_layer(), part);
         for (seed, path) in (0..10).map(|i| (i, format!("c/{i}"))) {
-            let mut attempts = 0;
-            let content = loop {
-                attempts += 1;
-                let read = place.client().read_file(&place.tagged(), &path, &ReadOptions::default(), Vec::new()).await;
-                match read {
-                    Ok(content) => break content,
-                    Err(error) => assert_eq!(attempts, 1, "{error:?}"),
-                }
-            };
-            assert!(content == noise(512 << 10, seed));
+            let read = place.client().read_file(&place.tagged(), &path, &ReadOptions::default(), Vec::new()).await;
+            assert!(read.unwrap() == noise(512 << 10, seed));
         }
     }
 }

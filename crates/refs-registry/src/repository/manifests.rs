@@ -1,6 +1,6 @@
 //! Manifests: found, read, written, deleted.
 
-use http::{HeaderName, HeaderValue, Method, header};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use refs_url::{Algorithm, Digest, Hasher, Tag, Target};
 use serde::Deserialize;
 use url::Url;
@@ -39,8 +39,8 @@ impl Repository {
         let (answer, raw) = self.remote.document(&call, Manifest::MAX_BYTES).await?;
         let digest = checked_digest(target, &answer, &raw)?;
         let announced = answer.header(&header::CONTENT_TYPE).map(MediaType::new);
-        if announced.as_ref().is_some_and(|announced| announced.as_str() == "text/html") {
-            return Err(answer.protocol(Fault::BadBody("a manifest")));
+        if raw.trim_ascii_start().starts_with(b"<") {
+            return Err(answer.protocol(Fault::BadBody("a manifest but a page for a browser")));
         }
         let media_type = media_type(announced, &raw).map_err(|fault| Error::Manifest { wanted, fault })?;
         Ok(Manifest { descriptor: Descriptor::new(media_type, digest, raw.len() as u64), raw })
@@ -123,8 +123,12 @@ fn checked_digest(target: &Target, answer: &Answer, raw: &[u8]) -> Result<Digest
     Ok(digest)
 }
 
-/// Refuses an answer to a write that reports another digest than the one of what was written.
+/// Refuses an answer to a write that reports another digest than the one of what was written, and one that nothing but a
+/// registry gives: proxies that want a login answer whatever they are asked with a page, and success.
 pub(super) fn check_stored(answer: &Answer, digest: &Digest) -> Result<()> {
+    if answer.status != StatusCode::CREATED && answer.location().is_none() && answer.content_digest()?.is_none() {
+        return Err(answer.protocol(Fault::MissingHeader("location")));
+    }
     match answer.content_digest()? {
         // Distribution 2.8 answers a sha512 with its own sha256 of the same bytes.
         Some(reported) if reported.algorithm() == digest.algorithm() && reported != *digest => {

@@ -177,3 +177,14 @@ async fn deleting_is_done_or_known_not_to_be_possible() {
         assert!(matches!(error, Error::Unsupported { wanted: Wanted::Delete, .. }), "{error:?}");
     }
 }
+
+#[tokio::test]
+async fn page_that_answers_whatever_is_asked_is_no_manifest_and_no_success() {
+    let peer = Peer::start(|_| Reply::ok("<html>log in").header("content-type", "text/html; charset=utf-8")).await;
+    let repository = repository(&anonymous(), &peer);
+    let error = repository.manifest(&tag("v1")).await.unwrap_err();
+    assert!(error.to_string().contains(&peer.host.to_string()), "{error}");
+    assert!(matches!(error, Error::Protocol { fault: Fault::BadBody(_), .. }), "{error:?}");
+    let error = repository.put_manifest(&manifest(), &[]).await.unwrap_err();
+    assert!(matches!(error, Error::Protocol { fault: Fault::MissingHeader("location"), .. }), "{error:?}");
+}

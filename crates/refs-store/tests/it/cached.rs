@@ -1,84 +1,21 @@
 //! What a repository asks its origin for when it is read through a store, counted by the origin.
 
-use std::{
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt};
 use proptest::prelude::*;
-use refs_registry::{
-    ErrorKind, Manifest, MediaType, Options, Registries, Resolver, Result, Resume, Retry, Sink, Source,
-    spec::ImageManifest,
-};
-use refs_store::{Cached, CachedResolver, DiskOptions, DiskStore, Memory, MemoryStore, Origin, Store};
+use refs_registry::{ErrorKind, Manifest, MediaType, Resolver, Result, Resume, Source, spec::ImageManifest};
+use refs_store::{Cached, Memory, MemoryStore, Origin};
 use refs_testkit::{
-    FakeRegistry, Fault, On,
+    Fault, On,
     conformance::{Fixture, reads},
 };
 use refs_url::{Digest, Hasher, RepoName, Target};
-use tempfile::TempDir;
 
-use crate::content::{digest, drain, fails, image, index, push, put, put_manifest, read, read_part, tagged, text};
-
-/// A registry, and a cache for what is read of it.
-struct Place {
-    registry: FakeRegistry,
-    store: Arc<dyn Store>,
-    folder: TempDir,
-}
-
-impl Place {
-    async fn new(store: impl FnOnce(&Path) -> Arc<dyn Store>) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let store = store(&folder.path().join("cache"));
-        Self { registry: FakeRegistry::start().await, store, folder }
-    }
-
-    async fn on_disk() -> Self {
-        Self::new(|path| Arc::new(DiskStore::new(path, &DiskOptions::default()))).await
-    }
-
-    fn repository(&self) -> Arc<dyn Sink> {
-        self.registry.repository("o/r")
-    }
-
-    /// The repository `name`, as another process would open it.
-    fn cached(&self, name: &str) -> Arc<dyn Source> {
-        let name = RepoName::parse(name).unwrap();
-        self.resolver().source(&self.registry.host(), &name).unwrap()
-    }
-
-    fn resolver(&self) -> CachedResolver {
-        let retry = Retry { attempts: 1, ..Retry::default() };
-        let registries = Registries::new(Options { retry, ..Options::default() });
-        CachedResolver::new(Arc::new(registries), Arc::clone(&self.store))
-    }
-
-    fn path_of(&self, content: &str) -> PathBuf {
-        self.folder.path().join("cache/blobs/sha256").join(digest(content).encoded())
-    }
-
-    /// Asserts that the registry was asked for `expected` since the last time, a method and the end of a path each.
-    #[track_caller]
-    fn asked(&self, expected: &[&str]) {
-        let seen = self.registry.take_requests().iter().map(ToString::to_string).collect::<Vec<_>>();
-        let short: Vec<String> =
-            seen.iter().map(|request| request.replace("/v2/o/r/", "").replace(" /v2/", " ")).collect();
-        assert_eq!(short, expected);
-    }
-}
-
-fn get(content: &str) -> String {
-    format!("GET blobs/{}", digest(content))
-}
-
-/// Changes what is on the disk beneath a store.
-fn damage(path: &Path, content: &str) {
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644)).unwrap();
-    std::fs::write(path, content).unwrap();
-}
+use crate::{
+    content::{digest, drain, fails, image, index, push, put, put_manifest, read, read_part, tagged, text},
+    place::{Place, get},
+};
 
 macro_rules! facts {
     ($($fact:ident)*) => {
@@ -286,95 +223,6 @@ async fn a_cached_place_lists_and_refuses_as_its_origin_does() -> Result<()> {
     resolver.check_auth(&host).await?;
     place.registry.stop();
     fails(resolver.check_auth(&host).await, ErrorKind::Unreachable);
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_damaged_manifest_is_fetched_anew() -> Result<()> {
-    let place = Place::on_disk().await;
-    let manifest = push(&*place.repository(), "one", &["v1"]).await?;
-    let target = Target::Digest(manifest.descriptor.digest.clone());
-    place.cached("o/r").manifest(&target).await?;
-    let path = place.folder.path().join("cache/blobs/sha256").join(manifest.descriptor.digest.encoded());
-    damage(&path, "{}");
-    place.registry.take_requests();
-    for asked in [&[&*format!("GET manifests/{target}")][..], &[]] {
-        assert_eq!(place.cached("o/r").manifest(&target).await?, manifest);
-        place.asked(asked);
-    }
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_damaged_blob_is_an_error_once() -> Result<()> {
-    let place = Place::on_disk().await;
-    put(&*place.repository(), "one").await?;
-    read(&*place.cached("o/r"), &digest("one")).await?;
-    for damaged in ["onE", "one more", ""] {
-        damage(&place.path_of("one"), damaged);
-        fails(read(&*place.cached("o/r"), &digest("one")).await, ErrorKind::Digest);
-        assert_eq!(read(&*place.cached("o/r"), &digest("one")).await?, "one");
-    }
-    damage(&place.path_of("one"), "o");
-    assert_eq!(read_part(&*place.cached("o/r"), &digest("one"), 1..3).await?, "ne");
-    Ok(())
-}
-
-#[tokio::test]
-async fn what_a_reader_distrusts_is_gone_and_is_asked_of_the_origin() -> Result<()> {
-    let place = Place::on_disk().await;
-    put(&*place.repository(), "one").await?;
-    let cached = place.cached("o/r");
-    assert!(!cached.distrust().await, "nothing of the cache was given");
-    read(&*place.cached("o/r"), &digest("one")).await?;
-
-    let cached = place.cached("o/r");
-    damage(&place.path_of("one"), "onE");
-    assert_eq!(read_part(&*cached, &digest("one"), 0..3).await?, "onE");
-    assert!(cached.distrust().await);
-    assert_eq!(place.store.stat(&digest("one")).await?, None);
-    assert_eq!(read_part(&*cached, &digest("one"), 0..3).await?, "one");
-    assert!(!cached.distrust().await);
-
-    place.registry.fault(On::get("/blobs/"), Fault::Flip { at: 1 });
-    let cached = place.cached("o/r");
-    assert_eq!(read_part(&*cached, &digest("one"), 0..3).await?, "ooe");
-    assert!(!cached.distrust().await, "what was wrong came from the origin");
-    assert_eq!(read_part(&*place.cached("o/r"), &digest("one"), 0..3).await?, "one");
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_cache_that_cannot_be_used_is_done_without() -> Result<()> {
-    let place = Place::new(|path| {
-        std::fs::write(path, "in the way").unwrap();
-        Arc::new(DiskStore::new(path, &DiskOptions::default()))
-    })
-    .await;
-    let manifest = push(&*place.repository(), "one", &["v1"]).await?;
-    let cached = place.cached("o/r");
-    for _ in 0..2 {
-        assert_eq!(cached.manifest(&tagged("v1")).await?, manifest);
-        assert_eq!(read(&*cached, &digest("one")).await?, "one");
-        assert_eq!(read_part(&*cached, &digest("one"), 1..3).await?, "ne");
-        place.asked(&["GET manifests/v1", &get("one"), &get("one")]);
-    }
-    assert_eq!(std::fs::read_to_string(place.folder.path().join("cache")).unwrap(), "in the way");
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_cache_that_breaks_while_it_is_used_is_done_without() -> Result<()> {
-    let place = Place::on_disk().await;
-    put(&*place.repository(), "one").await?;
-    let cached = place.cached("o/r");
-    read(&*cached, &digest("{}")).await.unwrap_err();
-    std::fs::remove_dir_all(place.folder.path().join("cache/ingest")).ok();
-    std::fs::write(place.folder.path().join("cache/ingest"), "").unwrap();
-    for _ in 0..2 {
-        assert_eq!(read(&*cached, &digest("one")).await?, "one");
-    }
-    place.asked(&[&get("{}"), &get("one"), &get("one")]);
     Ok(())
 }
 

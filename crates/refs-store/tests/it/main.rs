@@ -2,11 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where it cannot go on")]
 
+mod cache_faults;
 mod cached;
 mod conformance;
 mod content;
+mod disk;
 mod layout;
 mod memory;
+mod place;
 mod spool;
 mod store;
 mod suite;

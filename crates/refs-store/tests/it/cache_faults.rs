@@ -1,0 +1,108 @@
+//! A cache that is damaged, distrusted or broken, and what is asked of the origin then.
+
+use std::{os::unix::fs::PermissionsExt, path::Path, sync::Arc};
+
+use refs_registry::{ErrorKind, Result};
+use refs_store::{DiskOptions, DiskStore};
+use refs_testkit::{Fault, On};
+use refs_url::Target;
+
+use crate::{
+    content::{digest, fails, push, put, read, read_part, tagged},
+    place::{Place, get},
+};
+
+/// Changes what is on the disk beneath a store.
+fn damage(path: &Path, content: &str) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    std::fs::write(path, content).unwrap();
+}
+
+#[tokio::test]
+async fn a_damaged_manifest_is_fetched_anew() -> Result<()> {
+    let place = Place::on_disk().await;
+    let manifest = push(&*place.repository(), "one", &["v1"]).await?;
+    let target = Target::Digest(manifest.descriptor.digest.clone());
+    place.cached("o/r").manifest(&target).await?;
+    let path = place.folder.path().join("cache/blobs/sha256").join(manifest.descriptor.digest.encoded());
+    damage(&path, "{}");
+    place.registry.take_requests();
+    for asked in [&[&*format!("GET manifests/{target}")][..], &[]] {
+        assert_eq!(place.cached("o/r").manifest(&target).await?, manifest);
+        place.asked(asked);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_damaged_blob_is_an_error_once() -> Result<()> {
+    let place = Place::on_disk().await;
+    put(&*place.repository(), "one").await?;
+    read(&*place.cached("o/r"), &digest("one")).await?;
+    for damaged in ["onE", "one more", ""] {
+        damage(&place.path_of("one"), damaged);
+        fails(read(&*place.cached("o/r"), &digest("one")).await, ErrorKind::Digest);
+        assert_eq!(read(&*place.cached("o/r"), &digest("one")).await?, "one");
+    }
+    damage(&place.path_of("one"), "o");
+    assert_eq!(read_part(&*place.cached("o/r"), &digest("one"), 1..3).await?, "ne");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_reader_distrusts_is_gone_and_is_asked_of_the_origin() -> Result<()> {
+    let place = Place::on_disk().await;
+    put(&*place.repository(), "one").await?;
+    let cached = place.cached("o/r");
+    assert!(!cached.distrust().await, "nothing of the cache was given");
+    read(&*place.cached("o/r"), &digest("one")).await?;
+
+    let cached = place.cached("o/r");
+    damage(&place.path_of("one"), "onE");
+    assert_eq!(read_part(&*cached, &digest("one"), 0..3).await?, "onE");
+    assert!(cached.distrust().await);
+    assert_eq!(place.store.stat(&digest("one")).await?, None);
+    assert_eq!(read_part(&*cached, &digest("one"), 0..3).await?, "one");
+    assert!(!cached.distrust().await);
+
+    place.registry.fault(On::get("/blobs/"), Fault::Flip { at: 1 });
+    let cached = place.cached("o/r");
+    assert_eq!(read_part(&*cached, &digest("one"), 0..3).await?, "ooe");
+    assert!(!cached.distrust().await, "what was wrong came from the origin");
+    assert_eq!(read_part(&*place.cached("o/r"), &digest("one"), 0..3).await?, "one");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_cache_that_cannot_be_used_is_done_without() -> Result<()> {
+    let place = Place::new(|path| {
+        std::fs::write(path, "in the way").unwrap();
+        Arc::new(DiskStore::new(path, &DiskOptions::default()))
+    })
+    .await;
+    let manifest = push(&*place.repository(), "one", &["v1"]).await?;
+    let cached = place.cached("o/r");
+    for _ in 0..2 {
+        assert_eq!(cached.manifest(&tagged("v1")).await?, manifest);
+        assert_eq!(read(&*cached, &digest("one")).await?, "one");
+        assert_eq!(read_part(&*cached, &digest("one"), 1..3).await?, "ne");
+        place.asked(&["GET manifests/v1", &get("one"), &get("one")]);
+    }
+    assert_eq!(std::fs::read_to_string(place.folder.path().join("cache")).unwrap(), "in the way");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_cache_that_breaks_while_it_is_used_is_done_without() -> Result<()> {
+    let place = Place::on_disk().await;
+    put(&*place.repository(), "one").await?;
+    let cached = place.cached("o/r");
+    read(&*cached, &digest("{}")).await.unwrap_err();
+    std::fs::remove_dir_all(place.folder.path().join("cache/ingest")).ok();
+    std::fs::write(place.folder.path().join("cache/ingest"), "").unwrap();
+    for _ in 0..2 {
+        assert_eq!(read(&*cached, &digest("one")).await?, "one");
+    }
+    place.asked(&[&get("{}"), &get("one"), &get("one")]);
+    Ok(())
+}

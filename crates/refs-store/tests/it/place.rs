@@ -1,0 +1,66 @@
+//! A registry, and a cache for what is read of it.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use refs_registry::{Options, Registries, Resolver, Retry, Sink, Source};
+use refs_store::{CachedResolver, DiskOptions, DiskStore, Store};
+use refs_testkit::FakeRegistry;
+use refs_url::RepoName;
+use tempfile::TempDir;
+
+use crate::content::digest;
+
+/// A registry, and a cache for what is read of it.
+pub(crate) struct Place {
+    pub(crate) registry: FakeRegistry,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) folder: TempDir,
+}
+
+impl Place {
+    pub(crate) async fn new(store: impl FnOnce(&Path) -> Arc<dyn Store>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder.path().join("cache"));
+        Self { registry: FakeRegistry::start().await, store, folder }
+    }
+
+    pub(crate) async fn on_disk() -> Self {
+        Self::new(|path| Arc::new(DiskStore::new(path, &DiskOptions::default()))).await
+    }
+
+    pub(crate) fn repository(&self) -> Arc<dyn Sink> {
+        self.registry.repository("o/r")
+    }
+
+    /// The repository `name`, as another process would open it.
+    pub(crate) fn cached(&self, name: &str) -> Arc<dyn Source> {
+        let name = RepoName::parse(name).unwrap();
+        self.resolver().source(&self.registry.host(), &name).unwrap()
+    }
+
+    pub(crate) fn resolver(&self) -> CachedResolver {
+        let retry = Retry { attempts: 1, ..Retry::default() };
+        let registries = Registries::new(Options { retry, ..Options::default() });
+        CachedResolver::new(Arc::new(registries), Arc::clone(&self.store))
+    }
+
+    pub(crate) fn path_of(&self, content: &str) -> PathBuf {
+        self.folder.path().join("cache/blobs/sha256").join(digest(content).encoded())
+    }
+
+    /// Asserts that the registry was asked for `expected` since the last time, a method and the end of a path each.
+    #[track_caller]
+    pub(crate) fn asked(&self, expected: &[&str]) {
+        let seen = self.registry.take_requests().iter().map(ToString::to_string).collect::<Vec<_>>();
+        let short: Vec<String> =
+            seen.iter().map(|request| request.replace("/v2/o/r/", "").replace(" /v2/", " ")).collect();
+        assert_eq!(short, expected);
+    }
+}
+
+pub(crate) fn get(content: &str) -> String {
+    format!("GET blobs/{}", digest(content))
+}

@@ -51,12 +51,18 @@ impl Bound {
         };
         let mut kept = Vec::new();
         walk(&root.join(BLOBS_FOLDER), &mut kept)?;
-        walk(&root.join(PARTS_FOLDER), &mut kept)?;
+        let mut origins = Vec::new();
+        find_origins(&root.join(ORIGINS_FOLDER), &mut origins)?;
+        for origin in &origins {
+            walk(&origin.join(PARTS_FOLDER), &mut kept)?;
+        }
         let mut total = kept.iter().map(|kept| kept.bytes).sum::<u64>();
         if total > self.max_bytes {
             // A little more than needed, so that not every fill has to look.
             total -= remove_oldest(root, kept, total - (self.max_bytes - self.max_bytes / 10))?;
-            forget_members(root, &root.join(ORIGINS_FOLDER))?;
+            for origin in &origins {
+                forget_members(root, origin)?;
+            }
         }
         reclaim(&root.join(INGEST_FOLDER), now.checked_sub(ABANDONED).unwrap_or(SystemTime::UNIX_EPOCH))?;
         let mut usage = Ingest::begin_hashed(&root.join(INGEST_FOLDER))?;
@@ -115,29 +121,40 @@ fn remove_oldest(root: &Path, mut kept: Vec<Kept>, excess: u64) -> Result<u64> {
         }
         present(&path, fs::remove_file(&path))?;
         removed += bytes;
-        if let Some(folder) = path.parent().filter(|folder| folder.starts_with(root.join(PARTS_FOLDER))) {
-            // It stays while it has other parts in it.
-            drop(fs::remove_dir(folder));
+        if !path.starts_with(root.join(BLOBS_FOLDER)) {
+            // The folder of the parts of a blob stays while it has others in it.
+            path.parent().map(fs::remove_dir);
         }
     }
     Ok(removed)
 }
 
-/// Forgets who had content that is gone, beneath `folder` of the notes on origins.
-fn forget_members(root: &Path, folder: &Path) -> Result<()> {
+/// Finds the folders of notes on origins beneath `folder`, each of which has something in it that no repository is called.
+fn find_origins(folder: &Path, origins: &mut Vec<PathBuf>) -> Result<()> {
+    let mut has_notes = false;
     for path in names(folder)? {
-        if path.file_name().is_some_and(|name| name == MEMBERS_FOLDER) {
-            let mut marks = Vec::new();
-            walk(&path, &mut marks)?;
-            for mark in marks {
-                let Ok(content) = mark.path.strip_prefix(&path) else { continue };
-                let is_gone = |shelf: &str| fs::symlink_metadata(root.join(shelf).join(content)).is_err();
-                if is_gone(BLOBS_FOLDER) && is_gone(PARTS_FOLDER) {
-                    present(&mark.path, fs::remove_file(&mark.path))?;
-                }
-            }
-        } else if path.is_dir() {
-            forget_members(root, &path)?;
+        if path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"_")) {
+            has_notes = true;
+        } else if present(&path, fs::symlink_metadata(&path))?.is_some_and(|metadata| metadata.is_dir()) {
+            find_origins(&path, origins)?;
+        }
+    }
+    if has_notes {
+        origins.push(folder.to_owned());
+    }
+    Ok(())
+}
+
+/// Forgets that the origin whose notes are in `origin` had content that is gone.
+fn forget_members(root: &Path, origin: &Path) -> Result<()> {
+    let members = origin.join(MEMBERS_FOLDER);
+    let mut marks = Vec::new();
+    walk(&members, &mut marks)?;
+    for mark in marks {
+        let Ok(content) = mark.path.strip_prefix(&members) else { continue };
+        let is_gone = |shelf: PathBuf| fs::symlink_metadata(shelf.join(content)).is_err();
+        if is_gone(root.join(BLOBS_FOLDER)) && is_gone(origin.join(PARTS_FOLDER)) {
+            present(&mark.path, fs::remove_file(&mark.path))?;
         }
     }
     Ok(())
@@ -145,9 +162,10 @@ fn forget_members(root: &Path, folder: &Path) -> Result<()> {
 
 /// Whether the content that `path` is of, or a part of, is to stay.
 fn is_pinned(root: &Path, path: &Path) -> Result<bool> {
-    let below = path.strip_prefix(root).unwrap_or(path);
-    let content: PathBuf = below.components().skip(1).take(2).collect();
-    let pin = root.join(PINS_FOLDER).join(content);
+    let content = if path.starts_with(root.join(BLOBS_FOLDER)) { Some(path) } else { path.parent() };
+    let names = content.and_then(|content| Some((content.parent()?.file_name()?, content.file_name()?)));
+    let Some((algorithm, digits)) = names else { return Ok(false) };
+    let pin = root.join(PINS_FOLDER).join(algorithm).join(digits);
     present(&pin, fs::symlink_metadata(&pin)).map(|pin| pin.is_some())
 }
 

@@ -8,14 +8,16 @@ use refs_registry::{Blob, Descriptor, Error, Part, Result, Resume, error::Wanted
 use refs_url::{Digest, Host, RepoName, Tag};
 use serde::{Deserialize, Serialize};
 
-/// Content by digest, shared by all repositories that it came from, and what is known about each of these.
+/// Content by digest, shared by all repositories that it came from, and what is known about each of these. A part of content
+/// is of the repository that it came from alone.
 ///
 /// A store never asks anybody: what it does not have is `NotCached`. It has no clock; times are given to it. What is
 /// read stays longest where a store has a bound.
 ///
 /// # Security
 /// Content is shared between origins, the right to read it is not: whoever answers for an origin has to ask
-/// [`is_member`](Store::is_member) before giving out what another one brought in.
+/// [`is_member`](Store::is_member) before giving out what another one brought in. Nothing vouches for a part but where it
+/// came from, so that nobody else is given it.
 #[async_trait]
 pub trait Store: Debug + Send + Sync {
     /// The size of the content in bytes; `None` when the store does not have it.
@@ -30,11 +32,12 @@ pub trait Store: Debug + Send + Sync {
     /// `NotCached`; the stream yields `Digest` or `Size` when the content is damaged. [`remove`](Store::remove) it then.
     async fn blob(&self, digest: &Digest, from: Resume) -> Result<Blob>;
 
-    /// Bytes `range` of the content, not verified: from the whole of it, else from a part that was taken in by itself.
+    /// Bytes `range` of the content, not verified: from the whole of it, else from a part that was taken in by itself, from
+    /// `origin`.
     ///
     /// # Errors
     /// `NotCached`; `Size` when the content is shorter.
-    async fn part(&self, digest: &Digest, range: Range<u64>) -> Result<Part>;
+    async fn part(&self, origin: &Origin, digest: &Digest, range: Range<u64>) -> Result<Part>;
 
     /// The whole content as a file, at its start, where the store has it so. Its bytes have been hashed, and must not be
     /// changed.
@@ -47,27 +50,33 @@ pub trait Store: Debug + Send + Sync {
     }
 
     /// Begins to take in content of `size` bytes; `None` when that is more than the store takes. It shows in the store
-    /// when it is committed, and not before, and replaces what was there.
+    /// when it is committed, and not before, and replaces what was there, with the parts that came from `origin`.
     ///
     /// The bytes are to be those that a [`Source`](refs_registry::Source) has verified against `digest`: they are not
     /// hashed here. Whoever reads them has them hashed again.
     ///
     /// # Errors
     /// `Io`; `Full`.
-    async fn fill(&self, digest: &Digest, size: u64) -> Result<Option<Box<dyn Fill>>>;
+    async fn fill(&self, origin: &Origin, digest: &Digest, size: u64) -> Result<Option<Box<dyn Fill>>>;
 
-    /// Begins to take in bytes `range` of content that has `total`; `None` when that is more than the store takes. What
-    /// is committed shows as a part only, never as content: no digest vouches for it.
+    /// Begins to take in bytes `range` of content that has `total` from `origin`; `None` when that is more than the store takes. What
+    /// is committed shows as a part only, to `origin` only, and never as content: no digest vouches for it.
     ///
     /// # Errors
     /// `Io`; `Full`.
-    async fn fill_part(&self, digest: &Digest, range: Range<u64>, total: u64) -> Result<Option<Box<dyn Fill>>>;
+    async fn fill_part(
+        &self,
+        origin: &Origin,
+        digest: &Digest,
+        range: Range<u64>,
+        total: u64,
+    ) -> Result<Option<Box<dyn Fill>>>;
 
-    /// Removes content, and its parts. Its origins' records stay.
+    /// Removes content, and the parts of it that came from `origin`. Records and members stay.
     ///
     /// # Errors
     /// `NotCached`; `Conflict` when it is pinned.
-    async fn remove(&self, digest: &Digest) -> Result<()>;
+    async fn remove(&self, origin: &Origin, digest: &Digest) -> Result<()>;
 
     /// Remembers what a tag of `origin` leads to, in the place of what was remembered before.
     ///

@@ -125,7 +125,8 @@ impl Local {
     pub(super) async fn part(&self, digest: &Digest, range: Range<u64>) -> Option<Part> {
         let store = self.readable()?;
         // Less may be kept than there should be.
-        let Part { range, total, stream } = self.shared.undamaged(digest, store.part(digest, range).await).await?;
+        let Part { range, total, stream } =
+            self.shared.undamaged(digest, store.part(&self.shared.origin, digest, range).await).await?;
         self.give(digest);
         Some(Part { range, total, stream: self.watched(digest, stream) })
     }
@@ -139,14 +140,14 @@ impl Local {
     /// Begins to keep content of `size` bytes.
     pub(super) async fn fill(&self, digest: &Digest, size: u64) -> Option<Keeping> {
         let store = self.shared.usable()?;
-        let fill = self.shared.granted(store.fill(digest, size).await)?;
+        let fill = self.shared.granted(store.fill(&self.shared.origin, digest, size).await)?;
         Some(self.keeping(digest, fill?))
     }
 
     /// Begins to keep the end of a blob of `total` bytes, or what comes right before the end that is kept.
     pub(super) async fn fill_tail(&self, digest: &Digest, range: &Range<u64>, total: u64) -> Option<Keeping> {
         let store = self.shared.usable()?;
-        if range.end < total && store.part(digest, range.end..total).await.is_err() {
+        if range.end < total && store.part(&self.shared.origin, digest, range.end..total).await.is_err() {
             return None;
         }
         self.fill_part(digest, range, total).await
@@ -155,7 +156,7 @@ impl Local {
     /// Begins to keep a part of a blob of `total` bytes.
     pub(super) async fn fill_part(&self, digest: &Digest, range: &Range<u64>, total: u64) -> Option<Keeping> {
         let store = self.shared.usable()?;
-        let fill = self.shared.granted(store.fill_part(digest, range.clone(), total).await)?;
+        let fill = self.shared.granted(store.fill_part(&self.shared.origin, digest, range.clone(), total).await)?;
         let keeping = self.keeping(digest, fill?);
         self.touched().kept_in_part.insert(digest.clone());
         Some(keeping)
@@ -172,7 +173,7 @@ impl Local {
         let Touched { given, kept_in_part, .. } = std::mem::take(&mut *self.touched());
         self.is_distrusted.store(true, Ordering::Relaxed);
         for digest in given.union(&kept_in_part) {
-            if let Err(error) = self.shared.store.remove(digest).await {
+            if let Err(error) = self.shared.store.remove(&self.shared.origin, digest).await {
                 tracing::debug!(%digest, %error, "it stays in the cache");
             }
         }
@@ -251,7 +252,7 @@ impl Shared {
     }
 
     async fn drop_damaged(&self, digest: &Digest, damage: &Error) {
-        let removed = self.store.remove(digest).await.err();
+        let removed = self.store.remove(&self.origin, digest).await.err();
         tracing::debug!(%digest, %damage, ?removed, "what the cache has is damaged");
     }
 }

@@ -26,7 +26,8 @@ const MAX_PART_BYTES: u64 = 32 << 20;
 /// A store that fails is left alone, after one warning: reading goes on without it.
 ///
 /// # Security
-/// What came from one origin is served for another only after that one has said that it has it, too.
+/// Whole content that came from one origin is served for another only after that one has said that it has it, too; a part,
+/// which no digest vouches for, never.
 #[derive(Debug)]
 pub struct Cached {
     origin: Arc<dyn Source>,

@@ -12,7 +12,7 @@ pub(crate) const ORIGINS_FOLDER: &str = "origins";
 /// Of an origin, the digests of what it has. No part of a repository's name begins with `_`, so that no repository can be
 /// in the way of another's notes.
 pub(crate) const MEMBERS_FOLDER: &str = "_members";
-/// Parts of content that is not here as a whole.
-pub(crate) const PARTS_FOLDER: &str = "parts";
+/// Of an origin, the parts of what is not here as a whole.
+pub(crate) const PARTS_FOLDER: &str = "_parts";
 /// The digests of what is to stay.
 pub(crate) const PINS_FOLDER: &str = "pins";

@@ -1,4 +1,5 @@
-//! Parts of content that are kept without the rest: files `parts/ALGORITHM/DIGITS/START-END-TOTAL`.
+//! Parts of content that are kept without the rest: files
+//! `origins/HOST/NAME/_parts/ALGORITHM/DIGITS/START-END-TOTAL`.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -19,22 +20,21 @@ pub(super) struct Kept {
     pub(super) total: u64,
 }
 
-/// The folder of the parts of `digest` in the store at `root`.
-pub(super) fn folder(root: &Path, digest: &Digest) -> PathBuf {
-    root.join(PARTS_FOLDER).join(digest.algorithm_str()).join(digest.encoded())
+/// The folder of the parts of `digest` that came from the origin whose notes are in `notes`.
+pub(super) fn folder(notes: &Path, digest: &Digest) -> PathBuf {
+    notes.join(PARTS_FOLDER).join(digest.algorithm_str()).join(digest.encoded())
 }
 
-/// Opens a part that has all of `range`; with its path. A file that is shorter than its name says was cut off by a crash,
+/// Opens a part in `folder` that has all of `range`; with its path. A file that is shorter than its name says was cut off by a crash,
 /// and counts as none.
-pub(super) fn find(root: &Path, digest: &Digest, range: &Range<u64>) -> Result<Option<(File, PathBuf, Kept)>> {
-    let folder = folder(root, digest);
-    let listed = match fs::read_dir(&folder) {
+pub(super) fn find(folder: &Path, range: &Range<u64>) -> Result<Option<(File, PathBuf, Kept)>> {
+    let listed = match fs::read_dir(folder) {
         Ok(listed) => listed,
         Err(error) if is_absent(&error) => return Ok(None),
         Err(error) => return Err(Error::io(Doing::List, folder, error)),
     };
     for entry in listed {
-        let path = entry.map_err(|error| Error::io(Doing::List, &folder, error))?.path();
+        let path = entry.map_err(|error| Error::io(Doing::List, folder, error))?.path();
         let Some(kept) = path.file_name().and_then(|name| Kept::parse(name.to_str()?)) else { continue };
         if kept.range.start > range.start || kept.range.end < range.end {
             continue;

@@ -36,7 +36,7 @@ use crate::{
 /// A [`Store`] whose content is an image layout on disk, shared by all processes that open it, and bounded: what nobody
 /// has read for the longest time goes first.
 ///
-/// Beside the layout's own files there are `origins/HOST/NAME/_tags` and `_members`, `parts` and `pins`. The layout's
+/// Beside the layout's own files there are `pins`, and `origins/HOST/NAME` with `_tags`, `_members` and `_parts`. The layout's
 /// index lists nothing: that is for what somebody put there by name.
 ///
 /// Nothing waits for the disk here but a pin. What a power cut damages is found when it is read, and fetched anew.
@@ -105,6 +105,10 @@ impl DiskStore {
         self.path_of(origin).join(MEMBERS_FOLDER).join(digest.algorithm_str()).join(digest.encoded())
     }
 
+    fn parts_of(&self, origin: &Origin, digest: &Digest) -> PathBuf {
+        parts::folder(&self.path_of(origin), digest)
+    }
+
     fn pin_path(&self, digest: &Digest) -> PathBuf {
         self.path.join(PINS_FOLDER).join(digest.algorithm_str()).join(digest.encoded())
     }
@@ -124,9 +128,9 @@ impl Store for DiskStore {
         Ok(Blob { size: kept.total, stream: verified(bytes, Verify::new(digest, kept.total, from)?) })
     }
 
-    async fn part(&self, digest: &Digest, range: Range<u64>) -> Result<Part> {
-        let (wanted, asked) = (digest.clone(), range.clone());
-        let found = self.run(move |folder| Found::part(folder, &wanted, &asked)).await?;
+    async fn part(&self, origin: &Origin, digest: &Digest, range: Range<u64>) -> Result<Part> {
+        let (wanted, asked, parts) = (digest.clone(), range.clone(), self.parts_of(origin, digest));
+        let found = self.run(move |folder| Found::part(folder, &wanted, &parts, &asked)).await?;
         let Found { file, path, kept: Kept { range: kept, total } } = found.ok_or_else(|| not_cached(digest))?;
         let range = within(digest, range, total)?;
         let in_file = range.start - kept.start..range.end - kept.start;
@@ -144,26 +148,32 @@ impl Store for DiskStore {
         .await
     }
 
-    async fn fill(&self, digest: &Digest, size: u64) -> Result<Option<Box<dyn Fill>>> {
+    async fn fill(&self, origin: &Origin, digest: &Digest, size: u64) -> Result<Option<Box<dyn Fill>>> {
         if size > self.bound.max_bytes {
             return Ok(None);
         }
-        let obsolete = Some(parts::folder(&self.path, digest));
+        let obsolete = Some(self.parts_of(origin, digest));
         Ok(Some(Box::new(DiskFill::begin(Order { obsolete, ..self.order(digest, size).await? }))))
     }
 
-    async fn fill_part(&self, digest: &Digest, range: Range<u64>, total: u64) -> Result<Option<Box<dyn Fill>>> {
+    async fn fill_part(
+        &self,
+        origin: &Origin,
+        digest: &Digest,
+        range: Range<u64>,
+        total: u64,
+    ) -> Result<Option<Box<dyn Fill>>> {
         let size = range.end.saturating_sub(range.start);
         if size > self.bound.max_bytes {
             return Ok(None);
         }
-        let name = parts::folder(&self.path, digest).join(Kept { range, total }.file_name());
+        let name = self.parts_of(origin, digest).join(Kept { range, total }.file_name());
         Ok(Some(Box::new(DiskFill::begin(Order { name, ..self.order(digest, size).await? }))))
     }
 
-    async fn remove(&self, digest: &Digest) -> Result<()> {
-        let (pin, digest) = (self.pin_path(digest), digest.clone());
-        self.run(move |folder| remove_unless(&pin, folder, &digest)).await
+    async fn remove(&self, origin: &Origin, digest: &Digest) -> Result<()> {
+        let (pin, parts, digest) = (self.pin_path(digest), self.parts_of(origin, digest), digest.clone());
+        self.run(move |folder| remove_unless(&pin, folder, &digest, &parts)).await
     }
 
     async fn record(&self, origin: &Origin, tag: &Tag, record: &TagRecord) -> Result<()> {
@@ -210,11 +220,11 @@ impl Found {
         Ok(Some(Self { file, path: folder.blob_path(digest), kept: Kept { range: 0..total, total } }.touched()))
     }
 
-    fn part(folder: &Folder, digest: &Digest, range: &Range<u64>) -> Result<Option<Self>> {
+    fn part(folder: &Folder, digest: &Digest, parts: &Path, range: &Range<u64>) -> Result<Option<Self>> {
         if let Some(whole) = Self::whole(folder, digest)? {
             return Ok(Some(whole));
         }
-        let found = parts::find(folder.root(), digest, range)?;
+        let found = parts::find(parts, range)?;
         Ok(found.map(|(file, path, kept)| Self { file, path, kept }.touched()))
     }
 
@@ -229,14 +239,13 @@ impl Found {
     }
 }
 
-fn remove_unless(pin: &Path, folder: &Folder, digest: &Digest) -> Result<()> {
+fn remove_unless(pin: &Path, folder: &Folder, digest: &Digest, parts: &Path) -> Result<()> {
     let _held = folder.lock()?;
     if is_marked(pin)? {
         let (wanted, at) = (Wanted::Blob(digest.clone()), Place::from(folder.root().to_string_lossy()));
         return Err(Error::Conflict { wanted, at, detail: Detail::new("it is pinned") });
     }
-    let parts = parts::folder(folder.root(), digest);
-    let had_parts = match fs::remove_dir_all(&parts) {
+    let had_parts = match fs::remove_dir_all(parts) {
         Ok(()) => true,
         Err(error) if is_absent(&error) => false,
         Err(error) => return Err(Error::io(Doing::Remove, parts, error)),

@@ -31,7 +31,7 @@ struct Notes {
     tags: BTreeMap<(Origin, Tag), TagRecord>,
     members: BTreeSet<(Origin, Digest)>,
     pins: BTreeSet<Digest>,
-    parts: BTreeMap<Digest, Vec<KeptPart>>,
+    parts: BTreeMap<(Origin, Digest), Vec<KeptPart>>,
 }
 
 /// Bytes of content that is not here as a whole.
@@ -44,6 +44,7 @@ struct KeptPart {
 /// Bytes on their way in.
 struct MemoryFill {
     store: MemoryStore,
+    origin: Origin,
     digest: Digest,
     what: Filled,
     size: u64,
@@ -62,9 +63,9 @@ impl MemoryStore {
         Self::default()
     }
 
-    fn begin(&self, digest: &Digest, size: u64, what: Filled) -> Box<dyn Fill> {
-        let (store, digest) = (self.clone(), digest.clone());
-        Box::new(MemoryFill { store, digest, what, size, bytes: BytesMut::new() })
+    fn begin(&self, origin: &Origin, digest: &Digest, size: u64, what: Filled) -> Box<dyn Fill> {
+        let (store, origin, digest) = (self.clone(), origin.clone(), digest.clone());
+        Box::new(MemoryFill { store, origin, digest, what, size, bytes: BytesMut::new() })
     }
 
     fn notes(&self) -> MutexGuard<'_, Notes> {
@@ -88,39 +89,46 @@ impl Store for MemoryStore {
         self.content.blob(digest, from).await.map_err(not_cached)
     }
 
-    async fn part(&self, digest: &Digest, range: Range<u64>) -> Result<Part> {
+    async fn part(&self, origin: &Origin, digest: &Digest, range: Range<u64>) -> Result<Part> {
         let kept = |part: &&KeptPart| part.range.start <= range.start && range.end <= part.range.end;
-        let part = match self.notes().parts.get(digest).and_then(|parts| parts.iter().find(kept)) {
-            Some(part) => {
-                let start = (range.start - part.range.start) as usize;
-                let bytes = part.bytes.slice(start..start + range.end.saturating_sub(range.start) as usize);
-                Some(Part { range: range.clone(), total: part.total, stream: stream::iter([Ok(bytes)]).boxed() })
-            }
-            None => None,
-        };
+        let part =
+            match self.notes().parts.get(&(origin.clone(), digest.clone())).and_then(|parts| parts.iter().find(kept)) {
+                Some(part) => {
+                    let start = (range.start - part.range.start) as usize;
+                    let bytes = part.bytes.slice(start..start + range.end.saturating_sub(range.start) as usize);
+                    Some(Part { range: range.clone(), total: part.total, stream: stream::iter([Ok(bytes)]).boxed() })
+                }
+                None => None,
+            };
         match part {
             Some(part) => Ok(part),
             None => self.content.blob_part(digest, range).await.map_err(not_cached),
         }
     }
 
-    async fn fill(&self, digest: &Digest, size: u64) -> Result<Option<Box<dyn Fill>>> {
-        Ok(Some(self.begin(digest, size, Filled::Whole)))
+    async fn fill(&self, origin: &Origin, digest: &Digest, size: u64) -> Result<Option<Box<dyn Fill>>> {
+        Ok(Some(self.begin(origin, digest, size, Filled::Whole)))
     }
 
-    async fn fill_part(&self, digest: &Digest, range: Range<u64>, total: u64) -> Result<Option<Box<dyn Fill>>> {
+    async fn fill_part(
+        &self,
+        origin: &Origin,
+        digest: &Digest,
+        range: Range<u64>,
+        total: u64,
+    ) -> Result<Option<Box<dyn Fill>>> {
         let size = range.end.saturating_sub(range.start);
-        Ok(Some(self.begin(digest, size, Filled::Part { range, total })))
+        Ok(Some(self.begin(origin, digest, size, Filled::Part { range, total })))
     }
 
-    async fn remove(&self, digest: &Digest) -> Result<()> {
+    async fn remove(&self, origin: &Origin, digest: &Digest) -> Result<()> {
         let wanted = Wanted::Blob(digest.clone());
         // Held until the content is gone, so that nobody pins it in between.
         let mut notes = self.notes();
         if notes.pins.contains(digest) {
             return Err(Error::Conflict { wanted, at: "memory".into(), detail: Detail::new("it is pinned") });
         }
-        let had_parts = notes.parts.remove(digest).is_some();
+        let had_parts = notes.parts.remove(&(origin.clone(), digest.clone())).is_some();
         match self.content.write(|contents| contents.blobs.remove(digest)) {
             Some(_) => Ok(()),
             None if had_parts => Ok(()),
@@ -168,18 +176,18 @@ impl Fill for MemoryFill {
     }
 
     async fn commit(self: Box<Self>) -> Result<()> {
-        let Self { store, digest, what, size, bytes } = *self;
+        let Self { store, origin, digest, what, size, bytes } = *self;
         if bytes.len() as u64 != size {
             return Err(wrong_size(&digest, size, bytes.len() as u64));
         }
         let bytes = bytes.freeze();
         match what {
             Filled::Whole => {
-                store.notes().parts.remove(&digest);
+                store.notes().parts.remove(&(origin, digest.clone()));
                 store.content.write(|contents| contents.blobs.insert(digest, bytes));
             }
             Filled::Part { range, total } => {
-                store.notes().parts.entry(digest).or_default().push(KeptPart { range, total, bytes });
+                store.notes().parts.entry((origin, digest)).or_default().push(KeptPart { range, total, bytes });
             }
         }
         Ok(())

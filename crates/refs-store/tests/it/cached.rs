@@ -44,6 +44,7 @@ facts! {
     parts_come_from_the_whole_blob
     the_first_part_of_a_blob_is_kept_and_those_at_its_end
     content_of_one_repository_is_given_for_another_only_if_it_has_it
+    parts_of_one_repository_are_not_given_for_another
     a_cached_repository_is_a_source_like_any
 }
 
@@ -185,6 +186,26 @@ async fn content_of_one_repository_is_given_for_another_only_if_it_has_it(place:
     Ok(())
 }
 
+async fn parts_of_one_repository_are_not_given_for_another(place: Place) -> Result<()> {
+    for name in ["o/r", "evil"] {
+        put(&*place.registry.repository(name), "one").await?;
+    }
+    let one = digest("one");
+    // The other reads first at first, and again when all is kept.
+    for _ in 0..2 {
+        place.registry.fault(On::get("/v2/evil/blobs/"), Fault::Flip { at: 1 });
+        assert_eq!(read_part(&*place.cached("evil"), &one, 0..3).await?, "ooe");
+        for _ in 0..2 {
+            assert_eq!(read_part(&*place.cached("o/r"), &one, 0..3).await?, "one");
+        }
+        let evil = place.cached("evil");
+        assert_eq!(read_part(&*evil, &one, 0..3).await?, "ooe");
+        assert!(evil.distrust().await, "what is kept of it goes, and nothing of others");
+    }
+    place.asked(&[&format!("GET evil/blobs/{one}"), &get("one"), &format!("GET evil/blobs/{one}")]);
+    Ok(())
+}
+
 async fn a_cached_repository_is_a_source_like_any(place: Place) -> Result<()> {
     let fixture = Fixture::push(&*place.repository()).await?;
     for _ in 0..2 {
@@ -208,7 +229,7 @@ async fn a_manifest_is_kept_if_its_bytes_say_what_it_is() -> Result<()> {
         }
         let last = place.registry.take_requests().pop().unwrap();
         assert_eq!(last, if is_kept { "HEAD /v2/o/r/manifests/v1" } else { "GET /v2/o/r/manifests/v1" });
-        place.store.remove(&manifest.descriptor.digest).await.ok();
+        place.store.remove(&place.origin("o/r"), &manifest.descriptor.digest).await.ok();
     }
     Ok(())
 }

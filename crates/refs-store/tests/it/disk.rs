@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::{
     content::{digest, drain, fails, tag, text},
-    store::{bounded, fill, fill_part, on_disk, origin, part, seen},
+    store::{bounded, fill, fill_part, here, on_disk, origin, part, seen},
 };
 
 #[tokio::test]
@@ -46,7 +46,7 @@ async fn a_store_on_disk_is_shared_by_its_handles() -> Result<()> {
     let other = DiskStore::new(folder.path().join("cache"), &DiskOptions::default());
     fill(&store, "one").await?;
     store.pin(&digest("one")).await?;
-    fails(other.remove(&digest("one")).await, ErrorKind::Conflict);
+    fails(other.remove(&here(), &digest("one")).await, ErrorKind::Conflict);
     assert_eq!(text(other.blob(&digest("one"), Resume::START).await?.stream).await?, "one");
     let clone = MemoryStore::new();
     fill(&clone.clone(), "one").await?;
@@ -74,7 +74,7 @@ async fn a_store_on_disk_is_made_when_it_is_needed_and_for_its_owner_alone() -> 
 async fn a_fill_that_is_given_up_leaves_no_file() -> Result<()> {
     let (store, folder) = on_disk();
     fill(&store, "one").await?;
-    let mut given_up = store.fill(&digest("two"), 3).await?.unwrap();
+    let mut given_up = store.fill(&here(), &digest("two"), 3).await?.unwrap();
     given_up.write(Bytes::from("tw")).await?;
     drop(given_up);
     let ingest = folder.path().join("cache/ingest");
@@ -125,7 +125,7 @@ async fn parts_count_and_go_as_content_does() -> Result<()> {
     for content in &contents {
         fill_part(&store, content, 10..50).await?;
     }
-    let parts = folder.path().join("cache/parts/sha256");
+    let parts = folder.path().join("cache/origins/a.io/org/a/_parts/sha256");
     assert_eq!(std::fs::read_dir(&parts).unwrap().count(), 2);
     fill(&store, &contents[2]).await?;
     assert_eq!(part(&store, &contents[2], 20..22).await?, "cc");
@@ -136,9 +136,9 @@ async fn parts_count_and_go_as_content_does() -> Result<()> {
 #[tokio::test]
 async fn content_beyond_the_bound_is_not_taken() -> Result<()> {
     let (store, _folder) = bounded(100);
-    assert!(store.fill(&digest("one"), 101).await?.is_none());
-    assert!(store.fill_part(&digest("one"), 0..101, 1000).await?.is_none());
-    assert!(store.fill(&digest("one"), 100).await?.is_some());
+    assert!(store.fill(&here(), &digest("one"), 101).await?.is_none());
+    assert!(store.fill_part(&here(), &digest("one"), 0..101, 1000).await?.is_none());
+    assert!(store.fill(&here(), &digest("one"), 100).await?.is_some());
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use refs_registry::{Options, Registries, Resolver, Retry, Sink, Source};
-use refs_store::{CachedResolver, DiskOptions, DiskStore, Store};
+use refs_store::{CachedResolver, DiskOptions, DiskStore, Origin, Store};
 use refs_testkit::FakeRegistry;
 use refs_url::RepoName;
 use tempfile::TempDir;
@@ -39,6 +39,11 @@ impl Place {
     pub(crate) fn cached(&self, name: &str) -> Arc<dyn Source> {
         let name = RepoName::parse(name).unwrap();
         self.resolver().source(&self.registry.host(), &name).unwrap()
+    }
+
+    /// What the repository `name` is called in the store.
+    pub(crate) fn origin(&self, name: &str) -> Origin {
+        Origin { host: self.registry.host(), repository: name.parse().unwrap() }
     }
 
     pub(crate) fn resolver(&self) -> CachedResolver {

@@ -37,6 +37,7 @@ facts! {
     a_fill_of_another_size_never_shows
     content_is_read_whole_and_in_parts
     parts_show_as_parts_and_never_as_content
+    parts_are_of_one_origin
     a_record_is_replaced_and_is_of_one_tag_of_one_origin
     membership_is_of_one_origin
     pinned_content_stays
@@ -55,13 +56,17 @@ pub(crate) fn origin(host: &str, repository: &str) -> Origin {
     Origin { host: Host::parse(host).unwrap(), repository: RepoName::parse(repository).unwrap() }
 }
 
+pub(crate) fn here() -> Origin {
+    origin("a.io", "org/a")
+}
+
 pub(crate) fn seen(content: &str, seconds: u64) -> TagRecord {
     let descriptor = Descriptor::of(MediaType::OCI_MANIFEST, content.as_bytes());
     TagRecord { descriptor, seen: SystemTime::UNIX_EPOCH + Duration::from_secs(seconds) }
 }
 
 pub(crate) async fn fill(store: &dyn Store, content: &str) -> Result<()> {
-    let mut fill = store.fill(&digest(content), content.len() as u64).await?.unwrap();
+    let mut fill = store.fill(&here(), &digest(content), content.len() as u64).await?.unwrap();
     fill.write(Bytes::from(content.to_owned())).await?;
     fill.commit().await
 }
@@ -69,19 +74,19 @@ pub(crate) async fn fill(store: &dyn Store, content: &str) -> Result<()> {
 /// Keeps bytes `range` of `content`.
 pub(crate) async fn fill_part(store: &dyn Store, content: &str, range: Range<usize>) -> Result<()> {
     let bytes = range.start as u64..range.end as u64;
-    let mut fill = store.fill_part(&digest(content), bytes, content.len() as u64).await?.unwrap();
+    let mut fill = store.fill_part(&here(), &digest(content), bytes, content.len() as u64).await?.unwrap();
     fill.write(Bytes::from(content[range].to_owned())).await?;
     fill.commit().await
 }
 
 pub(crate) async fn part(store: &dyn Store, content: &str, range: Range<u64>) -> Result<String> {
-    let part = store.part(&digest(content), range.clone()).await?;
+    let part = store.part(&here(), &digest(content), range.clone()).await?;
     assert_eq!((part.range, part.total), (range, content.len() as u64));
     text(part.stream).await
 }
 
 async fn content_shows_when_it_is_committed(store: Arc<dyn Store>) -> Result<()> {
-    let mut filling = store.fill(&digest("one"), 3).await?.unwrap();
+    let mut filling = store.fill(&here(), &digest("one"), 3).await?.unwrap();
     filling.write(Bytes::from("o")).await?;
     filling.write(Bytes::from("ne")).await?;
     assert_eq!(store.stat(&digest("one")).await?, None);
@@ -92,10 +97,10 @@ async fn content_shows_when_it_is_committed(store: Arc<dyn Store>) -> Result<()>
 }
 
 async fn a_fill_of_another_size_never_shows(store: Arc<dyn Store>) -> Result<()> {
-    let mut short = store.fill(&digest("one"), 3).await?.unwrap();
+    let mut short = store.fill(&here(), &digest("one"), 3).await?.unwrap();
     short.write(Bytes::from("on")).await?;
     fails(short.commit().await, ErrorKind::Size);
-    let mut long = store.fill(&digest("one"), 3).await?.unwrap();
+    let mut long = store.fill(&here(), &digest("one"), 3).await?.unwrap();
     fails(long.write(Bytes::from("one more")).await, ErrorKind::Size);
     drop(long);
     assert_eq!(store.stat(&digest("one")).await?, None);
@@ -112,8 +117,24 @@ async fn parts_show_as_parts_and_never_as_content(store: Arc<dyn Store>) -> Resu
     assert_eq!(part(&*store, CONTENT, 3..5).await?, "34");
     fails(part(&*store, CONTENT, 5..7).await, ErrorKind::NotCached);
     fails(part(&*store, CONTENT, 0..1).await, ErrorKind::NotCached);
-    store.remove(&digest(CONTENT)).await?;
+    store.remove(&here(), &digest(CONTENT)).await?;
     fails(part(&*store, CONTENT, 7..10).await, ErrorKind::NotCached);
+    Ok(())
+}
+
+async fn parts_are_of_one_origin(store: Arc<dyn Store>) -> Result<()> {
+    let others = [origin("a.io", "org/a/b"), origin("a.io", "org"), origin("b.io", "org/a")];
+    fill_part(&*store, "one", 0..3).await?;
+    for other in &others {
+        fails(store.part(other, &digest("one"), 0..3).await, ErrorKind::NotCached);
+        let mut planted = store.fill_part(other, &digest("one"), 0..3, 3).await?.unwrap();
+        planted.write(Bytes::from("bad")).await?;
+        planted.commit().await?;
+        assert_eq!(part(&*store, "one", 0..3).await?, "one");
+        store.remove(other, &digest("one")).await?;
+        fails(store.part(other, &digest("one"), 0..3).await, ErrorKind::NotCached);
+    }
+    assert_eq!(part(&*store, "one", 0..3).await?, "one");
     Ok(())
 }
 
@@ -121,9 +142,9 @@ async fn content_is_read_whole_and_in_parts(store: Arc<dyn Store>) -> Result<()>
     fill(&*store, "0123456789").await?;
     let digest = digest("0123456789");
     assert_eq!(text(store.blob(&digest, Resume::START).await?.stream).await?, "0123456789");
-    assert_eq!(text(store.part(&digest, 2..5).await?.stream).await?, "234");
-    fails(store.part(&digest, 5..11).await, ErrorKind::Size);
-    fails(store.part(&crate::content::digest("absent"), 0..1).await, ErrorKind::NotCached);
+    assert_eq!(text(store.part(&here(), &digest, 2..5).await?.stream).await?, "234");
+    fails(store.part(&here(), &digest, 5..11).await, ErrorKind::Size);
+    fails(store.part(&here(), &crate::content::digest("absent"), 0..1).await, ErrorKind::NotCached);
     Ok(())
 }
 
@@ -160,10 +181,10 @@ async fn pinned_content_stays(store: Arc<dyn Store>) -> Result<()> {
     store.unpin(&digest("one")).await?;
     store.pin(&digest("one")).await?;
     fill(&*store, "one").await?;
-    fails(store.remove(&digest("one")).await, ErrorKind::Conflict);
+    fails(store.remove(&here(), &digest("one")).await, ErrorKind::Conflict);
     assert_eq!(store.stat(&digest("one")).await?, Some(3));
     store.unpin(&digest("one")).await?;
-    store.remove(&digest("one")).await?;
-    fails(store.remove(&digest("one")).await, ErrorKind::NotCached);
+    store.remove(&here(), &digest("one")).await?;
+    fails(store.remove(&here(), &digest("one")).await, ErrorKind::NotCached);
     Ok(())
 }

@@ -284,7 +284,10 @@ impl Client {
         let (host, repository) = (reference.host().clone(), reference.repository().clone());
         let source = metered(self.registries.source(&host, &repository)?);
         Ok(match &self.store {
-            Some(store) => Arc::new(Cached::new(source, Origin { host, repository }, Arc::clone(store))),
+            Some(store) => {
+                let origin = Origin { wire: self.registries.wire(&host), host, repository };
+                Arc::new(Cached::new(source, origin, Arc::clone(store)))
+            }
             None => source,
         })
     }

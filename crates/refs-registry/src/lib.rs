@@ -20,7 +20,7 @@ pub use payload::{Payload, Replay};
 pub use registries::Registries;
 pub use registry::Registry;
 pub use repository::Repository;
-pub use resolver::{Resolver, Writable};
+pub use resolver::{Resolver, Wire, Writable};
 pub use source::{Blob, ByteStream, Filter, Mounted, Part, Resume, Sent, Sink, Source, Stored, Upload, UploadState};
 pub use spec::{Descriptor, Manifest, MediaType, Platform};
 pub use transport::{Clock, SystemClock};

@@ -11,7 +11,7 @@ use futures_util::{StreamExt, stream};
 use refs_url::{Host, RepoName};
 
 use crate::{
-    Options, Registry, Repository, Resolver, Result, Sink, Source, Writable,
+    Options, Registry, Repository, Resolver, Result, Sink, Source, Wire, Writable,
     transport::{Remote, Transport},
 };
 
@@ -71,6 +71,10 @@ impl Resolver for Registries {
             Ok(registry) => registry.catalog(),
             Err(error) => stream::once(std::future::ready(Err(error))).boxed(),
         }
+    }
+
+    fn wire(&self, host: &Host) -> Wire {
+        if self.transport.options().is_plain(host) { Wire::Open } else { Wire::Secured }
     }
 
     async fn check_auth(&self, host: &Host) -> Result<()> {

@@ -25,6 +25,13 @@ pub trait Resolver: Debug + Send + Sync {
     /// The stream ends after its first error; many registries answer `Unsupported`.
     fn repositories(&self, host: &Host) -> BoxStream<'_, Result<RepoName>>;
 
+    /// What lies between `host` and here; a cache keeps apart what came over the one wire and the other. A resolver over
+    /// another one says what that one says.
+    fn wire(&self, host: &Host) -> Wire {
+        let _here = host;
+        Wire::Secured
+    }
+
     /// Asks whether `host` is there and takes the credentials. What lives on this machine need not be asked.
     ///
     /// # Errors
@@ -33,6 +40,15 @@ pub trait Resolver: Debug + Send + Sync {
         let _here = host;
         Ok(())
     }
+}
+
+/// What lies between a host and here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Wire {
+    /// TLS to a host whose certificate was checked, or nothing at all, as the host is this process.
+    Secured,
+    /// Whoever is in between can read what passes, and change it.
+    Open,
 }
 
 /// A [`Resolver`] whose repositories can be written, too. What needs no writing asks for a `Resolver`.

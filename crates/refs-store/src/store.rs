@@ -4,7 +4,7 @@ use std::{fmt::Debug, fs::File, ops::Range, time::SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use refs_registry::{Blob, Descriptor, Error, Part, Result, Resume, error::Wanted};
+use refs_registry::{Blob, Descriptor, Error, Part, Result, Resume, Wire, error::Wanted};
 use refs_url::{Digest, Host, RepoName, Tag};
 use serde::{Deserialize, Serialize};
 
@@ -134,6 +134,8 @@ pub trait Fill: Send {
 /// A repository that content came from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Origin {
+    /// How its bytes reach this machine. Whoever can change them on an open wire has no say in what came over a secured one.
+    pub wire: Wire,
     /// The registry's host.
     pub host: Host,
     /// The repository's name there.

@@ -144,6 +144,15 @@ async fn second_list_is_one_request_and_a_pull_after_it_one_more() {
 }
 
 #[tokio::test]
+async fn what_came_without_tls_is_kept_apart() {
+    let place = Place::with(&small()).await;
+    place.pull(&place.tagged()).await;
+    let wires: Vec<_> =
+        fs::read_dir(place.cache().join("origins")).unwrap().map(|wire| wire.unwrap().file_name()).collect();
+    assert_eq!(wires, ["open"]);
+}
+
+#[tokio::test]
 async fn second_inspection_is_one_request() {
     let place = Place::with(&small()).await;
     let first = place.client().inspect(&place.tagged(), &ReadOptions::default()).await.unwrap();

@@ -5,7 +5,7 @@ use std::sync::{
 
 use async_trait::async_trait;
 use refs_registry::{
-    Error, ErrorKind, Registries, Result, Source,
+    Error, ErrorKind, Options, Registries, Resolver, Result, Source, Wire,
     auth::{Candidate, Chain, Credential, Credentials, DockerConfig},
 };
 use refs_url::{Digest, Host, RepoName};
@@ -14,6 +14,20 @@ use crate::{
     peer::{Peer, Reply},
     setup::{TestClock, basic, login, options, repository},
 };
+
+#[test]
+fn only_tls_is_a_secured_wire() {
+    let host = |text| Host::parse(text).unwrap();
+    let registries = Registries::new(Options { plain_http: [host("plain.io")].into(), ..Options::default() });
+    for (text, wire) in [
+        ("tls.io", Wire::Secured),
+        ("plain.io", Wire::Open),
+        ("plain.io:5000", Wire::Secured),
+        ("localhost:5000", Wire::Open),
+    ] {
+        assert_eq!(registries.wire(&host(text)), wire, "{text}");
+    }
+}
 
 /// A source that counts how often it is asked.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
-use refs_registry::{Resolver, Result, Source};
+use refs_registry::{Resolver, Result, Source, Wire};
 use refs_url::{Host, RepoName};
 
 use super::Cached;
@@ -29,12 +29,16 @@ impl CachedResolver {
 impl Resolver for CachedResolver {
     fn source(&self, host: &Host, repository: &RepoName) -> Result<Arc<dyn Source>> {
         let source = self.origin.source(host, repository)?;
-        let origin = Origin { host: host.clone(), repository: repository.clone() };
+        let origin = Origin { wire: self.wire(host), host: host.clone(), repository: repository.clone() };
         Ok(Arc::new(Cached::new(source, origin, Arc::clone(&self.store))))
     }
 
     fn repositories(&self, host: &Host) -> BoxStream<'_, Result<RepoName>> {
         self.origin.repositories(host)
+    }
+
+    fn wire(&self, host: &Host) -> Wire {
+        self.origin.wire(host)
     }
 
     async fn check_auth(&self, host: &Host) -> Result<()> {

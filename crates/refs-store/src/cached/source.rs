@@ -27,7 +27,7 @@ const MAX_PART_BYTES: u64 = 32 << 20;
 ///
 /// # Security
 /// Whole content that came from one origin is served for another only after that one has said that it has it, too; a part,
-/// which no digest vouches for, never.
+/// which no digest vouches for, never. One repository over an open wire and over a secured one is two origins.
 #[derive(Debug)]
 pub struct Cached {
     origin: Arc<dyn Source>,

@@ -7,7 +7,7 @@ mod store;
 
 pub use store::{DiskOptions, DiskStore};
 
-/// Notes on where content came from, by host and repository.
+/// Notes on where content came from, by wire, host and repository.
 pub(crate) const ORIGINS_FOLDER: &str = "origins";
 /// Of an origin, the digests of what it has. No part of a repository's name begins with `_`, so that no repository can be
 /// in the way of another's notes.

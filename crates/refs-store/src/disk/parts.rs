@@ -1,5 +1,5 @@
 //! Parts of content that are kept without the rest: files
-//! `origins/HOST/NAME/_parts/ALGORITHM/DIGITS/START-END-TOTAL`.
+//! `origins/WIRE/HOST/NAME/_parts/ALGORITHM/DIGITS/START-END-TOTAL`.
 
 use std::{
     fs::{self, File, OpenOptions},

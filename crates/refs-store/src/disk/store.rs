@@ -11,7 +11,7 @@ use std::{
 
 use async_trait::async_trait;
 use refs_registry::{
-    Blob, Error, Part, Result, Resume, Source, Verify,
+    Blob, Error, Part, Result, Resume, Source, Verify, Wire,
     error::{Detail, Doing, Place, Wanted},
     verified,
 };
@@ -36,7 +36,8 @@ use crate::{
 /// A [`Store`] whose content is an image layout on disk, shared by all processes that open it, and bounded: what nobody
 /// has read for the longest time goes first.
 ///
-/// Beside the layout's own files there are `pins`, and `origins/HOST/NAME` with `_tags`, `_members` and `_parts`. The layout's
+/// Beside the layout's own files there are `pins`, and `origins/WIRE/HOST/NAME` with `_tags`, `_members` and
+/// `_parts`. The layout's
 /// index lists nothing: that is for what somebody put there by name.
 ///
 /// Nothing waits for the disk here but a pin. What a power cut damages is found when it is read, and fetched anew.
@@ -94,7 +95,11 @@ impl DiskStore {
     }
 
     fn path_of(&self, origin: &Origin) -> PathBuf {
-        self.path.join(ORIGINS_FOLDER).join(origin.host.as_str()).join(origin.repository.as_str())
+        let wire = match origin.wire {
+            Wire::Secured => "secured",
+            Wire::Open => "open",
+        };
+        self.path.join(ORIGINS_FOLDER).join(wire).join(origin.host.as_str()).join(origin.repository.as_str())
     }
 
     fn tag_path(&self, origin: &Origin, tag: &Tag) -> PathBuf {

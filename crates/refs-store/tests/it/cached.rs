@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
+use futures_core::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
 use proptest::prelude::*;
-use refs_registry::{ErrorKind, Manifest, MediaType, Resolver, Result, Resume, Source, spec::ImageManifest};
-use refs_store::{Cached, Memory, MemoryStore, Origin};
+use refs_registry::{
+    ErrorKind, Manifest, MediaType, Registries, Resolver, Result, Resume, Source, Wire, spec::ImageManifest,
+};
+use refs_store::{Cached, CachedResolver, Memory, MemoryStore, Origin};
 use refs_testkit::{
     Fault, On,
     conformance::{Fixture, reads},
 };
-use refs_url::{Digest, Hasher, RepoName, Target};
+use refs_url::{Digest, Hasher, Host, RepoName, Target};
 
 use crate::{
     content::{digest, drain, fails, image, index, push, put, put_manifest, read, read_part, tagged, text},
@@ -264,6 +267,51 @@ async fn many_readers_of_a_cold_cache_all_read_right() -> Result<()> {
     Ok(())
 }
 
+/// Registries, and what lies between them and here.
+#[derive(Debug)]
+struct Behind(Registries, Wire);
+
+impl Resolver for Behind {
+    fn source(&self, host: &Host, repository: &RepoName) -> Result<Arc<dyn Source>> {
+        self.0.source(host, repository)
+    }
+
+    fn repositories(&self, host: &Host) -> BoxStream<'_, Result<RepoName>> {
+        self.0.repositories(host)
+    }
+
+    fn wire(&self, _: &Host) -> Wire {
+        self.1
+    }
+}
+
+#[tokio::test]
+async fn what_came_over_an_open_wire_is_asked_again_over_a_secured_one() -> Result<()> {
+    let place = Place::on_disk().await;
+    let manifest = push(&*place.repository(), "one", &["v1"]).await?;
+    put(&*place.repository(), "part").await?;
+    let by_digest = Target::Digest(manifest.descriptor.digest.clone());
+    let (get_manifest, head_one) = (format!("GET manifests/{by_digest}"), format!("HEAD blobs/{}", digest("one")));
+    let (get_one, get_part) = (get("one"), get("part"));
+    let rows = [
+        (Wire::Open, &[&*get_manifest, &get_one, &get_part][..]),
+        (Wire::Open, &[]),
+        (Wire::Secured, &[&*get_manifest, &head_one, &get_part]),
+        (Wire::Secured, &[]),
+    ];
+    for (wire, asked) in rows {
+        let behind = Behind(Registries::default(), wire);
+        let resolver = CachedResolver::new(Arc::new(behind), Arc::clone(&place.store));
+        let cached = resolver.source(&place.registry.host(), &"o/r".parse().unwrap())?;
+        assert_eq!(resolver.wire(&place.registry.host()), wire);
+        cached.manifest(&by_digest).await?;
+        read(&*cached, &digest("one")).await?;
+        read_part(&*cached, &digest("part"), 0..2).await?;
+        place.asked(asked);
+    }
+    Ok(())
+}
+
 /// A way to read a blob.
 #[derive(Debug, Clone)]
 enum Reading {
@@ -317,7 +365,7 @@ proptest! {
             let (origin, store) = (Arc::new(Memory::new()), Arc::new(MemoryStore::new()));
             put(&*origin, CONTENT).await?;
             let open = || {
-                let of = Origin { host: "a.io".parse().unwrap(), repository: "o/r".parse().unwrap() };
+                let of = Origin { wire: Wire::Secured, host: "a.io".parse().unwrap(), repository: "o/r".parse().unwrap() };
                 Cached::new(Arc::clone(&origin) as _, of, Arc::clone(&store) as _)
             };
             let mut cached = open();

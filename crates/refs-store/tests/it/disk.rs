@@ -33,7 +33,7 @@ async fn a_half_written_record_counts_as_none() -> Result<()> {
     let (store, folder) = on_disk();
     let origin = origin("a.io", "org/b");
     store.record(&origin, &tag("v1"), &seen("one", 1)).await?;
-    std::fs::write(folder.path().join("cache/origins/a.io/org/b/_tags/v1"), "{\"descr").unwrap();
+    std::fs::write(folder.path().join("cache/origins/secured/a.io/org/b/_tags/v1"), "{\"descr").unwrap();
     assert_eq!(store.recorded(&origin, &tag("v1")).await?, None);
     store.record(&origin, &tag("v1"), &seen("one", 2)).await?;
     assert_eq!(store.recorded(&origin, &tag("v1")).await?, Some(seen("one", 2)));
@@ -125,7 +125,7 @@ async fn parts_count_and_go_as_content_does() -> Result<()> {
     for content in &contents {
         fill_part(&store, content, 10..50).await?;
     }
-    let parts = folder.path().join("cache/origins/a.io/org/a/_parts/sha256");
+    let parts = folder.path().join("cache/origins/secured/a.io/org/a/_parts/sha256");
     assert_eq!(std::fs::read_dir(&parts).unwrap().count(), 2);
     fill(&store, &contents[2]).await?;
     assert_eq!(part(&store, &contents[2], 20..22).await?, "cc");

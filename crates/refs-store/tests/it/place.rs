@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use refs_registry::{Options, Registries, Resolver, Retry, Sink, Source};
+use refs_registry::{Options, Registries, Resolver, Retry, Sink, Source, Wire};
 use refs_store::{CachedResolver, DiskOptions, DiskStore, Origin, Store};
 use refs_testkit::FakeRegistry;
 use refs_url::RepoName;
@@ -43,7 +43,7 @@ impl Place {
 
     /// What the repository `name` is called in the store.
     pub(crate) fn origin(&self, name: &str) -> Origin {
-        Origin { host: self.registry.host(), repository: name.parse().unwrap() }
+        Origin { wire: Wire::Open, host: self.registry.host(), repository: name.parse().unwrap() }
     }
 
     pub(crate) fn resolver(&self) -> CachedResolver {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use refs_registry::{Descriptor, ErrorKind, MediaType, Result, Resume};
+use refs_registry::{Descriptor, ErrorKind, MediaType, Result, Resume, Wire};
 use refs_store::{DiskOptions, DiskStore, Origin, Store, TagRecord};
 use refs_url::{Host, RepoName};
 use tempfile::TempDir;
@@ -53,7 +53,7 @@ pub(crate) fn bounded(max_bytes: u64) -> (DiskStore, TempDir) {
 }
 
 pub(crate) fn origin(host: &str, repository: &str) -> Origin {
-    Origin { host: Host::parse(host).unwrap(), repository: RepoName::parse(repository).unwrap() }
+    Origin { wire: Wire::Secured, host: Host::parse(host).unwrap(), repository: RepoName::parse(repository).unwrap() }
 }
 
 pub(crate) fn here() -> Origin {
@@ -173,6 +173,7 @@ async fn membership_is_of_one_origin(store: Arc<dyn Store>) -> Result<()> {
     assert!(store.is_member(&member, &digest("one")).await?);
     assert!(!store.is_member(&member, &digest("two")).await?);
     assert!(!store.is_member(&other, &digest("one")).await?);
+    assert!(!store.is_member(&Origin { wire: Wire::Open, ..member }, &digest("one")).await?);
     assert_eq!(store.stat(&digest("one")).await?, None);
     Ok(())
 }

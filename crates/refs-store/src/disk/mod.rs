@@ -1,6 +1,7 @@
 //! A cache on disk: an image layout, and notes beside it.
 
 mod fill;
+mod home;
 mod notes;
 mod parts;
 mod store;

@@ -2,9 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io,
     ops::Range,
-    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -22,6 +20,7 @@ use tokio::sync::OnceCell;
 use super::{
     MEMBERS_FOLDER, ORIGINS_FOLDER, PINS_FOLDER,
     fill::{DiskFill, Order},
+    home,
     notes::{is_marked, mark, mark_durably, read_record, unmark, write_record},
     parts::{self, Kept},
 };
@@ -37,8 +36,8 @@ use crate::{
 /// has read for the longest time goes first.
 ///
 /// Beside the layout's own files there are `pins`, and `origins/WIRE/HOST/NAME` with `_tags`, `_members` and
-/// `_parts`. The layout's
-/// index lists nothing: that is for what somebody put there by name.
+/// `_parts`; `CACHEDIR.TAG` tells programs that make backups to leave all of it out. The layout's index lists nothing, and
+/// keeps nothing from being evicted: what is to stay is [pinned](Store::pin), or put into a layout of its own.
 ///
 /// Nothing waits for the disk here but a pin. What a power cut damages is found when it is read, and fetched anew.
 ///
@@ -65,7 +64,8 @@ impl Default for DiskOptions {
 
 impl DiskStore {
     /// The store in the folder `path`. Nothing is read or made before it is needed; then the folder is made, for its owner
-    /// alone. A folder that has something else in it shows as an error of what is asked first.
+    /// alone. One that has something in it and was not made so, an image layout included, is left as it is, and shows as an
+    /// `Io` of all that is asked.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>, options: &DiskOptions) -> Self {
         Self { path: path.into().into(), bound: Bound { max_bytes: options.max_bytes }, layout: Arc::default() }
@@ -74,7 +74,7 @@ impl DiskStore {
     async fn layout(&self) -> Result<&Layout> {
         let open = async || {
             let path = Arc::clone(&self.path);
-            blocking(&self.path, move || make_private(&path)).await?;
+            blocking(&self.path, move || home::open(&path)).await?;
             Layout::create(self.path.as_ref()).await
         };
         self.layout.get_or_try_init(open).await
@@ -260,13 +260,4 @@ fn remove_unless(pin: &Path, folder: &Folder, digest: &Digest, parts: &Path) -> 
 
 fn not_cached(digest: &Digest) -> Error {
     Error::NotCached { wanted: Wanted::Blob(digest.clone()) }
-}
-
-/// Makes the folder `path` for its owner alone, and those above it that are missing.
-fn make_private(path: &Path) -> Result<()> {
-    const OWNER_ONLY: u32 = 0o700;
-    match fs::DirBuilder::new().recursive(true).mode(OWNER_ONLY).create(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(Error::io(Doing::Create, path, error)),
-        _ => Ok(()),
-    }
 }

@@ -40,6 +40,8 @@ const INDEX_FILE: &str = "index.json";
 const LOCK_FILE: &str = "lock";
 pub(crate) const BLOBS_FOLDER: &str = "blobs";
 pub(crate) const INGEST_FOLDER: &str = "ingest";
+/// What a cache's folder has beside a layout.
+pub(crate) const CACHE_TAG_FILE: &str = "CACHEDIR.TAG";
 const VERSION: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 const INDEX_MAX_BYTES: u64 = 64 * 1024 * 1024;
 
@@ -235,7 +237,7 @@ impl Folder {
 
     /// A mistyped path must not scatter a layout over somebody's files.
     fn check_nothing_else_is_here(&self) -> Result<()> {
-        const OURS: [&str; 5] = [VERSION_FILE, INDEX_FILE, LOCK_FILE, BLOBS_FOLDER, INGEST_FOLDER];
+        const OURS: [&str; 6] = [VERSION_FILE, INDEX_FILE, LOCK_FILE, BLOBS_FOLDER, INGEST_FOLDER, CACHE_TAG_FILE];
         let failed = |error| Error::io(Doing::List, &self.root, error);
         for entry in fs::read_dir(&self.root).map_err(failed)? {
             let name = entry.map_err(failed)?.file_name();

@@ -2,16 +2,17 @@
 
 use std::{
     os::unix::fs::PermissionsExt,
+    path::Path,
     time::{Duration, SystemTime},
 };
 
 use bytes::Bytes;
 use refs_registry::{ErrorKind, Result, Resume};
-use refs_store::{DiskOptions, DiskStore, MemoryStore, Store};
+use refs_store::{DiskOptions, DiskStore, Layout, MemoryStore, Store};
 use tempfile::TempDir;
 
 use crate::{
-    content::{digest, drain, fails, tag, text},
+    content::{digest, drain, fails, push, read, tag, text},
     store::{bounded, fill, fill_part, here, on_disk, origin, part, seen},
 };
 
@@ -62,11 +63,68 @@ async fn a_store_on_disk_is_made_when_it_is_needed_and_for_its_owner_alone() -> 
     fill(&store, "one").await?;
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
 
-    let theirs = folder.path().join("theirs");
-    std::fs::create_dir(&theirs).unwrap();
-    std::fs::write(theirs.join("letter"), "").unwrap();
-    fails(DiskStore::new(&theirs, &DiskOptions::default()).stat(&digest("one")).await, ErrorKind::Io);
-    assert_eq!(std::fs::read_dir(theirs).unwrap().count(), 1);
+    let tag = std::fs::read_to_string(path.join("CACHEDIR.TAG")).unwrap();
+    assert!(tag.starts_with("Signature: 8a477f597d28d172789f06886806bc55\n"), "{tag}");
+    Ok(())
+}
+
+/// Asserts that a store in `path` has nothing and takes nothing, and changes nothing there.
+async fn check_is_left_alone(path: &Path) {
+    let names = || {
+        let mut names: Vec<_> = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let before = names();
+    let store = DiskStore::new(path, &DiskOptions { max_bytes: 10 });
+    fails(store.stat(&digest("one")).await, ErrorKind::Io);
+    fails(store.remove(&here(), &digest("one")).await, ErrorKind::Io);
+    fails(fill(&store, "0123456789").await, ErrorKind::Io);
+    assert_eq!(names(), before);
+}
+
+#[tokio::test]
+async fn a_folder_that_was_not_made_as_a_cache_is_left_alone() -> Result<()> {
+    let folder = tempfile::tempdir().unwrap();
+    let layout = Layout::create(folder.path().join("layout")).await?;
+    push(&layout, "one", &["v1"]).await?;
+    check_is_left_alone(layout.path()).await;
+    assert_eq!(read(&layout, &digest("one")).await?, "one");
+
+    let foreign_tag = "Signature: 8a477f597d28d172789f06886806bc55\n# Of another program.\n";
+    for (name, text) in [("letter", ""), ("CACHEDIR.TAG", foreign_tag)] {
+        let theirs = folder.path().join(name.to_lowercase());
+        std::fs::create_dir(&theirs).unwrap();
+        std::fs::write(theirs.join(name), text).unwrap();
+        check_is_left_alone(&theirs).await;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_cache_whose_making_was_cut_off_is_made() -> Result<()> {
+    for begun in [None, Some(""), Some("Signature: 8a47")] {
+        let (store, folder) = on_disk();
+        let path = folder.path().join("cache");
+        std::fs::create_dir(&path).unwrap();
+        if let Some(begun) = begun {
+            std::fs::write(path.join("CACHEDIR.TAG"), begun).unwrap();
+        }
+        fill(&store, "one").await?;
+        let again = DiskStore::new(&path, &DiskOptions::default());
+        assert_eq!(again.stat(&digest("one")).await?, Some(3), "{begun:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_cache_is_made_once_by_many() -> Result<()> {
+    let (_, folder) = on_disk();
+    let stores: Vec<_> = (0..8).map(|_| DiskStore::new(folder.path().join("cache"), &DiskOptions::default())).collect();
+    let content = digest("one");
+    for kept in futures_util::future::join_all(stores.iter().map(|store| store.stat(&content))).await {
+        assert_eq!(kept?, None);
+    }
     Ok(())
 }
 

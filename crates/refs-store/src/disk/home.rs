@@ -1,0 +1,91 @@
+//! The folder of a store on disk, which must have been made for that: what is in it is evicted.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, Read, Write},
+    os::unix::fs::DirBuilderExt,
+    path::Path,
+};
+
+use refs_registry::{Error, Result, error::Doing};
+
+use crate::{file::open_file, ingest::sync_folder_of, layout::CACHE_TAG_FILE};
+
+/// Tells a store from a layout that somebody put there, and programs that make backups what to leave out
+/// ([cache directory tagging](https://bford.info/cachedir/)). Stores that are there already have these very bytes.
+const TAG: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55\n\
+    # What refs has fetched and may remove at any time. About such files, see https://bford.info/cachedir/\n";
+
+/// How far the making of a store has come.
+#[derive(Debug, PartialEq, Eq)]
+enum Tag {
+    /// It has not, or was cut off.
+    Begun,
+    Complete,
+    Foreign,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Unfit {
+    #[error("it has other things in it than a cache of refs")]
+    Foreign,
+}
+
+/// Makes the folder `path`, for its owner alone, and those above it that are missing. One that is there already must be
+/// empty, or a store.
+pub(super) fn open(path: &Path) -> Result<()> {
+    make_private(path)?;
+    // The tag is complete before anything else is there. Whoever finds something else looks once more for the tag, which
+    // another process may have written meanwhile; and whoever finds nothing else writes the same bytes as that one.
+    if tag(path)? == Tag::Complete || tag_if_empty(path)? || tag(path)? == Tag::Complete {
+        return Ok(());
+    }
+    Err(unfit(path, Unfit::Foreign))
+}
+
+fn make_private(path: &Path) -> Result<()> {
+    const OWNER_ONLY: u32 = 0o700;
+    match fs::DirBuilder::new().recursive(true).mode(OWNER_ONLY).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(Error::io(Doing::Create, path, error)),
+        _ => Ok(()),
+    }
+}
+
+fn tag(folder: &Path) -> Result<Tag> {
+    let path = folder.join(CACHE_TAG_FILE);
+    let file = match open_file(OpenOptions::new().read(true), &path) {
+        Ok(Some((file, _))) => file,
+        Ok(None) => return Ok(Tag::Begun),
+        Err(Error::Corrupt { .. }) => return Ok(Tag::Foreign),
+        Err(error) => return Err(error),
+    };
+    let mut found = Vec::new();
+    let read = file.take(TAG.len() as u64).read_to_end(&mut found);
+    read.map_err(|error| Error::io(Doing::Read, &path, error))?;
+    Ok(match TAG.strip_prefix(found.as_slice()) {
+        Some([]) => Tag::Complete,
+        Some(_) => Tag::Begun,
+        None => Tag::Foreign,
+    })
+}
+
+/// Makes a store of the folder, if there is nothing in it; says whether it did.
+fn tag_if_empty(folder: &Path) -> Result<bool> {
+    let failed = |error| Error::io(Doing::List, folder, error);
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        if entry.map_err(failed)?.file_name() != CACHE_TAG_FILE || tag(folder)? == Tag::Foreign {
+            return Ok(false);
+        }
+    }
+    let path = folder.join(CACHE_TAG_FILE);
+    let opened = open_file(OpenOptions::new().write(true).create(true).truncate(false), &path)?;
+    let gone = || Error::io(Doing::Create, &path, io::ErrorKind::NotFound.into());
+    let (mut file, _) = opened.ok_or_else(gone)?;
+    let written = file.write_all(TAG).and_then(|()| file.sync_data());
+    written.map_err(|error| Error::io(Doing::Write, &path, error))?;
+    sync_folder_of(&path).map(|()| true)
+}
+
+fn unfit(path: &Path, why: Unfit) -> Error {
+    Error::io(Doing::Write, path, io::Error::new(io::ErrorKind::AlreadyExists, why))
+}

@@ -11,7 +11,7 @@ use refs_registry::{Error, Result, error::Doing};
 
 use crate::{
     disk::{MEMBERS_FOLDER, ORIGINS_FOLDER, PARTS_FOLDER, PINS_FOLDER},
-    file::is_absent,
+    file::{is_absent, itself},
     ingest::{DOCUMENT_MODE, Ingest, reclaim},
     layout::{BLOBS_FOLDER, INGEST_FOLDER},
     lock::Lock,
@@ -74,7 +74,7 @@ impl Bound {
 /// Writes one more number into the file `usage`, and gives what all add up to, and the file system's time. `None` when
 /// that says nothing: at the first number, which has no look before it, after very many, and when one was written in part.
 fn append(usage: &Path, bytes: u64) -> io::Result<(Option<u64>, SystemTime)> {
-    let mut file = OpenOptions::new().create(true).append(true).read(true).open(usage)?;
+    let mut file = itself(OpenOptions::new().create(true).append(true).read(true)).open(usage)?;
     file.write_all(&bytes.to_le_bytes())?;
     let now = file.metadata()?.modified()?;
     file.rewind()?;

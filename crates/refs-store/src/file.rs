@@ -41,11 +41,15 @@ where
     }
 }
 
+/// Options that open the file that has its name itself: a link is an error, and a pipe is not waited for.
+pub(crate) fn itself(options: &mut OpenOptions) -> &mut OpenOptions {
+    options.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32)
+}
+
 /// Opens the file that has its name itself: a link is not followed, and a pipe without a writer is not waited for.
 /// `None` when there is no such file.
 pub(crate) fn open_file(options: &mut OpenOptions, path: &Path) -> Result<Option<(File, u64)>> {
-    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
-    let file = match options.custom_flags(flags as i32).open(path) {
+    let file = match itself(options).open(path) {
         Ok(file) => file,
         Err(error) if is_absent(&error) => return Ok(None),
         Err(error) if Errno::from_io_error(&error) == Some(Errno::LOOP) => {

@@ -9,6 +9,8 @@ use std::{
 
 use refs_registry::{Error, Result, error::Doing};
 
+use crate::file::itself;
+
 /// Holds the lock on a file until it is dropped, or until the process ends in whatever way: the kernel holds it, so that
 /// no stale lock is ever left.
 #[derive(Debug)]
@@ -24,7 +26,7 @@ impl Lock {
     pub(crate) fn take(path: &Path, patience: Duration) -> Result<Self> {
         const STEP: Duration = Duration::from_millis(5);
         let mut options = OpenOptions::new();
-        let opened = options.create(true).truncate(false).read(true).write(true).open(path);
+        let opened = itself(options.create(true).truncate(false).read(true).write(true)).open(path);
         let file = opened.map_err(|error| Error::io(Doing::Lock, path, error))?;
         let mut waited = Duration::ZERO;
         loop {

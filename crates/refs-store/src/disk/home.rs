@@ -1,13 +1,14 @@
 //! The folder of a store on disk, which must have been made for that: what is in it is evicted.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, OpenOptions, Permissions},
     io::{self, Read, Write},
-    os::unix::fs::DirBuilderExt,
+    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
     path::Path,
 };
 
 use refs_registry::{Error, Result, error::Doing};
+use rustix::process::geteuid;
 
 use crate::{file::open_file, ingest::sync_folder_of, layout::CACHE_TAG_FILE};
 
@@ -29,12 +30,18 @@ enum Tag {
 enum Unfit {
     #[error("it has other things in it than a cache of refs")]
     Foreign,
+    #[error("it belongs to somebody else")]
+    NotOurs,
+    #[error("others than its owner may write to it")]
+    Shared,
 }
 
 /// Makes the folder `path`, for its owner alone, and those above it that are missing. One that is there already must be
-/// empty, or a store.
+/// empty, or a store, and must be its user's own: others could name what they like after a digest.
 pub(super) fn open(path: &Path) -> Result<()> {
     make_private(path)?;
+    let metadata = fs::metadata(path).map_err(|error| Error::io(Doing::Read, path, error))?;
+    check_owner(metadata.uid(), metadata.mode(), geteuid().as_raw()).map_err(|why| unfit(path, why))?;
     // The tag is complete before anything else is there. Whoever finds something else looks once more for the tag, which
     // another process may have written meanwhile; and whoever finds nothing else writes the same bytes as that one.
     if tag(path)? == Tag::Complete || tag_if_empty(path)? || tag(path)? == Tag::Complete {
@@ -43,11 +50,21 @@ pub(super) fn open(path: &Path) -> Result<()> {
     Err(unfit(path, Unfit::Foreign))
 }
 
+const OWNER_ONLY: u32 = 0o700;
+
 fn make_private(path: &Path) -> Result<()> {
-    const OWNER_ONLY: u32 = 0o700;
     match fs::DirBuilder::new().recursive(true).mode(OWNER_ONLY).create(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(Error::io(Doing::Create, path, error)),
         _ => Ok(()),
+    }
+}
+
+fn check_owner(owner: u32, mode: u32, user: u32) -> std::result::Result<(), Unfit> {
+    const OTHERS_WRITE: u32 = 0o022;
+    match (owner, mode & OTHERS_WRITE) {
+        (_, 0) if owner == user => Ok(()),
+        _ if owner == user => Err(Unfit::Shared),
+        _ => Err(Unfit::NotOurs),
     }
 }
 
@@ -77,6 +94,8 @@ fn tag_if_empty(folder: &Path) -> Result<bool> {
             return Ok(false);
         }
     }
+    fs::set_permissions(folder, Permissions::from_mode(OWNER_ONLY))
+        .map_err(|error| Error::io(Doing::Write, folder, error))?;
     let path = folder.join(CACHE_TAG_FILE);
     let opened = open_file(OpenOptions::new().write(true).create(true).truncate(false), &path)?;
     let gone = || Error::io(Doing::Create, &path, io::ErrorKind::NotFound.into());
@@ -88,4 +107,25 @@ fn tag_if_empty(folder: &Path) -> Result<bool> {
 
 fn unfit(path: &Path, why: Unfit) -> Error {
     Error::io(Doing::Write, path, io::Error::new(io::ErrorKind::AlreadyExists, why))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(owner: u32, mode: u32, expected: Option<&str>) {
+        const USER: u32 = 1000;
+        assert_eq!(check_owner(owner, mode, USER).err().map(|why| why.to_string()).as_deref(), expected);
+    }
+
+    #[test]
+    fn a_store_is_its_users_own() {
+        check(1000, 0o40700, None);
+        check(1000, 0o40755, None);
+        check(1000, 0o40775, Some("others than its owner may write to it"));
+        check(1000, 0o41777, Some("others than its owner may write to it"));
+        check(1001, 0o40700, Some("it belongs to somebody else"));
+        check(0, 0o40755, Some("it belongs to somebody else"));
+    }
 }

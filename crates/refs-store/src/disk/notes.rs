@@ -9,7 +9,7 @@ use std::{
 use refs_registry::{Error, Result, error::Doing};
 
 use crate::{
-    file::{is_absent, open_file},
+    file::{is_absent, itself, open_file},
     ingest::{DOCUMENT_MODE, Ingest, make_folders, sync_folder_of},
     layout::Folder,
     store::TagRecord,
@@ -72,6 +72,6 @@ pub(super) fn make_folders_of(path: &Path) -> Result<()> {
 }
 
 fn create(path: &Path) -> Result<()> {
-    let made = OpenOptions::new().write(true).create(true).truncate(false).open(path);
+    let made = itself(OpenOptions::new().write(true).create(true).truncate(false)).open(path);
     made.map(drop).map_err(|error| Error::io(Doing::Create, path, error))
 }

@@ -64,8 +64,8 @@ impl Default for DiskOptions {
 
 impl DiskStore {
     /// The store in the folder `path`. Nothing is read or made before it is needed; then the folder is made, for its owner
-    /// alone. One that has something in it and was not made so, an image layout included, is left as it is, and shows as an
-    /// `Io` of all that is asked.
+    /// alone. One that has something in it and was not made so, an image layout included, that belongs to another user, or
+    /// that others may write, is left as it is, and shows as an `Io` of all that is asked.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>, options: &DiskOptions) -> Self {
         Self { path: path.into().into(), bound: Bound { max_bytes: options.max_bytes }, layout: Arc::default() }

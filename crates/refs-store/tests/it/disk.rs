@@ -1,7 +1,8 @@
 //! What a store on disk promises beyond what every store does.
 
 use std::{
-    os::unix::fs::PermissionsExt,
+    fs::Permissions,
+    os::unix::fs::{PermissionsExt, symlink},
     path::Path,
     time::{Duration, SystemTime},
 };
@@ -97,6 +98,56 @@ async fn a_folder_that_was_not_made_as_a_cache_is_left_alone() -> Result<()> {
         std::fs::create_dir(&theirs).unwrap();
         std::fs::write(theirs.join(name), text).unwrap();
         check_is_left_alone(&theirs).await;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_folder_that_others_may_write_is_left_alone() -> Result<()> {
+    for (mode, is_taken) in [(0o700, true), (0o755, true), (0o770, false), (0o707, false), (0o1777, false)] {
+        let (store, folder) = on_disk();
+        let path = folder.path().join("cache");
+        std::fs::create_dir(&path).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+        if !is_taken {
+            check_is_left_alone(&path).await;
+            continue;
+        }
+        fill(&store, "one").await?;
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o700,
+            "an empty one becomes private"
+        );
+
+        std::fs::set_permissions(&path, Permissions::from_mode(0o770)).unwrap();
+        fails(DiskStore::new(&path, &DiskOptions::default()).stat(&digest("one")).await, ErrorKind::Io);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_link_is_followed_to_write() -> Result<()> {
+    let linked = ["usage", "evict", "lock", "origins/secured/a.io/org/a/_members/sha256", "pins/sha256"];
+    for name in linked {
+        let (store, folder) = on_disk();
+        fill(&store, "one").await?;
+        let (cache, victim) = (folder.path().join("cache"), folder.path().join("victim"));
+        let link =
+            if name.ends_with("sha256") { cache.join(name).join(digest("one").encoded()) } else { cache.join(name) };
+        std::fs::create_dir_all(link.parent().unwrap()).unwrap();
+        std::fs::remove_file(&link).ok();
+        symlink(&victim, &link).unwrap();
+        if name != "usage" {
+            // The next fill counts anew.
+            std::fs::remove_file(cache.join("usage")).unwrap();
+        }
+        let mut failures = 0;
+        failures += usize::from(fill(&store, "three").await.is_err());
+        failures += usize::from(store.add_member(&here(), &digest("one")).await.is_err());
+        failures += usize::from(store.pin(&digest("one")).await.is_err());
+        assert!(!victim.exists(), "{name}");
+        assert_eq!(failures, 1, "{name}");
     }
     Ok(())
 }

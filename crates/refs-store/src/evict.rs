@@ -35,15 +35,16 @@ const LOCK_FILE: &str = "evict";
 const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Bound {
-    /// Takes note that the store at `root` has `bytes` more, and makes room when it has too many now.
-    pub(crate) fn added(self, root: &Path, bytes: u64) -> Result<()> {
+    /// Takes note that the store at `root` has `bytes` more, in the file `added`, and makes room when it has too many now:
+    /// by what else there is.
+    pub(crate) fn added(self, root: &Path, added: &Path, bytes: u64) -> Result<()> {
         let usage = root.join(USAGE_FILE);
         let (total, now) = append(&usage, bytes).map_err(|error| Error::io(Doing::Write, &usage, error))?;
-        if total.is_some_and(|total| total <= self.max_bytes) { Ok(()) } else { self.sweep(root, now) }
+        if total.is_some_and(|total| total <= self.max_bytes) { Ok(()) } else { self.sweep(root, added, now) }
     }
 
-    /// Looks what there is, and removes as much of it as is too much. One process does that at a time.
-    fn sweep(self, root: &Path, now: SystemTime) -> Result<()> {
+    /// Looks what there is, and removes as much of it as is too much, but not `added`. One process does that at a time.
+    fn sweep(self, root: &Path, added: &Path, now: SystemTime) -> Result<()> {
         let _held = match Lock::take(&root.join(LOCK_FILE), Duration::ZERO) {
             Ok(lock) => lock,
             Err(Error::Busy { .. }) => return Ok(()),
@@ -58,6 +59,7 @@ impl Bound {
         }
         let mut total = kept.iter().map(|kept| kept.bytes).sum::<u64>();
         if total > self.max_bytes {
+            kept.retain(|kept| kept.path != added);
             // A little more than needed, so that not every fill has to look.
             total -= remove_oldest(root, kept, total - (self.max_bytes - self.max_bytes / 10))?;
             for origin in &origins {

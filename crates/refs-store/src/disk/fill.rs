@@ -122,7 +122,7 @@ impl Incoming {
                     make_folders_of(&order.name)?;
                     ingest.show(&order.name, BLOB_MODE)?;
                     order.drop_obsolete()?;
-                    return order.bound.added(order.folder.root(), order.size);
+                    return order.bound.added(order.folder.root(), &order.name, order.size);
                 }
             }
         }

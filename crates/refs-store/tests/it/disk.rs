@@ -228,6 +228,28 @@ async fn what_was_not_read_for_the_longest_time_goes_first() -> Result<()> {
 }
 
 #[tokio::test]
+async fn what_was_just_filled_is_not_evicted_by_it() -> Result<()> {
+    let [older, old, large] = [("a", 10), ("b", 10), ("c", 95)].map(|(letter, bytes)| letter.repeat(bytes));
+    let (store, folder) = bounded(100);
+    for (content, seconds) in [(&older, 1), (&old, 2)] {
+        fill(&store, content).await?;
+        read_at(&folder, content, seconds);
+    }
+    fill(&store, &large).await?;
+    for (content, expected) in [(&older, None), (&old, None), (&large, Some(95))] {
+        assert_eq!(store.stat(&digest(content)).await?, expected);
+    }
+
+    store.pin(&digest(&large)).await?;
+    fill(&store, &older).await?;
+    assert_eq!(store.stat(&digest(&older)).await?, Some(10), "what is pinned stays beyond the bound");
+    fill_part(&store, &old, 0..10).await?;
+    assert_eq!(part(&store, &old, 0..10).await?, old);
+    assert_eq!(store.stat(&digest(&older)).await?, None);
+    Ok(())
+}
+
+#[tokio::test]
 async fn parts_count_and_go_as_content_does() -> Result<()> {
     let (store, folder) = bounded(100);
     let contents = ["a", "b", "c"].map(|letter| letter.repeat(50));

@@ -13,8 +13,8 @@ use crate::{
     disk::{MEMBERS_FOLDER, ORIGINS_FOLDER, PARTS_FOLDER, PINS_FOLDER},
     file::{is_absent, itself},
     ingest::{DOCUMENT_MODE, Ingest, reclaim},
-    layout::{BLOBS_FOLDER, INGEST_FOLDER},
-    lock::Lock,
+    layout::{BLOBS_FOLDER, INGEST_FOLDER, LOCK_FILE as LAYOUT_LOCK_FILE},
+    lock::{Lock, PATIENCE},
 };
 
 /// How much a store may hold.
@@ -118,10 +118,13 @@ fn remove_oldest(root: &Path, mut kept: Vec<Kept>, excess: u64) -> Result<u64> {
         if removed >= excess {
             break;
         }
+        // Held for one file only, as a pin waits for it.
+        let held = Lock::take(&root.join(LAYOUT_LOCK_FILE), PATIENCE)?;
         if is_pinned(root, &path)? {
             continue;
         }
         present(&path, fs::remove_file(&path))?;
+        drop(held);
         removed += bytes;
         if !path.starts_with(root.join(BLOBS_FOLDER)) {
             // The folder of the parts of a blob stays while it has others in it.

@@ -37,7 +37,7 @@ pub(crate) struct Shelf {
 pub(crate) const LAYOUT_FOLDER: &str = "_layout";
 const VERSION_FILE: &str = "oci-layout";
 const INDEX_FILE: &str = "index.json";
-const LOCK_FILE: &str = "lock";
+pub(crate) const LOCK_FILE: &str = "lock";
 pub(crate) const BLOBS_FOLDER: &str = "blobs";
 pub(crate) const INGEST_FOLDER: &str = "ingest";
 /// What a cache's folder has beside a layout.

@@ -6,5 +6,5 @@ mod manifests;
 mod repository;
 mod upload;
 
-pub(crate) use folder::{BLOBS_FOLDER, CACHE_TAG_FILE, Folder, INGEST_FOLDER, LAYOUT_FOLDER, Shelf};
+pub(crate) use folder::{BLOBS_FOLDER, CACHE_TAG_FILE, Folder, INGEST_FOLDER, LAYOUT_FOLDER, LOCK_FILE, Shelf};
 pub use repository::Layout;

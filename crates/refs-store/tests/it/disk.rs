@@ -250,6 +250,30 @@ async fn what_was_just_filled_is_not_evicted_by_it() -> Result<()> {
 }
 
 #[tokio::test]
+async fn what_is_pinned_while_others_are_evicted_stays() -> Result<()> {
+    let (store, folder) = bounded(100);
+    fill(&store, "one").await?;
+    store.pin(&digest("another")).await?;
+    let cache = folder.path().join("cache");
+    let open = |name: &str| std::fs::File::options().create(true).append(true).open(cache.join(name)).unwrap();
+    let held = open("lock");
+    held.lock().unwrap();
+    let evicting = {
+        let store = store.clone();
+        tokio::spawn(async move { fill(&store, &"x".repeat(99)).await })
+    };
+    while !evicting.is_finished() && open("evict").try_lock().is_ok() {
+        tokio::task::yield_now().await;
+    }
+    // As another process does that has the lock.
+    std::fs::write(cache.join("pins/sha256").join(digest("one").encoded()), "").unwrap();
+    drop(held);
+    evicting.await.unwrap()?;
+    assert_eq!(store.stat(&digest("one")).await?, Some(3));
+    Ok(())
+}
+
+#[tokio::test]
 async fn parts_count_and_go_as_content_does() -> Result<()> {
     let (store, folder) = bounded(100);
     let contents = ["a", "b", "c"].map(|letter| letter.repeat(50));

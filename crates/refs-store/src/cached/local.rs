@@ -62,7 +62,7 @@ impl Local {
     /// The size of the whole content in bytes, if it is kept.
     pub(super) async fn stat(&self, digest: &Digest) -> Option<u64> {
         let store = self.readable()?;
-        self.shared.granted(store.stat(digest).await).flatten()
+        self.shared.undamaged(digest, store.stat(digest).await).await.flatten()
     }
 
     pub(super) async fn has(&self, digest: &Digest) -> bool {
@@ -116,7 +116,7 @@ impl Local {
     /// The content, if it is kept. That it is damaged shows when it is read; it is gone from the store then.
     pub(super) async fn blob(&self, digest: &Digest, from: Resume) -> Option<Blob> {
         let store = self.readable()?;
-        let Blob { size, stream } = self.shared.granted(store.blob(digest, from).await)?;
+        let Blob { size, stream } = self.shared.undamaged(digest, store.blob(digest, from).await).await?;
         self.give(digest);
         Some(Blob { size, stream: self.watched(digest, stream) })
     }
@@ -252,8 +252,12 @@ impl Shared {
     }
 
     async fn drop_damaged(&self, digest: &Digest, damage: &Error) {
-        let removed = self.store.remove(&self.origin, digest).await.err();
-        tracing::debug!(%digest, %damage, ?removed, "what the cache has is damaged");
+        tracing::debug!(%digest, %damage, "what the cache has is damaged");
+        match self.store.remove(&self.origin, digest).await {
+            // What is pinned is replaced when it has come again.
+            Err(error) if error.kind() == ErrorKind::Conflict => {}
+            removed => drop(self.granted(removed)),
+        }
     }
 }
 

@@ -15,5 +15,7 @@ pub(crate) const ORIGINS_FOLDER: &str = "origins";
 pub(crate) const MEMBERS_FOLDER: &str = "_members";
 /// Of an origin, the parts of what is not here as a whole.
 pub(crate) const PARTS_FOLDER: &str = "_parts";
+/// Folders that were in the place of content.
+const ASIDE_FOLDER: &str = "aside";
 /// The digests of what is to stay.
 pub(crate) const PINS_FOLDER: &str = "pins";

@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File},
+    io,
     ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
@@ -18,10 +19,10 @@ use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, futimens};
 use tokio::sync::OnceCell;
 
 use super::{
-    MEMBERS_FOLDER, ORIGINS_FOLDER, PINS_FOLDER,
+    ASIDE_FOLDER, MEMBERS_FOLDER, ORIGINS_FOLDER, PINS_FOLDER,
     fill::{DiskFill, Order},
     home,
-    notes::{is_marked, mark, mark_durably, read_record, unmark, write_record},
+    notes::{is_marked, make_folders_of, mark, mark_durably, read_record, unmark, write_record},
     parts::{self, Kept},
 };
 use crate::{
@@ -255,7 +256,25 @@ fn remove_unless(pin: &Path, folder: &Folder, digest: &Digest, parts: &Path) -> 
         Err(error) if is_absent(&error) => false,
         Err(error) => return Err(Error::io(Doing::Remove, parts, error)),
     };
-    if folder.remove_blob(digest)? || had_parts { Ok(()) } else { Err(not_cached(digest)) }
+    let had_other = put_aside(folder, digest)?;
+    if folder.remove_blob(digest)? || had_parts || had_other { Ok(()) } else { Err(not_cached(digest)) }
+}
+
+/// Clears the place of a blob of a folder that is in it: an empty one is removed, and what somebody put into it is theirs, and
+/// moved. Says whether there was one.
+fn put_aside(folder: &Folder, digest: &Digest) -> Result<bool> {
+    let path = folder.blob_path(digest);
+    match fs::remove_dir(&path) {
+        Ok(()) => return Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
+        Err(error) if is_absent(&error) => return Ok(false),
+        Err(error) => return Err(Error::io(Doing::Remove, path, error)),
+    }
+    let aside = folder.root().join(ASIDE_FOLDER).join(digest.algorithm_str()).join(digest.encoded());
+    make_folders_of(&aside)?;
+    fs::rename(&path, &aside).map_err(|error| Error::io(Doing::Rename, path, error))?;
+    tracing::warn!(path = %aside.display(), "a folder was in the place of a blob of the cache, and is put aside");
+    Ok(true)
 }
 
 fn not_cached(digest: &Digest) -> Error {

@@ -1,6 +1,10 @@
 //! A cache that is damaged, distrusted or broken, and what is asked of the origin then.
 
-use std::{os::unix::fs::PermissionsExt, path::Path, sync::Arc};
+use std::{
+    os::unix::fs::{PermissionsExt, symlink},
+    path::Path,
+    sync::Arc,
+};
 
 use refs_registry::{ErrorKind, Result};
 use refs_store::{DiskOptions, DiskStore};
@@ -104,5 +108,45 @@ async fn a_cache_that_breaks_while_it_is_used_is_done_without() -> Result<()> {
         assert_eq!(read(&*cached, &digest("one")).await?, "one");
     }
     place.asked(&[&get("{}"), &get("one"), &get("one")]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_in_the_place_of_a_blob_is_put_away_and_the_blob_kept_anew() -> Result<()> {
+    let in_the_way: [(&str, fn(&Path)); 4] = [
+        ("a link", |path| symlink("/dev/null", path).unwrap()),
+        ("a link to nowhere", |path| symlink("nowhere", path).unwrap()),
+        ("an empty folder", |path| std::fs::create_dir(path).unwrap()),
+        ("a folder of somebody's", |path| {
+            std::fs::create_dir(path).unwrap();
+            std::fs::write(path.join("letter"), "").unwrap();
+        }),
+    ];
+    let place = Place::on_disk().await;
+    put(&*place.repository(), "one").await?;
+    read(&*place.cached("o/r"), &digest("one")).await?;
+    for (what, put_there) in in_the_way {
+        std::fs::remove_file(place.path_of("one")).unwrap();
+        put_there(&place.path_of("one"));
+        place.registry.take_requests();
+        assert_eq!(place.cached("o/r").stat_blob(&digest("one")).await?, Some(3), "{what}");
+        assert_eq!(read(&*place.cached("o/r"), &digest("one")).await?, "one", "{what}");
+        place.asked(&[&get("one").replace("GET", "HEAD"), &get("one")]);
+        assert_eq!(read(&*place.cached("o/r"), &digest("one")).await?, "one", "{what}");
+        place.asked(&[]);
+    }
+    let aside = place.folder.path().join("cache/aside/sha256").join(digest("one").encoded());
+    assert!(aside.join("letter").exists());
+
+    // There is no room for a second one.
+    std::fs::remove_file(place.path_of("one")).unwrap();
+    std::fs::create_dir(place.path_of("one")).unwrap();
+    std::fs::write(place.path_of("one").join("letter"), "").unwrap();
+    let cached = place.cached("o/r");
+    for _ in 0..2 {
+        assert_eq!(read(&*cached, &digest("one")).await?, "one");
+    }
+    place.asked(&[&get("one"), &get("one")]);
+    assert!(place.path_of("one").join("letter").exists());
     Ok(())
 }

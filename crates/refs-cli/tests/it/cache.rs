@@ -135,6 +135,22 @@ fn a_cache_that_cannot_be_used_is_one_warning() {
 }
 
 #[test]
+fn a_layout_that_is_named_as_the_cache_keeps_its_blobs() {
+    let (machine, _registry, at) = place(&small());
+    let layout = format!("ocidir://{}", machine.cache().display());
+    machine.write("source", &small());
+    machine.prints(&format!("push source {layout}:mine"));
+    let before = machine.prints(&format!("ls {layout}:mine"));
+    let run = machine.run(&format!("pull {at} here"));
+    assert_eq!(run.code, 0);
+    assert!(run.stderr.starts_with(" WARN the cache is left alone"), "{}", run.stderr);
+    assert!(run.stderr.contains("it has other things in it than a cache of refs"), "{}", run.stderr);
+    assert_eq!(run.stderr.matches("WARN").count(), 1, "{}", run.stderr);
+    assert_eq!(machine.prints(&format!("ls {layout}:mine")), before);
+    assert!(!machine.cache().join("origins").exists());
+}
+
+#[test]
 fn a_file_pushed_alone_is_copied_out_of_the_cache() {
     let (machine, registry) = (Machine::new(), registry());
     put(&registry, &Image::new().file("alone.bin", noise(300_000)));

@@ -28,6 +28,10 @@ const MAX_PART_BYTES: u64 = 32 << 20;
 /// # Security
 /// Whole content that came from one origin is served for another only after that one has said that it has it, too; a part,
 /// which no digest vouches for, never. One repository over an open wire and over a secured one is two origins.
+///
+/// The origin is not asked whether whoever reads may still do so: what it gave once is given by digest without a request,
+/// whatever the credentials are by then. A store is for one user, or for users who may all read the same. Whole content
+/// and manifests are hashed when they are read; a part is as little verified as the origin's.
 #[derive(Debug)]
 pub struct Cached {
     origin: Arc<dyn Source>,

@@ -43,6 +43,11 @@ use crate::{
 /// Nothing waits for the disk here but a pin. What a power cut damages is found when it is read, and fetched anew.
 ///
 /// A clone is cheap and is of the same store.
+///
+/// # Security
+/// Whoever may read the folder may read all content in it, whatever origin it is of and whatever credentials it took; so
+/// does a [`Cached`](crate::Cached), after a logout, too. Nothing is encrypted. Bytes are hashed when they are read as a
+/// whole, and not in a part. The folder must be its user's alone to write; the folders above it are not looked at.
 #[derive(Debug, Clone)]
 pub struct DiskStore {
     path: Arc<Path>,

@@ -113,7 +113,8 @@ async fn a_cache_that_breaks_while_it_is_used_is_done_without() -> Result<()> {
 
 #[tokio::test]
 async fn what_is_in_the_place_of_a_blob_is_put_away_and_the_blob_kept_anew() -> Result<()> {
-    let in_the_way: [(&str, fn(&Path)); 4] = [
+    type PutThere = fn(&Path);
+    let in_the_way: [(&str, PutThere); 4] = [
         ("a link", |path| symlink("/dev/null", path).unwrap()),
         ("a link to nowhere", |path| symlink("nowhere", path).unwrap()),
         ("an empty folder", |path| std::fs::create_dir(path).unwrap()),

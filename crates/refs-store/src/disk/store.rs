@@ -10,7 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use refs_registry::{
-    Blob, Error, Part, Result, Resume, Source, Verify, Wire,
+    Blob, Error, ErrorKind, Part, Result, Resume, Source, Verify, Wire,
     error::{Detail, Doing, Place, Wanted},
     verified,
 };
@@ -81,9 +81,19 @@ impl DiskStore {
         let open = async || {
             let path = Arc::clone(&self.path);
             blocking(&self.path, move || home::open(&path)).await?;
-            Layout::create(self.path.as_ref()).await
+            match Layout::create(self.path.as_ref()).await {
+                Err(error) if error.kind() == ErrorKind::Corrupt => self.layout_anew().await,
+                made => made,
+            }
         };
         self.layout.get_or_try_init(open).await
+    }
+
+    /// Makes the layout's own files once more: they list nothing, so that nothing is lost with them.
+    async fn layout_anew(&self) -> Result<Layout> {
+        let path = Arc::clone(&self.path);
+        blocking(&self.path, move || Folder::renew(path.to_path_buf())).await?;
+        Layout::create(self.path.as_ref()).await
     }
 
     async fn run<T, F>(&self, work: F) -> Result<T>

@@ -69,6 +69,14 @@ impl Folder {
         Ok(folder)
     }
 
+    /// Makes the folder `root` a layout that lists nothing, whatever it was. Its blobs stay.
+    pub(crate) fn renew(root: PathBuf) -> Result<()> {
+        let folder = Self { root, shelf: None };
+        let _held = folder.lock()?;
+        folder.write_index(&LayoutIndex::empty())?;
+        replace(&folder.ingest(), &folder.path(VERSION_FILE), VERSION)
+    }
+
     pub(crate) fn root(&self) -> &Path {
         &self.root
     }

@@ -31,6 +31,18 @@ async fn damaged_content_is_healed_by_a_fill() -> Result<()> {
 }
 
 #[tokio::test]
+async fn damaged_files_of_the_layout_are_made_anew() -> Result<()> {
+    for name in ["index.json", "oci-layout"] {
+        let (store, folder) = on_disk();
+        fill(&store, "one").await?;
+        std::fs::write(folder.path().join("cache").join(name), "junk").unwrap();
+        let other = DiskStore::new(folder.path().join("cache"), &DiskOptions::default());
+        assert_eq!(text(other.blob(&digest("one"), Resume::START).await?.stream).await?, "one", "{name}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_half_written_record_counts_as_none() -> Result<()> {
     let (store, folder) = on_disk();
     let origin = origin("a.io", "org/b");

@@ -4,10 +4,12 @@ mod args;
 mod commands;
 mod credentials;
 mod exit;
+mod hint;
 mod output;
 mod progress;
 mod signals;
 mod terminal;
+mod unread;
 mod wiring;
 
 use std::process::ExitCode;
@@ -17,7 +19,7 @@ use clap::Parser;
 fn main() -> ExitCode {
     let cli = match args::Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return exit::unread(&error),
+        Err(error) => return unread::report(error),
     };
     wiring::log(&cli.global);
     let format = cli.global.format;

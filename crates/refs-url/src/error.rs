@@ -1,6 +1,6 @@
 //! Why a text is not a reference, a digest or a name.
 
-use std::{fmt, ops::Range};
+use std::{borrow::Cow, fmt, ops::Range};
 
 use crate::{RepoName, Tag, digest::after_known_algorithm, parts::scheme_len};
 
@@ -168,9 +168,25 @@ fn write_escaped(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     Ok(())
 }
 
+/// `text` with `***` in the place of what could be credentials in front of an `@`, so that it can be shown. Nothing is
+/// escaped.
+///
+/// # Security
+///
+/// This knows credentials by where they stand: `user:password@`, and a name alone before `@HOST/`. A secret elsewhere in
+/// the text stays.
+#[must_use]
+pub fn redacted(text: &str) -> Cow<'_, str> {
+    match credentials(text) {
+        Some(range) => Cow::Owned(format!("{}***{}", &text[..range.start], &text[range.end..])),
+        None => Cow::Borrowed(text),
+    }
+}
+
 /// Where `input` holds what could be `user:password`: all between the scheme and the last `@` that starts no digest.
 ///
-/// A password may itself contain `@` and `/`, so an `@` counts unless the text around it can only be a digest's.
+/// A password may itself contain `@` and `/`, so an `@` counts unless the text around it can only be a digest's, or there
+/// is neither a `:` before it nor a path behind it.
 fn credentials(input: &str) -> Option<Range<usize>> {
     let start = scheme_len(input).unwrap_or(0);
     let (first_slash, last_slash) = (input[start..].find('/').map(|i| i + start), input.rfind('/'));
@@ -179,6 +195,7 @@ fn credentials(input: &str) -> Option<Range<usize>> {
         let precedes_path = last_slash.is_some_and(|slash| slash > at);
         let is_digest = after_known_algorithm(&input[at + 1..]).is_some();
         let userinfo = if is_digest { precedes_path && !follows_host } else { precedes_path || !follows_host };
-        userinfo.then_some(start..at)
+        let has_password = input[start..at].contains(':');
+        (userinfo && (has_password || precedes_path)).then_some(start..at)
     })
 }

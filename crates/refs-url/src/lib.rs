@@ -17,7 +17,7 @@ mod target;
 
 pub use detect::{Detector, has_explicit_tag, is_oci_ref};
 pub use digest::{Algorithm, Digest};
-pub use error::{ParseError, ParseErrorKind};
+pub use error::{ParseError, ParseErrorKind, redacted};
 #[cfg(feature = "hash")]
 pub use hasher::Hasher;
 pub use host::Host;

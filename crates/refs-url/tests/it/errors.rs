@@ -228,6 +228,7 @@ fn messages_keep_credentials_to_themselves() {
     check_message("oci://user:pw@a.b/c", "registry host is invalid at byte 13 of `oci://***@a.b/c`");
     check_message("https://user:p@w/d@a.b/c", "reference has a scheme in `https://***@a.b/c`");
     check_message("user:sha256@sha256:5/c", "digest is invalid at byte 20 of `***@sha256:5/c`");
+    check_message("token@a.b/c", "registry host is invalid at byte 5 of `***@a.b/c`");
     check_message("user:pw@a.b", "digest is invalid at byte 11 of `***@a.b`");
     check_message("a.b/C@sha256:../d", "repository must be lower case at byte 4 of `a.b/C@sha256:../d`");
 }

@@ -1,0 +1,152 @@
+//! What to do next about an error, where that is not plain from its message.
+
+use std::{io, path::Path};
+
+use refs_client::{DestinationFault, Error, LocationFault, SourceFault};
+use refs_url::{Host, ParseError, ParseErrorKind, Reference};
+
+use crate::{
+    commands::Failure,
+    exit::{INTEGRITY, client_code},
+};
+
+/// What to do next, where that is not plain from the message.
+pub(crate) fn hint(failure: &Failure) -> Option<String> {
+    match failure {
+        Failure::Client(error) => client_hint(error),
+        Failure::Registry(error) => registry_hint(error),
+        Failure::Credentials(fault) => fault.hint(),
+        Failure::Serve { source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
+            Some("stop what listens there, or take a free port with `--listen 127.0.0.1:0`".to_owned())
+        }
+        Failure::Serve { source, .. } if source.kind() == io::ErrorKind::InvalidInput => {
+            Some("name an address and a port, such as `--listen 127.0.0.1:5000`".to_owned())
+        }
+        _ => None,
+    }
+}
+
+pub(crate) fn client_hint(error: &Error) -> Option<String> {
+    Some(match error {
+        Error::Reference(error) => reference_hint(error)?,
+        Error::Location { fault: LocationFault::NoTarget, input } => format!("add a tag, such as `{input}:latest`"),
+        Error::Location { fault: LocationFault::DigestAsTarget, .. } => {
+            "push to a tag; the digest is printed".to_owned()
+        }
+        Error::InvalidGlob { .. } => "`*` stops at `/`, `**` does not; quote the pattern for the shell".to_owned(),
+        Error::InvalidRange { .. } => {
+            "bytes are counted from 0: `0-99` are the first hundred, `100-` the others, `-100` the last hundred"
+                .to_owned()
+        }
+        Error::NoMatch { .. } => "`refs ls` shows the paths; `*` stops at `/`, `**/` does not".to_owned(),
+        Error::FileNotFound { nearest: Some(nearest), .. } => format!("there is `{nearest}`"),
+        Error::FileNotFound { nearest: None, .. } => "`refs ls` shows the paths".to_owned(),
+        Error::PlatformNotFound { .. } => "choose one of these with `--platform`".to_owned(),
+        Error::FileTooLarge { .. } => "allow more with `--max-file-size BYTES`, 0 for any".to_owned(),
+        Error::TotalTooLarge { .. } => "allow more with `--max-total-size BYTES`, 0 for any".to_owned(),
+        Error::TooManyEntries { .. } => "allow more with `--max-files N`, 0 for any".to_owned(),
+        Error::Destination {
+            fault: DestinationFault::NotEmpty | DestinationFault::Exists | DestinationFault::Taken,
+            ..
+        } => "name another destination, or replace this one with `--force`".to_owned(),
+        Error::Destination { fault: DestinationFault::NoName | DestinationFault::MountPoint, .. } => {
+            "name a new directory in it".to_owned()
+        }
+        Error::Destination { fault: DestinationFault::InSource, .. } => {
+            "name a file outside of it: in it, it would be packed the next time".to_owned()
+        }
+        Error::Destination { .. } => "name another destination".to_owned(),
+        Error::Source { fault: SourceFault::EscapingLink(_) | SourceFault::SpecialFile(_), .. } => {
+            "leave it out with `--exclude PATTERN`".to_owned()
+        }
+        Error::Registry(error) => registry_hint(error)?,
+        Error::Estargz { .. } | Error::FileDigest { .. } if client_code(error) == INTEGRITY => {
+            "the layer is not what its manifest says; do not trust it, push it again or ask its owner".to_owned()
+        }
+        _ => return None,
+    })
+}
+
+/// What was meant by a text that is no reference.
+///
+/// # Security
+/// Nothing of the text is quoted that could hold a password: only what is a reference behind `docker://`, or is on the disk.
+fn reference_hint(error: &ParseError) -> Option<String> {
+    let input = error.input();
+    if ["http://", "https://"].iter().any(|scheme| input.starts_with(scheme)) {
+        return Some("leave out the scheme; for plain HTTP there is `--plain-http HOST`".to_owned());
+    }
+    on_disk(input).or_else(|| match (error.kind(), format!("docker://{input}")) {
+        (ParseErrorKind::MissingRegistry, familiar) if Reference::parse_familiar(&familiar).is_ok() => {
+            Some(format!("put the registry's host first; on Docker Hub this is `{familiar}`"))
+        }
+        _ => error.hint(),
+    })
+}
+
+/// How to write what lies at `path` on the disk, which may have a tag behind it.
+fn on_disk(path: &str) -> Option<String> {
+    if Path::new(path).is_file() {
+        return Some(format!("a file on the disk is `file://{path}`"));
+    }
+    let directory = path.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).map_or(path, |(before, _)| before);
+    if [path, directory].iter().any(|directory| Path::new(directory).join("oci-layout").is_file()) {
+        return Some(format!("an image layout on the disk is `ocidir://{path}`"));
+    }
+    None
+}
+
+/// What was meant by a text that is no host.
+pub(crate) fn host_hint(error: &ParseError) -> Option<String> {
+    let input = error.input();
+    let rest = input.split_once("://").map_or(input, |(_scheme, rest)| rest);
+    let host =
+        rest.split('/').next().and_then(|host| Host::parse(host).ok()).filter(|_| rest != input || rest.contains('/'));
+    host.map(|host| format!("give only the host: `{host}`")).or_else(|| error.hint())
+}
+
+fn registry_hint(error: &refs_registry::Error) -> Option<String> {
+    use refs_registry::{Error as Registry, error::Wanted};
+    Some(match error {
+        Registry::NotFound { wanted: Wanted::Layout, .. } => {
+            "`refs push DIR ocidir://PATH:TAG` begins a layout".to_owned()
+        }
+        Registry::NotFound { wanted: Wanted::Manifest(_), at } if at.to_string().starts_with("ocidir://") => {
+            format!("`refs tags {at}` lists what is there")
+        }
+        Registry::NotFound { wanted: Wanted::Manifest(_), at } => {
+            format!("`refs tags {at}` lists what is there; a private repository looks like this, too, without a login")
+        }
+        Registry::NotFound { .. } => {
+            "check the name; a private repository looks like this, too, without a login".to_owned()
+        }
+        Registry::Unauthorized { host, tried, .. } if tried.is_empty() => format!("log in with `refs login {host}`"),
+        Registry::Unauthorized { host, .. } => format!("check the password, and log in with `refs login {host}`"),
+        Registry::Denied { host, .. } => {
+            format!("the credentials for {host} do not allow this: ask its owner for access")
+        }
+        Registry::RateLimited { .. } => "wait, or log in: most registries allow more to those they know".to_owned(),
+        Registry::Unreachable { host, .. } if host.is_loopback() => format!("check that a registry listens on {host}"),
+        Registry::Unreachable { host, source } if is_tls(source.as_ref()) => format!(
+            "check the certificate; for a registry without TLS there is `--plain-http {host}`, for one of your own CA \
+             `SSL_CERT_FILE`"
+        ),
+        Registry::Unreachable { .. } => "check the name of the registry, and the network".to_owned(),
+        Registry::Digest { .. } | Registry::Size { .. } => {
+            "the bytes are not what their digest says; nothing was kept of them: try again, then ask the owner"
+                .to_owned()
+        }
+        Registry::Full { .. } => "make space and run it again".to_owned(),
+        Registry::Busy { .. } => "wait for the other process, or stop it".to_owned(),
+        _ => return None,
+    })
+}
+
+/// Whether TLS is what failed.
+fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    let causes = std::iter::successors(Some(error), |&error| error.source());
+    causes.into_iter().any(|error| {
+        let message = error.to_string();
+        message.contains("certificate") || message.contains("InvalidContentType")
+    })
+}

@@ -1,0 +1,114 @@
+//! Command lines that cannot be read: what is wrong with them, without the password that may be in them.
+
+use std::{
+    error::Error as _,
+    ffi::OsString,
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use clap::error::{ContextKind, ContextValue};
+use refs_url::{ParseError, redacted};
+
+use crate::{
+    args::{Format, When},
+    commands::Failure,
+    exit::{self, USAGE, tell_json},
+    hint::{client_hint, host_hint},
+    output::escape,
+    progress::colours,
+};
+
+/// Where clap's text turns from the error to its help.
+const MORE: &str = "For more information";
+
+/// Tells of a command line that cannot be read, with the hint of the value that is wrong; prints the help or the version
+/// if that is what was asked for.
+pub(crate) fn report(mut error: clap::Error) -> ExitCode {
+    let format = if asks_for_json(std::env::args_os()) { Format::Json } else { Format::Text };
+    if !error.use_stderr() {
+        return match error.print().and_then(|()| io::stdout().flush()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(full) => exit::report(&Failure::Stdout(full), format),
+        };
+    }
+    let hint = hint(&error);
+    redact(&mut error);
+    // When stderr is closed, the exit code is all that can be told.
+    drop(tell(&error, hint, format));
+    ExitCode::from(USAGE)
+}
+
+fn hint(error: &clap::Error) -> Option<String> {
+    let cause = error.source()?;
+    if let Some(error) = cause.downcast_ref() {
+        return client_hint(error);
+    }
+    let parse: &ParseError = cause.downcast_ref()?;
+    match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(arg)) if arg.contains("<HOST>") => host_hint(parse),
+        _ => parse.hint(),
+    }
+}
+
+/// Strikes out credentials in what the error quotes from the command line, and spells out what a terminal would obey.
+fn redact(error: &mut clap::Error) {
+    let mut has_secret = false;
+    let mut safe = |text: &str| {
+        let text = redacted(text);
+        has_secret |= matches!(text, std::borrow::Cow::Owned(_));
+        escape(&text).into_owned()
+    };
+    let quoted: Vec<_> = error
+        .context()
+        .filter_map(|(kind, value)| match value {
+            ContextValue::String(text) => Some((kind, ContextValue::String(safe(text)))),
+            ContextValue::Strings(texts) => {
+                Some((kind, ContextValue::Strings(texts.iter().map(|text| safe(text)).collect())))
+            }
+            _ => None,
+        })
+        .collect();
+    for (kind, value) in quoted {
+        error.insert(kind, value);
+    }
+    if has_secret {
+        // A suggestion repeats what was written.
+        error.insert(ContextKind::Suggested, ContextValue::None);
+    }
+}
+
+fn tell(error: &clap::Error, hint: Option<String>, format: Format) -> io::Result<()> {
+    let styled = error.render();
+    if format == Format::Json {
+        let text = styled.to_string();
+        return tell_json(message(&text), USAGE, hint.or_else(|| tip(&text)));
+    }
+    let text = if colours(When::Auto) { styled.ansi().to_string() } else { styled.to_string() };
+    let (told, more) = text.split_at(text.rfind(MORE).unwrap_or(text.len()));
+    let mut stderr = io::stderr().lock();
+    stderr.write_all(told.as_bytes())?;
+    if let Some(hint) = hint {
+        writeln!(stderr, "hint: {}\n", escape(&hint))?;
+    }
+    stderr.write_all(more.as_bytes())
+}
+
+/// The error itself, on one line, of all that clap says.
+fn message(text: &str) -> String {
+    let error = text.strip_prefix("error: ").unwrap_or(text);
+    let first = error.split("\n\n").next().unwrap_or_default();
+    first.lines().map(str::trim).collect::<Vec<_>>().join(" ")
+}
+
+/// What clap guesses was meant.
+fn tip(text: &str) -> Option<String> {
+    text.lines().find_map(|line| line.trim().strip_prefix("tip: ")).map(str::to_owned)
+}
+
+/// Whether a command line asks for JSON, which may be all that can be understood of it.
+fn asks_for_json(args: impl Iterator<Item = OsString>) -> bool {
+    let args: Vec<OsString> = args.take_while(|arg| arg != "--").collect();
+    args.iter().any(|arg| arg == "--format=json")
+        || args.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json")
+}

@@ -1,0 +1,115 @@
+//! Command lines that cannot be read.
+
+use std::fs::{self, File};
+
+use serde_json::Value;
+
+use crate::support::{Machine, ended, small};
+
+/// What stands for a value that can't be one.
+const SECRET: &str = "hunter2";
+
+#[test]
+fn a_password_in_a_command_line_is_never_shown() {
+    let machine = Machine::new();
+    let at = format!("user:{SECRET}@127.0.0.1:5055/a:b");
+    for line in [
+        format!("ls {at}"),
+        format!("resolve oci://{at}"),
+        format!("cat https://{at} README.md"),
+        format!("tags localhost:1/o/r {at}"),
+        at.clone(),
+        format!("tags --{at}"),
+        format!("login {at}"),
+        format!("ls localhost:1/a:b --plain-http {at}"),
+        format!("push . localhost:1/a:b --tag {at}"),
+        format!("push . localhost:1/a:b --annotation {at}"),
+        format!("ls localhost:1/a:b --platform {at}"),
+        format!("ls user:{SECRET}@ghcr.io"),
+        format!("ls user:{SECRET}@app"),
+    ] {
+        for format in ["text", "json"] {
+            let run = machine.run(&format!("--format {format} {line}"));
+            assert_eq!((run.code, run.text().as_str()), (2, ""), "{line}");
+            assert!(!run.stderr.contains(SECRET), "{line}: {}", run.stderr);
+        }
+    }
+    let shown = "invalid value '***@127.0.0.1:5055/a:b' for '<REF>'";
+    machine.fails(&format!("ls {at}"), 2, &[shown, "\nhint: leave out what stands before the `@`"]);
+}
+
+#[test]
+fn what_is_no_password_is_shown() {
+    machine_says("push . localhost:1/a:b --tag b@d", &["'b@d'", "of `b@d`"]);
+}
+
+#[track_caller]
+fn machine_says(line: &str, words: &[&str]) {
+    Machine::new().fails(line, 2, words);
+}
+
+#[test]
+fn a_hint_comes_before_the_way_to_the_help() {
+    machine_says(
+        "ls ubuntu",
+        &["\n\nhint: put the registry's host first; on Docker Hub this is `docker://ubuntu`\n\nFor more"],
+    );
+}
+
+#[test]
+fn the_message_in_json_is_one_line_without_usage() {
+    let machine = Machine::new();
+    for (line, message, hint) in [
+        ("ls", "the following required arguments were not provided: <REF>", None),
+        ("ls a.b/c:d --color x", "invalid value 'x' for '--color <WHEN>' [possible values: auto, always, never]", None),
+        ("ls a.b/c:d --tre", "unexpected argument '--tre' found", Some("a similar argument exists: '--tree'")),
+        (
+            "login https://ghcr.io",
+            "invalid value 'https://ghcr.io' for '<HOST>': registry port is not a number from 1 to 65535 at byte 6 of `https://ghcr.io`",
+            Some("give only the host: `ghcr.io`"),
+        ),
+    ] {
+        let run = machine.run(&format!("{line} --format json"));
+        let told: Value = serde_json::from_str(&run.stderr).unwrap();
+        let expect = match hint {
+            Some(hint) => serde_json::json!({ "message": message, "exit": 2, "hint": hint }),
+            None => serde_json::json!({ "message": message, "exit": 2 }),
+        };
+        assert_eq!(told["error"], expect);
+    }
+}
+
+#[test]
+fn hints_fit_what_was_meant() {
+    let machine = Machine::new();
+    machine.write("source", &small());
+    machine.prints("push source ocidir://layout:v1");
+    fs::write(machine.path("docs.tgz"), "").unwrap();
+    for (line, hint) in [
+        ("ls ./docs.tgz", "a file on the disk is `file://./docs.tgz`"),
+        ("ls docs.tgz", "a file on the disk is `file://docs.tgz`"),
+        ("ls ./layout", "an image layout on the disk is `ocidir://./layout`"),
+        ("ls layout:v1", "an image layout on the disk is `ocidir://layout:v1`"),
+        ("ls https://ghcr.io/o/r:v1", "leave out the scheme; for plain HTTP there is `--plain-http HOST`"),
+        ("login https://ghcr.io", "give only the host: `ghcr.io`"),
+        ("login ghcr.io/o/r", "give only the host: `ghcr.io`"),
+        ("logout http://localhost:5000/", "give only the host: `localhost:5000`"),
+    ] {
+        machine.fails(line, 2, &[&format!("\nhint: {hint}\n")]);
+    }
+    let run = machine.fails("ls :", 2, &["registry"]);
+    assert!(!run.stderr.contains("docker://"), "{}", run.stderr);
+}
+
+#[test]
+fn help_that_cannot_be_written_is_an_error() {
+    let machine = Machine::new();
+    for line in ["--help", "--version", "ls --help"] {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let run = ended(machine.command(line).stdout(full));
+        assert_eq!(
+            (run.code, run.stderr.as_str()),
+            (1, "error: cannot write to stdout: No space left on device (os error 28)\n")
+        );
+    }
+}

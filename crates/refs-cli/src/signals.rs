@@ -1,4 +1,4 @@
-//! What SIGINT and SIGTERM do: the command is dropped where it stands, and cleans up by that.
+//! What SIGINT, SIGTERM and SIGHUP do: the command is dropped where it stands, and cleans up by that.
 
 use std::{future::Future, process::ExitCode, time::Duration};
 
@@ -12,11 +12,13 @@ pub(crate) const GRACE: Duration = Duration::from_secs(5);
 pub(crate) enum Stopped {
     Interrupt,
     Terminate,
+    HangUp,
 }
 
 impl From<Stopped> for ExitCode {
     fn from(stopped: Stopped) -> Self {
         Self::from(match stopped {
+            Stopped::HangUp => 129,
             Stopped::Interrupt => 130,
             Stopped::Terminate => 143,
         })
@@ -38,21 +40,32 @@ pub(crate) fn until_stopped<T>(work: impl Future<Output = T>) -> impl Future<Out
 /// Takes the signals to stop from now on, and gives the first that comes.
 pub(crate) fn stop() -> impl Future<Output = Stopped> {
     // A signal that comes before the future is first polled must not find its default, which ends the process.
-    let (interrupt, terminate) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    let (interrupt, terminate) = (signal(SignalKind::interrupt()).ok(), signal(SignalKind::terminate()).ok());
+    let hang_up = if outlives_terminal() { None } else { signal(SignalKind::hangup()).ok() };
     async {
         tokio::select! {
             () = received(interrupt) => Stopped::Interrupt,
             () = received(terminate) => Stopped::Terminate,
+            () = received(hang_up) => Stopped::HangUp,
         }
     }
 }
 
-async fn received(signal: std::io::Result<Signal>) {
+async fn received(signal: Option<Signal>) {
     match signal {
-        Ok(mut signal) => {
+        Some(mut signal) => {
             signal.recv().await;
         }
-        // Without a handler the signal keeps its default, which ends the process.
-        Err(_) => std::future::pending().await,
+        // Without a handler the signal keeps what it does: its default, which ends the process, or nothing.
+        None => std::future::pending().await,
     }
+}
+
+/// Whether `nohup`, or who else has started the program, has it ignore that its terminal goes.
+fn outlives_terminal() -> bool {
+    const HANG_UP_BIT: u64 = 1;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.is_some_and(|mask| mask & HANG_UP_BIT != 0)
 }

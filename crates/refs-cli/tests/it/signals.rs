@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM while work is under way.
+//! SIGINT, SIGTERM and SIGHUP while work is under way.
 
 use std::process::Stdio;
 
@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{Machine, Run, finished, noise, now, pushed, read_to, registry, small, wait_until};
 
-const SIGNALS: [(Signal, i32); 2] = [(Signal::INT, 130), (Signal::TERM, 143)];
+const SIGNALS: [(Signal, i32); 3] = [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)];
 
 /// Runs `line`, and sends `signal` once the requests have come to where `is_there` says.
 fn stopped(
@@ -60,11 +60,13 @@ fn a_forced_pull_that_is_stopped_leaves_the_old_files() {
 
 #[test]
 fn a_push_that_is_stopped_tags_nothing() {
-    let (machine, registry) = (Machine::new(), registry());
+    let machine = Machine::new();
     machine.write("small", &small());
     machine.write("large", &small().file("large.bin", noise(5 << 20)));
-    let at = format!("{}/o/r:v1", registry.host());
     for (signal, code) in SIGNALS {
+        // What a push that was stopped has left, the next one need not send.
+        let registry = registry();
+        let at = format!("{}/o/r:v1", registry.host());
         for source in ["small", "large"] {
             registry.fault(On::any("/blobs/uploads/").skip(1).always(), Fault::Stall { after: 0 });
             // However far it comes before the signal does, the registry takes no manifest now.
@@ -81,11 +83,11 @@ fn a_push_that_is_stopped_tags_nothing() {
             registry.clear_faults();
             registry.take_requests();
         }
+        for source in ["small", "large"] {
+            machine.prints(&format!("push {source} {at}"));
+        }
+        assert_eq!(machine.run(&format!("cat {at} large.bin")).stdout, noise(5 << 20));
     }
-    for source in ["small", "large"] {
-        machine.prints(&format!("push {source} {at}"));
-    }
-    assert_eq!(machine.run(&format!("cat {at} large.bin")).stdout, noise(5 << 20));
 }
 
 #[test]
@@ -103,6 +105,24 @@ fn a_pack_that_is_stopped_leaves_nothing() {
         assert_eq!((run.code, run.text().as_str()), (code, ""), "{}", run.stderr);
         assert_eq!(machine.names(), ["source"]);
     }
+}
+
+#[test]
+fn a_program_under_nohup_outlives_its_terminal() {
+    let (machine, registry) = (Machine::new(), registry());
+    pushed(&machine, &registry, &small());
+    registry.fault(On::get("/manifests/").always(), Fault::Stall { after: 0 });
+    let line = format!("resolve {}/o/r:v1 --platform linux/amd64", registry.host());
+    let program = machine.command(&line);
+    let mut nohup = std::process::Command::new("/bin/sh");
+    nohup.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(program.get_program()).args(program.get_args());
+    let child =
+        nohup.env("REFS_CACHE_DIR", machine.cache()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_until(|| !registry.requests().is_empty());
+    for signal in [Signal::HUP, Signal::TERM] {
+        kill_process(Pid::from_child(&child), signal).unwrap();
+    }
+    assert_eq!(finished(child).code, 143);
 }
 
 #[test]

@@ -101,6 +101,11 @@ pub(crate) fn escape(text: &str) -> Cow<'_, str> {
     Cow::Owned(spelled.collect())
 }
 
+/// A path for a terminal, so that no two paths look alike: a backslash is doubled, too.
+pub(crate) fn escape_path(path: &str) -> Cow<'_, str> {
+    if path.contains('\\') { Cow::Owned(escape(&path.replace('\\', "\\\\")).into_owned()) } else { escape(path) }
+}
+
 fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -108,7 +113,7 @@ fn is_unsafe(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::escape;
+    use super::{escape, escape_path};
 
     #[test]
     fn m173_what_a_terminal_would_obey_is_spelled_out() {
@@ -116,5 +121,12 @@ mod tests {
         assert_eq!(escape("a\x1b[31mb\nc"), "a\\u{1b}[31mb\\u{a}c");
         assert_eq!(escape("gpj.\u{202e}exe"), "gpj.\\u{202e}exe");
         assert_eq!(escape("1\u{61c}2"), "1\\u{61c}2");
+    }
+
+    #[test]
+    fn no_two_paths_look_alike() {
+        assert_eq!(escape_path("a\nb"), "a\\u{a}b");
+        assert_eq!(escape_path("a\\u{a}b"), "a\\\\u{a}b");
+        assert_eq!(escape_path("a/b"), "a/b");
     }
 }

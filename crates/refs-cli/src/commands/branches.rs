@@ -4,7 +4,7 @@ use std::{io, ops::Range};
 
 use refs_client::{FileEntry, Kind, Listing};
 
-use crate::output::{Output, escape};
+use crate::output::{Output, escape_path};
 
 /// Prints the entries of `listing` as a tree. Directories that none of them names, but that some of them are in, are drawn
 /// too.
@@ -32,7 +32,7 @@ fn print_below(
         let (tee, bar) = if indexes.is_empty() { ("└── ", "    ") } else { ("├── ", "│   ") };
         let own = if first == path { below.next() } else { None };
         let own = own.map(|index| listing.entry_at(index));
-        output.line(&format_args!("{indent}{tee}{}{}", escape(name), mark(own.as_ref())))?;
+        output.line(&format_args!("{indent}{tee}{}{}", escape_path(name), mark(own.as_ref())))?;
         let length = indent.len();
         indent.push_str(bar);
         print_below(output, listing, below, &format!("{path}/"), indent)?;
@@ -49,8 +49,8 @@ fn is_at_or_below(path: &str, directory: &str) -> bool {
 fn mark(entry: Option<&FileEntry>) -> String {
     match entry.map(|entry| &entry.kind) {
         None | Some(Kind::Directory) => "/".to_owned(),
-        Some(Kind::Symlink { target }) => format!(" -> {}", escape(target)),
-        Some(Kind::Hardlink { target }) => format!(" => {}", escape(target)),
+        Some(Kind::Symlink { target }) => format!(" -> {}", escape_path(target)),
+        Some(Kind::Hardlink { target }) => format!(" => {}", escape_path(target)),
         Some(_) => String::new(),
     }
 }

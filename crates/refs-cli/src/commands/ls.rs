@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 use super::{Failure, branches};
 use crate::{
     args::{Format, Ls},
-    output::escape,
+    output::escape_path,
     wiring::{Session, read_options},
 };
 
@@ -96,7 +96,7 @@ struct Short<'a>(&'a FileEntry);
 impl fmt::Display for Short<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let slash = if self.0.is_directory() { "/" } else { "" };
-        write!(f, "{}{slash}", escape(&self.0.path))
+        write!(f, "{}{slash}", escape_path(&self.0.path))
     }
 }
 
@@ -113,7 +113,7 @@ impl fmt::Display for Long<'_> {
         let time = jiff::Timestamp::from_second(mtime).map_or_else(|_| mtime.to_string(), |at| at.to_string());
         write!(f, "{kind} {mode} {size:>width$} {time} {}", Short(entry))?;
         match link {
-            Some(target) => write!(f, " -> {}", escape(&target)),
+            Some(target) => write!(f, " -> {}", escape_path(&target)),
             None => Ok(()),
         }
     }

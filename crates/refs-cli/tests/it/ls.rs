@@ -69,6 +69,15 @@ fn layers_that_others_pushed_are_listed() {
 }
 
 #[test]
+fn names_that_differ_look_different() {
+    let machine = Machine::new();
+    machine.write("source", &Tree::new().file("a\nb", "").file("a\\u{a}b", ""));
+    machine.prints("push source ocidir://layout:v1");
+    assert_eq!(machine.prints("ls ocidir://layout:v1"), "a\\u{a}b\na\\\\u{a}b\n");
+    assert_eq!(machine.prints("ls ocidir://layout:v1 --tree"), "├── a\\u{a}b\n└── a\\\\u{a}b\n");
+}
+
+#[test]
 fn a_tree_shows_what_is_in_what() {
     let machine = Machine::new();
     machine.write("source", &small());

@@ -13,6 +13,9 @@ use crate::{
     wiring::{Session, read_options},
 };
 
+/// The name that a file was pushed under.
+const TITLE: &str = "org.opencontainers.image.title";
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Shown {
@@ -183,7 +186,8 @@ impl fmt::Display for Shown {
 impl fmt::Display for Image {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         line(f, "config", &format!("{} {}", self.config.digest, self.config.media_type))?;
-        if let Some(config) = &self.image_config {
+        // The config of an artifact is empty, and says nothing of a platform.
+        if let Some(config) = self.image_config.as_ref().filter(|config| !config.os.is_empty()) {
             line(f, "platform", &format!("{}/{}", config.os, config.architecture))?;
         }
         for layer in &self.layers {
@@ -208,7 +212,11 @@ impl fmt::Display for Image {
 
 impl fmt::Display for Layer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.kind, self.blob.digest, Bytes(self.blob.size))?;
+        let Self { kind, blob, .. } = self;
+        write!(f, "{kind} {} {} {}", blob.digest, blob.media_type, Bytes(blob.size))?;
+        if let Some(title) = blob.annotations.get(TITLE) {
+            write!(f, ", `{title}`")?;
+        }
         if let Some(bytes) = self.uncompressed_bytes {
             write!(f, ", {} unpacked", Bytes(bytes))?;
         }

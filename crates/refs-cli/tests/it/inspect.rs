@@ -33,7 +33,12 @@ fn an_artifact_is_told_in_three_requests_and_ten_kilobytes() {
         assert!(lines.contains(&line), "{line} is not in\n{told}");
     }
     let layer = lines.iter().find(|line| line.starts_with("layer")).unwrap();
-    assert!(layer.starts_with("layer          estargz sha256:") && layer.ends_with(" unpacked, 5 files"), "{layer}");
+    assert!(
+        layer.starts_with("layer          estargz sha256:")
+            && layer.contains(" application/vnd.oci.image.layer.v1.tar+gzip ")
+            && layer.ends_with(" unpacked, 5 files"),
+        "{layer}"
+    );
 }
 
 #[test]
@@ -88,6 +93,14 @@ fn layers_that_others_pushed_are_not_fetched() {
     assert_eq!(image["manifestFile"]["link"], "small-guide");
     let image = told(&Image::new().layer(MediaType::OCI_LAYER_ZSTD, "no zstd"));
     assert_eq!(image["layers"][0]["kind"], "tar+zstd");
+}
+
+#[test]
+fn files_are_told_by_their_titles_and_an_empty_config_has_no_platform() {
+    let (machine, registry) = (Machine::new(), registry());
+    put(&registry, &Image::new().file("a.txt", "a"));
+    let told = machine.prints(&format!("inspect {}/o/r:v1", registry.host()));
+    assert!(told.contains(", `a.txt`") && !told.contains("platform"), "{told}");
 }
 
 #[test]

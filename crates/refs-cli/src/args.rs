@@ -253,7 +253,8 @@ pub(crate) struct Cat {
     pub(crate) at: Location,
     /// The file's path in it
     pub(crate) path: String,
-    /// Only these bytes of it, counted from 0: A-B with both ends, A- to the end, -N the last N
+    /// Only these bytes of it, counted from 0: A-B with both ends, A- to the end, -N the last N; one that begins where the
+    /// file ends is empty, one that begins after that an error
     #[arg(long, value_name = "A-B", allow_hyphen_values = true)]
     pub(crate) range: Option<ByteRange>,
     #[command(flatten)]
@@ -276,11 +277,11 @@ pub(crate) struct Pull {
     pub(crate) force: bool,
     #[command(flatten)]
     pub(crate) read: Read,
-    /// Bytes that one file may have; 0 for any
-    #[arg(long, value_name = "BYTES")]
+    /// Bytes that one file may have, such as 500M; K, M and G, or KiB, MiB and GiB, are of 1024; 0 for any
+    #[arg(long, value_name = "BYTES", value_parser = size)]
     pub(crate) max_file_size: Option<u64>,
-    /// Bytes that all files may have together; 0 for any
-    #[arg(long, value_name = "BYTES")]
+    /// Bytes that all files may have together, such as 2G; 0 for any
+    #[arg(long, value_name = "BYTES", value_parser = size)]
     pub(crate) max_total_size: Option<u64>,
     /// How many files, directories and links there may be; 0 for any
     #[arg(long, value_name = "N")]
@@ -350,6 +351,21 @@ fn key_value(text: &str) -> Result<(String, String), String> {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("expected KEY=VALUE".to_owned()),
     }
+}
+
+/// A number of bytes: digits, and a unit if there is one.
+fn size(text: &str) -> Result<u64, String> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit {
+        "" => 0,
+        "K" | "KiB" => 10,
+        "M" | "MiB" => 20,
+        "G" | "GiB" => 30,
+        _ => return Err("expected a number of bytes, such as 1048576, 1024K, 1M or 1MiB".to_owned()),
+    };
+    let bytes = number.parse::<u64>().map_err(|error| error.to_string())?;
+    bytes.checked_mul(1 << shift).ok_or_else(|| "more bytes than any file has".to_owned())
 }
 
 fn media_type(text: &str) -> Result<MediaType, String> {

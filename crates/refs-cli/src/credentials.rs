@@ -14,6 +14,8 @@ use crate::{args::Identity, terminal};
 /// Why what was given can't be used. No request has been made.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fault {
+    #[error("no user name and no password are given")]
+    Nothing,
     #[error("a password is given, and no user name")]
     NoName,
     #[error("a user name is given, and no password")]
@@ -40,6 +42,7 @@ impl Fault {
     /// What to do about it.
     pub(crate) fn hint(&self) -> Option<String> {
         let hint = match self {
+            Self::Nothing => "give both with `--username NAME --password-stdin`, or run it on a terminal to be asked",
             Self::NoName => "add `--username NAME`, or set REFS_USERNAME",
             Self::NoPassword => "add `--password-stdin`, or set REFS_PASSWORD",
             Self::Both => "give a token alone",
@@ -69,30 +72,46 @@ enum Words {
     Login(Option<String>, Option<Secret>),
 }
 
+/// What to show the registries of a command.
+#[derive(Debug)]
+pub(crate) struct Chosen {
+    pub(crate) credentials: Arc<dyn Credentials>,
+    /// How a token was given, if one was: a registry that asks for a name and a password can't be shown it.
+    pub(crate) token_from: Option<&'static str>,
+}
+
+impl From<Arc<dyn Credentials>> for Chosen {
+    fn from(credentials: Arc<dyn Credentials>) -> Self {
+        Self { credentials, token_from: None }
+    }
+}
+
 /// The credentials for a command that asks `hosts`: those that were given, if any, then those of the environment.
-pub(crate) fn chain(identity: &Identity, hosts: Vec<Host>) -> Result<Arc<dyn Credentials>, Fault> {
+pub(crate) fn chain(identity: &Identity, hosts: Vec<Host>) -> Result<Chosen, Fault> {
     let environment: Arc<dyn Credentials> = Arc::new(Chain::from_env());
     let is_explicit = identity.username.is_some() || identity.password_stdin || identity.token_stdin;
     let host = match <[Host; 1]>::try_from(hosts) {
         Ok([host]) => host,
         // Variables are set once for many commands, and this one has no use for them.
-        Err(hosts) if hosts.is_empty() && !is_explicit => return Ok(environment),
+        Err(hosts) if hosts.is_empty() && !is_explicit => return Ok(environment.into()),
         Err(hosts) if hosts.is_empty() => return Err(Fault::NoRegistry),
         Err(hosts) => {
             let is_given = is_explicit || !matches!(given(identity)?.words, Words::Nothing);
             let named = hosts.iter().map(ToString::to_string).collect();
-            return if is_given { Err(Fault::Registries(named)) } else { Ok(environment) };
+            return if is_given { Err(Fault::Registries(named)) } else { Ok(environment.into()) };
         }
     };
     let Given { from, words } = given(identity)?;
     let credential = match words {
-        Words::Nothing => return Ok(environment),
+        Words::Nothing => return Ok(environment.into()),
         Words::Token(token) => Credential::Bearer(token),
         Words::Login(username, password) => {
             Credential::Basic { username: username.ok_or(Fault::NoName)?, password: password.ok_or(Fault::NoPassword)? }
         }
     };
-    Ok(Arc::new(Chain::new(vec![Arc::new(Static::new(host, from, credential)), environment])))
+    let token_from = matches!(credential, Credential::Bearer(_)).then_some(from);
+    let credentials = Arc::new(Chain::new(vec![Arc::new(Static::new(host, from, credential)), environment]));
+    Ok(Chosen { credentials, token_from })
 }
 
 /// The user's name and password for `refs login`. On a terminal, what was not given is asked for.
@@ -103,6 +122,9 @@ pub(crate) async fn login(identity: &Identity) -> Result<(String, Secret), Fault
         Words::Login(username, password) => (username, password),
     };
     let is_terminal = io::stdin().is_terminal();
+    if !is_terminal && username.is_none() && password.is_none() {
+        return Err(Fault::Nothing);
+    }
     let username = match username {
         Some(username) => username,
         None if is_terminal => filled(terminal::line("user name: ").await.map_err(Fault::Stdin)?)?,

@@ -50,7 +50,9 @@ fn tell(failure: &Failure, code: u8, format: Format) -> io::Result<()> {
                 Some((path, faults)) => {
                     writeln!(stderr, "error: {}", escape(&failure.to_string()))?;
                     let path = path.display().to_string();
-                    faults.0.iter().try_for_each(|fault| writeln!(stderr, "{}", escape(&format!("{path}:{fault}"))))?;
+                    for fault in &faults.0 {
+                        writeln!(stderr, "{}", escape(&format!("{path}{}", fault.behind_name())))?;
+                    }
                 }
                 None => writeln!(stderr, "error: {}", escape(&chain.join(": ")))?,
             }
@@ -109,7 +111,7 @@ fn code(failure: &Failure) -> u8 {
     match failure {
         Failure::Client(error) => client_code(error),
         Failure::Registry(error) => registry_code(error),
-        Failure::Credentials(_) | Failure::Usage(_) => USAGE,
+        Failure::Credentials(_) | Failure::Usage(_) | Failure::PackToStdout => USAGE,
         Failure::Serve { source, .. } if source.kind() == io::ErrorKind::InvalidInput => USAGE,
         Failure::Stdout(_)
         | Failure::Write { .. }
@@ -145,7 +147,7 @@ pub(crate) fn client_code(error: &Error) -> u8 {
         Error::Registry(error) => registry_code(error),
         Error::Estargz { source, .. } => estargz_code(source),
         Error::Corrupt { .. } | Error::FileDigest { .. } => INTEGRITY,
-        Error::UnsupportedLayer { .. } => UNSUPPORTED,
+        Error::UnsupportedLayer { .. } | Error::NotArchive { .. } => UNSUPPORTED,
         Error::IndexTooDeep { .. }
         | Error::UnsafePath { .. }
         | Error::UnsafeLink { .. }

@@ -22,6 +22,10 @@ pub(crate) fn hint(failure: &Failure) -> Option<String> {
         Failure::Serve { source, .. } if source.kind() == io::ErrorKind::InvalidInput => {
             Some("name an address and a port, such as `--listen 127.0.0.1:5000`".to_owned())
         }
+        Failure::PackToStdout => Some("name a file; one that is called `-` is `./-`".to_owned()),
+        Failure::Root { root, .. } if root.is_file() => {
+            Some("`--root` is a directory, which need not be there yet".to_owned())
+        }
         _ => None,
     }
 }
@@ -32,6 +36,16 @@ pub(crate) fn client_hint(error: &Error) -> Option<String> {
         Error::Location { fault: LocationFault::NoTarget, input } => format!("add a tag, such as `{input}:latest`"),
         Error::Location { fault: LocationFault::DigestAsTarget, .. } => {
             "push to a tag; the digest is printed".to_owned()
+        }
+        Error::Location { fault: LocationFault::Directory, .. } => {
+            "`refs pack DIR FILE` makes a file of it, `refs push DIR REF` an artifact".to_owned()
+        }
+        Error::Location { fault: LocationFault::File, .. } => {
+            "`refs pack DIR FILE` writes a layer into a file".to_owned()
+        }
+        Error::NotArchive { .. } => {
+            "a layer is a tar archive, as it is or compressed with gzip or zstd, such as `refs pack DIR FILE` makes"
+                .to_owned()
         }
         Error::InvalidGlob { .. } => "`*` stops at `/`, `**` does not; quote the pattern for the shell".to_owned(),
         Error::InvalidRange { .. } => {
@@ -117,6 +131,12 @@ fn registry_hint(error: &refs_registry::Error) -> Option<String> {
         Registry::NotFound { wanted: Wanted::Manifest(_), at } => {
             format!("`refs tags {at}` lists what is there; a private repository looks like this, too, without a login")
         }
+        Registry::NotFound { wanted: Wanted::LayerFile, .. } => {
+            "check the path: it begins in the directory that you are in, or at the root with `file:///`".to_owned()
+        }
+        Registry::NotFound { wanted: Wanted::Host(host), .. } => {
+            format!("check the name of the host; a registry answers at `/v2/` of `{host}`")
+        }
         Registry::NotFound { .. } => {
             "check the name; a private repository looks like this, too, without a login".to_owned()
         }
@@ -132,6 +152,10 @@ fn registry_hint(error: &refs_registry::Error) -> Option<String> {
              `SSL_CERT_FILE`"
         ),
         Registry::Unreachable { .. } => "check the name of the registry, and the network".to_owned(),
+        Registry::Refused { status: 500..=599, .. } => "the registry has a problem: try again later".to_owned(),
+        Registry::Settings { what, .. } if what.contains(".json`") => {
+            "correct the file, or log in anew with `refs login HOST`".to_owned()
+        }
         Registry::Digest { .. } | Registry::Size { .. } => {
             "the bytes are not what their digest says; nothing was kept of them: try again, then ask the owner"
                 .to_owned()

@@ -5,6 +5,7 @@ mod commands;
 mod credentials;
 mod exit;
 mod hint;
+mod log;
 mod output;
 mod progress;
 mod signals;
@@ -21,7 +22,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return unread::report(error),
     };
-    wiring::log(&cli.global);
+    log::start(&cli.global);
     let format = cli.global.format;
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

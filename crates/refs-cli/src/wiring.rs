@@ -13,15 +13,11 @@ use refs_registry::{
     auth::{Anonymous, Credentials},
 };
 use refs_store::{DiskOptions, DiskStore};
-use tracing_subscriber::{
-    filter::{LevelFilter, Targets},
-    layer::SubscriberExt,
-    util::SubscriberInitExt,
-};
 
 use crate::{
     args::{self, Command, Format, Global},
-    credentials,
+    commands::Failure,
+    credentials::{self, Chosen},
     output::Output,
     progress,
 };
@@ -29,19 +25,19 @@ use crate::{
 /// One run of the program.
 pub(crate) struct Session {
     global: Global,
-    credentials: Arc<dyn Credentials>,
+    chosen: Chosen,
     client: OnceLock<Client>,
 }
 
 impl Session {
     /// A run of `command`, with the credentials that were given for it.
     pub(crate) fn new(global: Global, command: &Command) -> Result<Self, credentials::Fault> {
-        let credentials: Arc<dyn Credentials> = match command {
+        let chosen = match command {
             // It asks for what was not given, and shows it to nobody else.
-            Command::Login(_) => Arc::new(Anonymous),
+            Command::Login(_) => Chosen::from(Arc::new(Anonymous) as Arc<dyn Credentials>),
             _ => credentials::chain(&global.identity, command.registries())?,
         };
-        Ok(Self { global, credentials, client: OnceLock::new() })
+        Ok(Self { global, chosen, client: OnceLock::new() })
     }
 
     /// Who the flags say we are.
@@ -62,7 +58,7 @@ impl Session {
 
     /// The same client, without a cache.
     pub(crate) fn uncached(&self) -> Client {
-        Client::new(Arc::new(self.registries(self.credentials.clone())))
+        Client::new(Arc::new(self.registries(self.chosen.credentials.clone())))
     }
 
     /// The registries that the arguments ask for, to which we are who `credentials` say.
@@ -83,6 +79,19 @@ impl Session {
     pub(crate) fn stream_attempts(&self) -> u32 {
         let most = PushOptions::default().stream_attempts;
         self.global.retries.map_or(most, |retries| retries.saturating_add(1).min(most))
+    }
+
+    /// `failure`; a refusal names the token that was given, which a registry for names and passwords can't be shown.
+    pub(crate) fn with_token(&self, mut failure: Failure) -> Failure {
+        let (Failure::Client(refs_client::Error::Registry(refused)) | Failure::Registry(refused)) = &mut failure else {
+            return failure;
+        };
+        if let (refs_registry::Error::Unauthorized { tried, .. }, Some(from)) = (refused, self.chosen.token_from)
+            && !tried.iter().any(|tried| tried == from)
+        {
+            tried.push(format!("{from}, a token, and it asks for a user name and a password"));
+        }
+        failure
     }
 
     pub(crate) fn format(&self) -> Format {
@@ -115,34 +124,4 @@ fn cache_folder() -> Option<PathBuf> {
 pub(crate) fn read_options(read: args::Read, patterns: Vec<String>) -> ReadOptions {
     let trust = if read.unverified { Trust::Unverified } else { Trust::Verified };
     ReadOptions { patterns, platform: read.platform, trust, ..ReadOptions::default() }
-}
-
-/// Sends what the libraries tell to stderr: warnings, and requests with `-v`. `REFS_LOG` says it in more detail.
-pub(crate) fn log(global: &Global) {
-    let asked = std::env::var("REFS_LOG").ok().filter(|asked| !asked.is_empty());
-    let read = asked.as_deref().map(str::parse::<Targets>);
-    let not_understood = matches!(read, Some(Err(_)));
-    let levels = read.and_then(Result::ok).unwrap_or_else(|| levels(global));
-    let lines = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_ansi(progress::colours(global.color))
-        .with_target(false)
-        .without_time();
-    tracing_subscriber::registry().with(levels).with(lines).init();
-    if not_understood {
-        tracing::warn!("REFS_LOG is not a list of levels, such as `refs_registry=debug,warn`; it is left out");
-    }
-}
-
-fn levels(global: &Global) -> Targets {
-    let levels = Targets::new();
-    match (global.quiet, global.verbose) {
-        (true, _) => levels.with_default(LevelFilter::ERROR),
-        (false, 0) => levels.with_default(LevelFilter::WARN),
-        (false, 1) => {
-            let ours = ["refs_registry", "refs_client", "refs_store", "refs_server"];
-            levels.with_default(LevelFilter::WARN).with_targets(ours.map(|name| (name, LevelFilter::DEBUG)))
-        }
-        (false, _) => levels.with_default(LevelFilter::TRACE),
-    }
 }

@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use refs_registry::{Descriptor, Platform, Sink, Source, Writable};
-use refs_store::{Cached, LayerFile, Layout, Origin, Store};
+use refs_store::{Cached, Layout, Origin, Store};
 use refs_url::{Digest, Host, Tag, Target};
 
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
     error::LocationFault,
     healed::healed,
     inspect,
-    layer::Contents,
+    layer::{self, Contents},
     list,
     meter::Metered,
     pack,
@@ -260,8 +260,11 @@ impl Client {
     /// All tags of the repository, in the registry's own order.
     ///
     /// # Errors
-    /// `Registry`; of a listing that fails half way nothing is returned.
+    /// `Location` for a file, which has no tags; `Registry`; of a listing that fails half way nothing is returned.
     pub async fn list_tags(&self, at: &Location) -> Result<Vec<Tag>> {
+        if let Location::File(_) = at {
+            return Err(at.fault(LocationFault::Untagged));
+        }
         Ok(self.source(at).await?.tags(None).try_collect().await?)
     }
 
@@ -279,7 +282,7 @@ impl Client {
         let reference = match at {
             Location::Registry(reference) => reference,
             Location::Layout { path, .. } => return Ok(metered(Arc::new(Layout::open(path).await?))),
-            Location::File(path) => return Ok(metered(Arc::new(LayerFile::open(path).await?))),
+            Location::File(path) => return Ok(metered(Arc::new(layer::open_file(path).await?))),
         };
         let (host, repository) = (reference.host().clone(), reference.repository().clone());
         let source = metered(self.registries.source(&host, &repository)?);
@@ -298,7 +301,7 @@ impl Client {
             let target = at.needs_target()?;
             return Ok((self.metered(at, meter).await?, target));
         };
-        let file = LayerFile::open(path).await?;
+        let file = layer::open_file(path).await?;
         let target = file.target();
         Ok((Arc::new(Metered::new(Arc::new(file), Arc::clone(meter))), target))
     }

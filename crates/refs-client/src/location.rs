@@ -87,12 +87,15 @@ impl Location {
 
     pub(crate) fn needs_target(&self) -> Result<Target> {
         self.target().ok_or_else(|| match self {
-            Self::File(_) => self.fault(LocationFault::File),
+            Self::File(_) => self.fault(LocationFault::Untagged),
             _ => self.fault(LocationFault::NoTarget),
         })
     }
 
     pub(crate) fn needs_tag(&self) -> Result<Tag> {
+        if let Self::File(_) = self {
+            return Err(self.fault(LocationFault::File));
+        }
         match self.needs_target()? {
             Target::Tag(tag) => Ok(tag),
             Target::Digest(_) => Err(self.fault(LocationFault::DigestAsTarget)),

@@ -17,7 +17,7 @@ pub type Cause = Arc<dyn std::error::Error + Send + Sync>;
 #[non_exhaustive]
 pub enum Error {
     /// There is no such thing, or these credentials may not know of it.
-    #[error("{wanted} not found in {at}")]
+    #[error("{}", Absent(.wanted, .at))]
     NotFound {
         /// What was looked for.
         wanted: Wanted,
@@ -135,7 +135,7 @@ pub enum Error {
         fault: ManifestFault,
     },
     /// The place, or this library, cannot do that.
-    #[error("{wanted} is not supported by {at}")]
+    #[error("{}", Unable(.wanted, .at))]
     Unsupported {
         /// What was asked for.
         wanted: Wanted,
@@ -275,6 +275,29 @@ impl Error {
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { doing, path },
             _ => Self::Io { doing, path, source: Arc::new(source) },
+        }
+    }
+}
+
+struct Absent<'a>(&'a Wanted, &'a Place);
+
+impl fmt::Display for Absent<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self(Wanted::Host(host), _) => write!(f, "`{host}` does not answer as a registry"),
+            Self(wanted, at) => write!(f, "{wanted} not found in {at}"),
+        }
+    }
+}
+
+struct Unable<'a>(&'a Wanted, &'a Place);
+
+impl fmt::Display for Unable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            // A repository as such is wanted by none but an upload that begins.
+            Self(Wanted::Repository(_) | Wanted::Upload, at) => write!(f, "uploads are not supported by {at}"),
+            Self(wanted, at) => write!(f, "{wanted} is not supported by {at}"),
         }
     }
 }

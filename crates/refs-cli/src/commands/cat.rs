@@ -2,7 +2,8 @@
 
 use std::io::{self, BufWriter, Write};
 
-use refs_client::ByteRange;
+use refs_client::{ByteRange, Error};
+use refs_registry::error::Doing;
 
 use super::Failure;
 use crate::{
@@ -17,5 +18,13 @@ pub(super) async fn run(session: &Session, args: Cat) -> Result<(), Failure> {
     let stdout = BufWriter::with_capacity(BUFFER_BYTES, io::stdout());
     let range = args.range.unwrap_or(ByteRange::ALL);
     let reading = session.client().read_range(&args.at, &args.path, range, &options, stdout);
-    Ok(session.showing("reading", reading).await?.flush()?)
+    Ok(session.showing("reading", reading).await.map_err(of_stdout)?.flush()?)
+}
+
+/// The client calls its output by the name of the file that is read, and that is stdout here.
+fn of_stdout(error: Error) -> Failure {
+    match error {
+        Error::Io { doing: Doing::Write, path, source } if path != std::env::temp_dir() => Failure::Stdout(source),
+        error => error.into(),
+    }
 }

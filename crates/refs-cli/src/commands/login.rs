@@ -44,6 +44,20 @@ pub(super) async fn run(session: &Session, args: Login) -> Result<(), Failure> {
     }
     let host = args.host.to_string();
     let mut output = session.output();
-    output.result(&LoggedIn { host, username, verified, saved_in: saved.to_string(), plain_text })?;
+    output.result(&LoggedIn { host, username, verified, saved_in: place(&saved), plain_text })?;
     Ok(output.flush()?)
+}
+
+/// Where the login is, for programs: a path, or the name of a helper.
+fn place(saved: &Saved) -> String {
+    match saved {
+        Saved::PlainText(path) => path.display().to_string(),
+        Saved::Helper(shown) => bare(shown),
+        other => other.to_string(),
+    }
+}
+
+/// The name alone of a helper that is `shown` as in errors, between backticks.
+pub(super) fn bare(shown: &str) -> String {
+    shown.split('`').nth(1).unwrap_or(shown).to_owned()
 }

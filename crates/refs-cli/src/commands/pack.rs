@@ -1,6 +1,6 @@
 //! `refs pack`
 
-use std::fmt;
+use std::{fmt, path::Path};
 
 use refs_client::{Existing, Mtime, PackOptions};
 use serde::Serialize;
@@ -33,6 +33,9 @@ impl fmt::Display for Packed {
 }
 
 pub(super) async fn run(session: &Session, args: Pack) -> Result<(), Failure> {
+    if args.file == Path::new("-") {
+        return Err(Failure::PackToStdout);
+    }
     let existing = if args.force { Existing::Replace } else { Existing::Refuse };
     let options = pack_options(args.packing)?;
     let packing = session.client().pack(&args.directory, &args.file, existing, &options);

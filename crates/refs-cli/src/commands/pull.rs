@@ -26,9 +26,22 @@ struct Pulled {
 
 impl fmt::Display for Pulled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (files, s) = (self.files, if self.files == 1 { "" } else { "s" });
+        write!(f, "{}: {}", escape(&self.destination), Count(self.files, "file", "files"))?;
+        let others = [Count(self.directories, "directory", "directories"), Count(self.links, "link", "links")];
+        for count in others.iter().filter(|count| count.0 > 0) {
+            write!(f, ", {count}")?;
+        }
         let (fetched, written) = (Bytes(self.fetched_bytes), Bytes(self.written_bytes));
-        write!(f, "{}: {files} file{s}, {fetched} fetched, {written} written", escape(&self.destination))
+        write!(f, ", {fetched} fetched, {written} written")
+    }
+}
+
+/// So many of what has these words for one and for others.
+struct Count(u64, &'static str, &'static str);
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.0, if self.0 == 1 { self.1 } else { self.2 })
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use futures_util::TryStreamExt;
+use refs_client::{Error, Location, LocationFault};
 use serde::Serialize;
 
 use super::Failure;
@@ -20,6 +21,10 @@ impl fmt::Display for Tag {
 }
 
 pub(super) async fn run(session: &Session, args: Tags) -> Result<(), Failure> {
+    if let Location::File(_) = args.at {
+        let (input, fault) = (args.at.to_string(), LocationFault::Untagged);
+        return Err(Failure::Client(Error::Location { input, fault }));
+    }
     let source = session.client().source(&args.at).await?;
     let mut tags = source.tags(None);
     let mut left = args.limit.unwrap_or(usize::MAX);

@@ -129,8 +129,8 @@ fn a_cache_that_cannot_be_used_is_one_warning() {
     fs::write(machine.cache(), "in the way").unwrap();
     let run = machine.run(&format!("pull {at} here"));
     assert_eq!(run.code, 0);
-    assert!(run.stderr.starts_with(" WARN the cache is left alone"), "{}", run.stderr);
-    assert_eq!(run.stderr.matches("WARN").count(), 1, "{}", run.stderr);
+    assert!(run.stderr.starts_with("warning: the cache is left alone: "), "{}", run.stderr);
+    assert_eq!(run.stderr.matches("warning").count(), 1, "{}", run.stderr);
     assert!(machine.path("here/README.md").exists());
 }
 

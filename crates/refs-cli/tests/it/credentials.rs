@@ -68,6 +68,16 @@ fn a_token_is_given_in_a_variable_or_on_stdin() {
 }
 
 #[test]
+fn a_token_that_the_registry_cannot_be_shown_is_named() {
+    let machine = Machine::new();
+    let registry = FakeRegistry::builder().basic_auth("user", SECRET).start_blocking();
+    let line = format!("ls {}/o/r:v1", registry.host());
+    let words = ["(tried: `REFS_TOKEN`, a token, and it asks for a user name and a password)"];
+    run(&machine, &line, &[("REFS_TOKEN", SECRET)], "").failed(4, &words);
+    run(&machine, &line, &[], "").failed(4, &["(none were given)", "hint: log in with"]);
+}
+
+#[test]
 fn half_a_login_is_an_error_of_usage_before_any_request() {
     let (machine, registry) = (Machine::new(), guarded());
     let check = |flags: &str, variables: &[(&str, &str)], stdin: &str, words: &[&str]| {
@@ -124,7 +134,7 @@ fn a_file_that_cannot_be_read_is_named_in_a_warning() {
     fs::write(machine.docker_config(), "{\"auths\":\"hunter2\"}").unwrap();
     let run = run(&machine, &format!("resolve {}/o/r:v1", registry.host()), &[], "");
     assert_eq!(run.code, 4);
-    let warning = format!("WARN the logins in `{}` are left out", machine.docker_config().display());
+    let warning = format!("warning: the logins in `{}` are left out", machine.docker_config().display());
     assert!(run.stderr.contains(&warning), "{}", run.stderr);
 }
 

@@ -54,7 +54,20 @@ fn a_host_that_does_not_answer_is_unreachable() {
 fn a_server_that_fails_is_unreachable() {
     let registry = registry();
     status(&registry, 500, Vec::new());
-    check(&with_source(), &all(&format!("{}/o/r", registry.host())), 7, &[registry.host().as_str(), "500"]);
+    check(
+        &with_source(),
+        &all(&format!("{}/o/r", registry.host())),
+        7,
+        &[registry.host().as_str(), "500", "\nhint: the registry has a problem: try again later"],
+    );
+}
+
+#[test]
+fn a_registry_that_takes_no_uploads_is_told() {
+    let registry = registry();
+    registry.fault(On::any("/blobs/uploads/").always(), Fault::Status { status: 501, headers: Vec::new() });
+    let words = format!("uploads are not supported by {}/o/r", registry.host());
+    with_source().fails(&format!("push source {}/o/r:v1", registry.host()), 10, &[&words]);
 }
 
 #[test]
@@ -167,7 +180,7 @@ fn credentials_that_cannot_be_read_are_an_error_of_usage() {
     let (machine, registry) = (with_source(), FakeRegistry::builder().basic_auth("user", "right").start_blocking());
     let entry = format!("{{\"auths\":{{\"{}\":{{\"auth\":\"!!!\"}}}}}}", registry.host());
     fs::write(machine.docker_config(), entry).unwrap();
-    let words = ["cannot use `", "docker/config.json`: the field `auth` is not base64"];
+    let words = ["cannot use `", "docker/config.json`: the field `auth` is not base64", "\nhint: correct the file"];
     check(&machine, &all(&format!("{}/o/r", registry.host())), 2, &words);
 }
 

@@ -36,7 +36,7 @@ fn a_login_is_checked_saved_and_used_and_a_logout_ends_it() {
     machine.run(&resolve).failed(4, &["none were given"]);
     let run = login(&machine, &registry, "", "hunter2\n");
     assert_eq!((run.code, run.text()), (0, format!("logged in to {host} as user\n")));
-    assert!(run.stderr.contains("WARN the password is in plain text in"), "{}", run.stderr);
+    assert!(run.stderr.contains("warning: the password is in plain text in"), "{}", run.stderr);
     assert_eq!(saved(&machine)["auths"][host.as_str()]["auth"], "dXNlcjpodW50ZXIy");
     assert_eq!(fs::metadata(machine.docker_config()).unwrap().permissions().mode() & 0o777, 0o600);
     machine.prints(&resolve);
@@ -70,6 +70,16 @@ fn a_registry_that_cannot_be_asked_saves_nothing() {
 }
 
 #[test]
+fn a_host_that_is_no_registry_is_told() {
+    let (machine, registry) = (Machine::new(), registry());
+    let fault = refs_testkit::Fault::Status { status: 404, headers: Vec::new() };
+    registry.fault(refs_testkit::On::any("/v2/").always(), fault);
+    let words = format!("`{}` does not answer as a registry", registry.host());
+    let run = login(&machine, &registry, "", "hunter2").failed(3, &[&words, "hint: check the name of the host"]);
+    assert!(!run.stderr.contains("private"), "{}", run.stderr);
+}
+
+#[test]
 fn a_registry_that_asks_nobody_is_told_of() {
     let (machine, registry) = (Machine::new(), registry());
     let run = login(&machine, &registry, "", "hunter2");
@@ -82,7 +92,7 @@ fn json_says_where_the_login_is() {
     let (machine, registry) = (Machine::new(), guarded());
     let object = |run: Run| serde_json::from_str::<Value>(&run.text()).unwrap();
     let host = registry.host();
-    let file = format!("`{}`", machine.docker_config().display());
+    let file = machine.docker_config().display().to_string();
     let expect = serde_json::json!({
         "schemaVersion": 1, "host": host.as_str(), "username": "user", "verified": true, "savedIn": file, "plainText": true,
     });
@@ -135,6 +145,8 @@ fn a_login_needs_a_name_and_a_password() {
     let line = format!("login {}", registry.host());
     run(&machine, &format!("{line} --password-stdin"), &[], "hunter2").failed(2, &["no user name"]);
     run(&machine, &format!("{line} -u user"), &[], "").failed(2, &["no password", "hint: add `--password-stdin`"]);
+    let nothing = ["no user name and no password are given", "hint: give both with `--username NAME --password-stdin`"];
+    run(&machine, &line, &[], "").failed(2, &nothing);
     run(&machine, &line, &[("REFS_TOKEN", "hunter2")], "").failed(2, &["not a token", "hint: "]);
     assert_eq!(registry.requests(), [""; 0]);
     let both = [("REFS_USERNAME", "user"), ("REFS_PASSWORD", "hunter2")];

@@ -7,6 +7,7 @@ mod cat;
 mod credentials;
 mod demo;
 mod errors;
+mod files;
 mod generated;
 mod hostile;
 mod inspect;

@@ -191,12 +191,31 @@ fn a_manifest_file_that_breaks_its_schema_is_an_error_of_usage_with_a_line_for_e
 }
 
 #[test]
+fn a_manifest_file_that_cannot_be_read_is_told_in_words() {
+    let machine = Machine::new();
+    for (bytes, words) in [
+        (&b"a: \xff"[..], "\nsource/.sow-ref.yaml: it is not UTF-8\n"),
+        (&[b'#'; (256 << 10) + 1], "\nsource/.sow-ref.yaml: it has more than 262144 bytes\n"),
+        (b"a: 1\n---\nb: 2\n", "\nsource/.sow-ref.yaml:2:1: it has more than one document\n"),
+        (
+            b"packaging: {exclusions: [secret]}",
+            "packaging.exclusions: found a field that is not known; did you mean `exclude`?",
+        ),
+        (b"ref: {}", "ref.title: nothing is given; it needs text that is not empty\n"),
+    ] {
+        machine.write("source", &Tree::new().file(".sow-ref.yaml", bytes));
+        refused(&machine, 2, &[words]);
+    }
+}
+
+#[test]
 fn what_had_better_be_otherwise_in_a_manifest_file_is_a_warning() {
     let machine = Machine::new();
     machine.write("source", &Tree::new().file(".sow-ref.yaml", MANIFEST.replace("Small guide", "S")));
     let run = machine.run("push source ocidir://layout:v1");
     assert_eq!(run.code, 0);
-    let warning = " WARN source/.sow-ref.yaml:2:14: ref.title: found 1 character, recommended: 5 to 100 characters\n";
+    let warning =
+        "warning: source/.sow-ref.yaml:2:14: ref.title: found 1 character, recommended: 5 to 100 characters\n";
     assert_eq!(run.stderr, warning);
 }
 

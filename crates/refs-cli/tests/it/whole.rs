@@ -68,7 +68,7 @@ fn check(machine: &Machine, at: &str) {
     assert_eq!(machine.prints(&format!("cat {at}:v1 empty.txt")), "");
 
     let said = machine.prints(&format!("pull {at}:v1 all"));
-    assert!(said.starts_with("all: 8 files, 3.00 MiB fetched, 3.00 MiB written"), "{said}");
+    assert!(said.starts_with("all: 8 files, 8 directories, 1 link, 3.00 MiB fetched, 3.00 MiB written"), "{said}");
     let [pulled, source] = ["all", "source"].map(|name| Tree::read_with_times(&machine.path(name)).unwrap());
     assert_eq!(pulled, source);
 

@@ -14,8 +14,12 @@ pub enum LocationFault {
     DigestAsTarget,
     /// The verb works on a registry only.
     NotRegistry,
-    /// It is a file, and the verb needs a repository.
+    /// It is a file, and the verb writes to a repository.
     File,
+    /// It is a file, and the verb needs tags.
+    Untagged,
+    /// It should be a file, and is a directory.
+    Directory,
     /// Nothing follows the scheme.
     NoPath,
     /// The tag or digest after the path is not one.
@@ -28,7 +32,9 @@ impl fmt::Display for LocationFault {
             Self::NoTarget => f.write_str("names no tag and no digest"),
             Self::DigestAsTarget => f.write_str("names a digest, and only a tag can be pushed to"),
             Self::NotRegistry => f.write_str("is not a repository of a registry"),
-            Self::File => f.write_str("is a layer in a file: it has no tags, and nothing can be pushed to it"),
+            Self::File => f.write_str("is a layer in a file, which nothing can be pushed to"),
+            Self::Untagged => f.write_str("is a layer in a file, which has no tags"),
+            Self::Directory => f.write_str("is a directory"),
             Self::NoPath => f.write_str("has no path after its scheme"),
             Self::BadTarget(error) => write!(f, "does not end in a tag or digest: {error}"),
         }

@@ -80,6 +80,14 @@ pub enum Error {
         /// Why not.
         reason: &'static str,
     },
+    /// A file that was named as a layer is none.
+    #[error("`{}` is not a tar archive: it is {found}", .path.display())]
+    NotArchive {
+        /// The file.
+        path: PathBuf,
+        /// What it is, by its first bytes.
+        found: &'static str,
+    },
     /// A pattern that globs can't express.
     #[error("`{pattern}` is not a valid glob")]
     InvalidGlob {
@@ -210,17 +218,17 @@ pub enum Error {
         limit: u64,
     },
     /// The files have more bytes together than allowed.
-    #[error("the files have {total} bytes together, more than the limit of {limit}")]
+    #[error("the files have more than {limit} bytes together")]
     TotalTooLarge {
-        /// The bytes: at least so many.
+        /// The bytes of those that were counted until the limit was passed.
         total: u64,
         /// The limit in bytes.
         limit: u64,
     },
     /// There are more entries than allowed.
-    #[error("there are {count} files, directories and links, more than the limit of {limit}")]
+    #[error("there are more than {limit} files, directories and links")]
     TooManyEntries {
-        /// The entries: at least so many.
+        /// The entries that were counted until the limit was passed.
         count: u64,
         /// The limit.
         limit: u64,

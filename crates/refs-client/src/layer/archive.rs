@@ -42,15 +42,17 @@ pub(crate) fn open(mut bytes: impl BufRead + Send + 'static, layer: &Descriptor)
     Ok(Walk::new(inflated, layer.digest.clone()))
 }
 
+/// How an archive is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Compression {
+pub(super) enum Compression {
     None,
     Gzip,
     Zstd,
 }
 
 impl Compression {
-    fn of(start: &[u8]) -> Self {
+    /// By the first bytes of it.
+    pub(super) fn of(start: &[u8]) -> Self {
         let is_skippable = || matches!(start, [0x50..=0x5f, rest @ ..] if rest.starts_with(SKIPPABLE_MAGIC));
         match () {
             () if start.starts_with(GZIP_MAGIC) => Self::Gzip,

@@ -146,7 +146,7 @@ fn nearest(found: &[Found], path: &str) -> Option<String> {
 const MAX_COMPARED: usize = 10_000;
 
 /// How many bytes must be added, removed or replaced to make one text of the other.
-fn distance(left: &str, right: &str) -> usize {
+pub(crate) fn distance(left: &str, right: &str) -> usize {
     let mut row: Vec<usize> = (0..=right.len()).collect();
     for (i, a) in left.bytes().enumerate() {
         let mut diagonal = std::mem::replace(&mut row[0], i + 1);

@@ -11,6 +11,7 @@ mod find;
 mod form;
 mod header;
 mod listed;
+mod on_disk;
 mod one;
 mod outline;
 mod path;
@@ -28,8 +29,10 @@ mod union;
 
 pub(crate) use contents::Contents;
 pub use contents::{Access, Trust};
+pub(crate) use find::distance;
 pub(crate) use form::{TITLE, UNPACK};
 pub(crate) use listed::Listed;
+pub(crate) use on_disk::open_file;
 pub(crate) use outline::Outline;
 pub(crate) use ranges::{Indexed, Ranges};
 pub(crate) use stream::may_be_changed_on_the_way;

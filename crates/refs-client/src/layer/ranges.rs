@@ -86,7 +86,7 @@ impl Ranges {
         match Archive::open(self, expected, &options).await {
             Ok(archive) => Ok(Some(archive)),
             Err(ReadError::Read { source, .. }) if source.kind() == ErrorKind::Unsupported => {
-                tracing::warn!(layer = %layer.digest, "the registry gives no parts of blobs: the whole layer is read");
+                tracing::warn!("the registry gives no parts of blobs: all of layer {} is read", layer.digest);
                 Ok(None)
             }
             Err(ReadError::Layer(EstargzError::ExternalToc)) => Ok(None),

@@ -8,7 +8,7 @@ use super::{
     node::{self, Node, Value, position_of, quoted},
     rules,
 };
-use crate::{pack, select::Selection};
+use crate::{layer::distance, pack, select::Selection};
 
 const TOP: &[&str] = &["schema_version", "ref", "content", "provenance", "packaging", "hints", "metadata"];
 const REF: &[&str] = &["title", "link"];
@@ -201,13 +201,16 @@ impl Check {
         };
         let section = Section { path, position: position_of(node), entries };
         for (key, _) in entries.iter().filter(|(key, _)| !known.contains(&key.value.as_str())) {
-            let finding = Finding {
-                position: position_of(key),
-                field: section.path(&key.value),
-                kind: FindingKind::Unknown { allowed: known },
+            // What was to be left out must not be published for a slip of the pen.
+            let meant = known.iter().find(|name| known == PACKAGING && is_much_like(&key.value, name));
+            let kind = match meant {
+                Some(meant) => FindingKind::Misspelt { meant },
+                None => FindingKind::Unknown { allowed: known },
             };
+            let is_fault = section.path.is_empty() || meant.is_some();
+            let finding = Finding { position: position_of(key), field: section.path(&key.value), kind };
             // At the top a name is the schema's to give; below, a later minor version may know more of them.
-            if section.path.is_empty() { self.faults.push(finding) } else { self.warnings.push(finding) }
+            if is_fault { self.faults.push(finding) } else { self.warnings.push(finding) }
         }
         Some(section)
     }
@@ -291,6 +294,13 @@ impl Check {
         let kind = FindingKind::Invalid { found: node.value.shown(), allowed: allowed.to_owned() };
         self.faults.push(Finding { position: position_of(node), field, kind });
     }
+}
+
+/// Whether `key` begins as `name` does, or is it but for two letters.
+fn is_much_like(key: &str, name: &str) -> bool {
+    let key = key.to_lowercase();
+    let is_short = key.len() <= 2 * name.len();
+    key.get(..4) == name.get(..4) || is_short && distance(&key, name) <= 2
 }
 
 fn is_empty_list(node: &Node) -> bool {

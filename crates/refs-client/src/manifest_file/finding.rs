@@ -58,6 +58,11 @@ pub enum FindingKind {
         /// The fields that it has there.
         allowed: &'static [&'static str],
     },
+    /// The schema has no such field, but one much like it.
+    Misspelt {
+        /// The field that was meant, most likely.
+        meant: &'static str,
+    },
     /// The field can't have this value.
     Invalid {
         /// The value, shortened.
@@ -74,6 +79,15 @@ pub enum FindingKind {
     },
 }
 
+impl Finding {
+    /// This, as it is told behind the name of the file: `NAME:LINE:COLUMN: …`, or `NAME: …`.
+    #[must_use]
+    pub fn behind_name(&self) -> String {
+        let space = if self.position.is_some() { "" } else { " " };
+        format!(":{space}{self}")
+    }
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(Position { line, column }) = self.position {
@@ -84,11 +98,12 @@ impl fmt::Display for Finding {
         }
         match &self.kind {
             FindingKind::Syntax(message) => f.write_str(message),
-            FindingKind::TooLarge { limit } => write!(f, "found more than {limit} bytes, allowed: so many"),
-            FindingKind::Missing { allowed } => write!(f, "found nothing, allowed: {allowed}"),
+            FindingKind::TooLarge { limit } => write!(f, "it has more than {limit} bytes"),
+            FindingKind::Missing { allowed } => write!(f, "nothing is given; it needs {allowed}"),
             FindingKind::Unknown { allowed } => {
                 write!(f, "found a field that is not known, allowed: {}", allowed.join(", "))
             }
+            FindingKind::Misspelt { meant } => write!(f, "found a field that is not known; did you mean `{meant}`?"),
             FindingKind::Invalid { found, allowed } => write!(f, "found {found}, allowed: {allowed}"),
             FindingKind::Unfit { found, recommended } => write!(f, "found {found}, recommended: {recommended}"),
         }

@@ -59,7 +59,22 @@ fn syntax(error: &serde_saphyr::Error) -> Finding {
     let message = message.lines().next().unwrap_or_default();
     // The place is told before the message.
     let message = message.rsplit_once(" at line ").map_or(message, |(before, _)| before);
-    Finding { position, field: String::new(), kind: FindingKind::Syntax(message.to_owned()) }
+    let message = match message.split_once("limits breached: ") {
+        Some((_, breach)) => breached(breach).to_owned(),
+        None => message.to_owned(),
+    };
+    Finding { position, field: String::new(), kind: FindingKind::Syntax(message) }
+}
+
+/// A limit in plain words, which the parser names by its own type.
+fn breached(breach: &str) -> &'static str {
+    let name = breach.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+    match name {
+        "Documents" => "it has more than one document",
+        "Depth" => "it is nested too deep",
+        "Aliases" | "Anchors" | "MergeKeys" | "AliasAnchorRatio" => "it has too many anchors and aliases",
+        _ => "it has more values than are read of a manifest file",
+    }
 }
 
 /// Where `node` is used, even if an alias says that it is written elsewhere.

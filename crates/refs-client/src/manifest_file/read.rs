@@ -40,7 +40,7 @@ pub(crate) fn read(directory: &Path, name: &ManifestName) -> Result<Option<Manif
     file.take(ManifestFile::MAX_BYTES + 1).read_to_end(&mut yaml).map_err(failed)?;
     let checked = ManifestFile::parse(&yaml).map_err(|source| Error::ManifestFile { path: path.clone(), source })?;
     for warning in &checked.warnings {
-        tracing::warn!("{}:{warning}", path.display());
+        tracing::warn!("{}{}", path.display(), warning.behind_name());
     }
     Ok(Some(checked.manifest))
 }

@@ -107,7 +107,7 @@ fn schema_version_is_checked() {
     check_fault(
         "schema_version: 1.0.0\n",
         "",
-        &["1:1: schema_version: found nothing, allowed: a version, such as `1.0.0`"],
+        &["1:1: schema_version: nothing is given; it needs a version, such as `1.0.0`"],
     );
 }
 
@@ -118,7 +118,7 @@ fn names_are_checked() {
     check_fault("title: Go guide", "title: true", &[&text("the boolean true")]);
     check_fault("title: Go guide", "title: [a]", &[&text("a list")]);
     check_fault("title: Go guide", "title: {a: b}", &[&text("a mapping")]);
-    check_fault("title: Go guide", "title:", &["3:3: ref.title: found nothing, allowed: text that is not empty"]);
+    check_fault("title: Go guide", "title:", &["3:3: ref.title: nothing is given; it needs text that is not empty"]);
     let link = "lower-case letters, digits and hyphens, no hyphen at an end";
     for bad in ["Go", "-go", "go-", "g", "go_guide"] {
         check_fault(
@@ -151,10 +151,10 @@ fn content_is_checked() {
     check_fault(
         "{type: code-examples}",
         "{}",
-        &["10:7: content.classifications[1].type: found nothing, allowed: a kind of document, such as `guidelines`"],
+        &["10:7: content.classifications[1].type: nothing is given; it needs a kind of document, such as `guidelines`"],
     );
-    check_fault("[go, style]", "[]", &["6:3: content.tags: found nothing, allowed: at least one text"]);
-    check_fault("  tags: [go, style]\n", "", &["6:3: content.tags: found nothing, allowed: at least one text"]);
+    check_fault("[go, style]", "[]", &["6:3: content.tags: nothing is given; it needs at least one text"]);
+    check_fault("  tags: [go, style]\n", "", &["6:3: content.tags: nothing is given; it needs at least one text"]);
     check_fault("[go, style]", "go", &["11:9: content.tags: found `go`, allowed: a list of texts that are not empty"]);
     check_fault(
         "[go, style]",
@@ -197,6 +197,18 @@ fn unknown_fields_are_faults_at_the_top_and_warnings_below() {
         "  slug: x\n  link:",
         &["4:3: ref.slug: found a field that is not known, allowed: title, link"],
     );
+}
+
+#[test]
+fn a_misspelt_list_of_what_to_leave_out_is_a_fault() {
+    for key in ["exclusions", "excludes", "Exclude", "exlude", "excluded"] {
+        check_added(
+            &format!("packaging: {{{key}: [secret/]}}"),
+            &[&format!("12:13: packaging.{key}: found a field that is not known; did you mean `exclude`?")],
+        );
+    }
+    let later = check(format!("{GOOD}packaging: {{order: [a]}}").as_bytes()).unwrap();
+    assert_eq!(later.warnings.len(), 1);
 }
 
 #[test]
@@ -247,7 +259,7 @@ fn what_is_no_manifest_at_all_is_one_fault() {
     check_whole(b"metadata: {n: .inf}", "1:15: value `.inf` is not a finite number");
     check_whole(b"ref: {title: [", "1:");
     check_whole(b"ref: {}\nref: {}\n", "2:");
-    check_whole(b"a: 1\n---\nb: 2\n", "");
+    check_whole(b"a: 1\n---\nb: 2\n", "it has more than one document");
 }
 
 #[test]
@@ -256,7 +268,7 @@ fn a_stranger_cannot_make_it_costly() {
     let padding = ManifestFile::MAX_BYTES as usize - large.len() - 1;
     large.extend(["#", &"x".repeat(padding)]);
     assert!(check(large.as_bytes()).is_ok());
-    check_whole(format!("{large}x").as_bytes(), "found more than 262144 bytes");
+    check_whole(format!("{large}x").as_bytes(), "it has more than 262144 bytes");
     let deep = |depth: usize| format!("{GOOD}metadata: {}{}\n", "{a: ".repeat(depth), "}".repeat(depth));
     assert!(check(deep(16).as_bytes()).is_ok());
     check_whole(deep(100).as_bytes(), "");

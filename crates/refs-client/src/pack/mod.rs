@@ -75,16 +75,19 @@ fn warn_of_limits(plan: &Plan, limits: &Limits) {
     let exceeds = |figure: u64, limit: u64| limit != 0 && figure > limit;
     let entries = plan.entries().count() as u64;
     if exceeds(entries, limits.entries) {
-        tracing::warn!(entries, limit = limits.entries, "more entries than a pull takes by default");
+        let limit = limits.entries;
+        tracing::warn!("there are {entries} entries: who pulls all of them has to allow more than {limit}");
     }
     if exceeds(plan.bytes(), limits.total_bytes) {
-        tracing::warn!(bytes = plan.bytes(), limit = limits.total_bytes, "more bytes than a pull takes by default");
+        let (bytes, limit) = (plan.bytes(), limits.total_bytes);
+        tracing::warn!("the files have {bytes} bytes: who pulls all of them has to allow more than {limit}");
     }
     for entry in plan.entries() {
         if let Kind::File { size } = entry.kind
             && exceeds(size, limits.file_bytes)
         {
-            tracing::warn!(path = %entry.path, size, limit = limits.file_bytes, "a file larger than a pull takes by default");
+            let (path, limit) = (&entry.path, limits.file_bytes);
+            tracing::warn!("`{path}` has {size} bytes: who pulls it has to allow more than {limit} for a file");
         }
     }
 }

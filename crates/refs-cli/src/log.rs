@@ -1,0 +1,108 @@
+//! What the libraries tell besides results and errors, on stderr.
+
+use tracing::{
+    Event, Level, Subscriber,
+    field::{Field, Visit},
+};
+use tracing_subscriber::{
+    filter::{LevelFilter, Targets},
+    fmt::{
+        self, FmtContext, FormatEvent, FormatFields,
+        format::{Format, Full, Writer},
+    },
+    layer::SubscriberExt,
+    registry::LookupSpan,
+    util::SubscriberInitExt,
+};
+
+use crate::{args::Global, output::escape, progress};
+
+/// Sends what the libraries tell to stderr: warnings, and requests with `-v`. `REFS_LOG` says it in more detail.
+pub(crate) fn start(global: &Global) {
+    let asked = std::env::var("REFS_LOG").ok().filter(|asked| !asked.is_empty());
+    let read = asked.as_deref().map(str::parse::<Targets>);
+    let not_understood = matches!(read, Some(Err(_)));
+    let levels = read.and_then(Result::ok).unwrap_or_else(|| levels(global));
+    let lines = fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(progress::colours(global.color))
+        .event_format(Lines { detailed: fmt::format().with_target(false).without_time() });
+    tracing_subscriber::registry().with(levels).with(lines).init();
+    if not_understood {
+        tracing::warn!("REFS_LOG is not a list of levels, such as `refs_registry=debug,warn`; it is left out");
+    }
+}
+
+fn levels(global: &Global) -> Targets {
+    let levels = Targets::new();
+    match (global.quiet, global.verbose) {
+        (true, _) => levels.with_default(LevelFilter::ERROR),
+        (false, 0) => levels.with_default(LevelFilter::WARN),
+        (false, 1) => {
+            let ours = ["refs_registry", "refs_client", "refs_store", "refs_server"];
+            levels.with_default(LevelFilter::WARN).with_targets(ours.map(|name| (name, LevelFilter::DEBUG)))
+        }
+        (false, _) => levels.with_default(LevelFilter::TRACE),
+    }
+}
+
+/// Warnings as sentences for the user, all else as records for who looks for a fault.
+struct Lines {
+    detailed: Format<Full, ()>,
+}
+
+impl<S, N> FormatEvent<S, N> for Lines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, ctx: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> std::fmt::Result {
+        if *event.metadata().level() > Level::WARN {
+            return self.detailed.format_event(ctx, writer, event);
+        }
+        let mut sentence = Sentence::default();
+        event.record(&mut sentence);
+        let (colour, end) = if writer.has_ansi_escapes() { ("\u{1b}[33m", "\u{1b}[0m") } else { ("", "") };
+        writeln!(writer, "{colour}warning{end}: {}", escape(&sentence.whole()))
+    }
+}
+
+/// The message of an event, the facts it names, and its cause.
+#[derive(Default)]
+struct Sentence {
+    message: String,
+    facts: String,
+    cause: String,
+}
+
+impl Sentence {
+    fn whole(self) -> String {
+        let Self { mut message, facts, cause } = self;
+        if !facts.is_empty() {
+            message += &format!(" ({facts})");
+        }
+        message + &cause
+    }
+}
+
+impl Visit for Sentence {
+    fn record_error(&mut self, _field: &Field, value: &(dyn std::error::Error + 'static)) {
+        let causes = std::iter::successors(Some(value), |error| error.source());
+        causes.for_each(|error| self.cause += &format!(": {error}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.record_debug(field, &format_args!("{value}"));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        match field.name() {
+            "message" => self.message += &format!("{value:?}"),
+            "error" => self.cause += &format!(": {value:?}"),
+            name => {
+                let comma = if self.facts.is_empty() { "" } else { ", " };
+                self.facts += &format!("{comma}{name} {value:?}");
+            }
+        }
+    }
+}

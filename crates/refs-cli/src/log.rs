@@ -63,8 +63,18 @@ where
         let mut sentence = Sentence::default();
         event.record(&mut sentence);
         let (colour, end) = if writer.has_ansi_escapes() { ("\u{1b}[33m", "\u{1b}[0m") } else { ("", "") };
-        writeln!(writer, "{colour}warning{end}: {}", escape(&sentence.whole()))
+        writeln!(writer, "{colour}warning{end}: {}", escape(&sentence.whole()))?;
+        match next(event.metadata().target()) {
+            Some(hint) => writeln!(writer, "hint: {hint}"),
+            None => Ok(()),
+        }
     }
+}
+
+/// What to do about a warning of the module `target`, in words of this program, which the libraries don't know.
+fn next(target: &str) -> Option<&'static str> {
+    let is_cache = target.starts_with("refs_store::cached");
+    is_cache.then_some("`REFS_CACHE_DIR` names another folder for it, `--no-cache` does without")
 }
 
 /// The message of an event, the facts it names, and its cause.

@@ -130,6 +130,7 @@ fn a_cache_that_cannot_be_used_is_one_warning() {
     let run = machine.run(&format!("pull {at} here"));
     assert_eq!(run.code, 0);
     assert!(run.stderr.starts_with("warning: the cache is left alone: "), "{}", run.stderr);
+    assert!(run.stderr.ends_with("\nhint: `REFS_CACHE_DIR` names another folder for it, `--no-cache` does without\n"));
     assert_eq!(run.stderr.matches("warning").count(), 1, "{}", run.stderr);
     assert!(machine.path("here/README.md").exists());
 }

@@ -144,9 +144,9 @@ fn a_layout_that_is_named_as_the_cache_keeps_its_blobs() {
     let before = machine.prints(&format!("ls {layout}:mine"));
     let run = machine.run(&format!("pull {at} here"));
     assert_eq!(run.code, 0);
-    assert!(run.stderr.starts_with(" WARN the cache is left alone"), "{}", run.stderr);
+    assert!(run.stderr.starts_with("warning: the cache is left alone"), "{}", run.stderr);
     assert!(run.stderr.contains("it has other things in it than a cache of refs"), "{}", run.stderr);
-    assert_eq!(run.stderr.matches("WARN").count(), 1, "{}", run.stderr);
+    assert_eq!(run.stderr.matches("warning:").count(), 1, "{}", run.stderr);
     assert_eq!(machine.prints(&format!("ls {layout}:mine")), before);
     assert!(!machine.cache().join("origins").exists());
 }

@@ -21,7 +21,7 @@ pub type ByteStream = BoxStream<'static, Result<Bytes>>;
 /// One repository, to read: a registry's, a layout on disk, a cache, a map in memory.
 ///
 /// What it gives as [`Manifest`] or whole [`Blob`] is verified against its digest, so nobody verifies it again. Errors
-/// are [`Error`](crate::Error) with a [`kind`](Error::kind) to act on.
+/// are [`Error`](crate::Error) with a [`kind`](crate::Error::kind) to act on.
 #[async_trait]
 pub trait Source: Debug + Send + Sync {
     /// The descriptor of the manifest at `target`, without its body where the place allows (`HEAD` on a registry).

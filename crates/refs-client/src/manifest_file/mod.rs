@@ -14,7 +14,7 @@
 //! assert_eq!(checked.manifest.annotations()["com.sow.ref.tags"], "go,style");
 //!
 //! let faults = ManifestFile::parse(b"ref: {title: 5}").unwrap_err();
-//! assert_eq!(faults.0[0].to_string(), "1:1: schema_version: found nothing, allowed: a version, such as `1.0.0`");
+//! assert_eq!(faults.0[0].to_string(), "1:1: schema_version: nothing is given; it needs a version, such as `1.0.0`");
 //! assert_eq!(faults.0[1].to_string(), "1:14: ref.title: found the number 5, allowed: text that is not empty");
 //! # Ok::<(), refs_client::manifest_file::Faults>(())
 //! ```

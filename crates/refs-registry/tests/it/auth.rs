@@ -262,7 +262,7 @@ async fn check_auth_tells_whose_credential_was_taken() {
     anonymous().registry(&peer.host).unwrap().ping().await.unwrap();
     let other = Peer::start(|_| Reply::status(404)).await;
     let error = anonymous().registry(&other.host).unwrap().ping().await.unwrap_err();
-    assert_eq!(error.to_string(), format!("host `{0}` not found in {0}", other.host));
+    assert_eq!(error.to_string(), format!("`{}` does not answer as a registry", other.host));
 }
 
 #[tokio::test]

@@ -123,7 +123,7 @@ fn a_program_under_nohup_outlives_its_terminal() {
     registry.fault(On::get("/manifests/").always(), Fault::Stall { after: 0 });
     let line = format!("resolve {}/o/r:v1 --platform linux/amd64", registry.host());
     let program = machine.command(&line);
-    let mut nohup = std::process::Command::new("/bin/sh");
+    let mut nohup = Command::new("/bin/sh");
     nohup.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(program.get_program()).args(program.get_args());
     let child =
         nohup.env("REFS_CACHE_DIR", machine.cache()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

@@ -11,7 +11,7 @@ use crate::support::{Machine, Run, finished, noise, now, pushed, read_to, regist
 const SIGNALS: [(Signal, i32); 3] = [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)];
 
 /// `program`, deaf to no signal even if the tests themselves are: what runs them may have been told to outlive its terminal.
-fn heeding(program: Command) -> Command {
+fn heeding(program: &Command) -> Command {
     let mut command = Command::new("/usr/bin/env");
     command.arg("--default-signal=HUP").arg(program.get_program()).args(program.get_args()).env_clear();
     command.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
@@ -27,7 +27,7 @@ fn stopped(
     signal: Signal,
     is_there: impl Fn(&[Seen]) -> bool,
 ) -> Run {
-    let child = heeding(machine.command(line)).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let child = heeding(&machine.command(line)).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     wait_until(|| is_there(&registry.requests()));
     kill_process(Pid::from_child(&child), signal).unwrap();
     finished(child)
@@ -106,7 +106,7 @@ fn a_pack_that_is_stopped_leaves_nothing() {
     let large = std::fs::File::create(machine.path("source/large")).unwrap();
     large.set_len(1 << 38).unwrap();
     for (signal, code) in SIGNALS {
-        let mut command = heeding(machine.command("pack source docs.tgz"));
+        let mut command = heeding(&machine.command("pack source docs.tgz"));
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         wait_until(|| machine.names().len() > 1);
         kill_process(Pid::from_child(&child), signal).unwrap();

@@ -6,7 +6,7 @@ use futures_core::stream::BoxStream;
 use refs_url::{Host, RepoName};
 
 use crate::{
-    Error, Repository, Result,
+    Error, Quirks, Repository, Result,
     error::{Detail, Wanted},
     repository::catalog,
     transport::{Answer, Call, Remote},
@@ -65,6 +65,12 @@ impl Registry {
     #[must_use]
     pub fn catalog(&self) -> BoxStream<'static, Result<RepoName>> {
         catalog(self.remote.clone())
+    }
+
+    /// How the registry has to be spoken to, as far as it is known by now.
+    #[must_use]
+    pub fn quirks(&self) -> Quirks {
+        self.remote.quirks()
     }
 
     /// The repository `name`. Nothing is asked of the network.

@@ -11,7 +11,7 @@ use super::{
     listing::{json, pages},
 };
 use crate::{
-    Descriptor, Error, Filter, MediaType, Result,
+    Descriptor, Error, Filter, MediaType, ReferrersAt, Result,
     error::{Fault, Wanted},
     spec::{Document, Index},
     transport::{Answer, Call},
@@ -20,6 +20,9 @@ use crate::{
 impl Repository {
     pub(super) fn list_referrers(&self, subject: Digest, filter: Filter) -> BoxStream<'_, Result<Descriptor>> {
         let listing = async move {
+            if self.remote.quirks().referrers == ReferrersAt::Tag {
+                return self.tagged_referrers(&subject, filter).await;
+            }
             let only = filter.artifact_type.as_ref();
             let url = self.remote.endpoints.referrers(&self.name, &subject, only);
             // GHCR sends this request on to a site that is no registry.
@@ -34,7 +37,10 @@ impl Repository {
             let first = listed.next().await.transpose();
             match first {
                 Ok(first) => Ok(stream::iter(first.map(Ok)).chain(listed).boxed()),
-                Err(error) if is_unusable(&error) => self.tagged_referrers(&subject, filter).await,
+                Err(error) if is_unusable(&error) => {
+                    self.remote.learn(|quirks| quirks.referrers = ReferrersAt::Tag);
+                    self.tagged_referrers(&subject, filter).await
+                }
                 Err(error) => Err(error),
             }
         };

@@ -1,6 +1,6 @@
 //! One registry, as requests see it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -15,7 +15,7 @@ use super::{
     retry::{Budget, Failure},
 };
 use crate::{
-    Result,
+    Quirks, Result,
     auth::{Authority, Login},
 };
 
@@ -27,6 +27,7 @@ pub(crate) struct Remote {
     transport: Arc<Transport>,
     authority: Authority,
     bounds: Bounds,
+    quirks: Mutex<Quirks>,
 }
 
 impl Remote {
@@ -36,7 +37,19 @@ impl Remote {
         let base = endpoints.base().clone();
         let authority = Authority::new(host.clone(), base.clone(), &options.credentials);
         let plain = options.plain_http.iter().map(ToString::to_string).collect();
-        Ok(Self { host: host.clone(), endpoints, authority, bounds: Bounds { from: base, plain }, transport })
+        let bounds = Bounds { from: base, plain };
+        let quirks = Mutex::new(Quirks::of_host(host));
+        Ok(Self { host: host.clone(), endpoints, authority, bounds, quirks, transport })
+    }
+
+    /// How the registry has to be spoken to, as far as it is known.
+    pub(crate) fn quirks(&self) -> Quirks {
+        *self.quirks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps what the registry has taught, for whoever asks next.
+    pub(crate) fn learn(&self, lesson: impl FnOnce(&mut Quirks)) {
+        lesson(&mut self.quirks.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// What a new operation may spend.

@@ -59,6 +59,21 @@ pub enum Credential {
     Identity(Secret),
 }
 
+/// The name that Azure's registries give to the one who shows a refresh token as a password
+/// ([Azure/acr#98](https://github.com/Azure/acr/issues/98)).
+const AZURE_TOKEN_USER: &str = "00000000-0000-0000-0000-000000000000";
+
+impl Credential {
+    /// The refresh token in it, under whichever name it comes.
+    pub(super) fn refresh_token(&self) -> Option<&Secret> {
+        match self {
+            Self::Identity(token) => Some(token),
+            Self::Basic { username, password } if username == AZURE_TOKEN_USER => Some(password),
+            _ => None,
+        }
+    }
+}
+
 /// Only what everyone may read.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Anonymous;

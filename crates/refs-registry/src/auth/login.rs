@@ -48,9 +48,9 @@ struct Settled {
     scopes: Scopes,
 }
 
-/// A token that was made for a request may turn out to be for less than the registry wants so often. Registries that
-/// name a scope at a time stay well below; one that goes on naming new ones would never end.
-const MAX_WIDENINGS: u32 = 3;
+/// So many tokens are asked for with one credential for one request: one for what the request is known to need, and one
+/// for what the registry or its token service wants instead. A registry that goes on naming new scopes would never end.
+const MAX_TOKENS: u32 = 2;
 
 /// Beyond so many repositories, what is known of them is learnt anew.
 const MANY_REPOSITORIES: usize = 4096;
@@ -90,8 +90,8 @@ pub(crate) struct Login<'a> {
     current: Option<Candidate>,
     at: usize,
     shown: Shown,
-    /// How often a fresh token was for less than the registry wanted.
-    widenings: u32,
+    /// How many tokens the current candidate was used to ask for.
+    asked: u32,
     tried: Vec<String>,
     denied: Option<Error>,
     withheld: Option<Error>,
@@ -133,7 +133,7 @@ impl<'a> Login<'a> {
             current: None,
             at,
             shown: Shown::Nothing,
-            widenings: 0,
+            asked: 0,
             tried: Vec::new(),
             denied: None,
             withheld: None,
@@ -156,7 +156,10 @@ impl<'a> Login<'a> {
     pub(crate) async fn refused(&mut self, refusal: Refusal) -> Result<Grant, Failure> {
         let is_denied = refusal.status == StatusCode::FORBIDDEN;
         let demand = self.note(refusal);
-        if is_denied {
+        let is_shown = !matches!(self.shown, Shown::Nothing);
+        // Registries that follow RFC 6750 say with a 403, not a 401, that a token is for too little.
+        let wants_more = demand.as_ref().is_some_and(|demand| !is_shown || demand.is_for_more());
+        if is_denied && !wants_more {
             self.reject();
         } else {
             self.challenged(demand);
@@ -194,23 +197,23 @@ impl<'a> Login<'a> {
         refusal.demand
     }
 
-    /// Takes in a 401.
+    /// Takes in a demand.
     fn challenged(&mut self, demand: Option<Demand>) {
-        let mut widened = false;
-        if let Some(Demand::Bearer { scopes, .. }) = &demand {
-            let wider = self.scopes.clone().union(scopes);
-            widened = wider != self.scopes;
-            self.scopes = wider;
-        }
+        let wider = self.scopes.clone().union(&demand.as_ref().map(Demand::scopes).unwrap_or_default());
+        let widened = wider != self.scopes;
+        let is_for_more = widened && demand.as_ref().is_some_and(Demand::is_for_more);
+        self.scopes = wider;
         if let Some(demand) = demand {
             self.authority.known().demand = Some(demand.clone());
             self.demand = Some(demand);
         }
         match &self.shown {
             Shown::Nothing => {}
+            // It goes on serving what it was made for.
+            Shown::Kept(_) if is_for_more => {}
             Shown::Kept(token) => self.transport.tokens().evict(token),
             // The token was for less than the registry wants.
-            Shown::Fresh if widened && self.widenings < MAX_WIDENINGS => self.widenings += 1,
+            Shown::Fresh if widened && self.asked < MAX_TOKENS => {}
             Shown::Fresh => self.reject(),
         }
     }
@@ -224,6 +227,7 @@ impl<'a> Login<'a> {
             self.tried.push(candidate.from);
         }
         self.at += 1;
+        self.asked = 0;
     }
 
     /// The first thing that the candidates, from the current one on, can show.
@@ -242,7 +246,7 @@ impl<'a> Login<'a> {
                 }
                 Ok(None) => self.at += 1,
                 Err(failure) => match failure.error {
-                    Error::Unauthorized { detail, .. } => {
+                    Error::Unauthorized { detail, .. } | Error::Denied { detail, .. } => {
                         self.detail = detail;
                         self.reject();
                     }
@@ -260,9 +264,10 @@ impl<'a> Login<'a> {
                 Ok(Some((basic(username, password)?, Shown::Fresh)))
             }
             (Some(Demand::Bearer { .. }), Credential::Bearer(token)) => Ok(Some((bearer(token)?, Shown::Fresh))),
-            (Some(Demand::Bearer { realm, service, .. }), _) => {
-                let (realm, service) = (realm.clone(), service.clone());
-                let Some((token, age)) = self.token(&realm, service, credential).await? else { return Ok(None) };
+            (Some(Demand::Bearer { realm, service, scope, .. }), _) => {
+                let (realm, service, scope) = (realm.clone(), service.clone(), scope.clone());
+                let Some(realm) = self.trusted(&realm, credential)? else { return Ok(None) };
+                let (token, age) = self.token(realm, service, &scope, credential).await?;
                 let header = bearer(&token)?;
                 Ok(Some((header, if age == Age::Kept { Shown::Kept(token) } else { Shown::Fresh })))
             }
@@ -270,32 +275,76 @@ impl<'a> Login<'a> {
         }
     }
 
-    /// A token for `credential`; `None` when the token service may not see it.
+    /// The token service at `realm`; `None` when it may not see `credential`.
+    fn trusted(&mut self, realm: &str, credential: &Credential) -> Result<Option<Url>, Failure> {
+        let base = &self.authority.base;
+        let untrusted = || Error::Protocol { at: self.call.line(), fault: Fault::UntrustedRealm(shown_realm(realm)) };
+        let url = base.join(realm).ok().ok_or_else(|| Failure::last(untrusted()))?;
+        match realm::trust(base, &url, &self.transport.options().trusted_realms, &self.bounds.plain) {
+            Trust::Full => Ok(Some(url)),
+            Trust::AnonymousOnly if *credential == Credential::Anonymous => Ok(Some(url)),
+            Trust::AnonymousOnly => {
+                let realm = shown_realm(url.as_str());
+                tracing::warn!(host = %self.authority.host, realm, "credentials withheld");
+                self.withheld = Some(untrusted());
+                Ok(None)
+            }
+            Trust::Nothing => Err(Failure::last(untrusted())),
+        }
+    }
+
+    /// A token for `credential`, that allows what is wanted or, where that is refused, what can be had. `scope` is what the
+    /// registry asks for, as it spells it.
     async fn token(
         &mut self,
-        realm: &str,
+        realm: Url,
         service: Option<String>,
+        scope: &str,
         credential: &Credential,
-    ) -> Result<Option<(Secret, Age)>, Failure> {
-        let base = &self.authority.base;
-        let options = self.transport.options();
-        let untrusted = || Error::Protocol { at: self.call.line(), fault: Fault::UntrustedRealm(shown_realm(realm)) };
-        let realm = base.join(realm).ok().ok_or_else(|| Failure::last(untrusted()))?;
-        match realm::trust(base, &realm, &options.trusted_realms, &self.bounds.plain) {
-            Trust::Full => {}
-            Trust::AnonymousOnly if *credential == Credential::Anonymous => {}
-            Trust::AnonymousOnly => {
-                tracing::warn!(host = %self.authority.host, realm = %shown_realm(realm.as_str()), "credentials withheld");
-                self.withheld = Some(untrusted());
-                return Ok(None);
-            }
-            Trust::Nothing => return Err(Failure::last(untrusted())),
+    ) -> Result<(Secret, Age), Failure> {
+        let (registry, credential) = (self.authority.base.origin(), credential.clone());
+        let key = TokenKey { registry, realm, service, scopes: self.scopes.clone(), credential };
+        let demanded = Scopes::parse(scope);
+        let words = scope.split_ascii_whitespace().map(str::to_owned).collect();
+        // One scope keeps its spelling; of several, the one for writing has to come first.
+        let is_as_demanded = key.scopes == demanded && key.scopes.each().len() == 1;
+        let refused = match self.ask(&key, if is_as_demanded { Vec::clone(&words) } else { key.scopes.each() }).await {
+            Err(failure) if self.may_ask_again(&failure, &key) => failure,
+            outcome => return outcome,
+        };
+        let (scopes, words) = if demanded == Scopes::default() || demanded == key.scopes {
+            let Some(instead) = key.scopes.instead() else { return Err(refused) };
+            let words = instead.each();
+            (instead, words)
+        } else {
+            (demanded, words)
+        };
+        let token = self.ask(&TokenKey { scopes: scopes.clone(), ..key }, words).await?;
+        self.scopes = scopes;
+        Ok(token)
+    }
+
+    async fn ask(&mut self, key: &TokenKey, scopes: Vec<String>) -> Result<(Secret, Age), Failure> {
+        let (transport, host) = (self.transport, &self.authority.host);
+        let service = TokenService { host, transport, bounds: self.bounds, scopes };
+        let outcome = transport.tokens().take(key, transport.options().clock.now(), service.fetch(key)).await;
+        if !matches!(outcome, Ok((_, Age::Kept))) {
+            self.asked += 1;
         }
-        let scopes = self.scopes.clone();
-        let key = TokenKey { registry: base.origin(), realm, service, scopes, credential: credential.clone() };
-        let now = options.clock.now();
-        let service = TokenService { host: &self.authority.host, transport: self.transport, plain: &self.bounds.plain };
-        self.transport.tokens().take(&key, now, service.fetch(&key)).await.map(Some)
+        outcome
+    }
+
+    /// Whether a refusal may have been one of the scopes. A password that may be wrong is not shown twice: accounts are
+    /// locked for that.
+    fn may_ask_again(&self, refused: &Failure, key: &TokenKey) -> bool {
+        let is_of_scopes = match refused.error {
+            Error::Denied { .. } => true,
+            Error::Unauthorized { .. } => {
+                key.credential == Credential::Anonymous || self.transport.tokens().is_proven(key)
+            }
+            _ => false,
+        };
+        is_of_scopes && self.asked < MAX_TOKENS
     }
 
     fn exhausted(&mut self) -> Error {

@@ -41,11 +41,8 @@ pub(crate) enum Way {
 
 impl Renewal {
     fn new(key: &TokenKey) -> Self {
-        let secret = match &key.credential {
-            Credential::Identity(secret) => secret.clone(),
-            _ => Secret::new(""),
-        };
-        Self { secret, way: Way::Post }
+        let secret = key.credential.refresh_token().cloned();
+        Self { secret: secret.unwrap_or_else(|| Secret::new("")), way: Way::Post }
     }
 
     /// Goes back to the refresh token that was given: the last one was refused.
@@ -67,11 +64,12 @@ pub(crate) struct TokenKey {
 impl TokenKey {
     /// Whether a token for `self` is one for `other`, too.
     fn covers(&self, other: &Self) -> bool {
-        self.registry == other.registry
-            && self.realm == other.realm
-            && self.service == other.service
-            && self.credential == other.credential
-            && self.scopes.contains(&other.scopes)
+        self.is_akin(other) && self.service == other.service && self.scopes.contains(&other.scopes)
+    }
+
+    /// Whether the same credential is shown at the same place.
+    fn is_akin(&self, other: &Self) -> bool {
+        self.registry == other.registry && self.realm == other.realm && self.credential == other.credential
     }
 }
 
@@ -123,7 +121,7 @@ impl Slot {
     }
 }
 
-/// More than any program speaks to; beyond it, what has ended is dropped.
+/// More than any program speaks to; beyond it, what has ended is dropped, and then all, to be asked for anew.
 const MANY_SLOTS: usize = 1024;
 
 impl Tokens {
@@ -156,20 +154,37 @@ impl Tokens {
     pub(crate) fn renewal(&self, key: &TokenKey) -> Arc<tokio::sync::Mutex<Renewal>> {
         let mut renewals = self.renewals.lock().unwrap_or_else(PoisonError::into_inner);
         let of = (key.registry.clone(), key.realm.clone(), key.credential.clone());
+        if renewals.len() >= MANY_SLOTS && !renewals.contains_key(&of) {
+            renewals.clear();
+        }
         renewals.entry(of).or_insert_with(|| Arc::new(tokio::sync::Mutex::new(Renewal::new(key)))).clone()
     }
 
-    /// Drops `refused`: the registry does not take it any more.
+    /// Drops `refused`: the registry does not take it any more. Its slot stays, as somebody may wait there for another.
     pub(crate) fn evict(&self, refused: &Secret) {
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        slots.retain(|_, slot| !matches!(&slot.last().outcome, Some(Ok(token)) if token.secret == *refused));
+        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        for slot in slots.values() {
+            let mut last = slot.last();
+            last.outcome.take_if(|outcome| matches!(outcome, Ok(token) if token.secret == *refused));
+        }
     }
 
+    /// Whether the token service of `key` has ever given a token for its credential.
+    pub(crate) fn is_proven(&self, key: &TokenKey) -> bool {
+        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.iter().any(|(known, slot)| known.is_akin(key) && matches!(slot.last().outcome, Some(Ok(_))))
+    }
+
+    /// The token for `key` itself, or else the one that allows the least besides.
     fn kept(&self, key: &TokenKey, now: Instant) -> Option<Secret> {
         let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         let exact = slots.get(key).and_then(|slot| slot.lasting(now));
-        let mut wider = slots.iter().filter(|(known, _)| known.covers(key));
-        exact.or_else(|| wider.find_map(|(_, slot)| slot.lasting(now)))
+        let wider = || {
+            let covering = slots.iter().filter(|(known, _)| known.covers(key));
+            let lasting = covering.filter_map(|(known, slot)| Some((known.scopes.breadth(), slot.lasting(now)?)));
+            lasting.min_by_key(|(breadth, _)| *breadth).map(|(_, secret)| secret)
+        };
+        exact.or_else(wider)
     }
 
     fn slot(&self, key: &TokenKey, now: Instant) -> Arc<Slot> {
@@ -177,6 +192,9 @@ impl Tokens {
         if slots.len() >= MANY_SLOTS {
             // One that is waited for is kept by those who wait.
             slots.retain(|_, slot| slot.lasting(now).is_some());
+        }
+        if slots.len() >= MANY_SLOTS && !slots.contains_key(key) {
+            slots.clear();
         }
         slots.entry(key.clone()).or_default().clone()
     }
@@ -215,7 +233,7 @@ mod tests {
     fn check_lifetime(body: &str, expect_seconds: u64) {
         let asked = Instant::now();
         let token = read(body.as_bytes(), asked).unwrap();
-        assert_eq!(token.until - asked, Duration::from_secs(expect_seconds), "{body}");
+        assert_eq!((token.until - asked).as_secs(), expect_seconds, "{body}");
     }
 
     #[test]
@@ -223,6 +241,9 @@ mod tests {
         check_lifetime(r#"{"token":"t"}"#, 54);
         check_lifetime(r#"{"token":"t","expires_in":300}"#, 270);
         check_lifetime(r#"{"token":"t","expires_in":"300"}"#, 270);
+        check_lifetime(r#"{"token":"t","expires_in":1}"#, 0);
+        check_lifetime(r#"{"token":"t","expires_in":10}"#, 9);
+        check_lifetime(r#"{"token":"t","expires_in":299.5}"#, 269);
         check_lifetime(r#"{"token":"t","expires_in":600.0}"#, 570);
         check_lifetime(r#"{"token":"t","expires_in":-5}"#, 54);
         check_lifetime(r#"{"token":"t","expires_in":0}"#, 54);

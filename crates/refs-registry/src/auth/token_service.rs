@@ -1,7 +1,7 @@
 //! Asking a token service: by GET with a name and a password, by POST with a refresh token
 //! ([OAuth2](https://distribution.github.io/distribution/spec/auth/oauth/)).
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderValue, Method, header};
@@ -25,15 +25,16 @@ const TOKEN_BYTES: u64 = 1024 * 1024;
 pub(super) struct TokenService<'a> {
     pub(super) host: &'a Host,
     pub(super) transport: &'a Transport,
-    /// Hosts that may be spoken to without TLS.
-    pub(super) plain: &'a [String],
+    pub(super) bounds: &'a Bounds,
+    /// The scopes in the words to ask in: some services compare texts.
+    pub(super) scopes: Vec<String>,
 }
 
 impl TokenService<'_> {
     /// A fresh token for `key`.
     pub(super) async fn fetch(&self, key: &TokenKey) -> Result<Token, Failure> {
         match &key.credential {
-            Credential::Identity(_) => self.renew(key).await,
+            credential if credential.refresh_token().is_some() => self.renew(key).await,
             Credential::Basic { username, password } => self.get(key, Some((username, password))).await,
             _ => self.get(key, None).await,
         }
@@ -45,17 +46,17 @@ impl TokenService<'_> {
         let renewal = self.transport.tokens().renewal(key);
         let mut renewal = renewal.lock().await;
         if renewal.way == Way::Post {
-            let call = refresh(key, &renewal.secret);
-            let answer = self.ask(key, &call, None).await?;
+            let call = self.refresh(key, &renewal.secret);
+            let (answer, asked) = self.ask(&call, None).await?;
             // Services that know no POST: https://github.com/containerd/containerd/blob/main/core/remotes/docker/auth/fetch.go
             if !matches!(answer.status.as_u16(), 404 | 405 | 501) {
-                return match self.read(answer, &call, None, Some(&renewal.secret)).await {
+                return match self.read((answer, asked), &call, None, Some(&renewal.secret)).await {
                     Ok(token) => {
                         renewal.secret = token.refresh.clone().unwrap_or_else(|| renewal.secret.clone());
                         Ok(token)
                     }
                     Err(failure) => {
-                        if matches!(failure.error, Error::Unauthorized { .. }) {
+                        if matches!(failure.error, Error::Unauthorized { .. } | Error::Denied { .. }) {
                             renewal.begin_again(key);
                         }
                         Err(failure)
@@ -69,67 +70,72 @@ impl TokenService<'_> {
     }
 
     async fn get(&self, key: &TokenKey, login: Option<(&str, &Secret)>) -> Result<Token, Failure> {
-        let call = question(key);
+        let call = self.question(key);
         let header = login.map(|(username, password)| basic(username, password)).transpose()?;
         let grant = header.map(|header| Grant { origin: key.realm.origin(), header });
-        let answer = self.ask(key, &call, grant.as_ref()).await?;
+        let answer = self.ask(&call, grant.as_ref()).await?;
         self.read(answer, &call, grant.as_ref(), None).await
     }
 
-    async fn ask(&self, key: &TokenKey, call: &Call, grant: Option<&Grant>) -> Result<Answer, Failure> {
-        // The token service is a place of its own: what leaves it must not lead back into the registry's network.
-        let bounds = Bounds { from: key.realm.clone(), plain: self.plain.to_vec() };
-        self.transport.exchange(call, grant, &bounds).await
+    /// The answer, and when it was asked for: a token's life may begin before its answer does.
+    async fn ask(&self, call: &Call, grant: Option<&Grant>) -> Result<(Answer, Instant), Failure> {
+        let asked = self.transport.options().clock.now();
+        Ok((self.transport.exchange(call, grant, self.bounds).await?, asked))
     }
 
     /// Reads the answer to `call`. What it says of a refusal is kept, but for what it was shown in `grant` or `sent`.
+    ///
+    /// # Errors
+    /// `Unauthorized` where the credential is refused, `Denied` where it is the question.
     async fn read(
         &self,
-        answer: Answer,
+        (answer, asked): (Answer, Instant),
         call: &Call,
         grant: Option<&Grant>,
         sent: Option<&Secret>,
     ) -> Result<Token, Failure> {
         let at = answer.at.clone();
-        if matches!(answer.status.as_u16(), 400 | 401 | 403) {
+        if let status @ (400 | 401 | 403) = answer.status.as_u16() {
             let detail = answer.detail(grant).await;
             let detail = sent.map_or_else(|| detail.clone(), |sent| detail.without(sent.reveal()));
             let (host, tried) = (self.host.clone(), Vec::new());
-            return Err(Failure::last(Error::Unauthorized { host, tried, detail }));
+            return Err(Failure::last(match status {
+                401 => Error::Unauthorized { host, tried, detail },
+                _ => Error::Denied { host, at, tried, detail },
+            }));
         }
-        let asked = self.transport.options().clock.now();
         let mut answer = answer.accepted(call, self.host, grant).await?;
         let body = answer.body.collect(TOKEN_BYTES, &Wanted::Token).await?;
         token::read(&body, asked).map_err(|fault| Failure::last(Error::Protocol { at, fault }))
     }
-}
 
-/// The request for a token in exchange for a refresh token.
-fn refresh(key: &TokenKey, secret: &Secret) -> Call {
-    let mut form = url::form_urlencoded::Serializer::new(String::new());
-    form.append_pair("grant_type", "refresh_token").append_pair("client_id", "refs");
-    form.extend_pairs(key.service.iter().map(|service| ("service", service.as_str())));
-    let scopes = key.scopes.to_string();
-    form.extend_pairs(Some(("scope", scopes.as_str())).filter(|(_, scopes)| !scopes.is_empty()));
-    form.append_pair("refresh_token", secret.reveal());
-    Call::new(Method::POST, key.realm.clone(), Wanted::Token)
-        .header(header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"))
-        .body(Body::Bytes(form.finish().into()))
-        .within_origin()
-}
+    /// The request for a token in exchange for a refresh token.
+    fn refresh(&self, key: &TokenKey, secret: &Secret) -> Call {
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        form.append_pair("grant_type", "refresh_token").append_pair("client_id", "refs");
+        form.extend_pairs(key.service.iter().map(|service| ("service", service.as_str())));
+        let scopes = self.scopes.join(" ");
+        form.extend_pairs(Some(("scope", scopes.as_str())).filter(|(_, scopes)| !scopes.is_empty()));
+        form.append_pair("refresh_token", secret.reveal());
+        Call::new(Method::POST, key.realm.clone(), Wanted::Token)
+            .header(header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"))
+            .body(Body::Bytes(form.finish().into()))
+            .within_origin()
+    }
 
-/// The request for a token that is a plain question.
-fn question(key: &TokenKey) -> Call {
-    let mut url = key.realm.clone();
-    {
-        let mut query = url.query_pairs_mut();
-        query.extend_pairs(key.service.iter().map(|service| ("service", service.as_str())));
-        query.extend_pairs(key.scopes.each().iter().map(|scope| ("scope", scope.as_str())));
+    /// The request for a token that is a plain question.
+    fn question(&self, key: &TokenKey) -> Call {
+        let mut url = key.realm.clone();
+        {
+            let mut query = url.query_pairs_mut();
+            query.extend_pairs(key.service.iter().map(|service| ("service", service.as_str())));
+            query.extend_pairs(self.scopes.iter().map(|scope| ("scope", scope.as_str())));
+        }
+        if url.query() == Some("") {
+            url.set_query(None);
+        }
+        Call::get(url, Wanted::Token).within_origin()
     }
-    if url.query() == Some("") {
-        url.set_query(None);
-    }
-    Call::get(url, Wanted::Token).within_origin()
 }
 
 /// The header that shows a name and a password.

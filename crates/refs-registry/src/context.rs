@@ -174,6 +174,9 @@ pub enum Fault {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// A name, of a host that the registry leads to, has addresses in a private network only.
+    #[error("`{0}`, where the registry leads to, is in a private network")]
+    PrivateAddress(String),
     /// The token service is somewhere that credentials must not go.
     #[error("the token service `{0}` is not trusted with credentials for this registry")]
     UntrustedRealm(String),

@@ -16,7 +16,7 @@ mod transport;
 mod verify;
 
 pub use error::{Error, ErrorKind, Result};
-pub use options::{Options, Retry, Timeouts};
+pub use options::{Options, Proxies, Retry, Timeouts};
 pub use payload::{Payload, Replay};
 pub use quirks::{Mounts, Page, Pieces, Quirks, Ranges, ReferrersAt};
 pub use registries::Registries;
@@ -25,5 +25,5 @@ pub use repository::Repository;
 pub use resolver::{Resolver, Wire, Writable};
 pub use source::{Blob, ByteStream, Filter, Mounted, Part, Resume, Sent, Sink, Source, Stored, Upload, UploadState};
 pub use spec::{Descriptor, Manifest, MediaType, Platform};
-pub use transport::{Clock, SystemClock};
+pub use transport::{Clock, Dns, SystemClock, SystemDns};
 pub use verify::{Verify, verified};

@@ -6,7 +6,7 @@ use refs_url::Host;
 
 use crate::{
     auth::{Chain, Credentials},
-    transport::{Clock, SystemClock},
+    transport::{Clock, Dns, SystemClock, SystemDns},
 };
 
 /// How [`Registries`](crate::Registries) speak to hosts.
@@ -16,7 +16,8 @@ pub struct Options {
     pub plain_http: BTreeSet<Host>,
     /// Where passwords and tokens come from. By default [`Chain::from_env`].
     pub credentials: Arc<dyn Credentials>,
-    /// Token services that may see the credentials of any registry, besides those on a registry's own site.
+    /// Token services that may see the credentials of any registry, besides those on a registry's own site. They may be in
+    /// a private network, too, where registries outside lead to no other host.
     pub trusted_realms: BTreeSet<Host>,
     /// How failures are repeated.
     pub retry: Retry,
@@ -26,6 +27,10 @@ pub struct Options {
     pub ca_files: Vec<PathBuf>,
     /// The `User-Agent` of every request.
     pub user_agent: String,
+    /// What turns names into addresses, where no proxy does.
+    pub dns: Arc<dyn Dns>,
+    /// Whether proxies are used.
+    pub proxies: Proxies,
     /// The clock that all waiting is done by.
     pub clock: Arc<dyn Clock>,
 }
@@ -40,6 +45,8 @@ impl Default for Options {
             timeouts: Timeouts::default(),
             ca_files: Vec::new(),
             user_agent: concat!("refs/", env!("CARGO_PKG_VERSION")).to_owned(),
+            dns: Arc::new(SystemDns),
+            proxies: Proxies::default(),
             clock: Arc::new(SystemClock),
         }
     }
@@ -51,6 +58,17 @@ impl Options {
     pub fn is_plain(&self, host: &Host) -> bool {
         host.is_loopback() || self.plain_http.contains(host)
     }
+}
+
+/// Whether requests go through proxies.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Proxies {
+    /// As the system is set: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`. Hosts on loopback are spoken to
+    /// without.
+    #[default]
+    OfSystem,
+    /// None, whatever the environment says.
+    Ignored,
 }
 
 /// How often, and after which waits, one operation is tried. This is the only layer that repeats anything.

@@ -35,7 +35,7 @@ pub(crate) struct Reserved {
 pub(crate) const RESERVED: &[Reserved] = &[
     Reserved { krate: "reqwest", users: &["refs-registry"] },
     Reserved { krate: "hyper", users: &["refs-server", "refs-testkit"] },
-    Reserved { krate: "hyper-util", users: &["refs-server", "refs-testkit"] },
+    Reserved { krate: "hyper-util", users: &["refs-registry", "refs-server", "refs-testkit"] },
     Reserved { krate: "wiremock", users: &["refs-testkit"] },
     Reserved { krate: "clap", users: &["refs-cli"] },
     Reserved { krate: "indicatif", users: &["refs-cli"] },

@@ -8,21 +8,23 @@ use rustls::{
     crypto::{CryptoProvider, ring},
 };
 
-use super::certificates::Certificates;
+use super::{certificates::Certificates, dns::Guard};
 use crate::{Error, Options, Result};
 
-/// Whether the system's settings of proxies count.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Proxies {
-    OfSystem,
-    Ignored,
+/// How a client gets to its hosts.
+#[derive(Debug)]
+pub(crate) enum Route {
+    /// Through the proxies of the system, which look names up.
+    Proxied,
+    /// By itself, to the addresses that the guard lets through.
+    Direct(Guard),
 }
 
 /// A block of headers is at most this long.
 const HEADER_BYTES: u32 = 64 * 1024;
 
 /// The client that `options` describe: it follows no redirect, decodes nothing and knows no credentials.
-pub(crate) fn build(options: &Options, proxies: Proxies) -> Result<reqwest::Client> {
+pub(crate) fn build(options: &Options, route: Route) -> Result<reqwest::Client> {
     let builder = reqwest::Client::builder()
         .tls_backend_preconfigured(tls(options)?)
         .redirect(redirect::Policy::none())
@@ -30,9 +32,9 @@ pub(crate) fn build(options: &Options, proxies: Proxies) -> Result<reqwest::Clie
         .connect_timeout(options.timeouts.connect)
         .http2_max_header_list_size(HEADER_BYTES)
         .user_agent(&options.user_agent);
-    let builder = match proxies {
-        Proxies::OfSystem => builder,
-        Proxies::Ignored => builder.no_proxy(),
+    let builder = match route {
+        Route::Proxied => builder,
+        Route::Direct(guard) => builder.no_proxy().dns_resolver(guard),
     };
     builder.build().map_err(|error| unusable("the HTTP settings", error))
 }

@@ -1,7 +1,7 @@
 //! One request and its answer, redirects included.
 
 use std::{
-    sync::{Arc, OnceLock},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -12,10 +12,11 @@ use url::Url;
 use super::{
     answer::{Answer, Incoming},
     call::Call,
-    client::{self, Proxies},
+    dns::LeadsInside,
     outgoing::Pulse,
-    redirect::{self, Bounds, Zone},
+    redirect::{self, Bounds},
     retry::Failure,
+    routes::Routes,
 };
 use crate::{
     Error, Options, Result,
@@ -27,9 +28,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Transport {
     options: Options,
-    client: OnceLock<Result<reqwest::Client>>,
-    /// For loopback, where no proxy has any business whatever the environment says.
-    local: OnceLock<Result<reqwest::Client>>,
+    routes: Routes,
     tokens: Tokens,
 }
 
@@ -42,7 +41,7 @@ pub(crate) struct Grant {
 
 impl Transport {
     pub(crate) fn new(options: Options) -> Self {
-        Self { options, client: OnceLock::new(), local: OnceLock::new(), tokens: Tokens::default() }
+        Self { routes: Routes::new(&options), options, tokens: Tokens::default() }
     }
 
     pub(crate) const fn options(&self) -> &Options {
@@ -63,14 +62,15 @@ impl Transport {
     ) -> Result<Answer, Failure> {
         let mut url = call.url.clone();
         for _ in 0..=redirect::MAX_HOPS {
-            let answer = self.hop(call, &url, grant).await?;
+            let answer = self.hop(call, &url, grant, bounds).await?;
             let Some(location) = answer.location().filter(|_| redirect::is_redirect(answer.status)) else {
                 return Ok(answer);
             };
             let refused = |fault| Failure::last(Error::Protocol { at: answer.at.clone(), fault });
             let next = url.join(&location).ok();
             let next = next.ok_or_else(|| Failure::last(answer.bad_header("location", &location)))?;
-            bounds.check(call, answer.status, &url, &next).map_err(refused)?;
+            let home = self.routes.zone(&self.options, &bounds.from).await?;
+            Bounds::check(call, answer.status, &url, &next, home).map_err(refused)?;
             url = next;
         }
         let fault = Fault::TooManyRedirects(redirect::MAX_HOPS);
@@ -78,13 +78,18 @@ impl Transport {
     }
 
     /// One request to `url`, which is `call`'s own or one it was sent on to.
-    async fn hop(&self, call: &Call, url: &Url, grant: Option<&Grant>) -> Result<Answer, Failure> {
+    async fn hop(&self, call: &Call, url: &Url, grant: Option<&Grant>, bounds: &Bounds) -> Result<Answer, Failure> {
         let at = RequestLine::new(&call.method, url);
         let began = self.options.clock.now();
-        let (request, pulse) = self.request(call, url, grant).await?;
+        let pulse = Pulse::default();
+        let send = async {
+            let client = self.routes.client(&self.options, url, self.named(url, bounds)).await?;
+            let request = request(&client, call, url, grant, &pulse).await?;
+            request.send().await.map_err(|error| broken(call, url, &at, error))
+        };
         let outcome = tokio::select! {
             biased;
-            response = request.send() => response.map_err(|error| broken(call, url, &at, error)),
+            response = send => response,
             () = self.silence(&pulse) => {
                 Err(Failure::passing(Error::Timeout { at: at.clone(), after: self.options.timeouts.headers }))
             }
@@ -96,38 +101,12 @@ impl Transport {
         Ok(Answer { status, headers, url: url.clone(), at, body, accepted: None, refused: Vec::new() })
     }
 
-    fn client(&self, url: &Url) -> Result<reqwest::Client> {
-        let (client, proxies) = match Zone::of(url) {
-            Zone::Loopback => (&self.local, Proxies::Ignored),
-            _ => (&self.client, Proxies::OfSystem),
-        };
-        client.get_or_init(|| client::build(&self.options, proxies)).clone()
-    }
-
-    async fn request(
-        &self,
-        call: &Call,
-        url: &Url,
-        grant: Option<&Grant>,
-    ) -> Result<(reqwest::RequestBuilder, Pulse), Failure> {
-        let mut request = self
-            .client(url)?
-            .request(call.method.clone(), url.clone())
-            .headers(call.headers.clone())
-            // A body that is decoded on the way has other bytes than its digest says, and no ranges.
-            .header(header::ACCEPT_ENCODING, "identity");
-        if let Some(grant) = grant.filter(|grant| grant.origin == url.origin()) {
-            request = request.header(header::AUTHORIZATION, grant.header.clone());
-        }
-        let writes = matches!(call.method, Method::POST | Method::PUT | Method::PATCH);
-        if let Some(len) = call.body.len().filter(|_| writes) {
-            request = request.header(header::CONTENT_LENGTH, len);
-        }
-        let pulse = Pulse::default();
-        if let Some(stream) = call.body.open().await? {
-            request = request.body(reqwest::Body::wrap_stream(pulse.watch(stream)));
-        }
-        Ok((request, pulse))
+    /// The host that the user named, and that has us speak to `url`: the registry, unless the user vouches for the host
+    /// itself.
+    fn named<'a>(&self, url: &'a Url, bounds: &'a Bounds) -> &'a Url {
+        let host = host_of(url);
+        let is_it = |trusted: &Host| host.as_ref().is_some_and(|it| trusted.as_str().eq_ignore_ascii_case(it.as_str()));
+        if self.options.trusted_realms.iter().any(is_it) { url } else { &bounds.from }
     }
 
     /// Ends when the other side has been silent for too long: it neither takes what we send nor answers.
@@ -152,11 +131,40 @@ impl Transport {
     }
 }
 
+/// `call` to `url`, with what `grant` allows to be shown there. `pulse` watches the body.
+async fn request(
+    client: &reqwest::Client,
+    call: &Call,
+    url: &Url,
+    grant: Option<&Grant>,
+    pulse: &Pulse,
+) -> Result<reqwest::RequestBuilder, Failure> {
+    let mut request = client
+        .request(call.method.clone(), url.clone())
+        .headers(call.headers.clone())
+        // A body that is decoded on the way has other bytes than its digest says, and no ranges.
+        .header(header::ACCEPT_ENCODING, "identity");
+    if let Some(grant) = grant.filter(|grant| grant.origin == url.origin()) {
+        request = request.header(header::AUTHORIZATION, grant.header.clone());
+    }
+    let writes = matches!(call.method, Method::POST | Method::PUT | Method::PATCH);
+    if let Some(len) = call.body.len().filter(|_| writes) {
+        request = request.header(header::CONTENT_LENGTH, len);
+    }
+    if let Some(stream) = call.body.open().await? {
+        request = request.body(reqwest::Body::wrap_stream(pulse.watch(stream)));
+    }
+    Ok(request)
+}
+
 /// What a request failed of that got no answer.
 fn broken(call: &Call, url: &Url, at: &RequestLine, error: reqwest::Error) -> Failure {
     // The body's own failure comes to light as a broken connection.
     if let Some(fault) = call.body.fault() {
         return Failure::last(fault);
+    }
+    if let Some(LeadsInside(name)) = causes(&error).find_map(|cause| cause.downcast_ref()) {
+        return Failure::last(Error::Protocol { at: at.clone(), fault: Fault::PrivateAddress(name.clone()) });
     }
     let is_certificate = causes(&error).any(|cause| cause.is::<rustls::Error>());
     let error = match host_of(url) {
@@ -179,7 +187,8 @@ fn causes<'a>(
     })
 }
 
-fn host_of(url: &Url) -> Option<Host> {
+/// The host of `url`, with its port.
+pub(crate) fn host_of(url: &Url) -> Option<Host> {
     let name = url.host_str()?;
     let text = url.port().map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"));
     Host::parse(&text).ok()

@@ -7,19 +7,24 @@ mod call;
 mod certificates;
 mod client;
 mod clock;
+mod dns;
 mod endpoint;
 mod exchange;
 mod outgoing;
 mod redirect;
 mod remote;
 mod retry;
+mod routes;
+mod zone;
 
 pub use clock::{Clock, SystemClock};
+pub use dns::{Dns, SystemDns};
 
 pub(crate) use answer::{Answer, Incoming};
 pub(crate) use call::{Body, Call, FaultSlot};
 pub(crate) use endpoint::{commit, without};
 pub(crate) use exchange::{Grant, Transport};
-pub(crate) use redirect::{Bounds, Zone};
+pub(crate) use redirect::Bounds;
 pub(crate) use remote::Remote;
 pub(crate) use retry::{Budget, Failure};
+pub(crate) use zone::Zone;

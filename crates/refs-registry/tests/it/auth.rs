@@ -50,16 +50,51 @@ async fn the_token_service_is_asked_once_with_service_and_scope() {
     assert_eq!(peer.seen().len(), 5);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_requests_at_once_share_one_token() {
+    let clock = TestClock::new();
     let peer = token_registry("secret", |_| Reply::ok("blob")).await;
-    let repository = repository(&with_password(&peer, "secret"), &peer);
+    let registries = Registries::new(options(&clock, vec![login(&peer, "x", "secret")]));
+    for expect in [1, 2] {
+        let all: Vec<_> = (0..50)
+            .map(|_| {
+                let repository = repository(&registries, &peer);
+                tokio::spawn(async move { repository.stat_blob(&blob()).await })
+            })
+            .collect();
+        for size in futures_util::future::join_all(all).await {
+            assert_eq!(size.unwrap().unwrap(), Some(4));
+        }
+        assert_eq!(token_requests(&peer), expect);
+        clock.advance(std::time::Duration::from_secs(300));
+    }
+}
+
+#[tokio::test]
+async fn many_requests_whose_token_was_revoked_share_the_next_one() {
+    let (valid, own) = (Arc::new(Mutex::new(0)), Arc::new(Mutex::new(String::new())));
+    let (counter, realm) = (valid.clone(), own.clone());
+    let peer = Peer::start(move |request| {
+        let mut valid = counter.lock().unwrap();
+        if request.is("GET /token") {
+            *valid += 1;
+            return Reply::json(&format!("{{\"token\":\"t{valid}\",\"expires_in\":3000}}"));
+        }
+        match request.header("authorization") {
+            Some(shown) if *shown == format!("Bearer t{valid}") => Reply::ok("blob"),
+            _ => challenge(&realm.lock().unwrap(), "repository:a/b:pull"),
+        }
+    })
+    .await;
+    *own.lock().unwrap() = peer.url("/token");
+    let repository = repository(&anonymous(), &peer);
+    repository.stat_blob(&blob()).await.unwrap();
+    *valid.lock().unwrap() = 10;
     let digest = blob();
-    let all = (0..20).map(|_| repository.stat_blob(&digest));
-    for size in futures_util::future::join_all(all).await {
+    for size in futures_util::future::join_all((0..20).map(|_| repository.stat_blob(&digest))).await {
         assert_eq!(size.unwrap(), Some(4));
     }
-    assert_eq!(token_requests(&peer), 1);
+    assert_eq!(token_requests(&peer), 2);
 }
 
 #[tokio::test]

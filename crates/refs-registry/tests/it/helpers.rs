@@ -101,7 +101,7 @@ async fn what_a_helper_says_is_taken_before_the_files_own_entries() {
 }
 
 #[tokio::test]
-async fn a_helper_that_keeps_nothing_leaves_it_to_the_file() {
+async fn m050_a_helper_that_keeps_nothing_leaves_it_to_the_file() {
     check("echo credentials not found in native keychain; exit 1", Ok(&["u:p"])).await;
     check("echo credentials not found in native keychain >&2; exit 1", Ok(&["u:p"])).await;
     check("echo no credentials server URL; exit 1", Ok(&["u:p"])).await;
@@ -111,7 +111,7 @@ async fn a_helper_that_keeps_nothing_leaves_it_to_the_file() {
 }
 
 #[tokio::test]
-async fn a_helper_that_fails_is_an_error_that_names_it() {
+async fn m050_a_helper_that_fails_or_says_too_much_is_an_error_that_names_it() {
     const NAMED: &str = "cannot use credential helper `docker-credential-x`: ";
     check("echo the vault is sealed; exit 1", Err(&format!("{NAMED}it failed: the vault is sealed"))).await;
     check("echo the vault is sealed >&2; exit 1", Err(&format!("{NAMED}it failed: the vault is sealed"))).await;
@@ -121,7 +121,9 @@ async fn a_helper_that_fails_is_an_error_that_names_it() {
 }
 
 #[tokio::test]
-async fn a_helper_is_asked_for_the_host_as_docker_files_it() {
+async fn m050_a_helper_is_asked_for_the_host_as_docker_files_it() {
+    // Helpers read lines: a host with a second one would speak for another.
+    Host::parse("r.test\nhost=evil.test").unwrap_err();
     let desk = Desk::new();
     desk.program("docker-credential-x", "echo $1 $(/bin/cat) >> asked; echo credentials not found; exit 1");
     let config = desk.config(r#"{"credsStore":"x"}"#);
@@ -158,7 +160,7 @@ async fn a_helper_that_is_not_there_matters_only_to_the_host_it_is_named_for() {
 }
 
 #[tokio::test]
-async fn the_name_of_a_helper_leads_nowhere_else() {
+async fn m050_the_name_of_a_helper_leads_nowhere_else() {
     let desk = Desk::new();
     desk.program("docker-credential-x", "touch ran");
     fs::create_dir(desk.path("docker-credential-")).unwrap();
@@ -184,7 +186,7 @@ async fn a_program_is_not_looked_for_in_the_current_folder() {
 }
 
 #[tokio::test]
-async fn a_helper_that_hangs_is_given_up_and_killed() {
+async fn m050_a_helper_that_hangs_is_given_up_and_killed() {
     let desk = Desk::new();
     // It holds the other end of a pipe, which closes when it is killed.
     assert!(Command::new("mkfifo").arg(desk.path("pipe")).status().unwrap().success());

@@ -4,16 +4,19 @@
 
 mod auth;
 mod blobs;
+mod certificates;
 mod docker_config;
 mod fake;
 mod helpers;
 mod listing;
 mod manifests;
+mod names;
 mod origins;
 mod peer;
 mod redirects;
 mod retry;
 mod saved;
+mod scopes;
 mod setup;
 mod sources;
 mod token_service;

@@ -4,10 +4,12 @@ use std::sync::{Arc, Mutex};
 
 use refs_registry::{Clock, SystemClock};
 use refs_url::Host;
+use rustls::ServerConfig;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
 };
+use tokio_rustls::TlsAcceptor;
 
 /// A request as it came.
 #[derive(Debug, Clone)]
@@ -22,6 +24,12 @@ pub(crate) struct Request {
 impl Request {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// All of it that came.
+    pub(crate) fn text(&self) -> String {
+        let headers: Vec<String> = self.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        format!("{}\n{}\n\n{}", self.line(), headers.join("\n"), String::from_utf8_lossy(&self.body))
     }
 
     pub(crate) fn line(&self) -> String {
@@ -140,6 +148,18 @@ pub(crate) struct Peer {
 impl Peer {
     /// Answers every request as `answer` says.
     pub(crate) async fn start(answer: impl FnMut(&Request) -> Reply + Send + 'static) -> Self {
+        Self::listen(None, answer).await
+    }
+
+    /// The same, with TLS.
+    pub(crate) async fn start_tls(
+        shown: Arc<ServerConfig>,
+        answer: impl FnMut(&Request) -> Reply + Send + 'static,
+    ) -> Self {
+        Self::listen(Some(TlsAcceptor::from(shown)), answer).await
+    }
+
+    async fn listen(tls: Option<TlsAcceptor>, answer: impl FnMut(&Request) -> Reply + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let host = Host::parse(&listener.local_addr().unwrap().to_string()).unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
@@ -148,10 +168,21 @@ impl Peer {
         let task = tokio::spawn(async move {
             let mut connections = tokio::task::JoinSet::new();
             while let Ok((connection, _)) = listener.accept().await {
-                connections.spawn(serve(connection, answer.clone(), log.clone()));
+                let (tls, answer, log) = (tls.clone(), answer.clone(), log.clone());
+                connections.spawn(async move {
+                    match tls {
+                        Some(tls) => serve_tls(connection, tls, answer, log).await,
+                        None => serve(connection, answer, log).await,
+                    }
+                });
             }
         });
         Self { host, seen, task }
+    }
+
+    /// It, under another name for loopback.
+    pub(crate) fn at(&self, name: &str) -> Host {
+        Host::parse(&format!("{name}:{}", self.host.port().unwrap())).unwrap()
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -174,12 +205,29 @@ impl Drop for Peer {
     }
 }
 
-async fn serve(connection: TcpStream, answer: Answer, seen: Arc<Mutex<Vec<Request>>>) {
+async fn serve_tls(connection: TcpStream, tls: TlsAcceptor, answer: Answer, seen: Arc<Mutex<Vec<Request>>>) {
+    let mut first = [0];
+    if connection.peek(&mut first).await.is_ok_and(|read| read == 1) && first != [HANDSHAKE] {
+        // Whoever comes without TLS is seen, too.
+        return serve(connection, answer, seen).await;
+    }
+    if let Ok(connection) = tls.accept(connection).await {
+        serve(connection, answer, seen).await;
+    }
+}
+
+/// What TLS begins with.
+const HANDSHAKE: u8 = 22;
+
+async fn serve(connection: impl AsyncRead + AsyncWrite + Unpin, answer: Answer, seen: Arc<Mutex<Vec<Request>>>) {
     let mut connection = BufReader::new(connection);
     while let Some(request) = read(&mut connection).await {
         seen.lock().unwrap().push(request.clone());
         let reply = (answer.lock().unwrap())(&request);
         if reply.end == End::Dropped || connection.write_all(&reply.bytes(&request.method)).await.is_err() {
+            return;
+        }
+        if connection.flush().await.is_err() {
             return;
         }
         match reply.end {
@@ -190,7 +238,7 @@ async fn serve(connection: TcpStream, answer: Answer, seen: Arc<Mutex<Vec<Reques
     }
 }
 
-async fn read(connection: &mut BufReader<TcpStream>) -> Option<Request> {
+async fn read(connection: &mut BufReader<impl AsyncRead + Unpin>) -> Option<Request> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(connection.read_u8().await.ok()?);
@@ -211,7 +259,7 @@ async fn read(connection: &mut BufReader<TcpStream>) -> Option<Request> {
     Some(request)
 }
 
-async fn read_chunks(connection: &mut BufReader<TcpStream>) -> Option<Vec<u8>> {
+async fn read_chunks(connection: &mut BufReader<impl AsyncRead + Unpin>) -> Option<Vec<u8>> {
     let mut body = Vec::new();
     loop {
         let mut line = String::new();

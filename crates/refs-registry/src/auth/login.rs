@@ -263,7 +263,11 @@ impl<'a> Login<'a> {
             (Some(Demand::Basic), Credential::Basic { username, password }) => {
                 Ok(Some((basic(username, password)?, Shown::Fresh)))
             }
-            (Some(Demand::Bearer { .. }), Credential::Bearer(token)) => Ok(Some((bearer(token)?, Shown::Fresh))),
+            (Some(Demand::Bearer { .. }), Credential::Bearer(token)) => {
+                // It allows what it allows: to be asked for more is to be refused.
+                self.asked = MAX_TOKENS;
+                Ok(Some((bearer(token)?, Shown::Fresh)))
+            }
             (Some(Demand::Bearer { realm, service, scope, .. }), _) => {
                 let (realm, service, scope) = (realm.clone(), service.clone(), scope.clone());
                 let Some(realm) = self.trusted(&realm, credential)? else { return Ok(None) };

@@ -371,6 +371,14 @@ async fn m172_a_password_or_refresh_token_that_a_token_service_echoes_is_not_pas
 
 #[tokio::test]
 async fn m042_a_registry_that_wants_more_of_every_token_is_given_up() {
+    for (given, expect) in [(Credential::Anonymous, 2), (Credential::Bearer("t".into()), 0)] {
+        let (error, tokens) = want_more(given).await;
+        assert_eq!((error.kind(), tokens), (ErrorKind::Unauthorized, expect));
+    }
+}
+
+/// What a client with `credential`, and the requests for tokens, come to at a registry that wants more of every token.
+async fn want_more(credential: Credential) -> (Error, usize) {
     let own = Arc::new(Mutex::new(String::new()));
     let host = own.clone();
     let mut asked = 0;
@@ -387,7 +395,8 @@ async fn m042_a_registry_that_wants_more_of_every_token_is_given_up() {
     })
     .await;
     *own.lock().unwrap() = peer.url("");
-    let error = repository(&anonymous(), &peer).stat_blob(&blob()).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unauthorized);
-    assert_eq!(token_requests(&peer), 2);
+    let given = Arc::new(Static::new(peer.host.clone(), "the test", credential));
+    let registries = Registries::new(options(&TestClock::new(), vec![given]));
+    let error = repository(&registries, &peer).stat_blob(&blob()).await.unwrap_err();
+    (error, token_requests(&peer))
 }

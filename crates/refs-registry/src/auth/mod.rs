@@ -26,5 +26,6 @@ pub use secret::Secret;
 
 pub(crate) use challenge::Demand;
 pub(crate) use login::{Authority, Login, Refusal};
+pub(crate) use realm::is_at;
 pub(crate) use scope::Scopes;
 pub(crate) use token::Tokens;

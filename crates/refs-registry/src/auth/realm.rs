@@ -25,14 +25,18 @@ pub(crate) enum Trust {
 /// A registry names its token service itself, so that a hostile one could name any address to have passwords sent to, or
 /// requests made from inside of a network.
 pub(crate) fn trust(registry: &Url, realm: &Url, trusted: &BTreeSet<Host>, plain: &[String]) -> Trust {
-    let vouched = |authority: &str| trusted.iter().any(|host| host.as_str().eq_ignore_ascii_case(authority));
-    if !is_web(realm) {
+    let are_both_on_loopback = Zone::of(registry) == Zone::Loopback && Zone::of(realm) == Zone::Loopback;
+    if !is_web(realm) || is_downgrade(registry, realm) {
         Trust::Nothing
-    } else if Zone::of(registry) == Zone::Loopback && Zone::of(realm) == Zone::Loopback {
-        if is_downgrade(registry, realm) { Trust::Nothing } else { Trust::Full }
-    } else if is_out_of_reach(registry, realm, plain) {
+    } else if are_both_on_loopback {
+        Trust::Full
+    } else if gives_up_tls(registry, realm, plain) {
         Trust::Nothing
-    } else if is_same_owner(registry, realm) || vouched(&authority(realm)) {
+    } else if trusted.iter().any(|host| is_at(host, realm)) {
+        Trust::Full
+    } else if is_out_of_reach(registry, realm) {
+        Trust::Nothing
+    } else if is_same_owner(registry, realm) {
         Trust::Full
     } else {
         Trust::AnonymousOnly
@@ -47,14 +51,24 @@ fn is_downgrade(registry: &Url, realm: &Url) -> bool {
     registry.scheme() == "https" && realm.scheme() == "http"
 }
 
-/// Whether no request at all may go there: without TLS, to a bare address, into a private network.
-fn is_out_of_reach(registry: &Url, realm: &Url, plain: &[String]) -> bool {
-    if registry.host() == realm.host() {
-        return is_downgrade(registry, realm);
-    }
-    let may_be_plain = plain.iter().any(|host| host.eq_ignore_ascii_case(&authority(realm)));
-    let is_plain = realm.scheme() == "http" && (registry.scheme() == "https" || !may_be_plain);
-    is_plain || is_address(realm) || Zone::of(realm) != Zone::Public
+/// Whether another host would be spoken to without TLS, and the user did not say so.
+fn gives_up_tls(registry: &Url, realm: &Url, plain: &[String]) -> bool {
+    let may_be_plain = || plain.iter().any(|host| host.eq_ignore_ascii_case(&authority(realm)));
+    realm.scheme() == "http" && registry.host() != realm.host() && !may_be_plain()
+}
+
+/// Whether no request at all may go to another host there: to a bare address, into a private network. Where its name leads
+/// is looked at when it is dialled.
+fn is_out_of_reach(registry: &Url, realm: &Url) -> bool {
+    registry.host() != realm.host() && (is_address(realm) || Zone::of(realm) != Zone::Public)
+}
+
+/// Whether `url` is at `host`, the port included.
+pub(crate) fn is_at(host: &Host, url: &Url) -> bool {
+    let bare = |name: &str| name.trim_matches(['[', ']']).to_ascii_lowercase();
+    let usual = if url.scheme() == "http" { 80 } else { 443 };
+    bare(host.name()) == bare(url.host_str().unwrap_or_default())
+        && host.port().unwrap_or(usual) == url.port_or_known_default().unwrap_or(usual)
 }
 
 fn is_same_owner(registry: &Url, realm: &Url) -> bool {
@@ -137,7 +151,8 @@ mod tests {
 
     #[track_caller]
     fn check(registry: &str, realm: &str, expect: Trust) {
-        let trusted = BTreeSet::from([Host::parse("sso.vouched.test").unwrap()]);
+        let vouched = ["SSO.vouched.test:443", "10.9.9.9:8443", "plain.test:80"];
+        let trusted = vouched.into_iter().map(|host| Host::parse(host).unwrap()).collect();
         let (registry, realm) = (Url::parse(registry).unwrap(), Url::parse(realm).unwrap());
         assert_eq!(trust(&registry, &realm, &trusted, &["plain.test:80".into()]), expect, "{registry} -> {realm}");
     }
@@ -150,7 +165,14 @@ mod tests {
         check("https://registry.gitlab.com/", "https://gitlab.com/jwt/auth", Full);
         check("https://r.test:5000/", "https://r.test:5001/token", Full);
         check("https://r.test/", "https://sso.vouched.test/token", Full);
+        check("https://r.test/", "https://sso.vouched.test:444/token", AnonymousOnly);
+        check("https://r.test/", "http://sso.vouched.test/token", Nothing);
+        check("https://r.test/", "https://10.9.9.9:8443/token", Full);
+        check("https://r.test/", "https://10.9.9.9/token", Nothing);
+        check("https://r.test/", "http://plain.test/token", Nothing);
         check("https://r.test/", "https://evil.example/token", AnonymousOnly);
+        check("https://r.test/", "https://r.test.evil.example/token", AnonymousOnly);
+        check("https://r.test/", "https://xr.test/token", AnonymousOnly);
         check("https://r.co.uk/", "https://evil.co.uk/token", AnonymousOnly);
         check("https://r.shop.co.uk/", "https://auth.shop.co.uk/token", Full);
         check("https://a.azurecr.io/", "https://b.azurecr.io/token", AnonymousOnly);

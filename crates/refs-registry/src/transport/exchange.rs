@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     Error, Options, Result,
-    auth::Tokens,
+    auth::{Tokens, is_at},
     error::{Fault, RequestLine},
 };
 
@@ -104,9 +104,7 @@ impl Transport {
     /// The host that the user named, and that has us speak to `url`: the registry, unless the user vouches for the host
     /// itself.
     fn named<'a>(&self, url: &'a Url, bounds: &'a Bounds) -> &'a Url {
-        let host = host_of(url);
-        let is_it = |trusted: &Host| host.as_ref().is_some_and(|it| trusted.as_str().eq_ignore_ascii_case(it.as_str()));
-        if self.options.trusted_realms.iter().any(is_it) { url } else { &bounds.from }
+        if self.options.trusted_realms.iter().any(|trusted| is_at(trusted, url)) { url } else { &bounds.from }
     }
 
     /// Ends when the other side has been silent for too long: it neither takes what we send nor answers.

@@ -70,3 +70,42 @@ impl Routes {
         is_on && Uri::try_from(url.as_str()).is_ok_and(|uri| proxies().intercept(&uri).is_some())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use std::{io, net::SocketAddr};
+
+    use super::*;
+    use crate::Dns;
+
+    /// Knows no name.
+    #[derive(Debug)]
+    struct Nobody;
+
+    #[async_trait]
+    impl Dns for Nobody {
+        async fn addresses(&self, _: &str) -> io::Result<Vec<SocketAddr>> {
+            Err(io::ErrorKind::NotFound.into())
+        }
+    }
+
+    #[tokio::test]
+    async fn names_are_left_to_the_proxy_where_there_is_one() {
+        let options = |proxies| Options { dns: Arc::new(Nobody), proxies, ..Options::default() };
+        let (on, off) = (options(Proxies::OfSystem), options(Proxies::Ignored));
+        let matcher = Matcher::builder().https("http://proxy.test:3128").no("inner.test").build();
+        let routes = Routes { proxies: OnceLock::from(matcher), ..Routes::new(&on) };
+        let zone = async |options, url| {
+            let zone = routes.zone(options, &Url::parse(url).unwrap()).await;
+            zone.map_err(|failure| failure.error.to_string())
+        };
+        assert_eq!(zone(&on, "https://r.test/").await, Ok(Zone::Public));
+        assert_eq!(zone(&on, "https://inner.test/").await, Err("cannot reach inner.test".to_owned()));
+        assert_eq!(zone(&on, "http://r.test:81/").await, Err("cannot reach r.test:81".to_owned()));
+        assert_eq!(zone(&off, "https://r.test/").await, Err("cannot reach r.test".to_owned()));
+        assert_eq!(zone(&on, "https://localhost/").await, Ok(Zone::Loopback));
+        assert_eq!(zone(&on, "https://10.0.0.1/").await, Ok(Zone::Private));
+        assert!(!routes.is_proxied(&on, &Url::parse("https://127.0.0.1/").unwrap()));
+    }
+}

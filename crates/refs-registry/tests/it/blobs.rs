@@ -189,6 +189,29 @@ async fn m046_a_token_that_ends_on_the_way_is_renewed_once() {
 }
 
 #[tokio::test]
+async fn m046_a_token_whose_time_is_up_on_the_way_is_not_shown_again() {
+    let blob = bytes(LEN);
+    let digest = Digest::sha256(&blob);
+    let (served, clock) = (blob.clone(), TestClock::new());
+    let time = clock.clone();
+    let mut cuts = 0;
+    let peer = token_registry("secret", move |request| {
+        cuts += 1;
+        time.advance(std::time::Duration::from_secs(300));
+        if cuts == 1 { Reply::ok(&*served).cut_at(LEN / 2) } else { Reply::blob(request, &served) }
+    })
+    .await;
+    let credentials = vec![crate::setup::login(&peer, "the test", "secret")];
+    let registries = Registries::new(options(&clock, credentials));
+    let read = repository(&registries, &peer).blob(&digest, Resume::START).await.unwrap();
+    assert_eq!(collect(read.stream).await.unwrap(), blob);
+    let lines = peer.lines();
+    let short: Vec<_> = lines.iter().map(|line| line.split(['?', ':']).next().unwrap()).collect();
+    let get = "GET /v2/a/b/blobs/sha256";
+    assert_eq!(short, [get, "GET /token", get, "GET /token", get]);
+}
+
+#[tokio::test]
 async fn m171_a_stalled_body_is_asked_for_again() {
     let blob = bytes(LEN);
     let digest = Digest::sha256(&blob);

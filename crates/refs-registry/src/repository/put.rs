@@ -7,7 +7,7 @@ use crate::{
     ByteStream, Descriptor, Error, Replay, Result, Resume, Sink, Verify,
     auth::Scopes,
     error::Wanted,
-    transport::{Body, Failure, FaultSlot},
+    transport::{Body, Failure, FaultSlot, Proof},
     verified,
 };
 
@@ -35,8 +35,9 @@ impl Repository {
     async fn put_once(&self, blob: &Descriptor, replay: &Replay) -> Result<(), Failure> {
         let answer = self.remote.once(&self.session_call()).await?;
         let session = self.next_location(&answer)?;
-        let (replay, digest, size, fault) = (replay.clone(), blob.digest.clone(), blob.size, FaultSlot::default());
-        self.finish_upload(session, &blob.digest, Body::Blob { replay, digest, size, fault }).await
+        let (replay, proof, fault) = (replay.clone(), Proof::new(&blob.digest, blob.size)?, FaultSlot::default());
+        let range = 0..blob.size;
+        self.finish_upload(session, &blob.digest, Body::Part { replay, range, proof, fault }).await
     }
 
     /// Uploads what can be read once.

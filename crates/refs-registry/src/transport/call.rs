@@ -2,19 +2,20 @@
 
 use std::{
     fmt,
+    ops::Range,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use refs_url::{Digest, RepoName};
+use refs_url::RepoName;
 use url::Url;
 
 use crate::{
     ByteStream, Error, Replay, Result,
     auth::Scopes,
     error::{RequestLine, Wanted},
-    transport::outgoing,
+    transport::outgoing::{self, Proof},
 };
 
 /// A request to a registry or its token service, without credentials: those are added when it is sent.
@@ -44,11 +45,11 @@ pub(crate) enum Follow {
 pub(crate) enum Body {
     Empty,
     Bytes(Bytes),
-    /// A blob, checked on its way out: what does not match its digest is never sent to its end.
-    Blob {
+    /// A part of a blob, or all of it, checked on its way out: what does not match its digest is never sent to its end.
+    Part {
         replay: Replay,
-        digest: Digest,
-        size: u64,
+        range: Range<u64>,
+        proof: Proof,
         fault: FaultSlot,
     },
     /// Gone once it has been sent.
@@ -81,7 +82,7 @@ impl Body {
     /// The error of the body itself, when that is why a request failed.
     pub(crate) fn fault(&self) -> Option<Error> {
         match self {
-            Self::Blob { fault, .. } => fault.take(),
+            Self::Part { fault, .. } => fault.take(),
             _ => None,
         }
     }
@@ -91,7 +92,7 @@ impl Body {
         match self {
             Self::Empty => Some(0),
             Self::Bytes(bytes) => Some(bytes.len() as u64),
-            Self::Blob { size, .. } => Some(*size),
+            Self::Part { range, .. } => Some(range.end - range.start),
             Self::Once(_) => None,
         }
     }
@@ -101,8 +102,8 @@ impl Body {
         match self {
             Self::Empty => Ok(None),
             Self::Bytes(bytes) => Replay::Bytes(bytes.clone()).open(0).await.map(Some),
-            Self::Blob { replay, digest, size, fault } => {
-                outgoing::checked(replay, digest, *size, fault.clone()).await.map(Some)
+            Self::Part { replay, range, proof, fault } => {
+                outgoing::checked(replay, range.clone(), proof.clone(), fault.clone()).await.map(Some)
             }
             Self::Once(stream) => Ok(stream.lock().unwrap_or_else(PoisonError::into_inner).take()),
         }
@@ -114,7 +115,7 @@ impl fmt::Debug for Body {
         match self {
             Self::Empty => f.write_str("Empty"),
             Self::Bytes(bytes) => write!(f, "Bytes({})", bytes.len()),
-            Self::Blob { digest, size, .. } => write!(f, "Blob({digest}, {size})"),
+            Self::Part { range, .. } => write!(f, "Part({}-{})", range.start, range.end),
             Self::Once(_) => f.write_str("Once"),
         }
     }

@@ -24,6 +24,7 @@ pub(crate) use answer::{Answer, Incoming};
 pub(crate) use call::{Body, Call, FaultSlot};
 pub(crate) use endpoint::{commit, without};
 pub(crate) use exchange::{Grant, Transport};
+pub(crate) use outgoing::Proof;
 pub(crate) use redirect::Bounds;
 pub(crate) use remote::Remote;
 pub(crate) use retry::{Budget, Failure};

@@ -1,37 +1,69 @@
 //! Bodies on their way out.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+use std::{
+    ops::Range,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use futures_util::StreamExt;
 use refs_url::Digest;
 
 use super::call::FaultSlot;
-use crate::{ByteStream, Error, Replay, Result, Resume, Verify};
+use crate::{ByteStream, Error, Replay, Result, Resume, Verify, error::Wanted};
 
-/// The blob `digest` of `size` bytes from `replay`. The last bytes are held back until all have been found right, so that
-/// the other side never has the whole of a wrong blob. An error is left in `fault`, too.
-pub(crate) async fn checked(replay: &Replay, digest: &Digest, size: u64, fault: FaultSlot) -> Result<ByteStream> {
-    let verify = Verify::new(digest, size, Resume::START)?;
-    let stream = replay.open(0).await?;
-    let chunks = futures_util::stream::try_unfold((stream, Some(verify)), move |(mut stream, verify)| {
-        let fault = fault.clone();
+/// What has been found of a blob that is sent in parts, some of them more than once. Clones share it.
+#[derive(Debug, Clone)]
+pub(crate) struct Proof {
+    verify: Arc<Mutex<Verify>>,
+    digest: Digest,
+    size: u64,
+}
+
+impl Proof {
+    pub(crate) fn new(digest: &Digest, size: u64) -> Result<Self> {
+        let verify = Verify::new(digest, size, Resume::START)?;
+        Ok(Self { verify: Arc::new(Mutex::new(verify)), digest: digest.clone(), size })
+    }
+
+    /// Takes in `chunk`, which begins at `at`, as far as it is new. At the end of the blob it says whether all were right.
+    fn take_in(&self, at: u64, chunk: &[u8]) -> Result<()> {
+        let mut verify = self.verify.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = usize::try_from(verify.seen().saturating_sub(at)).unwrap_or(usize::MAX);
+        verify.update(chunk.get(known..).unwrap_or_default())?;
+        if at + chunk.len() as u64 >= self.size { verify.clone().finish() } else { Ok(()) }
+    }
+
+    /// What is wrong when there is nothing from `at` on.
+    fn short(&self, at: u64) -> Error {
+        Error::Size { wanted: Wanted::Blob(self.digest.clone()), expected: self.size, actual: at }
+    }
+}
+
+/// The bytes `range` of the blob that `proof` is about, from `replay`. Its last bytes are held back until all have been
+/// found right, so that the other side never has the whole of a wrong blob. An error is left in `fault`, too.
+pub(crate) async fn checked(replay: &Replay, range: Range<u64>, proof: Proof, fault: FaultSlot) -> Result<ByteStream> {
+    let mut stream = replay.open(range.start).await?;
+    if proof.size == 0 {
+        // No step below reads of an empty blob, which may have been given bytes all the same.
+        proof.take_in(0, &stream.next().await.transpose()?.unwrap_or_default())?;
+    }
+    let chunks = futures_util::stream::try_unfold((stream, range.start), move |(mut stream, at)| {
+        let (proof, fault) = (proof.clone(), fault.clone());
         async move {
-            let Some(mut verify) = verify else { return Ok(None) };
+            if at >= range.end {
+                return Ok(None);
+            }
             let step = async {
-                let Some(chunk) = stream.next().await.transpose()? else {
-                    return verify.finish().map(|()| None);
-                };
-                verify.update(&chunk)?;
-                let rest = if verify.seen() < size {
-                    Some(verify)
-                } else {
-                    verify.finish()?;
-                    None
-                };
-                Ok(Some((chunk, (stream, rest))))
+                let Some(mut chunk) = stream.next().await.transpose()? else { return Err(proof.short(at)) };
+                if range.end < proof.size {
+                    chunk.truncate(usize::try_from(range.end - at).unwrap_or(usize::MAX));
+                }
+                proof.take_in(at, &chunk)?;
+                let end = at + chunk.len() as u64;
+                Ok(Some((chunk, (stream, end))))
             };
             step.await.inspect_err(|error: &Error| fault.set(error.clone()))
         }

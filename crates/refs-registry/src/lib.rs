@@ -18,7 +18,7 @@ mod verify;
 pub use error::{Error, ErrorKind, Result};
 pub use options::{Options, Proxies, Retry, Timeouts};
 pub use payload::{Payload, Replay};
-pub use quirks::{Mounts, Page, Pieces, Quirks, Ranges, ReferrersAt};
+pub use quirks::{Mounts, Page, Pieces, Quirks, Ranges, ReferrersAt, WholeBy};
 pub use registries::Registries;
 pub use registry::Registry;
 pub use repository::Repository;

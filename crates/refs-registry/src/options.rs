@@ -1,6 +1,6 @@
 //! How registries are spoken to.
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, num::NonZeroU64, path::PathBuf, sync::Arc, time::Duration};
 
 use refs_url::Host;
 
@@ -23,6 +23,11 @@ pub struct Options {
     pub retry: Retry,
     /// How long silence is borne.
     pub timeouts: Timeouts,
+    /// How many bytes of an upload to send in one request; `None` to send all of them in one where the registry takes that.
+    /// Pieces cost requests, and make an upload one that can go on after a cut: a stream is sent in pieces of this size that
+    /// are kept in memory until the registry has them, and [`Upload::state`](crate::Upload::state) advances with each. What
+    /// a registry asks for, more or less, comes first.
+    pub piece_bytes: Option<NonZeroU64>,
     /// Certificates (PEM) to trust besides the system's.
     pub ca_files: Vec<PathBuf>,
     /// The `User-Agent` of every request.
@@ -43,6 +48,7 @@ impl Default for Options {
             trusted_realms: BTreeSet::new(),
             retry: Retry::default(),
             timeouts: Timeouts::default(),
+            piece_bytes: None,
             ca_files: Vec::new(),
             user_agent: concat!("refs/", env!("CARGO_PKG_VERSION")).to_owned(),
             dns: Arc::new(SystemDns),

@@ -11,6 +11,8 @@ pub struct Quirks {
     pub pieces: Pieces,
     /// The longest body, in bytes, that one request of an upload may have; `None` while none was refused.
     pub longest_body: Option<u64>,
+    /// The request that a whole blob is sent in.
+    pub whole_by: WholeBy,
     /// What the registry makes of a request for a part of a blob.
     pub ranges: Ranges,
     /// Where the list of referrers is.
@@ -32,6 +34,17 @@ pub enum Pieces {
     AtMost(u64),
     /// None: the whole body goes in one request. Google's registries are so.
     Never,
+}
+
+/// The request that a whole blob is sent in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WholeBy {
+    /// The `PUT` that ends its session.
+    #[default]
+    Put,
+    /// A `PATCH` before that: old Artifactory does not know a session before there has been one.
+    Patch,
 }
 
 /// What a registry makes of a `Range`.
@@ -88,7 +101,10 @@ impl Default for Page {
     }
 }
 
-const MIB: u64 = 1 << 20;
+pub(crate) const MIB: u64 = 1 << 20;
+
+/// Limits for bodies below this many bytes are not believed: a blob would become a flood of requests.
+pub(crate) const LEAST_PIECE: u64 = 4 * 1024;
 
 impl Quirks {
     /// What is known of `host` by its name. Nothing that may change for the better is: a registry that learns to keep lists

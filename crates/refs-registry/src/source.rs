@@ -134,7 +134,8 @@ pub trait Sink: Source {
     async fn delete_blob(&self, digest: &Digest) -> Result<()>;
 }
 
-/// A blob on its way in. Dropped without [`commit`](Upload::commit), it leaves no blob behind.
+/// A blob on its way in. Dropped without [`commit`](Upload::commit), it leaves no blob behind; and nothing else, unless its
+/// [`state`](Upload::state) was taken.
 #[async_trait]
 pub trait Upload: Send {
     /// Appends `chunk`, waiting while the place is slower than the caller.
@@ -143,7 +144,8 @@ pub trait Upload: Send {
     /// Whatever broke the upload; it can then only be aborted or, by its [`state`](Upload::state), resumed.
     async fn write(&mut self, chunk: Bytes) -> Result<()>;
 
-    /// How far the place has acknowledged the upload, to resume it from.
+    /// How far the place has acknowledged the upload, to resume it from. Whoever has taken it may go on with the upload
+    /// later, so that dropping this one leaves it where it is.
     fn state(&self) -> UploadState;
 
     /// Ends the upload: the bytes become the blob `digest`, if they hash to it.

@@ -5,9 +5,13 @@ mod content_range;
 mod link;
 mod listing;
 mod manifests;
+mod mount;
 mod parts;
+mod pieces;
 mod put;
 mod referrers;
+mod sending;
+mod session;
 mod upload;
 
 use std::{ops::Range, sync::Arc};
@@ -102,7 +106,7 @@ impl Source for Repository {
 impl Sink for Repository {
     async fn upload(&self, resume: Option<UploadState>) -> Result<Box<dyn Upload>> {
         match resume {
-            None => self.begin_upload().await,
+            None => self.begin_upload(None).await,
             Some(state) => self.resume_upload(&state).await,
         }
     }

@@ -57,6 +57,12 @@ impl Endpoints {
         self.at(&format!("/v2/{repository}/blobs/uploads/"))
     }
 
+    /// Where to begin an upload that is to be hashed by `algorithm`
+    /// (`end-4c` of the [endpoints](https://github.com/opencontainers/distribution-spec/blob/main/spec.md#endpoints)).
+    pub(crate) fn uploads_by(&self, repository: &RepoName, algorithm: &str) -> Url {
+        with_query(self.uploads(repository), &[("digest-algorithm", algorithm)])
+    }
+
     pub(crate) fn mount(&self, repository: &RepoName, digest: &Digest, from: &RepoName) -> Url {
         with_query(self.uploads(repository), &[("mount", digest.as_str()), ("from", from.as_str())])
     }

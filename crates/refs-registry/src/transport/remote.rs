@@ -15,7 +15,7 @@ use super::{
     retry::{Budget, Failure},
 };
 use crate::{
-    Quirks, Result,
+    Options, Quirks, Result,
     auth::{Authority, Login},
 };
 
@@ -50,6 +50,10 @@ impl Remote {
     /// Keeps what the registry has taught, for whoever asks next.
     pub(crate) fn learn(&self, lesson: impl FnOnce(&mut Quirks)) {
         lesson(&mut self.quirks.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        self.transport.options()
     }
 
     /// What a new operation may spend.

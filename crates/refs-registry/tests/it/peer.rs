@@ -66,6 +66,10 @@ impl Reply {
         Self { status, headers: Vec::new(), body: Vec::new(), end: End::Whole }
     }
 
+    pub(crate) const fn code(&self) -> u16 {
+        self.status
+    }
+
     pub(crate) fn ok(body: impl Into<Vec<u8>>) -> Self {
         Self::status(200).body(body)
     }

@@ -1,0 +1,343 @@
+//! The one loop that every upload goes through: send, and when that fails, find out how far it came and go on from there.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use refs_url::Digest;
+
+use super::{
+    Repository,
+    blobs::PROGRESS_BYTES,
+    pieces::{Lesson, Limits, Reach, Seen, Step, lesson},
+    session::{Session, Standing},
+};
+use crate::{
+    Descriptor, Error, ErrorKind, Replay, Result, WholeBy,
+    auth::Scopes,
+    error::Wanted,
+    transport::{Body, Budget, Failure, FaultSlot, Proof},
+};
+
+/// An upload under way: its session, and what may still be spent on it.
+#[derive(Debug)]
+pub(super) struct Sending {
+    repository: Repository,
+    session: Session,
+    budget: Budget,
+    /// The bytes acknowledged since the last failure.
+    progress: u64,
+    /// The bytes of a piece as the user wants them.
+    asked: Option<u64>,
+    whole_by: WholeBy,
+    /// The piece that was refused last.
+    refused: Option<Range<u64>>,
+}
+
+/// The bytes that can be sent, as often as needed.
+#[derive(Debug)]
+pub(super) enum Held<'a> {
+    /// A whole blob.
+    Blob { replay: &'a Replay, size: u64, proof: Proof, fault: FaultSlot },
+    /// What the caller has given since the registry's last word.
+    Bytes { start: u64, bytes: Bytes },
+}
+
+impl<'a> Held<'a> {
+    pub(super) fn blob(blob: &Descriptor, replay: &'a Replay) -> Result<Self> {
+        let proof = Proof::new(&blob.digest, blob.size)?;
+        Ok(Self::Blob { replay, size: blob.size, proof, fault: FaultSlot::default() })
+    }
+
+    const fn start(&self) -> u64 {
+        match self {
+            Self::Blob { .. } => 0,
+            Self::Bytes { start, .. } => *start,
+        }
+    }
+
+    const fn end(&self) -> u64 {
+        match self {
+            Self::Blob { size, .. } => *size,
+            Self::Bytes { start, bytes } => *start + bytes.len() as u64,
+        }
+    }
+
+    fn body(&self, range: Range<u64>) -> Body {
+        match self {
+            Self::Blob { replay, proof, fault, .. } => {
+                Body::Part { replay: (*replay).clone(), range, proof: proof.clone(), fault: fault.clone() }
+            }
+            Self::Bytes { start, bytes } => {
+                let at =
+                    |offset: u64| usize::try_from(offset.saturating_sub(*start)).unwrap_or(usize::MAX).min(bytes.len());
+                Body::Bytes(bytes.slice(at(range.start)..at(range.end)))
+            }
+        }
+    }
+}
+
+/// What an upload is to come to.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Goal<'a> {
+    /// What is held is acknowledged, but for less than a piece.
+    SoFar,
+    /// What is held ends the blob with this digest.
+    Blob(&'a Digest),
+}
+
+impl Goal<'_> {
+    const fn reach(self) -> Reach {
+        match self {
+            Self::SoFar => Reach::SoFar,
+            Self::Blob(_) => Reach::ToTheEnd,
+        }
+    }
+}
+
+/// Whether the goal has been reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    Further,
+    There,
+}
+
+impl Sending {
+    pub(super) fn new(repository: &Repository, session: Session) -> Self {
+        Self {
+            repository: repository.clone(),
+            session,
+            budget: repository.remote.budget(),
+            progress: 0,
+            asked: repository.remote.options().piece_bytes.map(Into::into),
+            whole_by: repository.remote.quirks().whole_by,
+            refused: None,
+        }
+    }
+
+    /// The bytes of a piece when the end is not known; `None` to send all in one request. Pieces stay of that size.
+    pub(super) fn stream_by(&mut self) -> Option<u64> {
+        self.asked = self.limits().of_stream();
+        self.asked
+    }
+
+    pub(super) const fn session(&self) -> &Session {
+        &self.session
+    }
+
+    pub(super) const fn session_mut(&mut self) -> &mut Session {
+        &mut self.session
+    }
+
+    pub(super) fn limits(&self) -> Limits {
+        let mut quirks = self.repository.remote.quirks();
+        quirks.whole_by = self.whole_by;
+        Limits { asked: self.asked, quirks, least: self.session.least() }
+    }
+
+    /// Sends what is `held` until the `goal` is reached. After an error the session is where it was, or gone.
+    pub(super) async fn drive(&mut self, held: &Held<'_>, goal: Goal<'_>) -> Result<()> {
+        loop {
+            let step = self.next(held, goal);
+            let taken = match self.take(&step, held, goal).await {
+                Ok(taken) => taken,
+                Err(failure) => self.overcome(failure, &step, held, goal).await?,
+            };
+            if taken == Taken::There {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Ends the session after a failure, unless somebody may go on with it or the registry can't be spoken to.
+    pub(super) async fn cancel_after(&mut self, error: &Error) {
+        let is_wrong = error.kind() == ErrorKind::Digest;
+        let is_deaf = matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Timeout);
+        if (self.session.is_told() || is_deaf) && !is_wrong {
+            return;
+        }
+        if let Err(error) = self.session.cancel().await {
+            // The first failure is the one to report; a session that can't be cancelled expires by itself.
+            tracing::debug!(%error, "the session is left to expire");
+        }
+    }
+
+    fn next(&self, held: &Held<'_>, goal: Goal<'_>) -> Step {
+        match self.session.standing() {
+            Standing::Gone => Step::Begin,
+            Standing::InDoubt => Step::Ask,
+            Standing::Sure => self.limits().next(self.session.offset(), held.end(), goal.reach()),
+        }
+    }
+
+    async fn take(&mut self, step: &Step, held: &Held<'_>, goal: Goal<'_>) -> Result<Taken, Failure> {
+        let end = held.end();
+        match (step, goal) {
+            (Step::Begin, _) => {
+                let digest = if let Goal::Blob(digest) = goal { Some(digest) } else { None };
+                self.session = Session::begin(&self.repository, digest).await?;
+            }
+            (Step::Ask, _) => self.ask(held).await?,
+            (Step::Anew, _) => self.anew(held)?,
+            (Step::Patch, _) => self.append(0..end, &self.session.patch(held.body(0..end))).await?,
+            (Step::Piece(range), _) => {
+                self.append(range.clone(), &self.session.piece(range, held.body(range.clone()))?).await?;
+            }
+            (Step::Whole, Goal::Blob(digest)) => {
+                self.session.finish(digest, held.body(0..end)).await?;
+                return Ok(Taken::There);
+            }
+            (Step::End, Goal::Blob(digest)) => {
+                self.session.finish(digest, Body::Empty).await?;
+                if self.whole_by == WholeBy::Patch {
+                    self.repository.remote.learn(|quirks| quirks.whole_by = WholeBy::Patch);
+                }
+                return Ok(Taken::There);
+            }
+            (Step::Wait | Step::Whole | Step::End, _) => return Ok(Taken::There),
+        }
+        Ok(Taken::Further)
+    }
+
+    async fn append(&mut self, sent: Range<u64>, call: &crate::transport::Call) -> Result<(), Failure> {
+        let answer = self.repository.remote.once(call).await?;
+        let before = self.session.offset();
+        self.session.acknowledged(&answer, &sent)?;
+        self.progress += self.session.offset() - before;
+        Ok(())
+    }
+
+    async fn ask(&mut self, held: &Held<'_>) -> Result<(), Failure> {
+        let before = self.session.offset();
+        match self.session.ask(held.end()).await? {
+            Some(offset) => self.progress += offset - before,
+            None => self.anew(held)?,
+        }
+        Ok(())
+    }
+
+    /// Gives the session up for another one, where all bytes can be sent once more.
+    fn anew(&mut self, held: &Held<'_>) -> Result<(), Failure> {
+        self.session.abandon();
+        self.replayable(held)
+    }
+
+    fn replayable(&self, held: &Held<'_>) -> Result<(), Failure> {
+        if held.start() == 0 {
+            return Ok(());
+        }
+        Err(Failure::last(Error::Unsupported { wanted: Wanted::Resume, at: self.repository.place() }))
+    }
+}
+
+impl Sending {
+    /// Makes up for a failure of `step`, as far as possible.
+    async fn overcome(&mut self, failure: Failure, step: &Step, held: &Held<'_>, goal: Goal<'_>) -> Result<Taken> {
+        if let Error::NotFound { wanted: Wanted::Upload, .. } = &failure.error {
+            return self.lost(failure.error, step, held).await;
+        }
+        let seen = self.seen(&failure.error, step);
+        if self.learn(&failure.error, step, held, goal, seen) {
+            self.session.doubt();
+            return Ok(Taken::Further);
+        }
+        let failure = if is_out_of_step(&failure.error) { Failure::passing(failure.error) } else { failure };
+        match (step, goal) {
+            (Step::Begin, _) => self.pause(failure).await?,
+            // A registry that does not tell is asked for another session.
+            (Step::Ask, _) if !failure.is_passing() => self.anew(held).map_err(|_unsent| failure.error)?,
+            (Step::Ask, _) => self.pause(failure).await?,
+            (Step::Whole | Step::End, Goal::Blob(digest)) => return self.ended(failure, digest).await,
+            _ => {
+                self.pause(failure).await?;
+                // Refused where the registry's own word had it begin: ECR's word stays at the first piece.
+                if seen == Seen::Again && self.replayable(held).is_ok() {
+                    self.session.abandon();
+                } else {
+                    self.session.doubt();
+                }
+            }
+        }
+        Ok(Taken::Further)
+    }
+
+    /// The registry does not know the session.
+    async fn lost(&mut self, error: Error, step: &Step, held: &Held<'_>) -> Result<Taken> {
+        let offset = self.session.offset();
+        self.session.forget();
+        if *step == Step::Whole && self.whole_by == WholeBy::Put {
+            // Old Artifactory does not know a session before a `PATCH` has been made in it.
+            self.whole_by = WholeBy::Patch;
+        } else if offset == 0 && *step != Step::Ask || self.replayable(held).is_err() {
+            return Err(error);
+        } else if *step != Step::Ask {
+            self.pause(Failure::passing(error)).await?;
+        }
+        Ok(Taken::Further)
+    }
+
+    /// The last request of a session has failed. Its answer may have been lost, and not the request; or somebody else was
+    /// faster: Nexus refuses the slower one of two who upload the same blob.
+    async fn ended(&mut self, failure: Failure, digest: &Digest) -> Result<Taken> {
+        let is_answered = matches!(failure.error, Error::Refused { .. } | Error::Conflict { .. });
+        let last = if failure.is_passing() {
+            self.pause(failure).await?;
+            None
+        } else if is_answered {
+            Some(failure.error)
+        } else {
+            return Err(failure.error);
+        };
+        match (self.repository.head_blob(digest, Scopes::push(self.repository.name())).await, last) {
+            (Ok(Some(_)), _) => {
+                self.session.abandon();
+                Ok(Taken::There)
+            }
+            (_, Some(refused)) => Err(refused),
+            (Err(error), None) => Err(error),
+            (Ok(None), None) => {
+                self.session.doubt();
+                Ok(Taken::Further)
+            }
+        }
+    }
+
+    /// Whether the same piece has been refused as out of order before.
+    fn seen(&mut self, error: &Error, step: &Step) -> Seen {
+        match step {
+            Step::Piece(range) if is_out_of_step(error) => {
+                let before = self.refused.replace(range.clone());
+                if before.as_ref() == Some(range) { Seen::Again } else { Seen::First }
+            }
+            _ => Seen::First,
+        }
+    }
+
+    /// Takes note of what a refusal teaches; whether it is worth going on otherwise.
+    fn learn(&self, error: &Error, step: &Step, held: &Held<'_>, goal: Goal<'_>, seen: Seen) -> bool {
+        let Error::Refused { status, detail, .. } = error else { return false };
+        let (end, offset, bytes) = (held.end(), self.session.offset(), step.bytes(held.end()));
+        let Some(lesson) = lesson(*status, detail.words(), step, bytes, seen) else { return false };
+        let mut limits = self.limits();
+        lesson.note(&mut limits.quirks);
+        let is_smaller = limits.next(offset, end, goal.reach()).bytes(end) < bytes;
+        let is_whole = matches!(lesson, Lesson::Pieces(crate::Pieces::Never));
+        if is_smaller || is_whole {
+            tracing::debug!(host = %self.repository.host(), ?lesson, "the registry takes other requests");
+            self.repository.remote.learn(|quirks| lesson.note(quirks));
+        }
+        is_smaller || is_whole
+    }
+
+    /// Waits until the next attempt may be made. What was acknowledged meanwhile counts for it.
+    async fn pause(&mut self, failure: Failure) -> Result<()> {
+        if std::mem::take(&mut self.progress) >= PROGRESS_BYTES {
+            self.budget.renew();
+        }
+        self.repository.remote.pause(failure, &mut self.budget).await
+    }
+}
+
+/// Whether the two sides may think of different offsets, so that asking helps.
+const fn is_out_of_step(error: &Error) -> bool {
+    matches!(error, Error::Refused { status: 416, .. })
+}

@@ -1,10 +1,10 @@
 //! The client against a whole registry.
 
-use std::sync::Arc;
+use std::{num::NonZeroU64, sync::Arc};
 
 use futures_util::TryStreamExt;
 use refs_registry::{
-    Registries, Repository, Resume, Sink, Source, Writable,
+    Descriptor, MediaType, Options, Registries, Replay, Repository, Resume, Sink, Source, Writable,
     auth::{Credential, Credentials, Static},
 };
 use refs_testkit::{Close, FakeRegistry, Fault, Image, On, Quirks, conformance};
@@ -13,13 +13,21 @@ use refs_url::RepoName;
 use crate::setup::{TestClock, bytes, collect, options};
 
 fn client(registry: &FakeRegistry) -> Registries {
+    client_in_pieces(registry, None)
+}
+
+fn client_in_pieces(registry: &FakeRegistry, piece_bytes: Option<NonZeroU64>) -> Registries {
     let credential = Credential::Basic { username: "user".into(), password: "secret".into() };
     let given: Arc<dyn Credentials> = Arc::new(Static::new(registry.host(), "the test", credential));
-    Registries::new(options(&TestClock::new(), vec![given]))
+    Registries::new(Options { piece_bytes, ..options(&TestClock::new(), vec![given]) })
 }
 
 fn open(registry: &FakeRegistry, name: &str) -> Repository {
-    client(registry).repository(&registry.host(), &RepoName::parse(name).unwrap()).unwrap()
+    open_with(&client(registry), registry, name)
+}
+
+fn open_with(client: &Registries, registry: &FakeRegistry, name: &str) -> Repository {
+    client.repository(&registry.host(), &RepoName::parse(name).unwrap()).unwrap()
 }
 
 #[tokio::test]
@@ -36,9 +44,12 @@ async fn a_repository_keeps_what_every_source_promises() {
 
 #[tokio::test]
 async fn a_repository_keeps_what_every_sink_promises() {
-    for quirks in [Quirks::default(), Quirks::ecr()] {
-        let registry = FakeRegistry::builder().token_auth("user", "secret").quirks(quirks).start().await;
-        conformance::writes(&open(&registry, "o/r")).await.unwrap();
+    for quirks in [Quirks::default(), Quirks::ecr(), Quirks::gar()] {
+        for piece_bytes in [None, NonZeroU64::new(3)] {
+            let registry = FakeRegistry::builder().token_auth("user", "secret").quirks(quirks.clone()).start().await;
+            let client = client_in_pieces(&registry, piece_bytes);
+            conformance::writes(&open_with(&client, &registry, "o/r")).await.unwrap();
+        }
     }
 }
 
@@ -57,7 +68,7 @@ async fn ranged_reads_carry_their_authorization_and_nothing_is_asked_twice() {
     let image = Image::new().file("x", "y").push(&*registry.repository("o/r"), &["v1"]).await.unwrap();
     let layer = image.descriptor.clone();
     let content = bytes(100_000);
-    let blob = refs_registry::Descriptor::of(refs_registry::MediaType::OCI_LAYER, &content);
+    let blob = Descriptor::of(MediaType::OCI_LAYER, &content);
     let payload = bytes::Bytes::from(content.clone()).into();
     registry.repository("o/r").put_blob(&blob, payload).await.unwrap();
     registry.take_requests();
@@ -82,7 +93,7 @@ async fn ranged_reads_carry_their_authorization_and_nothing_is_asked_twice() {
 async fn faults_beneath_http_are_overcome() {
     let registry = FakeRegistry::builder().token_auth("user", "secret").start().await;
     let content = bytes(500_000);
-    let blob = refs_registry::Descriptor::of(refs_registry::MediaType::OCI_LAYER, &content);
+    let blob = Descriptor::of(MediaType::OCI_LAYER, &content);
     let repository = open(&registry, "o/r");
     registry.fault(On::any("/blobs/uploads/").skip(1), Fault::Drop(Close::Reset));
     repository.put_blob(&blob, bytes::Bytes::from(content.clone()).into()).await.unwrap();
@@ -93,6 +104,39 @@ async fn faults_beneath_http_are_overcome() {
     }
     registry.expire_tokens();
     assert_eq!(repository.stat_blob(&blob.digest).await.unwrap(), Some(500_000));
+}
+
+#[tokio::test]
+async fn an_upload_that_is_cut_sends_nothing_twice_but_what_was_lost() {
+    let content = bytes(2 << 20);
+    let blob = Descriptor::of(MediaType::OCI_LAYER, &content);
+    for close in [Close::Fin, Close::Reset] {
+        let registry = FakeRegistry::builder().token_auth("user", "secret").start().await;
+        for method in [http::Method::PUT, http::Method::PATCH, http::Method::PATCH] {
+            registry.fault(On::new(method, "/uploads/"), Fault::CutRequest { after: 600 << 10, close });
+        }
+        let payload = Replay::Bytes(content.clone().into()).into();
+        open(&registry, "o/r").put_blob(&blob, payload).await.unwrap();
+        let sent: u64 = registry.requests().iter().map(|request| request.received).sum();
+        assert!(sent < blob.size * 141 / 100, "{sent} {:?}", registry.requests());
+        assert_eq!(registry.repository("o/r").stat_blob(&blob.digest).await.unwrap(), Some(blob.size));
+    }
+}
+
+#[tokio::test]
+async fn pieces_are_what_the_registry_takes() {
+    let content = bytes(9 << 20);
+    let blob = Descriptor::of(MediaType::OCI_LAYER, &content);
+    // Those that refuse do not say how much they take: a length is refused twice before it is taken for the reason.
+    let rows = [(Quirks::ghcr(), 2 + 3), (Quirks::gar(), 2 + 2), (Quirks::ecr(), 2), (Quirks::old_spec(), 2)];
+    for (quirks, expect) in rows {
+        let registry = FakeRegistry::builder().token_auth("user", "secret").quirks(quirks.clone()).start().await;
+        let client = client_in_pieces(&registry, NonZeroU64::new(5 << 20));
+        open_with(&client, &registry, "o/r").put_blob(&blob, bytes::Bytes::from(content.clone()).into()).await.unwrap();
+        let patched = registry.requests().iter().filter(|request| request.to_string().starts_with("PATCH")).count();
+        assert_eq!(patched, expect, "{quirks:?}");
+        assert_eq!(registry.repository("o/r").stat_blob(&blob.digest).await.unwrap(), Some(blob.size));
+    }
 }
 
 #[tokio::test]

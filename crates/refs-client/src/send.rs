@@ -38,7 +38,7 @@ pub(crate) async fn send_layer(
         let packing = Packing::start(Arc::clone(plan), Arc::clone(meter), options.pack.level);
         match packing.send(sink, tag, options, foresight).await {
             Ok(sent) => return Ok(sent),
-            Err(Unsent::Broken(error)) if attempt < options.stream_attempts && is_passing(error.kind()) => {
+            Err(Unsent::Broken(error)) if attempt < options.stream_attempts && is_passing(&error) => {
                 tracing::warn!(attempt, %error, "the upload broke; packing and sending again");
                 attempt += 1;
             }
@@ -77,8 +77,10 @@ impl<E: Into<Error>> From<E> for Unsent {
     }
 }
 
-fn is_passing(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::Unreachable | ErrorKind::Timeout)
+fn is_passing(error: &refs_registry::Error) -> bool {
+    // What was too long for one request goes in pieces when it is sent again.
+    let is_too_long = matches!(error, refs_registry::Error::Refused { status: 413, .. });
+    is_too_long || matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Timeout)
 }
 
 /// A layer being packed on threads of its own, piece by piece.

@@ -252,6 +252,19 @@ async fn broken_upload_is_packed_and_sent_again() {
     assert_eq!(push(&elsewhere, &large(), &at_memory()).await.descriptor, pushed.descriptor);
 }
 
+#[tokio::test]
+async fn layer_that_is_too_long_for_one_request_goes_in_pieces() {
+    let registry = FakeRegistry::start().await;
+    let (client, at) = (anonymous(), artifact(&registry));
+    let too_long = Fault::Status { status: 413, headers: Vec::new() };
+    registry.fault(On::new(http::Method::PATCH, "/uploads/"), too_long);
+    let pushed = push(&client, &large(), &at).await;
+    assert_eq!(pushed.layer_sent, Sent::Uploaded);
+    let sent = lines(&registry.requests()).iter().filter(|line| line.starts_with("PATCH")).count();
+    assert!(sent > 2, "{sent}");
+    assert_eq!(blob(&client, &at, &pushed.layer.digest).await.len() as u64, pushed.layer.size);
+}
+
 fn at_memory() -> Location {
     at(IN_MEMORY)
 }

@@ -31,6 +31,8 @@ pub(super) struct Sending {
     whole_by: WholeBy,
     /// The piece that was refused last.
     refused: Option<Range<u64>>,
+    /// Why the registry has to be asked how much it has.
+    cause: Option<Error>,
 }
 
 /// The bytes that can be sent, as often as needed.
@@ -111,6 +113,7 @@ impl Sending {
             asked: repository.remote.options().piece_bytes.map(Into::into),
             whole_by: repository.remote.quirks().whole_by,
             refused: None,
+            cause: None,
         }
     }
 
@@ -244,10 +247,13 @@ impl Sending {
         match (step, goal) {
             (Step::Begin, _) => self.pause(failure).await?,
             // A registry that does not tell is asked for another session.
-            (Step::Ask, _) if !failure.is_passing() => self.anew(held).map_err(|_unsent| failure.error)?,
+            (Step::Ask, _) if !failure.is_passing() => {
+                self.anew(held).map_err(|_unsent| self.cause.take().unwrap_or(failure.error))?;
+            }
             (Step::Ask, _) => self.pause(failure).await?,
             (Step::Whole | Step::End, Goal::Blob(digest)) => return self.ended(failure, digest).await,
             _ => {
+                self.cause = Some(failure.error.clone());
                 self.pause(failure).await?;
                 // Refused where the registry's own word had it begin: ECR's word stays at the first piece.
                 if seen == Seen::Again && self.replayable(held).is_ok() {
@@ -267,6 +273,9 @@ impl Sending {
         if *step == Step::Whole && self.whole_by == WholeBy::Put {
             // Old Artifactory does not know a session before a `PATCH` has been made in it.
             self.whole_by = WholeBy::Patch;
+        } else if *step == Step::Ask && self.replayable(held).is_err() {
+            // Distribution 2.8 forgets a session whose last request was cut: the cut is what to tell of.
+            return Err(self.cause.take().unwrap_or(error));
         } else if offset == 0 && *step != Step::Ask || self.replayable(held).is_err() {
             return Err(error);
         } else if *step != Step::Ask {

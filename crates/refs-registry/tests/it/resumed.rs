@@ -34,7 +34,11 @@ fn steps(peer: &Peer) -> Vec<String> {
 }
 
 async fn check_put(cuts: Vec<Cut>, expect: &[&str]) {
-    let (peer, kept) = registry(Ways { cuts, ..Ways::default() }).await;
+    check_put_to(Ways { cuts, ..Ways::default() }, expect).await;
+}
+
+async fn check_put_to(ways: Ways, expect: &[&str]) {
+    let (peer, kept) = registry(ways).await;
     let blob = bytes(LEN);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("blob");
@@ -62,6 +66,19 @@ async fn m093_an_upload_that_breaks_goes_on_where_the_registry_has_it() {
 async fn m093_a_session_that_is_gone_is_begun_anew() {
     let lost = ["POST 0", "PUT 300000", "GET 0", "PATCH 100000-299999", "POST 0", "PUT 300000"];
     check_put(vec![Cut::After(100_000, Reply::dropped()), Cut::Lost], &lost).await;
+}
+
+#[tokio::test]
+async fn distribution_forgets_a_session_that_was_cut() {
+    let forgetful = |cuts| Ways { is_forgetful: true, cuts, ..Ways::default() };
+    let anew = ["POST 0", "PUT 300000", "GET 0", "POST 0", "PUT 300000"];
+    check_put_to(forgetful(vec![Cut::After(100_000, Reply::dropped())]), &anew).await;
+    // Of a stream the bytes before are gone, and what is told is why.
+    let (peer, _) = registry(forgetful(vec![Cut::None, Cut::After(30_000, Reply::dropped())])).await;
+    let mut upload = repository(&in_pieces(100_000), &peer).upload(None).await.unwrap();
+    upload.write(bytes(100_000).into()).await.unwrap();
+    let error = upload.write(bytes(100_000).into()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unreachable, "{error:?}");
 }
 
 #[tokio::test]

@@ -289,6 +289,7 @@ impl Sending {
     async fn ended(&mut self, failure: Failure, digest: &Digest) -> Result<Taken> {
         let is_answered = matches!(failure.error, Error::Refused { .. } | Error::Conflict { .. });
         let last = if failure.is_passing() {
+            self.cause = Some(failure.error.clone());
             self.pause(failure).await?;
             None
         } else if is_answered {

@@ -118,13 +118,16 @@ pub trait Sink: Source {
     /// Stores a manifest under its digest and under each of `tags`. What it refers to must be there already.
     ///
     /// # Errors
-    /// `Protocol` when the place refuses it, with the place's own words. Tags may have been set in part.
+    /// `Protocol` when the place refuses it, with the place's own words. Tags may have been set in part. Of a manifest with a
+    /// subject, the manifest may be there and not be listed; `Conflict` when the tag that lists it leads to something else,
+    /// or other writers would not let it be listed. Putting it again is safe.
     async fn put_manifest(&self, manifest: &Manifest, tags: &[Tag]) -> Result<Stored>;
 
-    /// Removes a tag, or a manifest with all its tags.
+    /// Removes a tag, or a manifest with all its tags, also from where it is listed as a referrer.
     ///
     /// # Errors
-    /// `NotFound`; `Unsupported` where deleting is switched off.
+    /// `NotFound`; `Unsupported` where deleting is switched off. As [`put_manifest`](Sink::put_manifest), the manifest may
+    /// be gone and still be listed.
     async fn delete_manifest(&self, target: &Target) -> Result<()>;
 
     /// Removes a blob from the repository.
@@ -263,7 +266,8 @@ pub enum Sent {
 pub struct Stored {
     /// The digest it can be read by.
     pub digest: Digest,
-    /// The subject that the place has recorded it as a referrer of (`OCI-Subject`); `None` where it keeps no record.
+    /// The subject that it is listed as a referrer of now: by the place itself (`OCI-Subject` of a registry), or in the list
+    /// that clients keep under a tag where the registry keeps none. `None` for a manifest without a subject.
     pub subject: Option<Digest>,
 }
 

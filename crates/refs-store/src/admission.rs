@@ -1,9 +1,9 @@
 //! What a repository makes sure of before it takes a manifest, and what it learns from it.
 
 use refs_registry::{
-    Descriptor, Error, Filter, Manifest, MediaType, Result,
+    Descriptor, Error, Manifest, Result,
     error::Wanted,
-    spec::{Document, ImageManifest, Index},
+    spec::{Document, Referrer},
 };
 use refs_url::{Digest, Hasher, Target};
 
@@ -17,35 +17,14 @@ pub(crate) struct Admission {
     pub(crate) referrer: Option<Referrer>,
 }
 
-/// A manifest that refers to another.
-#[derive(Debug, Clone)]
-pub(crate) struct Referrer {
-    pub(crate) subject: Digest,
-    /// With the artifact type and the annotations of the manifest, as
-    /// [listings of referrers](https://github.com/opencontainers/distribution-spec/blob/main/spec.md#listing-referrers) have it.
-    pub(crate) descriptor: Descriptor,
-}
-
 /// Checks size, digest and document of `manifest`.
 pub(crate) fn admit(manifest: &Manifest) -> Result<Admission> {
     check_bytes(manifest)?;
     let Descriptor { media_type, digest, size, .. } = manifest.descriptor.clone();
     let descriptor = Descriptor::new(media_type, digest, size);
     let document = manifest.parse()?;
-    let referrer = referrer(&descriptor, &document);
+    let referrer = Referrer::of(&descriptor, &document);
     Ok(Admission { blobs: blobs(&document), referrer, descriptor })
-}
-
-/// The listing of the manifest `descriptor` among the referrers of its subject, if it has one.
-pub(crate) fn referrer(descriptor: &Descriptor, document: &Document) -> Option<Referrer> {
-    let (subject, artifact_type, annotations) = match document {
-        Document::Image(image) => (&image.subject, Some(kind_of(image)), &image.annotations),
-        Document::Index(index) => (&index.subject, declared_kind_of(index), &index.annotations),
-    };
-    let mut descriptor = Descriptor::new(descriptor.media_type.clone(), descriptor.digest.clone(), descriptor.size);
-    descriptor.artifact_type = artifact_type.cloned();
-    descriptor.annotations = annotations.clone();
-    subject.as_ref().map(|subject| Referrer { subject: subject.digest.clone(), descriptor })
 }
 
 fn check_bytes(manifest: &Manifest) -> Result<()> {
@@ -80,22 +59,5 @@ fn blobs(document: &Document) -> Vec<Digest> {
             std::iter::once(&image.config).chain(own).map(|blob| blob.digest.clone()).collect()
         }
         Document::Index(_) => Vec::new(),
-    }
-}
-
-fn kind_of(image: &ImageManifest) -> &MediaType {
-    let declared = image.artifact_type.as_ref().filter(|kind| !kind.as_str().is_empty());
-    declared.unwrap_or(&image.config.media_type)
-}
-
-fn declared_kind_of(index: &Index) -> Option<&MediaType> {
-    index.artifact_type.as_ref().filter(|kind| !kind.as_str().is_empty())
-}
-
-impl Referrer {
-    /// Whether a listing of what refers to `subject` shows this one.
-    pub(crate) fn listed(&self, subject: &Digest, filter: &Filter) -> bool {
-        self.subject == *subject
-            && filter.artifact_type.as_ref().is_none_or(|wanted| self.descriptor.artifact_type.as_ref() == Some(wanted))
     }
 }

@@ -7,9 +7,10 @@ use url::Url;
 
 use super::Repository;
 use crate::{
-    Descriptor, Error, Manifest, MediaType, Result, Stored,
+    Descriptor, Error, Manifest, MediaType, ReferrersAt, Result, Stored,
     auth::Scopes,
     error::{Fault, ManifestFault, Wanted},
+    spec::Referrer,
     transport::{Answer, Body, Call},
 };
 
@@ -34,8 +35,13 @@ impl Repository {
     }
 
     pub(super) async fn read_manifest(&self, target: &Target) -> Result<Manifest> {
+        self.fetch_manifest(target, Scopes::pull(&self.name)).await.map(|(_, manifest)| manifest)
+    }
+
+    /// Reads a manifest with a token for `scopes`, and keeps the head of the answer.
+    pub(super) async fn fetch_manifest(&self, target: &Target, scopes: Scopes) -> Result<(Answer, Manifest)> {
         let wanted = Wanted::Manifest(target.clone());
-        let call = self.manifest_call(Method::GET, target);
+        let call = Call { scopes, ..self.manifest_call(Method::GET, target) };
         let (answer, raw) = self.remote.document(&call, Manifest::MAX_BYTES).await?;
         let digest = checked_digest(target, &answer, &raw)?;
         let announced = answer.header(&header::CONTENT_TYPE).map(MediaType::new);
@@ -43,7 +49,7 @@ impl Repository {
             return Err(answer.protocol(Fault::BadBody("a manifest but a page for a browser")));
         }
         let media_type = media_type(announced, &raw).map_err(|fault| Error::Manifest { wanted, fault })?;
-        Ok(Manifest { descriptor: Descriptor::new(media_type, digest, raw.len() as u64), raw })
+        Ok((answer, Manifest { descriptor: Descriptor::new(media_type, digest, raw.len() as u64), raw }))
     }
 
     pub(super) async fn write_manifest(&self, manifest: &Manifest, tags: &[Tag]) -> Result<Stored> {
@@ -53,29 +59,71 @@ impl Repository {
         if targets.is_empty() || digest.algorithm() != Algorithm::Sha256 {
             targets.insert(0, Target::Digest(digest.clone()));
         }
-        let mut subject = None;
+        let mut noted = None;
         for target in &targets {
-            subject = self.put_one(manifest, target).await?.or(subject);
+            noted = subject_in(&self.put_if(manifest, target, &Condition::Any).await?).or(noted);
+        }
+        let referrer = referrer(manifest);
+        let subject = referrer.as_ref().map(|referrer| referrer.subject.clone());
+        match &referrer {
+            Some(_) if noted == subject => self.remote.learn(|quirks| quirks.referrers = ReferrersAt::Api),
+            Some(referrer) => self.list_referrer(referrer).await?,
+            None => {}
         }
         Ok(Stored { digest: digest.clone(), subject })
     }
 
-    /// Writes to one target, and gives the subject that the registry has taken note of.
-    async fn put_one(&self, manifest: &Manifest, target: &Target) -> Result<Option<Digest>> {
-        const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
+    /// Writes to one target, as far as `condition` allows.
+    pub(super) async fn put_if(&self, manifest: &Manifest, target: &Target, condition: &Condition) -> Result<Answer> {
         let media_type =
             HeaderValue::from_str(manifest.descriptor.media_type.as_str()).ok().ok_or_else(|| Error::Manifest {
                 wanted: Wanted::Manifest(target.clone()),
                 fault: ManifestFault::Unknown(manifest.descriptor.media_type.to_string()),
             })?;
         let url = self.remote.endpoints.manifest(&self.name, target);
-        let call = Call::new(Method::PUT, url, Wanted::Manifest(target.clone()))
+        let mut call = Call::new(Method::PUT, url, Wanted::Manifest(target.clone()))
             .header(header::CONTENT_TYPE, media_type)
             .body(Body::Bytes(manifest.raw.clone()));
+        if let Some((name, value)) = condition.header() {
+            call = call.header(name, value);
+        }
         // The same bytes once more do no harm, so this is repeated like a reading request.
         let answer = self.remote.send(&self.writing(call), &mut self.remote.budget()).await?;
         check_stored(&answer, &manifest.descriptor.digest)?;
-        Ok(answer.header(&SUBJECT).and_then(|subject| Digest::parse(subject).ok()))
+        Ok(answer)
+    }
+
+    /// Deletes what `target` leads to; a manifest also from the list of its subject's referrers, where clients keep it.
+    pub(super) async fn remove_manifest(&self, target: &Target) -> Result<()> {
+        let referrer = match target {
+            Target::Digest(_) => self.unlisted_by_registry(target).await?,
+            Target::Tag(_) => None,
+        };
+        let url = self.remote.endpoints.manifest(&self.name, target);
+        self.delete(url, Wanted::Manifest(target.clone())).await?;
+        match referrer {
+            Some(referrer) => self.unlist_referrer(&referrer).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The listing of the manifest at `target`, when it refers to another and clients have to keep it.
+    async fn unlisted_by_registry(&self, target: &Target) -> Result<Option<Referrer>> {
+        if self.remote.quirks().referrers == ReferrersAt::Api {
+            return Ok(None);
+        }
+        let manifest = match self.fetch_manifest(target, Scopes::delete(&self.name)).await {
+            Ok((_, manifest)) => manifest,
+            Err(error @ Error::NotFound { .. }) => return Err(error),
+            // What can't be read can still be deleted.
+            Err(error) => {
+                tracing::debug!(%target, %error, "a manifest to be deleted cannot be read for its subject");
+                return Ok(None);
+            }
+        };
+        let Some(referrer) = referrer(&manifest) else { return Ok(None) };
+        let at = self.referrers_at(&referrer.subject).await?;
+        Ok(Some(referrer).filter(|_| at == ReferrersAt::Tag))
     }
 
     pub(super) async fn delete(&self, url: Url, wanted: Wanted) -> Result<()> {
@@ -98,6 +146,28 @@ impl Repository {
         let url = self.remote.endpoints.manifest(&self.name, target);
         self.reading(Call::new(method, url, Wanted::Manifest(target.clone())).header(header::ACCEPT, ACCEPT))
     }
+}
+
+/// What has to be so for a write to happen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Condition {
+    /// Nothing.
+    Any,
+    /// There is nothing yet.
+    Absent,
+    /// What is there has this `ETag`.
+    Is(HeaderValue),
+}
+
+/// How `manifest` is to be listed among the referrers of its subject, if it has one that can be read.
+fn referrer(manifest: &Manifest) -> Option<Referrer> {
+    Referrer::of(&manifest.descriptor, &manifest.parse().ok()?)
+}
+
+/// The subject that the registry says to have taken note of.
+fn subject_in(answer: &Answer) -> Option<Digest> {
+    const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
+    Digest::parse(answer.header(&SUBJECT)?).ok()
 }
 
 /// The digest of what came, which must be what was asked for, and what the registry says it is.

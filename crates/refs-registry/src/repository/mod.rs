@@ -12,6 +12,7 @@ mod put;
 mod referrers;
 mod sending;
 mod session;
+mod tagged_list;
 mod upload;
 
 use std::{ops::Range, sync::Arc};
@@ -131,8 +132,7 @@ impl Sink for Repository {
     }
 
     async fn delete_manifest(&self, target: &Target) -> Result<()> {
-        let url = self.remote.endpoints.manifest(&self.name, target);
-        self.delete(url, Wanted::Manifest(target.clone())).await
+        self.remove_manifest(target).await
     }
 
     async fn delete_blob(&self, digest: &Digest) -> Result<()> {

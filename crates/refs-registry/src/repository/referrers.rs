@@ -36,15 +36,31 @@ impl Repository {
             });
             let first = listed.next().await.transpose();
             match first {
-                Ok(first) => Ok(stream::iter(first.map(Ok)).chain(listed).boxed()),
+                Ok(first) => {
+                    self.remote.learn(|quirks| quirks.referrers = ReferrersAt::Api);
+                    Ok(stream::iter(first.map(Ok)).chain(listed).boxed())
+                }
                 Err(error) if is_unusable(&error) => {
-                    self.remote.learn(|quirks| quirks.referrers = ReferrersAt::Tag);
+                    self.remote.learn(|quirks| {
+                        // A registry that keeps lists may still know nothing of a repository that is not there.
+                        if quirks.referrers == ReferrersAt::Unknown {
+                            quirks.referrers = ReferrersAt::Tag;
+                        }
+                    });
                     self.tagged_referrers(&subject, filter).await
                 }
                 Err(error) => Err(error),
             }
         };
         stream::once(listing).try_flatten().boxed()
+    }
+
+    /// Where the list of what refers to `subject` is kept; asked of the registry where that is not known.
+    pub(super) async fn referrers_at(&self, subject: &Digest) -> Result<ReferrersAt> {
+        if self.remote.quirks().referrers == ReferrersAt::Unknown {
+            drop(self.list_referrers(subject.clone(), Filter::default()).try_next().await?);
+        }
+        Ok(self.remote.quirks().referrers)
     }
 
     /// The list that clients keep under a tag where the registry keeps none.

@@ -6,9 +6,11 @@ mod descriptor;
 mod manifest;
 mod media_type;
 mod platform;
+mod referrer;
 
 pub use config::{ImageConfig, RootFs};
 pub use descriptor::Descriptor;
 pub use manifest::{Document, ImageManifest, Index, Manifest};
 pub use media_type::{LayerFormat, MediaType};
 pub use platform::Platform;
+pub use referrer::Referrer;

@@ -9,6 +9,7 @@ use refs_url::Host;
 use super::{
     answer::Answer,
     call::Call,
+    clock::Clock,
     endpoint::Endpoints,
     exchange::Transport,
     redirect::Bounds,
@@ -28,6 +29,7 @@ pub(crate) struct Remote {
     authority: Authority,
     bounds: Bounds,
     quirks: Mutex<Quirks>,
+    turns: tokio::sync::Mutex<()>,
 }
 
 impl Remote {
@@ -39,7 +41,15 @@ impl Remote {
         let plain = options.plain_http.iter().map(ToString::to_string).collect();
         let bounds = Bounds { from: base, plain };
         let quirks = Mutex::new(Quirks::of_host(host));
-        Ok(Self { host: host.clone(), endpoints, authority, bounds, quirks, transport })
+        Ok(Self {
+            host: host.clone(),
+            endpoints,
+            authority,
+            bounds,
+            quirks,
+            turns: tokio::sync::Mutex::default(),
+            transport,
+        })
     }
 
     /// How the registry has to be spoken to, as far as it is known.
@@ -54,6 +64,16 @@ impl Remote {
 
     pub(crate) fn options(&self) -> &Options {
         self.transport.options()
+    }
+
+    /// The clock that all waiting is done by.
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.transport.options().clock
+    }
+
+    /// Waits for a turn to read something of the registry and write it back changed, which lasts until the guard is gone.
+    pub(crate) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.turns.lock().await
     }
 
     /// What a new operation may spend.

@@ -44,7 +44,7 @@ async fn a_repository_keeps_what_every_source_promises() {
 
 #[tokio::test]
 async fn a_repository_keeps_what_every_sink_promises() {
-    for quirks in [Quirks::default(), Quirks::ecr(), Quirks::gar()] {
+    for quirks in [Quirks::default(), Quirks::ecr(), Quirks::gar(), Quirks::ghcr(), Quirks::docker_hub()] {
         for piece_bytes in [None, NonZeroU64::new(3)] {
             let registry = FakeRegistry::builder().token_auth("user", "secret").quirks(quirks.clone()).start().await;
             let client = client_in_pieces(&registry, piece_bytes);

@@ -16,6 +16,7 @@ mod origins;
 mod peer;
 mod pieces;
 mod redirects;
+mod referrers;
 mod resumed;
 mod retry;
 mod saved;

@@ -124,13 +124,11 @@ fn manifest() -> Manifest {
 
 #[tokio::test]
 async fn a_manifest_is_put_under_each_tag_or_its_digest() {
-    let subject = Digest::sha256(b"subject");
-    let noted = subject.clone();
-    let peer = Peer::start(move |_| Reply::status(201).header("oci-subject", noted.as_str())).await;
+    let peer = Peer::start(|_| Reply::status(201)).await;
     let repository = repository(&anonymous(), &peer);
     let tags = ["v1", "latest"].map(|tag| Tag::parse(tag).unwrap());
     let stored = repository.put_manifest(&manifest(), &tags).await.unwrap();
-    assert_eq!((stored.digest.clone(), stored.subject), (described().digest, Some(subject)));
+    assert_eq!((stored.digest.clone(), stored.subject), (described().digest, None));
     repository.put_manifest(&manifest(), &[]).await.unwrap();
     let expect = ["v1", "latest", stored.digest.as_str()].map(|target| format!("PUT /v2/a/b/manifests/{target}"));
     assert_eq!(peer.lines(), expect);
@@ -163,7 +161,9 @@ async fn a_put_is_repeated_and_its_refusal_told() {
 async fn deleting_is_done_or_known_not_to_be_possible() {
     async fn delete(replies: Vec<Reply>, target: Target) -> Result<(), Error> {
         let mut replies = replies.into_iter();
-        let peer = Peer::start(move |_| replies.next().unwrap()).await;
+        // A manifest is read first, for the subject that it may have.
+        let peer =
+            Peer::start(move |request| if request.method == "GET" { served() } else { replies.next().unwrap() }).await;
         repository(&anonymous(), &peer).delete_manifest(&target).await
     }
     let digest = at(&described().digest);

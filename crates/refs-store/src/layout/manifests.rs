@@ -5,12 +5,13 @@ use std::{collections::BTreeMap, fs::File, io::Read};
 use refs_registry::{
     Descriptor, Error, Filter, Manifest, MediaType, Result, Stored,
     error::{Detail, Doing, Wanted},
+    spec::Referrer,
 };
 use refs_url::{Digest, Hasher, Tag, Target};
 use serde::{Deserialize, de::IgnoredAny};
 
 use super::folder::Folder;
-use crate::admission::{admit, referrer, unknown_algorithm};
+use crate::admission::{admit, unknown_algorithm};
 
 impl Folder {
     pub(super) fn manifest(&self, target: &Target) -> Result<Manifest> {
@@ -101,7 +102,7 @@ impl Folder {
             let Some(raw) = self.manifest_bytes(digest)? else { continue };
             let manifest = Manifest { descriptor: entry.clone(), raw: raw.into() };
             let Ok(document) = manifest.parse() else { continue };
-            let found = referrer(entry, &document).filter(|referrer| referrer.listed(subject, filter));
+            let found = Referrer::of(entry, &document).filter(|referrer| referrer.listed(subject, filter));
             referrers.extend(found.map(|referrer| referrer.descriptor));
         }
         Ok(referrers)

@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use refs_registry::{Filter, Manifest, spec::Descriptor};
+use refs_registry::{Descriptor, Filter, Manifest, spec::Referrer};
 use refs_url::{Digest, Tag, Target};
-
-use crate::admission::Referrer;
 
 #[derive(Default)]
 pub(super) struct Contents {

@@ -3,13 +3,14 @@
 use std::{
     collections::BTreeSet,
     future::Future,
+    io::Write,
     path::PathBuf,
     sync::{Arc, OnceLock},
 };
 
 use refs_client::{Client, PushOptions, ReadOptions, Trust};
 use refs_registry::{
-    Registries, Retry,
+    Registries, Retry, Warnings,
     auth::{Anonymous, Credentials},
 };
 use refs_store::{DiskOptions, DiskStore};
@@ -18,7 +19,7 @@ use crate::{
     args::{self, Command, Format, Global},
     commands::Failure,
     credentials::{self, Chosen},
-    output::Output,
+    output::{Output, escape},
     progress,
 };
 
@@ -71,8 +72,18 @@ impl Session {
             plain_http: self.global.plain_http.iter().cloned().collect::<BTreeSet<_>>(),
             retry,
             credentials,
+            warnings: self.warnings(),
             ..refs_registry::Options::default()
         })
+    }
+
+    /// What registries warn of goes to stderr, unless only errors should.
+    fn warnings(&self) -> Warnings {
+        if self.global.quiet {
+            return Warnings::to(|_| ());
+        }
+        // A warning that can't be shown is no reason to stop.
+        Warnings::to(|warning| drop(writeln!(std::io::stderr(), "warning: {}", escape(&warning.to_string()))))
     }
 
     /// How often a layer that is streamed is sent: no more often than any request.

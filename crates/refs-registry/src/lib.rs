@@ -6,6 +6,7 @@ pub mod error;
 mod options;
 mod payload;
 mod quirks;
+mod rate_limit;
 mod registries;
 mod registry;
 mod repository;
@@ -14,11 +15,13 @@ mod source;
 pub mod spec;
 mod transport;
 mod verify;
+mod warning;
 
 pub use error::{Error, ErrorKind, Result};
 pub use options::{Options, Proxies, Retry, Timeouts};
 pub use payload::{Payload, Replay};
 pub use quirks::{Mounts, Page, Pieces, Quirks, Ranges, ReferrersAt, WholeBy};
+pub use rate_limit::RateLimit;
 pub use registries::Registries;
 pub use registry::Registry;
 pub use repository::Repository;
@@ -27,3 +30,4 @@ pub use source::{Blob, ByteStream, Filter, Mounted, Part, Resume, Sent, Sink, So
 pub use spec::{Descriptor, Manifest, MediaType, Platform};
 pub use transport::{Clock, Dns, SystemClock, SystemDns};
 pub use verify::{Verify, verified};
+pub use warning::{Warning, Warnings};

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, num::NonZeroU64, path::PathBuf, sync::Arc, time
 use refs_url::Host;
 
 use crate::{
+    Warnings,
     auth::{Chain, Credentials},
     transport::{Clock, Dns, SystemClock, SystemDns},
 };
@@ -36,6 +37,8 @@ pub struct Options {
     pub dns: Arc<dyn Dns>,
     /// Whether proxies are used.
     pub proxies: Proxies,
+    /// Who is told what registries warn of.
+    pub warnings: Warnings,
     /// The clock that all waiting is done by.
     pub clock: Arc<dyn Clock>,
 }
@@ -53,6 +56,7 @@ impl Default for Options {
             user_agent: concat!("refs/", env!("CARGO_PKG_VERSION")).to_owned(),
             dns: Arc::new(SystemDns),
             proxies: Proxies::default(),
+            warnings: Warnings::default(),
             clock: Arc::new(SystemClock),
         }
     }

@@ -6,7 +6,7 @@ use futures_core::stream::BoxStream;
 use refs_url::{Host, RepoName};
 
 use crate::{
-    Error, Quirks, Repository, Result,
+    Error, Quirks, RateLimit, Repository, Result,
     error::{Detail, Wanted},
     repository::catalog,
     transport::{Answer, Call, Remote},
@@ -71,6 +71,12 @@ impl Registry {
     #[must_use]
     pub fn quirks(&self) -> Quirks {
         self.remote.quirks()
+    }
+
+    /// How many requests the registry still allows, as its last answer had it; `None` when none has said.
+    #[must_use]
+    pub fn rate_limit(&self) -> Option<RateLimit> {
+        self.remote.rate_limit()
     }
 
     /// The repository `name`. Nothing is asked of the network.

@@ -110,6 +110,33 @@ fn refusing(words: impl Fn(&str) -> String + Send + 'static) -> String {
     host
 }
 
+/// A registry that answers each request with `head` and `body`. It ends with the test's process.
+fn answering(head: &'static str, body: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for peer in listener.incoming() {
+            let mut peer = peer.unwrap();
+            read_to("\r\n\r\n", &mut peer);
+            let length = body.len();
+            let answer =
+                format!("HTTP/1.1 200 OK\r\nconnection: close\r\n{head}\r\ncontent-length: {length}\r\n\r\n{body}");
+            peer.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    host
+}
+
+#[test]
+fn what_a_registry_warns_of_is_on_stderr_once() {
+    let warning = "warning: 299 - \"moves \\\"soon\\\"\", 299 - \"moves \\\"soon\\\"\"";
+    let (machine, host) = (Machine::new(), answering(warning, r#"{"tags":["v1"]}"#));
+    let run = machine.run(&format!("tags {host}/o/r"));
+    assert_eq!((run.code, run.text().as_str()), (0, "v1\n"));
+    assert_eq!(run.stderr, format!("warning: {host} says: moves \"soon\"\n"));
+    assert_eq!(machine.prints(&format!("tags {host}/o/r --quiet")), "v1\n");
+}
+
 fn login(machine: &Machine, host: &str) {
     let login = serde_json::json!({ "username": "user", "password": "hunter-secret" });
     std::fs::write(machine.docker_config(), serde_json::json!({ "auths": { (host): login } }).to_string()).unwrap();

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use refs_url::Host;
 
 use super::{
@@ -16,8 +16,9 @@ use super::{
     retry::{Budget, Failure},
 };
 use crate::{
-    Options, Quirks, Result,
+    Options, Quirks, RateLimit, Result,
     auth::{Authority, Login},
+    warning::Warned,
 };
 
 /// One registry: attempt, challenge, retry and the meaning of what it answers.
@@ -30,6 +31,8 @@ pub(crate) struct Remote {
     bounds: Bounds,
     quirks: Mutex<Quirks>,
     turns: tokio::sync::Mutex<()>,
+    warned: Warned,
+    rate_limit: Mutex<Option<RateLimit>>,
 }
 
 impl Remote {
@@ -41,15 +44,8 @@ impl Remote {
         let plain = options.plain_http.iter().map(ToString::to_string).collect();
         let bounds = Bounds { from: base, plain };
         let quirks = Mutex::new(Quirks::of_host(host));
-        Ok(Self {
-            host: host.clone(),
-            endpoints,
-            authority,
-            bounds,
-            quirks,
-            turns: tokio::sync::Mutex::default(),
-            transport,
-        })
+        let (turns, warned, rate_limit) = Default::default();
+        Ok(Self { host: host.clone(), endpoints, authority, bounds, quirks, turns, warned, rate_limit, transport })
     }
 
     /// How the registry has to be spoken to, as far as it is known.
@@ -64,6 +60,11 @@ impl Remote {
 
     pub(crate) fn options(&self) -> &Options {
         self.transport.options()
+    }
+
+    /// How many requests it still allows, as it said last.
+    pub(crate) fn rate_limit(&self) -> Option<RateLimit> {
+        self.rate_limit.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The clock that all waiting is done by.
@@ -126,6 +127,9 @@ impl Remote {
         loop {
             let answer = self.transport.exchange(call, grant.as_ref(), &self.bounds).await?;
             let is_ours = answer.url.origin() == self.endpoints.base().origin();
+            if is_ours {
+                self.listen(&answer.headers);
+            }
             let asks = matches!(answer.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
             if !asks || !is_ours {
                 let (accepted, refused) = login.accepted();
@@ -137,6 +141,14 @@ impl Remote {
                 return Err(login.given_up(refusal));
             }
             grant = Some(login.refused(refusal).await?);
+        }
+    }
+
+    /// Takes in what `headers` say besides the answer itself.
+    fn listen(&self, headers: &HeaderMap) {
+        self.warned.take(&self.host, headers, &self.transport.options().warnings);
+        if let Some(limit) = RateLimit::of(headers) {
+            *self.rate_limit.lock().unwrap_or_else(PoisonError::into_inner) = Some(limit);
         }
     }
 }

@@ -12,6 +12,7 @@ mod helpers;
 mod listing;
 mod manifests;
 mod names;
+mod notices;
 mod origins;
 mod peer;
 mod pieces;

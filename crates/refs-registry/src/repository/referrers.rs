@@ -8,7 +8,7 @@ use refs_url::{Digest, Target};
 
 use super::{
     Repository,
-    listing::{json, pages},
+    listing::{Found, json, pages},
 };
 use crate::{
     Descriptor, Error, Filter, MediaType, ReferrersAt, Result,
@@ -30,9 +30,9 @@ impl Repository {
             let call = call.header(header::ACCEPT, HeaderValue::from_static("application/vnd.oci.image.index.v1+json"));
             let only = filter.artifact_type.clone();
             let mut listed = pages(self.remote.clone(), call, move |answer, body| {
-                let mut found = read_page(answer, body)?;
-                found.retain(|found| is_filtered(answer) || matches(found, only.as_ref()));
-                Ok(found)
+                let mut entries = read_page(answer, body)?;
+                entries.retain(|found| is_filtered(answer) || matches(found, only.as_ref()));
+                Ok(Found { entries, last: None })
             });
             let first = listed.next().await.transpose();
             match first {

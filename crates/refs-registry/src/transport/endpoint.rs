@@ -6,16 +6,13 @@ use std::sync::Arc;
 use refs_url::{Digest, Host, RepoName, Tag, Target};
 use url::Url;
 
-use crate::{Error, MediaType, Options, Result};
+use crate::{Error, MediaType, Options, Page, Result};
 
 /// The URLs of one registry.
 #[derive(Debug, Clone)]
 pub(crate) struct Endpoints {
     base: Url,
 }
-
-/// More entries than ECR gives in a page are an error there, and most registries give fewer whatever is asked.
-const PAGE: &str = "1000";
 
 impl Endpoints {
     /// The URLs of `host`: with TLS unless `options` say otherwise, and Docker Hub's under the name that serves them.
@@ -41,8 +38,8 @@ impl Endpoints {
         self.at("/v2/")
     }
 
-    pub(crate) fn catalog(&self) -> Url {
-        with_query(self.at("/v2/_catalog"), &[("n", PAGE)])
+    pub(crate) fn catalog(&self, page: Page) -> Url {
+        sized(self.at("/v2/_catalog"), page)
     }
 
     pub(crate) fn manifest(&self, repository: &RepoName, target: &Target) -> Url {
@@ -67,8 +64,8 @@ impl Endpoints {
         with_query(self.uploads(repository), &[("mount", digest.as_str()), ("from", from.as_str())])
     }
 
-    pub(crate) fn tags(&self, repository: &RepoName, after: Option<&Tag>) -> Url {
-        let mut url = with_query(self.at(&format!("/v2/{repository}/tags/list")), &[("n", PAGE)]);
+    pub(crate) fn tags(&self, repository: &RepoName, after: Option<&Tag>, page: Page) -> Url {
+        let mut url = sized(self.at(&format!("/v2/{repository}/tags/list")), page);
         if let Some(after) = after {
             url = with_query(url, &[("last", after.as_str())]);
         }
@@ -95,8 +92,22 @@ pub(crate) fn commit(session: Url, digest: &Digest) -> Url {
     with_query(session, &[("digest", digest.as_str())])
 }
 
+/// The list at `url`, in pages of `page`.
+pub(crate) fn sized(url: Url, page: Page) -> Url {
+    let url = without(url, "n");
+    match page {
+        Page::Of(n) => with_query(url, &[("n", &n.to_string())]),
+        Page::Unasked => url,
+    }
+}
+
+/// The list at `url`, from the entry after `last` on.
+pub(crate) fn after(url: Url, last: &str) -> Url {
+    with_query(without(url, "last"), &[("last", last)])
+}
+
 /// `url` without the parameter `name`.
-pub(crate) fn without(mut url: Url, name: &str) -> Url {
+fn without(mut url: Url, name: &str) -> Url {
     let kept: Vec<_> =
         url.query_pairs().filter(|(key, _)| key != name).map(|(k, v)| (k.into_owned(), v.into_owned())).collect();
     url.set_query(None);
@@ -148,7 +159,7 @@ mod tests {
         let committed = commit(session, &digest);
         assert!(committed.as_str().starts_with("https://r.test/up?_state=a%2Bb==&digest=sha256%3A"), "{committed}");
         assert_eq!(
-            endpoints.tags(&name, Some(&Tag::parse("v1").unwrap())).as_str(),
+            endpoints.tags(&name, Some(&Tag::parse("v1").unwrap()), Page::default()).as_str(),
             "https://r.test/v2/a/b/tags/list?n=1000&last=v1"
         );
     }

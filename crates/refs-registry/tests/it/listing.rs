@@ -1,5 +1,5 @@
 use futures_util::{StreamExt, TryStreamExt};
-use refs_registry::{Descriptor, Error, ErrorKind, Filter, MediaType, Resolver, Result, Source, error::Fault};
+use refs_registry::{Descriptor, Error, ErrorKind, Filter, MediaType, Page, Resolver, Result, Source, error::Fault};
 use refs_url::{Digest, Tag};
 
 use crate::{
@@ -41,15 +41,45 @@ async fn a_listing_begins_after_a_tag_and_may_be_null() {
 }
 
 #[tokio::test]
-async fn a_page_size_that_is_refused_is_left_to_the_registry() {
-    for status in [400, 413] {
-        let peer = Peer::start(move |request| match request.target.contains("n=") {
-            true => Reply::status(status),
-            false => page(r#"["a"]"#),
+async fn a_link_that_leaves_the_repository_is_gone_on_from_by_name() {
+    let peer = Peer::start(|request| match request.target.as_str() {
+        // A part of the path is missing, and what it goes on after is there; or is not.
+        "/v2/a/b/tags/list?n=1000" => page(r#"["a"]"#).header("link", "</v2/b/tags/list?last=5&n=1>; rel=next"),
+        "/v2/a/b/tags/list?n=1000&last=5" => page(r#"["b","c"]"#).header("link", "</v2/next/x>; rel=next"),
+        "/v2/a/b/tags/list?n=1000&last=c" => page(r#"["d"]"#).header("link", "</v2/a/b/tags/more?c=1>; rel=next"),
+        "/v2/a/b/tags/more?c=1" => page(r#"["e"]"#),
+        other => panic!("{other}"),
+    })
+    .await;
+    assert_eq!(tags(&peer).await.unwrap(), ["a", "b", "c", "d", "e"]);
+}
+
+#[tokio::test]
+async fn a_page_size_that_is_refused_becomes_smaller_and_is_then_left_to_the_registry() {
+    async fn check(status: u16, most: u32, expect: &[&str], learnt: Page) {
+        let peer = Peer::start(move |request| {
+            let asked = request.target.split_once("n=").and_then(|(_, n)| n.parse().ok());
+            if asked.is_some_and(|asked: u32| asked > most) { Reply::status(status) } else { page(r#"["a"]"#) }
         })
         .await;
-        assert_eq!(tags(&peer).await.unwrap(), ["a"]);
+        let registries = anonymous();
+        let repository = repository(&registries, &peer);
+        for _ in 0..2 {
+            let tags: Vec<_> = repository.tags(None).map_ok(|tag| tag.to_string()).try_collect().await.unwrap();
+            assert_eq!(tags, ["a"]);
+        }
+        let asked: Vec<_> = peer.lines().iter().map(|line| line.replace("GET /v2/a/b/tags/list", "")).collect();
+        assert_eq!(asked, expect);
+        assert_eq!(registries.registry(&peer.host).unwrap().quirks().page, learnt);
     }
+    for status in [400, 413] {
+        check(status, 1000, &["?n=1000", "?n=1000"], Page::Of(1000)).await;
+        check(status, 100, &["?n=1000", "?n=100", "?n=100"], Page::Of(100)).await;
+        check(status, 0, &["?n=1000", "?n=100", "", ""], Page::Unasked).await;
+    }
+    let closed = Peer::start(|_| Reply::status(400)).await;
+    assert!(matches!(tags(&closed).await.unwrap_err(), Error::Refused { status: 400, .. }));
+    assert_eq!(closed.seen().len(), 3);
 }
 
 #[tokio::test]

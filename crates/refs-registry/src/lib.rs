@@ -20,7 +20,7 @@ mod warning;
 pub use error::{Error, ErrorKind, Result};
 pub use options::{Options, Proxies, Retry, Timeouts};
 pub use payload::{Payload, Replay};
-pub use quirks::{Mounts, Page, Pieces, Quirks, Ranges, ReferrersAt, WholeBy};
+pub use quirks::{Mounts, Page, Pieces, Quirks, Ranges, ReferrersAt, Tagging, WholeBy};
 pub use rate_limit::RateLimit;
 pub use registries::Registries;
 pub use registry::Registry;

@@ -21,6 +21,8 @@ pub struct Quirks {
     pub mounts: Mounts,
     /// How many entries of a list may be asked for at once; `None` to ask for no number.
     pub page: Page,
+    /// How a manifest gets several tags.
+    pub tagging: Tagging,
 }
 
 /// How an upload may be cut into requests (`PATCH` with `Content-Range`).
@@ -82,6 +84,17 @@ pub enum Mounts {
     Allowed,
     /// Not worth asking.
     Never,
+}
+
+/// How a manifest gets several tags.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Tagging {
+    /// With the manifest, in one request (`?tag=`).
+    #[default]
+    AtOnce,
+    /// Each in a request of its own.
+    OneByOne,
 }
 
 /// How many entries of a list to ask for.

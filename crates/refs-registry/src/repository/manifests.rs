@@ -1,7 +1,7 @@
 //! Manifests: found, read, written, deleted.
 
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use refs_url::{Algorithm, Digest, Hasher, Tag, Target};
+use refs_url::{Digest, Hasher, Tag, Target};
 use serde::Deserialize;
 use url::Url;
 
@@ -11,7 +11,7 @@ use crate::{
     auth::Scopes,
     error::{Fault, ManifestFault, Wanted},
     spec::Referrer,
-    transport::{Answer, Body, Call},
+    transport::{Answer, Body, Call, tagged},
 };
 
 /// All types in one line: some proxies and registries read the first `Accept` only, and Quay gives its oldest format to
@@ -54,15 +54,7 @@ impl Repository {
 
     pub(super) async fn write_manifest(&self, manifest: &Manifest, tags: &[Tag]) -> Result<Stored> {
         let digest = &manifest.descriptor.digest;
-        let mut targets: Vec<Target> = tags.iter().cloned().map(Target::Tag).collect();
-        // A registry files a manifest that comes by tag under its sha256.
-        if targets.is_empty() || digest.algorithm() != Algorithm::Sha256 {
-            targets.insert(0, Target::Digest(digest.clone()));
-        }
-        let mut noted = None;
-        for target in &targets {
-            noted = subject_in(&self.put_if(manifest, target, &Condition::Any).await?).or(noted);
-        }
+        let noted = self.put_named(manifest, tags).await?;
         let referrer = referrer(manifest);
         let subject = referrer.as_ref().map(|referrer| referrer.subject.clone());
         match &referrer {
@@ -75,12 +67,22 @@ impl Repository {
 
     /// Writes to one target, as far as `condition` allows.
     pub(super) async fn put_if(&self, manifest: &Manifest, target: &Target, condition: &Condition) -> Result<Answer> {
+        let url = self.remote.endpoints.manifest(&self.name, target);
+        self.put_at(url, manifest, target, condition).await
+    }
+
+    /// Writes to one target, and sets `tags` along with it if the registry can.
+    pub(super) async fn put_with_tags(&self, manifest: &Manifest, target: &Target, tags: &[Tag]) -> Result<Answer> {
+        let url = tagged(self.remote.endpoints.manifest(&self.name, target), tags);
+        self.put_at(url, manifest, target, &Condition::Any).await
+    }
+
+    async fn put_at(&self, url: Url, manifest: &Manifest, target: &Target, condition: &Condition) -> Result<Answer> {
         let media_type =
             HeaderValue::from_str(manifest.descriptor.media_type.as_str()).ok().ok_or_else(|| Error::Manifest {
                 wanted: Wanted::Manifest(target.clone()),
                 fault: ManifestFault::Unknown(manifest.descriptor.media_type.to_string()),
             })?;
-        let url = self.remote.endpoints.manifest(&self.name, target);
         let mut call = Call::new(Method::PUT, url, Wanted::Manifest(target.clone()))
             .header(header::CONTENT_TYPE, media_type)
             .body(Body::Bytes(manifest.raw.clone()));
@@ -165,7 +167,7 @@ fn referrer(manifest: &Manifest) -> Option<Referrer> {
 }
 
 /// The subject that the registry says to have taken note of.
-fn subject_in(answer: &Answer) -> Option<Digest> {
+pub(super) fn subject_in(answer: &Answer) -> Option<Digest> {
     const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
     Digest::parse(answer.header(&SUBJECT)?).ok()
 }

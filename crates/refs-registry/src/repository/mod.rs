@@ -13,6 +13,7 @@ mod referrers;
 mod sending;
 mod session;
 mod tagged_list;
+mod tagging;
 mod upload;
 
 use std::{ops::Range, sync::Arc};

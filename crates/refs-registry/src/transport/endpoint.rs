@@ -92,6 +92,15 @@ pub(crate) fn commit(session: Url, digest: &Digest) -> Url {
     with_query(session, &[("digest", digest.as_str())])
 }
 
+/// The manifest at `url`, to be put under `tags` as well.
+pub(crate) fn tagged(url: Url, tags: &[Tag]) -> Url {
+    if tags.is_empty() {
+        return url;
+    }
+    let pairs: Vec<_> = tags.iter().map(|tag| ("tag", tag.as_str())).collect();
+    with_query(url, &pairs)
+}
+
 /// The list at `url`, in pages of `page`.
 pub(crate) fn sized(url: Url, page: Page) -> Url {
     let url = without(url, "n");

@@ -22,7 +22,7 @@ pub use dns::{Dns, SystemDns};
 
 pub(crate) use answer::{Answer, Incoming};
 pub(crate) use call::{Body, Call, FaultSlot};
-pub(crate) use endpoint::{after, commit, sized};
+pub(crate) use endpoint::{after, commit, sized, tagged};
 pub(crate) use exchange::{Grant, Transport};
 pub(crate) use outgoing::Proof;
 pub(crate) use redirect::Bounds;

@@ -127,12 +127,53 @@ async fn a_manifest_is_put_under_each_tag_or_its_digest() {
     let peer = Peer::start(|_| Reply::status(201)).await;
     let repository = repository(&anonymous(), &peer);
     let tags = ["v1", "latest"].map(|tag| Tag::parse(tag).unwrap());
+    repository.put_manifest(&manifest(), &tags[..1]).await.unwrap();
     let stored = repository.put_manifest(&manifest(), &tags).await.unwrap();
     assert_eq!((stored.digest.clone(), stored.subject), (described().digest, None));
     repository.put_manifest(&manifest(), &[]).await.unwrap();
-    let expect = ["v1", "latest", stored.digest.as_str()].map(|target| format!("PUT /v2/a/b/manifests/{target}"));
-    assert_eq!(peer.lines(), expect);
+    repository.put_manifest(&manifest(), &tags).await.unwrap();
+    let digest = stored.digest.as_str();
+    // A registry that sets no tags along with a manifest is asked once.
+    let at_once = format!("{digest}?tag=v1&tag=latest");
+    let targets = ["v1", &at_once, "v1", "latest", digest, "v1", "latest"];
+    assert_eq!(peer.lines(), targets.map(|target| format!("PUT /v2/a/b/manifests/{target}")));
     assert!(peer.seen().iter().all(|put| put.header("content-type") == Some(INDEX) && put.body == RAW.as_bytes()));
+}
+
+#[tokio::test]
+async fn tags_that_the_registry_takes_along_with_a_manifest_are_not_set_again() {
+    async fn check(count: usize, answer: fn(&[String]) -> Reply, expect: &[&str]) {
+        let peer = Peer::start(move |put| {
+            let query = put.target.split_once('?').map_or("", |(_, query)| query);
+            answer(
+                &query.split('&').filter_map(|pair| pair.strip_prefix("tag=")).map(str::to_owned).collect::<Vec<_>>(),
+            )
+        })
+        .await;
+        let tags: Vec<Tag> = (0..count).map(|n| Tag::parse(&format!("v{n}")).unwrap()).collect();
+        repository(&anonymous(), &peer).put_manifest(&manifest(), &tags).await.unwrap();
+        let digest = described().digest;
+        let short = |line: &str| line.replace("PUT /v2/a/b/manifests/", "").replace(digest.as_str(), "D");
+        assert_eq!(peer.lines().iter().map(|line| short(line)).collect::<Vec<_>>(), expect);
+    }
+    fn all(tags: &[String]) -> Reply {
+        tags.iter().fold(Reply::status(201), |reply, tag| reply.header("oci-tag", tag))
+    }
+    fn joined(tags: &[String]) -> Reply {
+        Reply::status(201).header("oci-tag", tags.join(", "))
+    }
+    fn first(tags: &[String]) -> Reply {
+        all(&tags[..tags.len().min(1)])
+    }
+    fn too_long(tags: &[String]) -> Reply {
+        if tags.is_empty() { Reply::status(201) } else { Reply::status(414) }
+    }
+    check(2, all, &["D?tag=v0&tag=v1"]).await;
+    check(2, joined, &["D?tag=v0&tag=v1"]).await;
+    check(3, first, &["D?tag=v0&tag=v1&tag=v2", "v1", "v2"]).await;
+    check(2, too_long, &["D?tag=v0&tag=v1", "D", "v0", "v1"]).await;
+    let ten = "D?tag=v0&tag=v1&tag=v2&tag=v3&tag=v4&tag=v5&tag=v6&tag=v7&tag=v8&tag=v9";
+    check(12, all, &[ten, "D?tag=v10&tag=v11"]).await;
 }
 
 #[tokio::test]

@@ -164,6 +164,9 @@ pub(crate) struct Push {
     /// An annotation of the manifest
     #[arg(long = "annotation", value_name = "KEY=VALUE", value_parser = key_value)]
     pub(crate) annotations: Vec<(String, String)>,
+    /// What it refers to, in the same repository: it is listed among the referrers of that
+    #[arg(long, value_name = "REF")]
+    pub(crate) subject: Option<Location>,
     /// What kind of artifact it is
     #[arg(long, value_name = "TYPE", value_parser = media_type)]
     pub(crate) artifact_type: Option<MediaType>,

@@ -212,12 +212,18 @@ impl Client {
     /// modification times included unless `options` fix them, gives the same digest on every machine.
     ///
     /// # Errors
-    /// `Location` when `at` names no tag; `ManifestFile` when there is one that breaks its schema, `ManifestNotFound` when
+    /// `Location` when `at` names no tag, or the subject is in another repository; `Registry` with the kind `NotFound` when it
+    /// is not there; `ManifestFile` when there is one that breaks its schema, `ManifestNotFound` when
     /// one is required and missing; `Source` and `Io` for what can't be packed; `Pack`; `Registry`. After an error no tag has moved; blobs may have been left behind, which the registry collects.
     pub async fn push(&self, directory: &Path, at: &Location, options: &PushOptions) -> Result<Pushed> {
         let tag = at.needs_tag()?;
+        let subject = options.subject.as_ref().map(|subject| at.sibling(subject)).transpose()?;
         let sink = self.sink(at).await?;
-        push::push(&sink, directory, &tag, &self.meter, options).await
+        let subject = match subject {
+            Some(target) => Some(sink.resolve(&target).await?),
+            None => None,
+        };
+        push::push(&sink, directory, &tag, subject, &self.meter, options).await
     }
 
     /// Packs `directory` as an eStargz layer, as [`push`](Client::push) does, into the file `to`: a tar.gz archive that any

@@ -1,6 +1,10 @@
 //! Where an artifact is: the one place where `ocidir://` and `file://` are read.
 
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::{
+    fmt,
+    path::{self, PathBuf},
+    str::FromStr,
+};
 
 use refs_url::{Digest, Host, ParseError, Reference, RepoName, Tag, Target};
 
@@ -100,6 +104,20 @@ impl Location {
             Target::Tag(tag) => Ok(tag),
             Target::Digest(_) => Err(self.fault(LocationFault::DigestAsTarget)),
         }
+    }
+
+    /// The tag or digest of `other`, which must be in the same repository.
+    pub(crate) fn sibling(&self, other: &Self) -> Result<Target> {
+        let is_beside = match (self, other) {
+            (Self::Registry(here), Self::Registry(there)) => {
+                (here.host(), here.repository()) == (there.host(), there.repository())
+            }
+            (Self::Layout { path: here, .. }, Self::Layout { path: there, .. }) => {
+                path::absolute(here).ok() == path::absolute(there).ok()
+            }
+            _ => false,
+        };
+        if is_beside { other.needs_target() } else { Err(other.fault(LocationFault::OtherRepository)) }
     }
 
     pub(crate) fn fault(&self, fault: LocationFault) -> Error {

@@ -7,7 +7,7 @@ use refs_estargz::Built;
 use refs_registry::{Descriptor, Manifest, MediaType, Payload, Sent, Sink, spec::ImageManifest};
 use refs_url::Tag;
 
-use crate::{Error, Meter, PackOptions, Result, config::image_config, layer, pack, send::send_layer};
+use crate::{Error, Location, Meter, PackOptions, Result, config::image_config, layer, pack, send::send_layer};
 
 /// How to push a directory.
 #[derive(Debug, Clone)]
@@ -18,6 +18,9 @@ pub struct PushOptions {
     pub tags: Vec<Tag>,
     /// Annotations of the image manifest. They outweigh those of what the manifest file says.
     pub annotations: BTreeMap<String, String>,
+    /// What it refers to, by tag or digest in the same repository: a signature its image, an SBOM its program. It is then
+    /// listed among the referrers of that.
+    pub subject: Option<Location>,
     /// What kind of artifact it is; a plain image when `None`.
     pub artifact_type: Option<MediaType>,
     /// The media type of the layer.
@@ -35,6 +38,7 @@ impl Default for PushOptions {
             pack: PackOptions::default(),
             tags: Vec::new(),
             annotations: BTreeMap::new(),
+            subject: None,
             artifact_type: None,
             layer_type: MediaType::OCI_LAYER_GZIP,
             config_type: MediaType::OCI_CONFIG,
@@ -58,7 +62,7 @@ pub struct Pushed {
     pub layer_sent: Sent,
 }
 
-/// Packs `directory` and pushes it to `sink` under `tag`.
+/// Packs `directory` and pushes it to `sink` under `tag`, as something that refers to `subject`.
 ///
 /// # Errors
 /// `Source` and `Io` for what can't be packed, `ManifestNotFound` when one is required, else the sink's own. After an
@@ -67,6 +71,7 @@ pub(crate) async fn push(
     sink: &Arc<dyn Sink>,
     directory: &Path,
     tag: &Tag,
+    subject: Option<Descriptor>,
     meter: &Arc<Meter>,
     options: &PushOptions,
 ) -> Result<Pushed> {
@@ -86,7 +91,7 @@ pub(crate) async fn push(
         artifact_type: options.artifact_type.clone(),
         config: config_descriptor,
         layers: vec![layer.clone()],
-        subject: None,
+        subject,
         annotations,
         extra: BTreeMap::new(),
     })?;

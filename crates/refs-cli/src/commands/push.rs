@@ -40,6 +40,7 @@ pub(super) async fn run(session: &Session, args: Push) -> Result<(), Failure> {
         pack: pack_options(args.packing)?,
         tags: args.tags,
         annotations: args.annotations.into_iter().collect(),
+        subject: args.subject,
         artifact_type: args.artifact_type,
         layer_type: args.layer_type.unwrap_or(MediaType::OCI_LAYER_GZIP),
         config_type: args.config_type.unwrap_or(MediaType::OCI_CONFIG),

@@ -56,6 +56,19 @@ fn source_date_epoch_is_the_time_of_all_files() {
 }
 
 #[test]
+fn what_refers_to_an_artifact_names_its_digest() {
+    let (machine, registry) = (Machine::new(), registry());
+    machine.write("source", &small());
+    let host = registry.host();
+    let subject = machine.prints(&format!("push source {host}/o/r:v1"));
+    machine.prints(&format!("push source {host}/o/r:about --subject {host}/o/r:v1 --artifact-type application/vnd.x"));
+    let digest = subject.trim_end().split_once('@').unwrap().1;
+    assert_eq!(manifest(&registry, "about")["subject"]["digest"], digest);
+    machine.fails(&format!("push source {host}/o/r:about --subject {host}/o/other:v1"), 2, &["another repository"]);
+    machine.fails(&format!("push source {host}/o/r:about --subject {host}/o/r:absent"), 3, &["`absent`", "not found"]);
+}
+
+#[test]
 fn further_tags_name_the_same_artifact() {
     let (machine, registry) = (Machine::new(), registry());
     machine.write("source", &small());

@@ -20,6 +20,8 @@ pub enum LocationFault {
     Untagged,
     /// It should be a file, and is a directory.
     Directory,
+    /// It is in another repository than what is to refer to it.
+    OtherRepository,
     /// Nothing follows the scheme.
     NoPath,
     /// The tag or digest after the path is not one.
@@ -35,6 +37,9 @@ impl fmt::Display for LocationFault {
             Self::File => f.write_str("is a layer in a file, which nothing can be pushed to"),
             Self::Untagged => f.write_str("is a layer in a file, which has no tags"),
             Self::Directory => f.write_str("is a directory"),
+            Self::OtherRepository => {
+                f.write_str("is in another repository, and only what is in the same can be a subject")
+            }
             Self::NoPath => f.write_str("has no path after its scheme"),
             Self::BadTarget(error) => write!(f, "does not end in a tag or digest: {error}"),
         }

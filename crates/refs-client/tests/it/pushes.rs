@@ -16,7 +16,7 @@ use refs_client::{
 };
 use refs_estargz::TOC_DIGEST_ANNOTATION;
 use refs_registry::{
-    ErrorKind, MediaType, Resume, Sink,
+    ErrorKind, Filter, MediaType, Resume, Sink,
     spec::{Document, ImageConfig, ImageManifest},
 };
 use refs_store::Memories;
@@ -293,6 +293,45 @@ async fn refused_manifest_moves_no_tag() {
     let error = client.push(directory(&Tree::parse(SMALL)).path(), &at, &timeless()).await.unwrap_err();
     assert_eq!(kind(&error), ErrorKind::Protocol);
     assert_eq!(kind(&client.resolve_tag(&at).await.unwrap_err()), ErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn what_has_a_subject_is_listed_among_its_referrers() {
+    for quirks in [Quirks::default(), Quirks::docker_hub(), Quirks::old_spec()] {
+        let registry = FakeRegistry::builder().quirks(quirks).start().await;
+        let (client, subject) = (anonymous(), artifact(&registry));
+        let first = push(&client, &Tree::parse("644 a \"a\""), &subject).await.descriptor;
+        let at = at(&format!("{}/o/r:about-v1", registry.host()));
+        let kind = MediaType::new("application/vnd.example.sbom");
+        let options = PushOptions { subject: Some(subject), artifact_type: Some(kind.clone()), ..timeless() };
+        let pushed = client.push(directory(&Tree::parse("644 b \"b\"")).path(), &at, &options).await.unwrap();
+        assert_eq!(manifest(&client, &at).await.subject, Some(first.clone()));
+        let source = client.source(&at).await.unwrap();
+        let listed: Vec<_> = source.referrers(&first.digest, Filter::default()).try_collect().await.unwrap();
+        assert_eq!(listed.len(), 1);
+        assert_eq!((&listed[0].digest, &listed[0].artifact_type), (&pushed.descriptor.digest, &Some(kind)));
+    }
+}
+
+#[tokio::test]
+async fn subject_must_be_there_and_in_the_same_repository() {
+    let registry = FakeRegistry::start().await;
+    let source = directory(&Tree::parse("644 a \"a\""));
+    let host = registry.host();
+    let push = async |subject: &str| {
+        let options = PushOptions { subject: Some(at(subject)), ..timeless() };
+        anonymous().push(source.path(), &artifact(&registry), &options).await.unwrap_err()
+    };
+    for elsewhere in ["other.test/o/r:v1".to_owned(), format!("{host}/o/other:v1"), "ocidir://o/r:v1".to_owned()] {
+        let error = push(&elsewhere).await;
+        assert!(matches!(error, Error::Location { fault: LocationFault::OtherRepository, .. }), "{error:?}");
+    }
+    let error = push(&format!("{host}/o/r")).await;
+    assert!(matches!(error, Error::Location { fault: LocationFault::NoTarget, .. }), "{error:?}");
+    assert!(registry.requests().is_empty());
+    let error = push(&format!("{host}/o/r:absent")).await;
+    assert_eq!(kind(&error), ErrorKind::NotFound);
+    assert_eq!(lines(&registry.requests()), ["HEAD /v2/o/r/manifests/absent"]);
 }
 
 #[tokio::test]

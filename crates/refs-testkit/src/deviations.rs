@@ -12,7 +12,9 @@ use refs_url::{Host, Target};
 use crate::{
     Quirks,
     listener::{set, status},
-    quirks::{DigestHeader, Head, Location, Mount, Pages, Patch, Ranges, Referrers, SinglePost, TagDeletion},
+    quirks::{
+        DigestHeader, Head, Location, Mount, Pages, Patch, Ranges, Referrers, SinglePost, TagDeletion, TagParameter,
+    },
 };
 
 /// The quirks of one registry, with what they have to remember.
@@ -52,6 +54,9 @@ impl Deviations {
                 Mount::Session => set_query(head, None),
                 Mount::Missing => return refuse(404),
             },
+            Call::Write(_, Write::Manifest { .. }) if quirks.tag_parameter == TagParameter::Ignored => {
+                set_query(head, None);
+            }
             Call::Write(_, Write::Append(_)) if self.is_too_large(head) => return refuse(416),
             Call::Write(_, Write::Append(_) | Write::Finish(..) | Write::Progress(_) | Write::Cancel(_))
                 if quirks.location == Location::AbsoluteWithState

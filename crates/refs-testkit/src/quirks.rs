@@ -23,6 +23,8 @@ pub struct Quirks {
     pub location: Location,
     /// Whether tags can be deleted.
     pub tag_deletion: TagDeletion,
+    /// Whether a manifest can come with tags beside the one in its path.
+    pub tag_parameter: TagParameter,
 }
 
 /// What becomes of the `Range` of a request for a blob.
@@ -137,6 +139,16 @@ pub enum TagDeletion {
     Unsupported,
 }
 
+/// Whether a manifest can come with tags beside the one in its path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TagParameter {
+    /// They are set, and named in the answer.
+    #[default]
+    Taken,
+    /// Nobody looks at them.
+    Ignored,
+}
+
 impl Quirks {
     /// Amazon's registry: `PATCH` answers 201 with a range that stays at the first chunk
     /// (<https://github.com/aws/containers-roadmap/issues/2831>), and `GET` of a manifest has no digest header.
@@ -170,7 +182,8 @@ impl Quirks {
     }
 
     /// A registry from before version 1.1 of the spec, as Debian's `docker-registry` 2.8: no referrers, lists whole, a
-    /// `POST` with a body begins a session, locations are URLs with a state, tags can't be deleted.
+    /// `POST` with a body begins a session, locations are URLs with a state, tags can't be deleted, nor
+    /// several be set at once.
     #[must_use]
     pub fn old_spec() -> Self {
         Self {
@@ -179,6 +192,7 @@ impl Quirks {
             single_post: SinglePost::Session,
             location: Location::AbsoluteWithState,
             tag_deletion: TagDeletion::Unsupported,
+            tag_parameter: TagParameter::Ignored,
             ..Self::default()
         }
     }

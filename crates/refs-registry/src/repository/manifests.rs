@@ -90,7 +90,8 @@ impl Repository {
             call = call.header(name, value);
         }
         // The same bytes once more do no harm, so this is repeated like a reading request.
-        let answer = self.remote.send(&self.writing(call), &mut self.remote.budget()).await?;
+        let sent = self.remote.send(&self.writing(call), &mut self.remote.budget()).await;
+        let answer = sent.map_err(|error| too_large(manifest, target, error))?;
         check_stored(&answer, &manifest.descriptor.digest)?;
         Ok(answer)
     }
@@ -150,6 +151,18 @@ impl Repository {
     }
 }
 
+/// What it means when a manifest is refused that is larger than registries have to take. Distribution 2.8 says that it is
+/// invalid.
+fn too_large(manifest: &Manifest, target: &Target, error: Error) -> Error {
+    let limit = Manifest::MAX_BYTES;
+    match error {
+        Error::Refused { status: 400 | 413, .. } if manifest.descriptor.size > limit => {
+            Error::TooLarge { wanted: Wanted::Manifest(target.clone()), limit }
+        }
+        other => other,
+    }
+}
+
 /// What has to be so for a write to happen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Condition {
@@ -205,6 +218,10 @@ pub(super) fn check_stored(answer: &Answer, digest: &Digest) -> Result<()> {
         // Distribution 2.8 answers a sha512 with its own sha256 of the same bytes.
         Some(reported) if reported.algorithm() == digest.algorithm() && reported != *digest => {
             Err(answer.protocol(Fault::WrongDigest(reported.to_string())))
+        }
+        Some(reported) if reported.algorithm() != digest.algorithm() => {
+            tracing::warn!(at = %answer.at, "the registry knows what it was given as `{digest}` by `{reported}`");
+            Ok(())
         }
         _ => Ok(()),
     }

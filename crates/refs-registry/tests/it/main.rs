@@ -24,6 +24,8 @@ mod saved;
 mod scopes;
 mod setup;
 mod sources;
+mod spec_musts;
+mod spec_shoulds;
 mod token_service;
 mod uploads;
 mod ways;

@@ -141,6 +141,19 @@ async fn a_manifest_is_put_under_each_tag_or_its_digest() {
 }
 
 #[tokio::test]
+async fn a_manifest_that_is_refused_for_its_size_says_so() {
+    for status in [400, 413] {
+        let peer = Peer::start(move |_| Reply::status(status)).await;
+        let repository = repository(&anonymous(), &peer);
+        let large = Manifest::new(MediaType::OCI_INDEX, vec![b' '; 4 * 1024 * 1024 + 1].into());
+        let error = repository.put_manifest(&large, &[]).await.unwrap_err();
+        assert!(matches!(error, Error::TooLarge { limit: 4_194_304, .. }), "{error:?}");
+        let error = repository.put_manifest(&manifest(), &[]).await.unwrap_err();
+        assert!(matches!(error, Error::Refused { .. }), "{error:?}");
+    }
+}
+
+#[tokio::test]
 async fn tags_that_the_registry_takes_along_with_a_manifest_are_not_set_again() {
     async fn check(count: usize, answer: fn(&[String]) -> Reply, expect: &[&str]) {
         let peer = Peer::start(move |put| {

@@ -7,7 +7,7 @@ use url::Url;
 
 use super::Repository;
 use crate::{
-    Descriptor, Error, Manifest, MediaType, ReferrersAt, Result, Stored,
+    Descriptor, Error, ErrorKind, Manifest, MediaType, ReferrersAt, Result, Stored,
     auth::Scopes,
     error::{Fault, ManifestFault, Wanted},
     spec::Referrer,
@@ -119,10 +119,11 @@ impl Repository {
             Ok((_, manifest)) => manifest,
             Err(error @ Error::NotFound { .. }) => return Err(error),
             // What can't be read can still be deleted.
-            Err(error) => {
+            Err(error) if !is_passing(error.kind()) => {
                 tracing::debug!(%target, %error, "a manifest to be deleted cannot be read for its subject");
                 return Ok(None);
             }
+            Err(error) => return Err(error),
         };
         let Some(referrer) = referrer(&manifest) else { return Ok(None) };
         let at = self.referrers_at(&referrer.subject).await?;
@@ -172,6 +173,10 @@ pub(super) enum Condition {
     Absent,
     /// What is there has this `ETag`.
     Is(HeaderValue),
+}
+
+const fn is_passing(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Unreachable | ErrorKind::Timeout | ErrorKind::RateLimited)
 }
 
 /// How `manifest` is to be listed among the referrers of its subject, if it has one that can be read.

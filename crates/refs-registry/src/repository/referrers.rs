@@ -1,6 +1,8 @@
 //! Manifests that refer to a manifest
 //! ([listing referrers](https://github.com/opencontainers/distribution-spec/blob/main/spec.md#listing-referrers)).
 
+use std::collections::HashSet;
+
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use http::{HeaderName, HeaderValue, header};
@@ -77,8 +79,9 @@ impl Repository {
         };
         match index {
             Document::Index(index) => {
-                let mut found = index.manifests;
-                found.retain(|found| matches(found, filter.artifact_type.as_ref()));
+                let (mut found, mut seen) = (index.manifests, HashSet::new());
+                let only = filter.artifact_type.as_ref();
+                found.retain(|found| matches(found, only) && seen.insert(found.digest.clone()));
                 Ok(stream::iter(found.into_iter().map(Ok)).boxed())
             }
             Document::Image(_) => {

@@ -16,6 +16,7 @@ use crate::{
 
 /// How often a list is written that other writers overwrite.
 const ROUNDS: u32 = 16;
+const CONDITIONAL_ROUNDS: u32 = ROUNDS / 2;
 
 /// A change of the list of one subject's referrers.
 #[derive(Debug, Clone, Copy)]
@@ -65,7 +66,7 @@ impl Repository {
     /// write comes late: a writer who had read the list before this write has then written, and what that lost is
     /// written again.
     async fn change_list(&self, subject: &Digest, change: Change<'_>) -> Result<()> {
-        for _ in 0..ROUNDS {
+        for round in 0..ROUNDS {
             let took = {
                 // Writers of this process need not overwrite one another.
                 let _turn = self.remote.turn().await;
@@ -75,6 +76,8 @@ impl Repository {
                     return Ok(());
                 }
                 change.make(&mut index.manifests);
+                // A condition that is never met, as of an `ETag` that something on the way rewrites, is dropped in the end.
+                let condition = if round < CONDITIONAL_ROUNDS { condition } else { Condition::Any };
                 self.write_list(subject, &index, condition).await?;
                 self.remote.clock().now().saturating_duration_since(began)
             };

@@ -20,10 +20,13 @@ impl Repository {
         // A registry files a manifest that comes by tag under its sha256.
         let needs_digest = tags.is_empty() || digest.algorithm() != Algorithm::Sha256;
         let (mut noted, mut left) = (None, tags.to_vec());
-        let at_once = self.remote.quirks().tagging == Tagging::AtOnce && (needs_digest || tags.len() > 1);
-        if needs_digest || at_once {
-            let chunk = if at_once { MOST_AT_ONCE.min(left.len()) } else { 0 };
-            noted = self.put_at_once(manifest, &mut left, chunk).await?;
+        if self.remote.quirks().tagging == Tagging::AtOnce && (tags.len() > 1 || needs_digest && !tags.is_empty()) {
+            noted = self.put_at_once(manifest, &mut left).await?;
+        }
+        let is_there = left.len() < tags.len();
+        if needs_digest && !is_there {
+            let answer = self.put_if(manifest, &Target::Digest(digest.clone()), &Condition::Any).await?;
+            noted = subject_in(&answer).or(noted);
         }
         for tag in left {
             let answer = self.put_if(manifest, &Target::Tag(tag), &Condition::Any).await?;
@@ -32,32 +35,34 @@ impl Repository {
         Ok(noted)
     }
 
-    /// Puts `manifest` by its digest with the tags of `left`, up to `chunk` in each request, and takes away from `left`
-    /// those that the registry says to have set
+    /// Puts `manifest` by its digest with the tags of `left`, a few in each request, and takes away from `left` those that
+    /// the registry says to have set
     /// ([pushing manifests](https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-manifests)).
-    async fn put_at_once(&self, manifest: &Manifest, left: &mut Vec<Tag>, chunk: usize) -> Result<Option<Digest>> {
+    async fn put_at_once(&self, manifest: &Manifest, left: &mut Vec<Tag>) -> Result<Option<Digest>> {
         let target = Target::Digest(manifest.descriptor.digest.clone());
         let mut noted = None;
-        loop {
-            let sent = left[..chunk.min(left.len())].to_vec();
+        while !left.is_empty() {
+            let sent = left[..MOST_AT_ONCE.min(left.len())].to_vec();
             let answer = match self.put_with_tags(manifest, &target, &sent).await {
                 Ok(answer) => answer,
-                // Too long an address, or one with what the registry does not know.
-                Err(Error::Refused { status: 400 | 414 | 431, .. }) if !sent.is_empty() => {
-                    self.put_with_tags(manifest, &target, &[]).await?
+                // Too long an address, or one that the registry makes nothing of. If it is the manifest that it does not
+                // like, it says so again.
+                Err(Error::Refused { status: 400..=499, .. } | Error::NotFound { .. } | Error::Unsupported { .. }) => {
+                    return Ok(noted);
                 }
                 Err(error) => return Err(error),
             };
             noted = subject_in(&answer).or(noted);
             let set = tags_in(&answer);
-            left.retain(|tag| !(sent.contains(tag) && set.contains(tag)));
-            if !sent.is_empty() && set.is_empty() {
+            if set.is_empty() {
                 self.remote.learn(|quirks| quirks.tagging = Tagging::OneByOne);
             }
-            if left.is_empty() || !sent.iter().all(|tag| set.contains(tag)) || sent.is_empty() {
+            left.retain(|tag| !(sent.contains(tag) && set.contains(tag)));
+            if !sent.iter().all(|tag| set.contains(tag)) {
                 return Ok(noted);
             }
         }
+        Ok(noted)
     }
 }
 

@@ -141,7 +141,8 @@ fn referrer(artifact_type: &str) -> Descriptor {
 }
 
 fn index() -> Reply {
-    let manifests = [referrer("application/sbom"), referrer("application/signature")];
+    let other = Descriptor { digest: Digest::sha256(b"other"), ..referrer("application/signature") };
+    let manifests = [referrer("application/sbom"), other];
     let manifests = serde_json::to_string(&manifests).unwrap();
     let media_type = MediaType::OCI_INDEX;
     Reply::ok(format!("{{\"schemaVersion\":2,\"mediaType\":\"{media_type}\",\"manifests\":{manifests}}}"))

@@ -184,7 +184,7 @@ async fn tags_that_the_registry_takes_along_with_a_manifest_are_not_set_again() 
     check(2, all, &["D?tag=v0&tag=v1"]).await;
     check(2, joined, &["D?tag=v0&tag=v1"]).await;
     check(3, first, &["D?tag=v0&tag=v1&tag=v2", "v1", "v2"]).await;
-    check(2, too_long, &["D?tag=v0&tag=v1", "D", "v0", "v1"]).await;
+    check(2, too_long, &["D?tag=v0&tag=v1", "v0", "v1"]).await;
     let ten = "D?tag=v0&tag=v1&tag=v2&tag=v3&tag=v4&tag=v5&tag=v6&tag=v7&tag=v8&tag=v9";
     check(12, all, &[ten, "D?tag=v10&tag=v11"]).await;
 }

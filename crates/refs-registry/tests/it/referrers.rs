@@ -30,6 +30,8 @@ enum Conditions {
     Ignored,
     Honoured,
     Refused,
+    /// They are never met.
+    Failed,
 }
 
 type Held = Arc<Mutex<HashMap<String, (String, Vec<u8>)>>>;
@@ -44,6 +46,7 @@ fn answer(held: &mut HashMap<String, (String, Vec<u8>)>, conditions: Conditions,
     let etag = held.get(target).map(|(_, raw)| format!("\"{}\"", Digest::sha256(raw)));
     match request.method.as_str() {
         "PUT" if conditions == Conditions::Refused && is_conditional(request) => Reply::status(400),
+        "PUT" if conditions == Conditions::Failed && is_conditional(request) => Reply::status(412),
         "PUT" if conditions == Conditions::Honoured && !is_met(request, etag.as_deref()) => Reply::status(412),
         "PUT" => {
             let media_type = request.header("content-type").unwrap().to_owned();
@@ -199,7 +202,7 @@ async fn a_registry_that_lists_by_itself_is_left_to_it() {
 
 #[tokio::test]
 async fn a_deleted_manifest_is_taken_out_of_the_list() {
-    for conditions in [Conditions::Ignored, Conditions::Honoured, Conditions::Refused] {
+    for conditions in [Conditions::Ignored, Conditions::Honoured, Conditions::Refused, Conditions::Failed] {
         let held = Held::default();
         let peer = listless(held.clone(), conditions).await;
         let repository = repository(&anonymous(), &peer);

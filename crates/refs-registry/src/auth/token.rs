@@ -143,6 +143,10 @@ impl Tokens {
         if let Some(shared) = shared {
             return shared.map(|token| (token.secret, Age::Fresh));
         }
+        // It may have come between the look at what is kept and the one at the rounds.
+        if let Some(kept) = slot.lasting(now) {
+            return Ok((kept, Age::Kept));
+        }
         let outcome = fetch.await;
         let mut last = slot.last();
         last.rounds += 1;
@@ -227,6 +231,8 @@ fn lifetime(claimed: Option<&Value>) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     #[track_caller]
@@ -275,6 +281,31 @@ mod tests {
         let token = Token { secret: fetched.into(), until: now + Duration::from_secs(60), refresh: None };
         let (secret, age) = tokens.take(key, now, async { Ok(token) }).await.unwrap();
         (secret.reveal().to_owned(), age)
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn whoever_comes_at_the_same_moment_shares_one_token() {
+        let (tokens, now) = (Arc::new(Tokens::default()), Instant::now());
+        for round in 0..300 {
+            let (key, asked) = (key(&format!("repository:a{round}:pull"), "p"), Arc::new(AtomicUsize::new(0)));
+            let all: Vec<_> = (0..8)
+                .map(|_| {
+                    let (tokens, key, asked) = (tokens.clone(), key.clone(), asked.clone());
+                    tokio::spawn(async move {
+                        let token = Token { secret: "t".into(), until: now + Duration::from_secs(60), refresh: None };
+                        let fetch = async {
+                            asked.fetch_add(1, Ordering::Relaxed);
+                            Ok(token)
+                        };
+                        tokens.take(&key, now, fetch).await.unwrap();
+                    })
+                })
+                .collect();
+            for one in all {
+                one.await.unwrap();
+            }
+            assert_eq!(asked.load(Ordering::Relaxed), 1, "round {round}");
+        }
     }
 
     #[tokio::test]

@@ -52,12 +52,7 @@ pub(super) async fn run(session: &Session, args: Login) -> Result<(), Failure> {
 fn place(saved: &Saved) -> String {
     match saved {
         Saved::PlainText(path) => path.display().to_string(),
-        Saved::Helper(shown) => bare(shown),
+        Saved::Helper(program) => program.clone(),
         other => other.to_string(),
     }
-}
-
-/// The name alone of a helper that is `shown` as in errors, between backticks.
-pub(super) fn bare(shown: &str) -> String {
-    shown.split('`').nth(1).unwrap_or(shown).to_owned()
 }

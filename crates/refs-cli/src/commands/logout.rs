@@ -5,7 +5,7 @@ use std::fmt;
 use refs_registry::auth::DockerConfig;
 use serde::Serialize;
 
-use super::{Failure, login::bare};
+use super::Failure;
 use crate::{args::Logout, output::escape, wiring::Session};
 
 #[derive(Serialize)]
@@ -27,7 +27,7 @@ impl fmt::Display for LoggedOut {
 pub(super) async fn run(session: &Session, args: Logout) -> Result<(), Failure> {
     let forgotten = DockerConfig::from_env().forget(&args.host).await?;
     let file = forgotten.file.map(|path| path.display().to_string());
-    let removed_from: Vec<String> = forgotten.helper.map(|shown| bare(&shown)).into_iter().chain(file).collect();
+    let removed_from: Vec<String> = forgotten.helper.into_iter().chain(file).collect();
     let mut output = session.output();
     output.result(&LoggedOut { host: args.host.to_string(), removed: !removed_from.is_empty(), removed_from })?;
     Ok(output.flush()?)

@@ -70,7 +70,12 @@ impl Helper {
 
     /// The helper in the words of errors.
     pub(super) fn shown(&self) -> String {
-        format!("credential helper `docker-credential-{}`", self.name.escape_default())
+        format!("credential helper `{}`", self.program().escape_default())
+    }
+
+    /// The name of the program.
+    pub(super) fn program(&self) -> String {
+        format!("docker-credential-{}", self.name)
     }
 
     /// What the helper keeps for `host`; `None` when it keeps nothing.
@@ -132,7 +137,7 @@ impl Helper {
         if self.name.is_empty() || !self.name.chars().all(is_plain) {
             return Err(HelperFault::Name(self.name.escape_default().to_string()));
         }
-        programs.find(&format!("docker-credential-{}", self.name)).ok_or(HelperFault::Missing)
+        programs.find(&self.program()).ok_or(HelperFault::Missing)
     }
 
     async fn run(&self, verb: &str, input: &[u8], programs: &Programs) -> Result<Said, HelperFault> {

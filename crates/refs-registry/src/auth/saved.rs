@@ -24,7 +24,7 @@ use crate::{Error, Result, error::Doing};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Saved {
-    /// In the keeping of this helper, as it is named in errors.
+    /// In the keeping of the helper that is this program, such as `docker-credential-pass`.
     Helper(String),
     /// In this file, where whoever can read it finds the password.
     PlainText(PathBuf),
@@ -33,7 +33,7 @@ pub enum Saved {
 /// Where a login was taken from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Forgotten {
-    /// The helper that kept it, as it is named in errors.
+    /// The helper that kept it: the name of a program.
     pub helper: Option<String>,
     /// The file that had it in plain text.
     pub file: Option<PathBuf>,
@@ -72,7 +72,7 @@ impl DockerConfig {
             // Docker leaves an empty entry for each host whose login a helper has; one in plain text would outlive it.
             set(&mut object, host, "{}").map_err(|fault| untouched(path, fault))?;
             write(path, &object)?;
-            return Ok(Saved::Helper(helper.shown()));
+            return Ok(Saved::Helper(helper.program()));
         }
         let pair = Zeroizing::new(format!("{username}:{}", password.reveal()));
         let entry = Zeroizing::new(format!("{{\"auth\":\"{}\"}}", BASE64_STANDARD.encode(pair.as_bytes())));
@@ -92,7 +92,7 @@ impl DockerConfig {
         if let Some(helper) = installed(&file, host, programs)
             && helper.erase(host, programs).await.map_err(|fault| helper.error(fault))?
         {
-            forgotten.helper = Some(helper.shown());
+            forgotten.helper = Some(helper.program());
         }
         let removed = remove(&mut object, host).map_err(|fault| untouched(path, fault))?;
         if !removed.is_empty() {
@@ -231,7 +231,7 @@ fn followed(path: &Path) -> io::Result<PathBuf> {
 impl fmt::Display for Saved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Helper(helper) => f.write_str(helper),
+            Self::Helper(helper) => write!(f, "credential helper `{helper}`"),
             Self::PlainText(path) => write!(f, "`{}`", path.display()),
         }
     }

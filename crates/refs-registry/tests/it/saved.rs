@@ -98,14 +98,16 @@ async fn a_helper_keeps_the_login_when_there_is_one() {
         esac"#,
     );
     let config = desk.config(r#"{"auths":{"r.test":{"auth":"b2xkOm9sZA=="}},"credsStore":"x"}"#);
-    let named = "credential helper `docker-credential-x`".to_owned();
-    assert_eq!(config.save(&host("r.test"), "u", &password()).await.unwrap(), Saved::Helper(named.clone()));
+    let program = "docker-credential-x".to_owned();
+    let named = format!("credential helper `{program}`");
+    let saved = config.save(&host("r.test"), "u", &password()).await.unwrap();
+    assert_eq!((saved.to_string(), saved), (named.clone(), Saved::Helper(program.clone())));
     assert_eq!(desk.text("kept"), r#"{"ServerURL":"r.test","Username":"u","Secret":"hunter2"}"#);
     let text = desk.text("config.json");
     assert!(text.contains("\"r.test\": {}") && !text.contains("b2xkOm9sZA=="), "{text}");
     assert_eq!(config.candidates(&host("r.test"), None).await.unwrap()[0].from, named);
     let forgotten = desk.file().forget(&host("r.test")).await.unwrap();
-    assert_eq!(forgotten, Forgotten { helper: Some(named), file: None });
+    assert_eq!(forgotten, Forgotten { helper: Some(program), file: None });
     assert!(!desk.path("kept").exists());
     assert_eq!(desk.file().forget(&host("r.test")).await.unwrap(), Forgotten::default());
 }

@@ -72,46 +72,30 @@ enum Words {
     Login(Option<String>, Option<Secret>),
 }
 
-/// What to show the registries of a command.
-#[derive(Debug)]
-pub(crate) struct Chosen {
-    pub(crate) credentials: Arc<dyn Credentials>,
-    /// How a token was given, if one was: a registry that asks for a name and a password can't be shown it.
-    pub(crate) token_from: Option<&'static str>,
-}
-
-impl From<Arc<dyn Credentials>> for Chosen {
-    fn from(credentials: Arc<dyn Credentials>) -> Self {
-        Self { credentials, token_from: None }
-    }
-}
-
 /// The credentials for a command that asks `hosts`: those that were given, if any, then those of the environment.
-pub(crate) fn chain(identity: &Identity, hosts: Vec<Host>) -> Result<Chosen, Fault> {
+pub(crate) fn chain(identity: &Identity, hosts: Vec<Host>) -> Result<Arc<dyn Credentials>, Fault> {
     let environment: Arc<dyn Credentials> = Arc::new(Chain::from_env());
     let is_explicit = identity.username.is_some() || identity.password_stdin || identity.token_stdin;
     let host = match <[Host; 1]>::try_from(hosts) {
         Ok([host]) => host,
         // Variables are set once for many commands, and this one has no use for them.
-        Err(hosts) if hosts.is_empty() && !is_explicit => return Ok(environment.into()),
+        Err(hosts) if hosts.is_empty() && !is_explicit => return Ok(environment),
         Err(hosts) if hosts.is_empty() => return Err(Fault::NoRegistry),
         Err(hosts) => {
             let is_given = is_explicit || !matches!(given(identity)?.words, Words::Nothing);
             let named = hosts.iter().map(ToString::to_string).collect();
-            return if is_given { Err(Fault::Registries(named)) } else { Ok(environment.into()) };
+            return if is_given { Err(Fault::Registries(named)) } else { Ok(environment) };
         }
     };
     let Given { from, words } = given(identity)?;
     let credential = match words {
-        Words::Nothing => return Ok(environment.into()),
+        Words::Nothing => return Ok(environment),
         Words::Token(token) => Credential::Bearer(token),
         Words::Login(username, password) => {
             Credential::Basic { username: username.ok_or(Fault::NoName)?, password: password.ok_or(Fault::NoPassword)? }
         }
     };
-    let token_from = matches!(credential, Credential::Bearer(_)).then_some(from);
-    let credentials = Arc::new(Chain::new(vec![Arc::new(Static::new(host, from, credential)), environment]));
-    Ok(Chosen { credentials, token_from })
+    Ok(Arc::new(Chain::new(vec![Arc::new(Static::new(host, from, credential)), environment])))
 }
 
 /// The user's name and password for `refs login`. On a terminal, what was not given is asked for.

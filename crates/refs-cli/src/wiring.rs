@@ -17,8 +17,7 @@ use refs_store::{DiskOptions, DiskStore};
 
 use crate::{
     args::{self, Command, Format, Global},
-    commands::Failure,
-    credentials::{self, Chosen},
+    credentials,
     output::{Output, escape},
     progress,
 };
@@ -26,19 +25,19 @@ use crate::{
 /// One run of the program.
 pub(crate) struct Session {
     global: Global,
-    chosen: Chosen,
+    credentials: Arc<dyn Credentials>,
     client: OnceLock<Client>,
 }
 
 impl Session {
     /// A run of `command`, with the credentials that were given for it.
     pub(crate) fn new(global: Global, command: &Command) -> Result<Self, credentials::Fault> {
-        let chosen = match command {
+        let credentials: Arc<dyn Credentials> = match command {
             // It asks for what was not given, and shows it to nobody else.
-            Command::Login(_) => Chosen::from(Arc::new(Anonymous) as Arc<dyn Credentials>),
+            Command::Login(_) => Arc::new(Anonymous),
             _ => credentials::chain(&global.identity, command.registries())?,
         };
-        Ok(Self { global, chosen, client: OnceLock::new() })
+        Ok(Self { global, credentials, client: OnceLock::new() })
     }
 
     /// Who the flags say we are.
@@ -59,7 +58,7 @@ impl Session {
 
     /// The same client, without a cache.
     pub(crate) fn uncached(&self) -> Client {
-        Client::new(Arc::new(self.registries(self.chosen.credentials.clone())))
+        Client::new(Arc::new(self.registries(self.credentials.clone())))
     }
 
     /// The registries that the arguments ask for, to which we are who `credentials` say.
@@ -90,19 +89,6 @@ impl Session {
     pub(crate) fn stream_attempts(&self) -> u32 {
         let most = PushOptions::default().stream_attempts;
         self.global.retries.map_or(most, |retries| retries.saturating_add(1).min(most))
-    }
-
-    /// `failure`; a refusal names the token that was given, which a registry for names and passwords can't be shown.
-    pub(crate) fn with_token(&self, mut failure: Failure) -> Failure {
-        let (Failure::Client(refs_client::Error::Registry(refused)) | Failure::Registry(refused)) = &mut failure else {
-            return failure;
-        };
-        if let (refs_registry::Error::Unauthorized { tried, .. }, Some(from)) = (refused, self.chosen.token_from)
-            && !tried.iter().any(|tried| tried == from)
-        {
-            tried.push(format!("{from}, a token, and it asks for a user name and a password"));
-        }
-        failure
     }
 
     pub(crate) fn format(&self) -> Format {

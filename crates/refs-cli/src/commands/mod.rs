@@ -66,7 +66,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Result<(), Failure>, Stopped> {
         Ok(session) => session,
         Err(fault) => return Ok(Err(fault.into())),
     };
-    let outcome = match cli.command {
+    match cli.command {
         Command::Push(args) => until_stopped(push::run(&session, args)).await,
         Command::Pack(args) => until_stopped(pack::run(&session, args)).await,
         Command::Ls(args) => until_stopped(ls::run(&session, args)).await,
@@ -82,6 +82,5 @@ pub(crate) async fn run(cli: Cli) -> Result<Result<(), Failure>, Stopped> {
         Command::Demo => until_stopped(demo::run(&session)).await,
         Command::Completions(args) => Ok(completions::run(&session, &args)),
         Command::Man(args) => Ok(man::run(&session, &args)),
-    };
-    Ok(outcome?.map_err(|failure| session.with_token(failure)))
+    }
 }

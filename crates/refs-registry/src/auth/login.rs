@@ -244,7 +244,10 @@ impl<'a> Login<'a> {
                     self.shown = shown;
                     return Ok(Some(Grant { origin: self.authority.base.origin(), header }));
                 }
-                Ok(None) => self.at += 1,
+                Ok(None) => {
+                    self.pass(&candidate);
+                    self.at += 1;
+                }
                 Err(failure) => match failure.error {
                     Error::Unauthorized { detail, .. } | Error::Denied { detail, .. } => {
                         self.detail = detail;
@@ -255,6 +258,14 @@ impl<'a> Login<'a> {
             }
         }
         Ok(None)
+    }
+
+    /// Passes a candidate over that cannot be shown. That one was given has to be told where it is of the wrong kind.
+    fn pass(&mut self, candidate: &Candidate) {
+        let is_token = matches!(candidate.credential, Credential::Bearer(_) | Credential::Identity(_));
+        if is_token && self.demand == Some(Demand::Basic) {
+            self.tried.push(format!("{}, a token, and it asks for a user name and a password", candidate.from));
+        }
     }
 
     /// The header that shows `credential`; `None` when the registry's demand leaves no way to.

@@ -3,6 +3,7 @@
 mod access;
 pub mod conformance;
 mod counted;
+mod crowd;
 mod deviations;
 pub mod faults;
 pub mod image;

@@ -25,6 +25,7 @@ use crate::{
     Fault,
     access::{Access, Challenge},
     counted::Counted,
+    crowd::Crowd,
     deviations::Deviations,
     faults::Faults,
     log::Log,
@@ -42,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) access: Access,
     pub(crate) deviations: Deviations,
     pub(crate) faults: Faults,
+    /// Those who are answered, when there is a bound to them.
+    pub(crate) crowd: Option<Crowd>,
     pub(crate) log: Log,
     /// The only signature that the content network accepts.
     pub(crate) signature: AtomicU64,
@@ -112,13 +115,22 @@ async fn answered(
         _ => {}
     }
     let mut response = match role {
-        Role::Registry => registry(shared, head, body).await,
+        Role::Registry => uncrowded(shared, head, body).await,
         Role::Cdn => cdn(shared, head, body).await,
     };
     if let Some(Fault::ContentRange(range)) = fault {
         set(response.headers_mut(), header::CONTENT_RANGE, range);
     }
     response
+}
+
+async fn uncrowded(shared: &Shared, head: request::Parts, body: Counted) -> Response<Body> {
+    let Some(crowd) = &shared.crowd else { return registry(shared, head, body).await };
+    let Some(_place) = crowd.enter().await else {
+        body.drain(&head.headers).await;
+        return scripted(429, &[("retry-after", "1".to_owned())]);
+    };
+    registry(shared, head, body).await
 }
 
 async fn registry(shared: &Shared, mut head: request::Parts, body: Counted) -> Response<Body> {

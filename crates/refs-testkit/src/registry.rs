@@ -20,6 +20,7 @@ use tokio::{
 use crate::{
     Fault, On, Quirks, Seen,
     access::{Access, Account, Anonymous, Scheme},
+    crowd::Crowd,
     deviations::Deviations,
     faults::Faults,
     listener::{Role, Shared, listen},
@@ -45,6 +46,7 @@ pub struct Builder {
     page: Option<usize>,
     cdn: Cdn,
     store: Option<Arc<dyn Writable>>,
+    at_once: Option<usize>,
 }
 
 #[derive(Debug, Default, PartialEq)]
@@ -203,6 +205,13 @@ impl Builder {
         Self { page: Some(entries), ..self }
     }
 
+    /// Answers so many requests at once, and any more with 429 and `Retry-After: 1`. Answers then take their time, counted in
+    /// turns of the scheduler.
+    #[must_use]
+    pub fn at_once(self, requests: usize) -> Self {
+        Self { at_once: Some(requests), ..self }
+    }
+
     /// Starts it.
     ///
     /// # Panics
@@ -249,6 +258,7 @@ impl Builder {
             access,
             deviations: Deviations::new(self.quirks),
             faults: Faults::default(),
+            crowd: self.at_once.map(Crowd::new),
             log: Log::default(),
             signature: AtomicU64::default(),
             panic: std::sync::Mutex::default(),

@@ -11,6 +11,7 @@ use url::Url;
 
 use super::{
     answer::{Answer, Incoming},
+    bucket::Bucket,
     call::Call,
     dns::LeadsInside,
     outgoing::Pulse,
@@ -24,12 +25,13 @@ use crate::{
     error::{Fault, RequestLine},
 };
 
-/// Sends requests: one connection pool and one set of tokens for all registries.
+/// Sends requests: one connection pool, one set of tokens and one store of retries for all registries.
 #[derive(Debug)]
 pub(crate) struct Transport {
     options: Options,
     routes: Routes,
     tokens: Tokens,
+    retries: Bucket,
 }
 
 /// What may be shown, and to whom.
@@ -41,7 +43,7 @@ pub(crate) struct Grant {
 
 impl Transport {
     pub(crate) fn new(options: Options) -> Self {
-        Self { routes: Routes::new(&options), options, tokens: Tokens::default() }
+        Self { routes: Routes::new(&options), options, tokens: Tokens::default(), retries: Bucket::default() }
     }
 
     pub(crate) const fn options(&self) -> &Options {
@@ -50,6 +52,10 @@ impl Transport {
 
     pub(crate) const fn tokens(&self) -> &Tokens {
         &self.tokens
+    }
+
+    pub(crate) const fn retries(&self) -> &Bucket {
+        &self.retries
     }
 
     /// Sends `call` and follows where it is sent on to, as far as `bounds` allow. `grant` is shown to its own origin and to

@@ -3,6 +3,7 @@
 //! origin that it was granted for.
 
 mod answer;
+mod bucket;
 mod call;
 mod certificates;
 mod client;
@@ -10,7 +11,9 @@ mod clock;
 mod dns;
 mod endpoint;
 mod exchange;
+mod lane;
 mod outgoing;
+mod pace;
 mod redirect;
 mod remote;
 mod retry;

@@ -11,9 +11,10 @@ use super::{
     call::Call,
     clock::Clock,
     endpoint::Endpoints,
-    exchange::Transport,
+    exchange::{Grant, Transport},
+    lane::Lanes,
     redirect::Bounds,
-    retry::{Budget, Failure},
+    retry::{Budget, Failure, retry_after},
 };
 use crate::{
     Options, Quirks, RateLimit, Result,
@@ -33,6 +34,7 @@ pub(crate) struct Remote {
     turns: tokio::sync::Mutex<()>,
     warned: Warned,
     rate_limit: Mutex<Option<RateLimit>>,
+    lanes: Lanes,
 }
 
 impl Remote {
@@ -44,8 +46,18 @@ impl Remote {
         let plain = options.plain_http.iter().map(ToString::to_string).collect();
         let bounds = Bounds { from: base, plain };
         let quirks = Mutex::new(Quirks::of_host(host));
-        let (turns, warned, rate_limit) = Default::default();
-        Ok(Self { host: host.clone(), endpoints, authority, bounds, quirks, turns, warned, rate_limit, transport })
+        Ok(Self {
+            host: host.clone(),
+            endpoints,
+            authority,
+            bounds,
+            quirks,
+            turns: tokio::sync::Mutex::default(),
+            warned: Warned::default(),
+            rate_limit: Mutex::default(),
+            lanes: Lanes::default(),
+            transport,
+        })
     }
 
     /// How the registry has to be spoken to, as far as it is known.
@@ -79,6 +91,7 @@ impl Remote {
 
     /// What a new operation may spend.
     pub(crate) fn budget(&self) -> Budget {
+        self.transport.retries().begin();
         Budget::new(self.transport.options().retry)
     }
 
@@ -111,9 +124,17 @@ impl Remote {
     /// Waits until the next attempt may be made.
     ///
     /// # Errors
-    /// The failure itself, when there is to be none.
+    /// The failure itself, when there is to be none; the operation's first, when all operations together have had as many
+    /// retries as they may.
     pub(crate) async fn pause(&self, failure: Failure, budget: &mut Budget) -> Result<()> {
+        let first = budget.first_of(&failure.error).clone();
+        // What has got on is no storm.
+        let is_free = budget.take_progress();
         let Some(wait) = budget.wait(failure.retryable, fastrand::f64()) else { return Err(failure.error) };
+        if !is_free && !self.transport.retries().take() {
+            tracing::debug!(host = %self.host, error = %failure.error, "not tried again, as too much was");
+            return Err(first);
+        }
         let ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         tracing::debug!(host = %self.host, error = %failure.error, ms, "trying again");
         self.transport.options().clock.sleep(wait).await;
@@ -125,8 +146,8 @@ impl Remote {
         let mut login = Login::new(&self.authority, &self.transport, &self.bounds, call);
         let mut grant = login.opening().await?;
         loop {
-            let answer = self.transport.exchange(call, grant.as_ref(), &self.bounds).await?;
-            let is_ours = answer.url.origin() == self.endpoints.base().origin();
+            let answer = self.ask(call, grant.as_ref()).await?;
+            let is_ours = self.is_ours(&answer);
             if is_ours {
                 self.listen(&answer.headers);
             }
@@ -150,5 +171,25 @@ impl Remote {
         if let Some(limit) = RateLimit::of(headers) {
             *self.rate_limit.lock().unwrap_or_else(PoisonError::into_inner) = Some(limit);
         }
+    }
+
+    /// Sends `call` when its turn has come, and lets the answer say how many requests the registry bears.
+    async fn ask(&self, call: &Call, grant: Option<&Grant>) -> Result<Answer, Failure> {
+        let Options { clock, retry, .. } = self.transport.options();
+        let turn = self.lanes.turn(call, &**clock, retry.longest_hint).await;
+        let answer = self.transport.exchange(call, grant, &self.bounds).await?;
+        if matches!(answer.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+            // A wait that is too long for one request would close the registry to those that it means to answer, too.
+            let hint = retry_after(&answer.headers).filter(|hint| *hint <= retry.longest_hint && self.is_ours(&answer));
+            turn.throttled(hint.and_then(|hint| clock.now().checked_add(hint)));
+        } else if !answer.status.is_server_error() {
+            turn.answered();
+        }
+        Ok(answer)
+    }
+
+    /// Whether the registry itself answered, and not a host that it led to.
+    fn is_ours(&self, answer: &Answer) -> bool {
+        answer.url.origin() == self.endpoints.base().origin()
     }
 }

@@ -68,11 +68,15 @@ pub(crate) struct Budget {
     waited: Duration,
     is_renewed: bool,
     is_touched: bool,
+    has_progress: bool,
+    /// The first error since progress was made.
+    first: Option<Error>,
 }
 
 impl Budget {
     pub(crate) const fn new(policy: Retry) -> Self {
-        Self { policy, failed: 0, waited: Duration::ZERO, is_renewed: false, is_touched: false }
+        let (is_renewed, is_touched, has_progress) = (false, false, false);
+        Self { policy, failed: 0, waited: Duration::ZERO, is_renewed, is_touched, has_progress, first: None }
     }
 
     /// Whether an attempt was made again.
@@ -81,8 +85,20 @@ impl Budget {
     }
 
     /// Progress was made, so that what follows counts as a first attempt. Waiting stays spent.
-    pub(crate) const fn renew(&mut self) {
+    pub(crate) fn renew(&mut self) {
         self.failed = 0;
+        self.has_progress = true;
+        self.first = None;
+    }
+
+    /// Whether progress was made since this was last asked.
+    pub(crate) const fn take_progress(&mut self) -> bool {
+        std::mem::replace(&mut self.has_progress, false)
+    }
+
+    /// The first error of this row of failures, which `error` is the latest of.
+    pub(crate) fn first_of(&mut self, error: &Error) -> &Error {
+        self.first.get_or_insert_with(|| error.clone())
     }
 
     /// How long to wait before the next attempt; `None` when there is none. `draw`, from 0 to 1, spreads the waits of

@@ -14,6 +14,7 @@ mod manifests;
 mod names;
 mod notices;
 mod origins;
+mod pace;
 mod peer;
 mod pieces;
 mod redirects;

@@ -1,0 +1,115 @@
+//! How many requests a host is sent, and how many are repeated.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{StreamExt, stream};
+use refs_registry::{Error, Options, Registries, Repository, Resume, Retry, Source, auth::Anonymous};
+use refs_testkit::{FakeRegistry, Seen};
+use refs_url::{Digest, RepoName};
+
+use crate::{
+    peer::{Peer, Reply},
+    setup::{TestClock, anonymous, bytes, collect, options, repository, tag},
+};
+
+fn refused(seen: &[Seen]) -> usize {
+    seen.iter().filter(|request| request.status == 429).count()
+}
+
+async fn blob(registry: &FakeRegistry) -> Digest {
+    let content = bytes::Bytes::from_static(b"blob");
+    let blob = refs_registry::Descriptor::of(refs_registry::MediaType::OCI_LAYER, &content);
+    registry.repository("a/b").put_blob(&blob, content.into()).await.unwrap();
+    blob.digest
+}
+
+fn client(registry: &FakeRegistry) -> Repository {
+    anonymous().repository(&registry.host(), &RepoName::parse("a/b").unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn requests_at_once_settle_at_what_the_registry_bears() {
+    const BORNE: usize = 6;
+    let registry = FakeRegistry::builder().at_once(BORNE).start().await;
+    let (repository, digest) = (client(&registry), blob(&registry).await);
+    let asked = stream::iter(0..600).map(|_| repository.stat_blob(&digest)).buffer_unordered(64);
+    let answers: Vec<_> = asked.collect().await;
+    assert!(answers.iter().all(|answer| matches!(answer, Ok(Some(4)))), "{answers:?}");
+    let seen = registry.requests();
+    let late = &seen[seen.len() / 2..];
+    assert!(refused(&seen) > 0);
+    assert!(refused(late) * 8 < late.len(), "{} of {} refused", refused(late), late.len());
+}
+
+#[tokio::test]
+async fn a_wait_that_one_request_is_asked_for_is_kept_by_all_to_the_host() {
+    let mut count = 0;
+    let peer = Peer::start(move |_| {
+        count += 1;
+        if count == 1 { Reply::status(429).header("retry-after", "7") } else { Reply::ok("blob") }
+    })
+    .await;
+    let clock = TestClock::new();
+    let retry = Retry { attempts: 1, ..Retry::default() };
+    let registries = Registries::new(Options { retry, ..options(&clock, vec![Arc::new(Anonymous)]) });
+    let error = repository(&registries, &peer).stat_blob(&Digest::sha256(b"one")).await.unwrap_err();
+    assert!(matches!(error, Error::RateLimited { .. }), "{error:?}");
+    assert!(clock.waits().is_empty());
+    let other = registries.repository(&peer.host, &RepoName::parse("other").unwrap()).unwrap();
+    assert_eq!(other.stat_blob(&Digest::sha256(b"blob")).await.unwrap(), Some(4));
+    assert_eq!(clock.waits(), [Duration::from_secs(7)]);
+}
+
+#[tokio::test]
+async fn a_wait_beyond_the_bound_is_of_the_one_request_alone() {
+    let peer = Peer::start(|request| match request.target.contains("/manifests/") {
+        true => Reply::status(429).header("retry-after", "3600"),
+        false => Reply::ok("blob"),
+    })
+    .await;
+    let clock = TestClock::new();
+    let registries = Registries::new(options(&clock, vec![Arc::new(Anonymous)]));
+    let repository = repository(&registries, &peer);
+    let error = repository.manifest(&tag("v1")).await.unwrap_err();
+    assert!(matches!(error, Error::RateLimited { retry_after: Some(_), .. }), "{error:?}");
+    assert_eq!(repository.stat_blob(&Digest::sha256(b"blob")).await.unwrap(), Some(4));
+    assert!(clock.waits().is_empty());
+}
+
+#[tokio::test]
+async fn a_storm_of_retries_ends_early_with_the_first_error() {
+    let mut seen = std::collections::HashSet::new();
+    let peer = Peer::start(move |request| match seen.insert(request.target.clone()) {
+        true => Reply::status(500),
+        false => Reply::status(502),
+    })
+    .await;
+    let repository = repository(&anonymous(), &peer);
+    let mut statuses = Vec::new();
+    for nth in 0..100 {
+        match repository.manifest(&tag(&format!("v{nth}"))).await {
+            Err(Error::Refused { status, .. }) => statuses.push(status),
+            other => panic!("{other:?}"),
+        }
+    }
+    // Seven operations spend 28 of the 30 retries at hand, the eighth two; ten more are earned by the hundred.
+    assert_eq!(statuses, [vec![502; 7], vec![500; 93]].concat());
+    assert!((138..=140).contains(&peer.seen().len()), "{}", peer.seen().len());
+}
+
+#[tokio::test]
+async fn a_blob_that_gets_on_is_no_storm_however_often_it_is_cut() {
+    const PIECE: usize = 70_000;
+    let blob = bytes(PIECE * 50);
+    let digest = Digest::sha256(&blob);
+    let served = blob.clone();
+    let peer = Peer::start(move |request| {
+        let range = request.header("range").map_or("0", |range| &range["bytes=".len()..range.len() - 1]);
+        let left = served.len() - range.parse::<usize>().unwrap();
+        Reply::blob(request, &served).cut_at(PIECE.min(left))
+    })
+    .await;
+    let read = repository(&anonymous(), &peer).blob(&digest, Resume::START).await.unwrap();
+    assert_eq!(collect(read.stream).await.unwrap(), blob);
+    assert_eq!(peer.seen().len(), 50);
+}

@@ -6,6 +6,7 @@ mod counted;
 mod crowd;
 mod deviations;
 pub mod faults;
+pub mod http2;
 pub mod image;
 mod listener;
 mod log;
@@ -16,6 +17,7 @@ mod tree;
 mod wire;
 
 pub use faults::{Close, Fault, On};
+pub use http2::Http2Peer;
 pub use image::Image;
 pub use log::Seen;
 pub use quirks::Quirks;

@@ -34,6 +34,7 @@ pub(crate) struct Reserved {
 
 pub(crate) const RESERVED: &[Reserved] = &[
     Reserved { krate: "reqwest", users: &["refs-registry"] },
+    Reserved { krate: "h2", users: &["refs-registry", "refs-testkit"] },
     Reserved { krate: "hyper", users: &["refs-server", "refs-testkit"] },
     Reserved { krate: "hyper-util", users: &["refs-registry", "refs-server", "refs-testkit"] },
     Reserved { krate: "wiremock", users: &["refs-testkit"] },

@@ -25,18 +25,23 @@ const HEADER_BYTES: u32 = 64 * 1024;
 
 /// The client that `options` describe: it follows no redirect, decodes nothing and knows no credentials.
 pub(crate) fn build(options: &Options, route: Route) -> Result<reqwest::Client> {
+    builder(options, route)?.build().map_err(|error| unusable("the HTTP settings", error))
+}
+
+pub(crate) fn builder(options: &Options, route: Route) -> Result<reqwest::ClientBuilder> {
     let builder = reqwest::Client::builder()
         .tls_backend_preconfigured(tls(options)?)
         .redirect(redirect::Policy::none())
+        // What comes back unseen over HTTP/2 is repeated with everything else, within the same budget.
+        .retry(reqwest::retry::never())
         .referer(false)
         .connect_timeout(options.timeouts.connect)
         .http2_max_header_list_size(HEADER_BYTES)
         .user_agent(&options.user_agent);
-    let builder = match route {
+    Ok(match route {
         Route::Proxied => builder,
         Route::Direct(guard) => builder.no_proxy().dns_resolver(guard),
-    };
-    builder.build().map_err(|error| unusable("the HTTP settings", error))
+    })
 }
 
 fn tls(options: &Options) -> Result<ClientConfig> {

@@ -16,7 +16,7 @@ use super::{
     dns::LeadsInside,
     outgoing::Pulse,
     redirect::{self, Bounds},
-    retry::Failure,
+    retry::{Failure, Retryable},
     routes::Routes,
 };
 use crate::{
@@ -29,7 +29,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Transport {
     options: Options,
-    routes: Routes,
+    pub(super) routes: Routes,
     tokens: Tokens,
     retries: Bucket,
 }
@@ -171,12 +171,26 @@ fn broken(call: &Call, url: &Url, at: &RequestLine, error: reqwest::Error) -> Fa
         return Failure::last(Error::Protocol { at: at.clone(), fault: Fault::PrivateAddress(name.clone()) });
     }
     let is_certificate = causes(&error).any(|cause| cause.is::<rustls::Error>());
+    let is_unseen = causes(&error).filter_map(|cause| cause.downcast_ref()).any(says_unseen);
     let error = match host_of(url) {
         Some(host) => Error::Unreachable { host, source: Arc::new(error.without_url()) },
         None => Error::Cut { at: at.clone(), received: 0, source: Arc::new(error.without_url()) },
     };
     // A certificate that is refused once is refused again.
-    if is_certificate || !call.body.is_replayable() { Failure::last(error) } else { Failure::passing(error) }
+    if is_certificate || !call.body.is_replayable() {
+        return Failure::last(error);
+    }
+    Failure { error, retryable: if is_unseen { Retryable::Unseen } else { Retryable::Soon } }
+}
+
+/// Whether the other side says that it has not looked at the request
+/// ([RFC 9113, 8.7](https://www.rfc-editor.org/rfc/rfc9113.html#section-8.7)): it has refused the stream, or closes the
+/// connection in order and names an earlier request as its last.
+fn says_unseen(error: &h2::Error) -> bool {
+    let reason = error.reason();
+    let is_refused = error.is_reset() && reason == Some(h2::Reason::REFUSED_STREAM);
+    let is_leaving = error.is_go_away() && reason == Some(h2::Reason::NO_ERROR);
+    error.is_remote() && (is_refused || is_leaving)
 }
 
 fn causes<'a>(

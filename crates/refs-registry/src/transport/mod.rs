@@ -13,6 +13,8 @@ mod endpoint;
 mod exchange;
 mod lane;
 mod outgoing;
+#[cfg(test)]
+mod over_http2;
 mod pace;
 mod redirect;
 mod remote;

@@ -20,6 +20,9 @@ pub(crate) enum Retryable {
     Never,
     /// At once, a single time: what we were sent to is gone, and asking again leads elsewhere.
     Anew,
+    /// At once, a few times, and without its counting as an attempt: the other side says that it has not looked at the
+    /// request.
+    Unseen,
     /// After a wait of our own.
     Soon,
     /// Not before the time that the registry named.
@@ -60,12 +63,17 @@ impl Retryable {
     }
 }
 
+/// A server that sheds load refuses a stream or two; one that refuses more is in trouble.
+const MAX_UNSEEN: u32 = 3;
+
 /// What one operation may still spend on attempts and on waiting.
 #[derive(Debug, Clone)]
 pub(crate) struct Budget {
     policy: Retry,
     failed: u32,
     waited: Duration,
+    /// How often a request has come back unseen.
+    unseen: u32,
     is_renewed: bool,
     is_touched: bool,
     has_progress: bool,
@@ -76,7 +84,7 @@ pub(crate) struct Budget {
 impl Budget {
     pub(crate) const fn new(policy: Retry) -> Self {
         let (is_renewed, is_touched, has_progress) = (false, false, false);
-        Self { policy, failed: 0, waited: Duration::ZERO, is_renewed, is_touched, has_progress, first: None }
+        Self { policy, failed: 0, waited: Duration::ZERO, unseen: 0, is_renewed, is_touched, has_progress, first: None }
     }
 
     /// Whether an attempt was made again.
@@ -104,6 +112,10 @@ impl Budget {
     /// How long to wait before the next attempt; `None` when there is none. `draw`, from 0 to 1, spreads the waits of
     /// many clients.
     pub(crate) fn wait(&mut self, retryable: Retryable, draw: f64) -> Option<Duration> {
+        if retryable == Retryable::Unseen && self.unseen < MAX_UNSEEN {
+            self.unseen += 1;
+            return Some(Duration::ZERO);
+        }
         let doublings = self.failed.min(16);
         self.failed += 1;
         if self.failed >= self.policy.attempts {
@@ -118,7 +130,7 @@ impl Budget {
                 self.is_renewed = true;
                 Duration::ZERO
             }
-            Retryable::Soon => own,
+            Retryable::Soon | Retryable::Unseen => own,
             Retryable::After(hint) if hint > self.policy.longest_hint => return None,
             Retryable::After(hint) => hint.max(own),
         };
@@ -192,11 +204,13 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_their_bound_and_end_with_the_attempts() {
-        use Retryable::{After, Anew, Never, Soon};
+        use Retryable::{After, Anew, Never, Soon, Unseen};
         let policy = Retry::default();
         check_waits(policy, &[Soon; 5], &[Some(250), Some(500), Some(1000), Some(2000), None]);
         check_waits(policy, &[Never], &[None]);
         check_waits(policy, &[Anew, Anew], &[Some(0), None]);
+        let unseen = [0, 0, 0, 250, 500, 1000, 2000].map(Some);
+        check_waits(policy, &[Unseen; 8], &[&unseen[..], &[None]].concat());
         let seconds = Duration::from_secs;
         check_waits(policy, &[After(seconds(60)), Soon], &[Some(60_000), Some(500)]);
         check_waits(policy, &[After(seconds(61))], &[None]);

@@ -33,6 +33,17 @@ impl Routes {
         Self { names, proxies: OnceLock::new(), proxied: OnceLock::new(), direct: Default::default() }
     }
 
+    /// Routes on which everything on loopback is taken to speak HTTP/2.
+    #[cfg(test)]
+    pub(super) fn over_http2(options: &Options) -> Self {
+        let routes = Self::new(options);
+        let guard = Guard { names: routes.names.clone(), home: Zone::Loopback };
+        let client = client::builder(options, Route::Direct(guard)).unwrap().http2_prior_knowledge().build().unwrap();
+        let at = Zone::ALL.iter().position(|zone| *zone == Zone::Loopback).unwrap();
+        routes.direct[at].set(Ok(client)).unwrap();
+        routes
+    }
+
     /// The client for a request to `url` on behalf of `home`, which the user named.
     pub(crate) async fn client(&self, options: &Options, url: &Url, home: &Url) -> Result<reqwest::Client, Failure> {
         if self.is_proxied(options, url) {

@@ -1,0 +1,110 @@
+//! What only HTTP/2 can do to a request. The client speaks it from the first byte on, without TLS to agree on it.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::TryStreamExt;
+use refs_testkit::http2::{Answer, Http2Peer};
+use refs_url::{Digest, RepoName};
+
+use super::{Remote, Transport, routes::Routes};
+use crate::{Clock, Error, Options, Registry, Repository, Result, Resume, Source, auth::Anonymous};
+
+const LEN: usize = 300_000;
+
+/// A clock that jumps over the waits between attempts, and notes them. Deadlines do not pass.
+#[derive(Debug)]
+struct Jumping {
+    start: Instant,
+    waits: Mutex<Vec<Duration>>,
+}
+
+#[async_trait]
+impl Clock for Jumping {
+    fn now(&self) -> Instant {
+        self.start
+    }
+
+    async fn sleep(&self, wait: Duration) {
+        if wait > Duration::from_secs(10) {
+            return std::future::pending().await;
+        }
+        self.waits.lock().unwrap().push(wait);
+    }
+}
+
+fn clock() -> Arc<Jumping> {
+    Arc::new(Jumping { start: Instant::now(), waits: Mutex::default() })
+}
+
+fn blob() -> Bytes {
+    (0..LEN).map(|n| u8::try_from(n % 251).unwrap()).collect()
+}
+
+/// The repository of a client that takes for granted that `peer` speaks HTTP/2.
+fn repository(peer: &Http2Peer, clock: &Arc<Jumping>) -> Repository {
+    let options = Options { credentials: Arc::new(Anonymous), clock: clock.clone(), ..Options::default() };
+    let routes = Routes::over_http2(&options);
+    let mut transport = Transport::new(options);
+    transport.routes = routes;
+    let remote = Remote::new(&peer.host(), Arc::new(transport)).unwrap();
+    Registry::new(Arc::new(remote)).repository(&RepoName::parse("a/b").unwrap())
+}
+
+/// Answers the nth request with the nth of `first`, and all later ones with the whole blob.
+fn peer(first: Vec<Answer>) -> Http2Peer {
+    let mut first = first.into_iter();
+    Http2Peer::start(move |_| first.next().unwrap_or_else(|| Answer::Blob(blob())))
+}
+
+async fn read(repository: &Repository) -> Result<Bytes> {
+    let stream = repository.blob(&Digest::sha256(&blob()), Resume::START).await?.stream;
+    Ok(stream.try_collect::<Vec<_>>().await?.concat().into())
+}
+
+#[tokio::test]
+async fn m021_a_stream_that_is_refused_is_asked_for_at_once_and_costs_no_attempt() {
+    let (peer, clock) = (peer(vec![Answer::Refused; 3]), clock());
+    assert_eq!(read(&repository(&peer, &clock)).await.unwrap(), blob());
+    assert_eq!((peer.requests().len(), clock.waits.lock().unwrap().as_slice()), (4, &[Duration::ZERO; 3][..]));
+}
+
+#[tokio::test]
+async fn m021_a_server_that_refuses_every_stream_is_given_up() {
+    let (peer, clock) = (peer(vec![Answer::Refused; 99]), clock());
+    let error = read(&repository(&peer, &clock)).await.unwrap_err();
+    assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
+    assert_eq!(peer.requests().len(), 3 + 5);
+}
+
+#[tokio::test]
+async fn m021_a_body_that_is_reset_goes_on_where_it_was() {
+    let (peer, clock) = (peer(vec![Answer::Reset(blob(), 100_000)]), clock());
+    assert_eq!(read(&repository(&peer, &clock)).await.unwrap(), blob());
+    let path = format!("GET /v2/a/b/blobs/{}", Digest::sha256(&blob()));
+    assert_eq!(peer.requests(), [path.clone(), format!("{path} bytes=100000-")]);
+    assert_eq!(peer.connections(), 1);
+}
+
+#[tokio::test]
+async fn m021_a_body_that_ends_with_its_connection_goes_on_over_another() {
+    let (peer, clock) = (peer(vec![Answer::GoAway(blob(), 100_000)]), clock());
+    assert_eq!(read(&repository(&peer, &clock)).await.unwrap(), blob());
+    assert_eq!(peer.requests().len(), 2);
+    assert!(peer.requests()[1].ends_with(" bytes=100000-"), "{:?}", peer.requests());
+    assert_eq!(peer.connections(), 2);
+}
+
+#[tokio::test]
+async fn m021_a_connection_that_takes_no_more_requests_is_left_for_another() {
+    let (peer, clock) = (peer(vec![Answer::Last(blob()), Answer::Last(blob())]), clock());
+    let repository = repository(&peer, &clock);
+    for connections in 1..=3 {
+        assert_eq!(read(&repository).await.unwrap(), blob());
+        assert_eq!(peer.connections(), connections);
+    }
+}

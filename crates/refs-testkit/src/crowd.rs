@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// An answer that counts takes so many turns of the scheduler, so that the next requests come before it is given.
-const TURNS: usize = 200;
+const TURNS: usize = 50;
 
 /// The requests that are being answered.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! Whole blobs: read on after a cut, verified at the end.
 
-use bytes::Bytes;
-use futures_util::StreamExt;
+use bytes::{Bytes, BytesMut};
+use futures_util::{StreamExt, TryStreamExt};
 use http::{HeaderValue, Method, StatusCode, header};
 use refs_url::Digest;
 
@@ -15,6 +15,10 @@ use crate::{
 
 /// After so many bytes, what breaks next counts as a first failure.
 pub(super) const PROGRESS_BYTES: u64 = 64 * 1024;
+
+/// A blob of at most so many bytes is given when all of them are known to be right, so that wrong ones can be asked for
+/// again. Of a larger one they are given as they come, and what was given can't be taken back.
+const HELD_BYTES: u64 = 1024 * 1024;
 
 /// A registry that gives the whole blob instead of its rest is read over so many times.
 const MAX_RESTARTS: u32 = 2;
@@ -52,6 +56,7 @@ impl Repository {
             Some(size) => size,
             None => self.head_blob(digest, Scopes::pull(&self.name)).await?.ok_or_else(|| self.no_blob(digest))?,
         };
+        let is_held = size <= HELD_BYTES && from.offset() == 0;
         let reading = Reading {
             repository: self.clone(),
             digest: digest.clone(),
@@ -62,6 +67,11 @@ impl Repository {
             progress: 0,
             restarts: 0,
         };
+        if is_held {
+            let whole = futures_util::stream::once(reading.whole());
+            let stream = whole.try_filter(|bytes| std::future::ready(!bytes.is_empty()));
+            return Ok(Blob { size, stream: stream.boxed() });
+        }
         let stream = futures_util::stream::try_unfold(Some(reading), |reading| async {
             let Some(mut reading) = reading else { return Ok(None) };
             match reading.next().await? {
@@ -141,6 +151,28 @@ struct Reading {
 }
 
 impl Reading {
+    /// All the bytes, verified. Those that came wrong are asked for once more, from the start.
+    async fn whole(mut self) -> Result<Bytes> {
+        let start = self.verify.clone();
+        match self.collect().await {
+            Err(error @ (Error::Digest { .. } | Error::Size { .. })) => {
+                tracing::debug!(host = %self.repository.host(), %error, "the blob is asked for once more");
+            }
+            read => return read,
+        }
+        (self.opened, self.etag, self.verify) = (None, None, start);
+        self.collect().await
+    }
+
+    async fn collect(&mut self) -> Result<Bytes> {
+        let mut all = BytesMut::new();
+        while let Some(chunk) = self.next().await? {
+            all.extend_from_slice(&chunk);
+        }
+        self.verify.clone().finish()?;
+        Ok(all.freeze())
+    }
+
     /// The next bytes, hashed; `None` at the end.
     async fn next(&mut self) -> Result<Option<Bytes>> {
         loop {
@@ -181,6 +213,7 @@ impl Reading {
     async fn reopen(&mut self) -> Result<Opened, Failure> {
         let offset = self.verify.seen();
         let opened = self.repository.open_from(&self.digest, offset, self.etag.as_ref()).await?;
+        self.etag = opened.etag.clone().or_else(|| self.etag.take());
         if opened.skip > 0 {
             tracing::warn!(host = %self.repository.host(), offset, "the registry begins the blob again from its start");
             self.restarts += 1;

@@ -201,7 +201,55 @@ async fn m083_a_part_that_nobody_asked_for_is_no_blob() {
 }
 
 #[tokio::test]
-async fn m084_a_blob_that_changed_between_attempts_does_not_match() {
+async fn m075_a_blob_that_came_wrong_is_asked_for_once_more_and_once() {
+    for (faults, expect) in [(1, Ok(LEN)), (2, Err(ErrorKind::Digest))] {
+        let (registry, repository) = fake(FakeRegistry::start().await).await;
+        registry.fault(On::get("/blobs/").times(faults), Fault::Flip { at: 200_000 });
+        registry.take_requests();
+        let read = read(&repository).await;
+        assert_eq!(read.map(|bytes| bytes.len()).map_err(|error| error.kind()), expect);
+        assert_eq!(registry.requests().len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn m075_bytes_that_were_given_already_are_not_asked_for_again() {
+    let large = bytes(1024 * 1024 + 1);
+    let digest = Digest::sha256(&large);
+    let served = large.clone();
+    let mut count = 0;
+    let peer = Peer::start(move |_| {
+        count += 1;
+        let mut bytes = served.clone();
+        bytes[0] ^= u8::from(count == 1);
+        Reply::ok(bytes)
+    })
+    .await;
+    let stream = repository(&anonymous(), &peer).blob(&digest, Resume::START).await.unwrap().stream;
+    assert_eq!(collect(stream).await.unwrap_err().kind(), ErrorKind::Digest);
+    assert_eq!(peer.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn m084_a_blob_that_changed_between_attempts_is_read_once_more_from_the_start() {
+    let (served, _) = blob();
+    let mut count = 0;
+    let peer = Peer::start(move |_| {
+        count += 1;
+        match count {
+            1 => Reply::ok(&*served).header("etag", "\"a\"").cut_at(100_000),
+            2 => Reply::ok(vec![7; LEN]).header("etag", "\"b\""),
+            _ => Reply::ok(&*served),
+        }
+    })
+    .await;
+    assert_eq!(read(&repository(&anonymous(), &peer)).await.unwrap(), blob().0);
+    let asked: Vec<_> = peer.seen().iter().map(|request| request.header("range").is_some()).collect();
+    assert_eq!(asked, [false, true, false]);
+}
+
+#[tokio::test]
+async fn m084_a_blob_that_changed_for_good_does_not_match() {
     let (served, _) = blob();
     let peer = Peer::start(move |request| {
         if request.header("range").is_none() {

@@ -120,7 +120,7 @@ async fn a_blob_is_kept_once_it_was_read_to_its_end(place: Place) -> Result<()> 
 
 async fn a_blob_that_is_not_what_its_digest_says_is_not_kept(place: Place) -> Result<()> {
     put(&*place.repository(), "one").await?;
-    place.registry.fault(On::get("/blobs/"), Fault::Flip { at: 1 });
+    place.registry.fault(On::get("/blobs/").times(2), Fault::Flip { at: 1 });
     let blob = place.cached("o/r").blob(&digest("one"), Resume::START).await?;
     fails(drain(blob.stream).await, ErrorKind::Digest);
     assert_eq!(place.store.stat(&digest("one")).await?, None);

@@ -10,7 +10,7 @@ use std::{
 use refs_registry::{Error, Result, error::Doing};
 
 use crate::{
-    disk::{MEMBERS_FOLDER, ORIGINS_FOLDER, PARTS_FOLDER, PINS_FOLDER},
+    disk::{MEMBERS_FOLDER, ORIGINS_FOLDER, PARTIALS_FOLDER, PARTS_FOLDER, PINS_FOLDER},
     file::{is_absent, itself},
     ingest::{DOCUMENT_MODE, Ingest, reclaim},
     layout::{BLOBS_FOLDER, INGEST_FOLDER, LOCK_FILE as LAYOUT_LOCK_FILE},
@@ -56,6 +56,7 @@ impl Bound {
         find_origins(&root.join(ORIGINS_FOLDER), &mut origins)?;
         for origin in &origins {
             walk(&origin.join(PARTS_FOLDER), &mut kept)?;
+            walk(&origin.join(PARTIALS_FOLDER), &mut kept)?;
         }
         let mut total = kept.iter().map(|kept| kept.bytes).sum::<u64>();
         if total > self.max_bytes {
@@ -135,7 +136,7 @@ fn remove_oldest(root: &Path, mut kept: Vec<Kept>, excess: u64) -> Result<u64> {
 }
 
 /// Finds the folders of notes on origins beneath `folder`, each of which has something in it that no repository is called.
-fn find_origins(folder: &Path, origins: &mut Vec<PathBuf>) -> Result<()> {
+pub(crate) fn find_origins(folder: &Path, origins: &mut Vec<PathBuf>) -> Result<()> {
     let mut has_notes = false;
     for path in names(folder)? {
         if path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"_")) {
@@ -175,7 +176,7 @@ fn is_pinned(root: &Path, path: &Path) -> Result<bool> {
 }
 
 /// The paths in `folder`; none when there is no such folder.
-fn names(folder: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn names(folder: &Path) -> Result<Vec<PathBuf>> {
     let failed = |error| Error::io(Doing::List, folder, error);
     match fs::read_dir(folder) {
         Ok(listed) => listed.map(|entry| Ok(entry.map_err(failed)?.path())).collect(),

@@ -4,7 +4,7 @@
 use std::{
     fs::{self, File, OpenOptions, Permissions},
     io,
-    os::unix::fs::{FileExt, PermissionsExt},
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -20,7 +20,7 @@ use refs_registry::{
 use refs_url::{Digest, Hasher};
 
 use crate::{
-    file::{each_chunk, open_file},
+    file::{each_chunk, is_absent, open_file},
     running::Running,
 };
 
@@ -82,6 +82,59 @@ impl Ingest {
             Ok(())
         })?;
         Ok(Self { file, path, running, leave: Arc::new(AtomicBool::new(true)) })
+    }
+
+    /// The file at `path`, which is made when it is missing, after the bytes that it has, which nobody vouches for. It stays
+    /// when it is dropped. `None` while another writes it.
+    pub(crate) fn claim(path: &Path) -> Result<Option<Self>> {
+        Self::claim_with(path, OpenOptions::new().create(true))
+    }
+
+    /// The same for a file that is there already.
+    pub(crate) fn claim_left(path: &Path) -> Result<Option<Self>> {
+        Self::claim_with(path, &mut OpenOptions::new())
+    }
+
+    fn claim_with(path: &Path, options: &mut OpenOptions) -> Result<Option<Self>> {
+        const OWNER_ONLY: u32 = 0o600;
+        let options = options.read(true).write(true).mode(OWNER_ONLY);
+        let Some((file, bytes)) = open_file(options, path)? else { return Ok(None) };
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => return Ok(None),
+            Err(fs::TryLockError::Error(error)) => return Err(Error::io(Doing::Lock, path, error)),
+        }
+        if !is_at(&file, path).map_err(|error| Error::io(Doing::Read, path, error))? {
+            return Ok(None);
+        }
+        let running = Running::counting_from(bytes);
+        Ok(Some(Self { file, path: path.to_owned(), running, leave: Arc::new(AtomicBool::new(true)) }))
+    }
+
+    /// Cuts off all bytes.
+    pub(crate) fn empty(&mut self) -> Result<()> {
+        self.file.set_len(0).map_err(|error| Error::io(Doing::Write, &self.path, error))?;
+        self.running = Running::counting_from(0);
+        Ok(())
+    }
+
+    /// Another handle on the file, to read from.
+    pub(crate) fn reader(&self) -> Result<File> {
+        self.file.try_clone().map_err(|error| Error::io(Doing::Read, &self.path, error))
+    }
+
+    /// Whether the file is still where it was: nobody has removed it.
+    pub(crate) fn is_there(&self) -> bool {
+        is_at(&self.file, &self.path).unwrap_or(false)
+    }
+
+    /// Removes the file, whatever it was to be.
+    pub(crate) fn discard(self) {
+        self.leave.store(false, Ordering::Relaxed);
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// What [`resume`](Ingest::resume) knows the file by.
@@ -189,6 +242,16 @@ fn file_name(session: &str) -> Option<&str> {
     let random = session.strip_prefix(PREFIX)?;
     let plain = random.len() == RANDOM_CHARS && random.bytes().all(|byte| byte.is_ascii_alphanumeric());
     plain.then_some(session)
+}
+
+/// Whether `path` leads to `file`: whoever held the lock before may have given the file its name, or removed it.
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let here = file.metadata()?;
+    match fs::symlink_metadata(path) {
+        Ok(there) => Ok((here.dev(), here.ino()) == (there.dev(), there.ino())),
+        Err(error) if is_absent(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 fn not_locked(path: &Path, error: fs::TryLockError) -> Error {

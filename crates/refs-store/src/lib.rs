@@ -17,10 +17,10 @@ mod spool;
 mod store;
 
 pub use cached::{Cached, CachedResolver};
-pub use disk::{DiskOptions, DiskStore};
+pub use disk::{DiskOptions, DiskStore, Left};
 pub use layer_file::LayerFile;
 pub use layout::Layout;
 pub use layouts::Layouts;
 pub use memory::{Memories, Memory, MemoryStore};
 pub use spool::Spool;
-pub use store::{Fill, Origin, Store, TagRecord};
+pub use store::{Fill, Origin, Partial, Store, TagRecord};

@@ -23,7 +23,12 @@ impl Default for Running {
 impl Running {
     /// Counts only.
     pub(crate) const fn counting() -> Self {
-        Self { hasher: None, bytes: 0 }
+        Self::counting_from(0)
+    }
+
+    /// Counts on, after so many bytes.
+    pub(crate) const fn counting_from(bytes: u64) -> Self {
+        Self { hasher: None, bytes }
     }
 
     pub(crate) fn update(&mut self, chunk: &[u8]) {

@@ -1,10 +1,15 @@
 //! What a cache keeps of other places.
 
-use std::{fmt::Debug, fs::File, ops::Range, time::SystemTime};
+use std::{
+    fmt::{self, Debug},
+    fs::File,
+    ops::Range,
+    time::SystemTime,
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use refs_registry::{Blob, Descriptor, Error, Part, Result, Resume, Wire, error::Wanted};
+use refs_registry::{Blob, ByteStream, Descriptor, Error, Part, Result, Resume, Wire, error::Wanted};
 use refs_url::{Digest, Host, RepoName, Tag};
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +63,17 @@ pub trait Store: Debug + Send + Sync {
     /// # Errors
     /// `Io`; `Full`.
     async fn fill(&self, origin: &Origin, digest: &Digest, size: u64) -> Result<Option<Box<dyn Fill>>>;
+
+    /// The beginning of content of `origin` that a fill which was broken off has left, in this process or in another, and the fill to
+    /// go on with. `None` when there is none; when somebody else fills it at this moment; and when what there is can't be
+    /// the beginning, which is removed then.
+    ///
+    /// # Errors
+    /// `Io`.
+    async fn partial(&self, origin: &Origin, digest: &Digest) -> Result<Option<Partial>> {
+        let _keeps_none = (origin, digest);
+        Ok(None)
+    }
 
     /// Begins to take in bytes `range` of content that has `total` from `origin`; `None` when that is more than the store takes. What
     /// is committed shows as a part only, to `origin` only, and never as content: no digest vouches for it.
@@ -115,7 +131,30 @@ pub trait Store: Debug + Send + Sync {
     async fn unpin(&self, digest: &Digest) -> Result<()>;
 }
 
-/// Bytes on their way into a [`Store`]. Dropped without [`commit`](Fill::commit), they leave nothing behind.
+/// The beginning of content, from a fill of a [`Store`] that was broken off.
+///
+/// # Security
+/// Nothing vouches for it but the digest of the whole, and it may have come from another origin than the one that is asked
+/// for it. Give its bytes to nobody before that one has shown that it has the content, by giving the rest.
+pub struct Partial {
+    /// How many bytes the content has, as the origin of the beginning said.
+    pub total: u64,
+    /// Where the rest begins, with the state of a hasher that has seen what is before.
+    pub resume: Resume,
+    /// The bytes before that.
+    pub stream: ByteStream,
+    /// Takes the rest. Dropped, it leaves what there is for another time.
+    pub fill: Box<dyn Fill>,
+}
+
+impl Debug for Partial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Partial").field("total", &self.total).field("resume", &self.resume).finish_non_exhaustive()
+    }
+}
+
+/// Bytes on their way into a [`Store`]. Dropped without [`commit`](Fill::commit), they do not show; a store may keep them
+/// as a [`Partial`].
 #[async_trait]
 pub trait Fill: Send {
     /// Appends `chunk`, waiting while much of what came before is still to be written.
@@ -129,6 +168,9 @@ pub trait Fill: Send {
     /// # Errors
     /// As [`write`](Fill::write); `Size` when bytes are missing. Nothing shows then.
     async fn commit(self: Box<Self>) -> Result<()>;
+
+    /// Leaves nothing behind, not even a [`Partial`]: the bytes were found to be wrong.
+    async fn discard(self: Box<Self>) {}
 }
 
 /// A repository that content came from.

@@ -4,9 +4,9 @@
 
 mod auth;
 mod blobs;
+mod bounds;
 mod certificates;
 mod cuts;
-mod bounds;
 mod docker_config;
 mod fake;
 mod faults;

@@ -17,7 +17,7 @@ use refs_registry::{Blob, ByteStream, Descriptor, Error, ErrorKind, Manifest, Me
 use refs_url::{Digest, Tag};
 use serde::{Deserialize, de::IgnoredAny};
 
-use crate::store::{Fill, Origin, Store, TagRecord};
+use crate::store::{Fill, Origin, Partial, Store, TagRecord};
 
 /// What the store has of an origin.
 #[derive(Debug)]
@@ -51,6 +51,14 @@ pub(super) struct Keeping {
     shared: Arc<Shared>,
     digest: Digest,
     fill: Option<Box<dyn Fill>>,
+}
+
+/// The beginning of content, and the way for the rest into the store.
+pub(super) struct Beginning {
+    pub(super) total: u64,
+    pub(super) resume: Resume,
+    pub(super) stream: ByteStream,
+    pub(super) keeping: Keeping,
 }
 
 impl Local {
@@ -144,6 +152,14 @@ impl Local {
         Some(self.keeping(digest, fill?))
     }
 
+    /// The beginning of the content, if one is kept that nobody fills. Nobody may see it before the origin has given the rest.
+    pub(super) async fn partial(&self, digest: &Digest) -> Option<Beginning> {
+        let store = self.readable()?;
+        let Partial { total, resume, stream, fill } =
+            self.shared.undamaged(digest, store.partial(&self.shared.origin, digest).await).await??;
+        Some(Beginning { total, resume, stream: self.watched(digest, stream), keeping: self.keeping(digest, fill) })
+    }
+
     /// Begins to keep the end of a blob of `total` bytes, or what comes right before the end that is kept.
     pub(super) async fn fill_tail(&self, digest: &Digest, range: &Range<u64>, total: u64) -> Option<Keeping> {
         let store = self.shared.usable()?;
@@ -184,7 +200,8 @@ impl Local {
         self.shared.usable().filter(|_| !self.is_distrusted.load(Ordering::Relaxed))
     }
 
-    fn give(&self, digest: &Digest) {
+    /// Notes that content goes to a reader.
+    pub(super) fn give(&self, digest: &Digest) {
         self.touched().given.insert(digest.clone());
     }
 
@@ -268,6 +285,20 @@ impl Keeping {
         {
             self.fill = None;
             self.shared.granted::<()>(Err(error));
+        }
+    }
+
+    /// Takes note of why no more bytes come. Those that were found to be wrong are not kept for another time.
+    pub(super) async fn broken_off(self, error: &Error) {
+        if is_damage(error) {
+            self.discard().await;
+        }
+    }
+
+    /// Keeps nothing of it.
+    pub(super) async fn discard(self) {
+        if let Some(fill) = self.fill {
+            fill.discard().await;
         }
     }
 

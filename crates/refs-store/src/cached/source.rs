@@ -4,11 +4,12 @@ use std::{fs::File, ops::Range, sync::Arc};
 
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
+use futures_util::StreamExt;
 use refs_registry::{Blob, Descriptor, Filter, Manifest, Part, Result, Resume, Source};
 use refs_url::{Digest, Tag, Target};
 
 use super::{
-    local::Local,
+    local::{Beginning, Local},
     tee::{tee, tee_part},
 };
 use crate::store::{Origin, Store};
@@ -23,11 +24,14 @@ const MAX_PART_BYTES: u64 = 32 << 20;
 /// in parts. Of a blob that is read in parts, what may be its table of contents is kept: the part that is read first, and
 /// those at its end.
 ///
+/// When a read of a long blob breaks off, or its process dies, a store on disk keeps what has come. The next read of the blob,
+/// in whatever process, hashes that, and asks the origin for the rest only; the digest is verified over all of it.
+///
 /// A store that fails is left alone, after one warning: reading goes on without it.
 ///
 /// # Security
-/// Whole content that came from one origin is served for another only after that one has said that it has it, too; a part,
-/// which no digest vouches for, never. One repository over an open wire and over a secured one is two origins.
+/// Whole content that came from one origin is served for another only after that one has said that it has it, too; a part
+/// or a beginning, which no digest vouches for, never. One repository over an open wire and over a secured one is two origins.
 ///
 /// The origin is not asked whether whoever reads may still do so: what it gave once is given by digest without a request,
 /// whatever the credentials are by then. A store is for one user, or for users who may all read the same. Whole content
@@ -57,6 +61,22 @@ impl Cached {
         self.local.add_member(&current.digest).await;
         self.local.record(tag, &current).await;
         Ok(Some(manifest))
+    }
+
+    /// The blob, of which `beginning` is kept and the origin gives the rest: by that it has shown that it has the blob. `None`
+    /// when what is kept can't be its beginning.
+    async fn resumed(&self, digest: &Digest, beginning: Beginning) -> Result<Option<Blob>> {
+        let Beginning { total, resume, stream, keeping } = beginning;
+        let offset = resume.offset();
+        let rest = self.origin.blob(digest, resume).await?;
+        if rest.size != total {
+            tracing::debug!(%digest, total, size = rest.size, "what is kept is the beginning of something else");
+            keeping.discard().await;
+            return Ok(None);
+        }
+        tracing::debug!(%digest, offset, total, "reading on where an earlier read has ended");
+        self.local.give(digest);
+        Ok(Some(Blob { size: total, stream: stream.chain(tee(rest.stream, keeping)).boxed() }))
     }
 
     /// Whether the whole blob may be read from the store: it is there, and the origin has it.
@@ -110,10 +130,16 @@ impl Source for Cached {
         {
             return Ok(blob);
         }
-        let is_whole = from.offset() == 0;
+        if from.offset() > 0 {
+            return self.origin.blob(digest, from).await;
+        }
+        if let Some(beginning) = self.local.partial(digest).await
+            && let Some(blob) = self.resumed(digest, beginning).await?
+        {
+            return Ok(blob);
+        }
         let blob = self.origin.blob(digest, from).await?;
-        let fill = if is_whole { self.local.fill(digest, blob.size).await } else { None };
-        Ok(match fill {
+        Ok(match self.local.fill(digest, blob.size).await {
             Some(fill) => Blob { size: blob.size, stream: tee(blob.stream, fill) },
             None => blob,
         })

@@ -6,13 +6,17 @@ use refs_registry::ByteStream;
 use super::local::Keeping;
 
 /// `stream`, whose bytes are kept once it has ended without an error, and so were verified. Read in part, or broken off, it
-/// leaves nothing behind.
+/// leaves no content behind, but perhaps its beginning.
 pub(super) fn tee(stream: ByteStream, keeping: Keeping) -> ByteStream {
     stream::try_unfold((stream, keeping), |(mut stream, mut keeping)| async move {
-        match stream.next().await.transpose()? {
-            Some(chunk) => {
+        match stream.next().await {
+            Some(Ok(chunk)) => {
                 keeping.write(&chunk).await;
                 Ok(Some((chunk, (stream, keeping))))
+            }
+            Some(Err(error)) => {
+                keeping.broken_off(&error).await;
+                Err(error)
             }
             None => {
                 keeping.finish().await;

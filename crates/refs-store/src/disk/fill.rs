@@ -19,7 +19,10 @@ use crate::{
     store::{Fill, wrong_size},
 };
 
-use super::notes::make_folders_of;
+use super::{
+    notes::make_folders_of,
+    partials::{self, Left, Remains},
+};
 
 /// So many bytes may wait for the disk.
 const CAPACITY_BYTES: usize = 4 << 20;
@@ -38,6 +41,19 @@ pub(super) struct Order {
     pub(super) name: PathBuf,
     /// The folder of what nobody needs once the file is there.
     pub(super) obsolete: Option<PathBuf>,
+    pub(super) place: Place,
+    pub(super) remains: Remains,
+}
+
+/// Where bytes are before all of them are there.
+#[derive(Debug)]
+pub(super) enum Place {
+    /// In a file that goes when the fill is broken off.
+    Anonymous,
+    /// In this file, which stays then; if another fills that one, as before.
+    Partial(PathBuf),
+    /// In this file, after those that it has.
+    Left(Box<Ingest>),
 }
 
 /// A fill of a store on disk.
@@ -54,6 +70,7 @@ pub(super) struct DiskFill {
 enum Message {
     Chunk(Bytes, usize),
     Commit,
+    Discard,
 }
 
 /// What the thread reads from. When it ends, for whatever reason, nobody waits for room any more.
@@ -67,9 +84,10 @@ impl DiskFill {
         let room = Arc::new(Semaphore::new(CAPACITY_BYTES));
         let (chunks, receiver) = mpsc::unbounded_channel();
         let (digest, size, name) = (order.digest.clone(), order.size, order.name.clone());
+        let taken = if let Place::Left(ingest) = &order.place { ingest.bytes() } else { 0 };
         let incoming = Incoming { chunks: receiver, room: Arc::clone(&room) };
-        let writing = tokio::task::spawn_blocking(move || incoming.write(&order));
-        Self { digest, size, taken: 0, name, room, chunks, writing }
+        let writing = tokio::task::spawn_blocking(move || incoming.write(order));
+        Self { digest, size, taken, name, room, chunks, writing }
     }
 
     /// Why the thread has ended early.
@@ -106,31 +124,79 @@ impl Fill for DiskFill {
             Err(_) => Err(self.failure().await),
         }
     }
+
+    async fn discard(mut self: Box<Self>) {
+        // A thread that has ended early has left nothing that is of use either.
+        drop(self.chunks.send(Message::Discard));
+        if let Err(error) = joined(&self.name, &mut self.writing).await {
+            tracing::debug!(name = %self.name.display(), %error, "a fill that nobody wants has failed");
+        }
+    }
 }
 
 impl Incoming {
-    /// Writes until all is there. When the other end goes away before that, the file goes, too.
-    fn write(mut self, order: &Order) -> Result<()> {
-        let mut ingest = Ingest::begin_hashed(&order.folder.ingest())?;
+    /// Writes until all is there. When the other end goes away before that, the file goes, too, or waits for the rest.
+    fn write(mut self, mut order: Order) -> Result<()> {
+        let place = std::mem::replace(&mut order.place, Place::Anonymous);
+        let (mut ingest, is_partial) = order.open(place)?;
         while let Some(message) = self.chunks.blocking_recv() {
             match message {
                 Message::Chunk(chunk, cost) => {
-                    ingest.append(&chunk)?;
+                    if let Err(error) = ingest.append(&chunk) {
+                        ingest.discard();
+                        return Err(error);
+                    }
                     self.room.add_permits(cost);
                 }
-                Message::Commit => {
-                    make_folders_of(&order.name)?;
-                    ingest.show(&order.name, BLOB_MODE)?;
-                    order.drop_obsolete()?;
-                    return order.bound.added(order.folder.root(), &order.name, order.size);
+                Message::Commit => return order.show(ingest),
+                Message::Discard => {
+                    ingest.discard();
+                    return Ok(());
                 }
             }
         }
-        Ok(())
+        if is_partial { order.leave(ingest) } else { Ok(()) }
     }
 }
 
 impl Order {
+    /// The file to write, and whether it stays when the fill is broken off.
+    fn open(&self, place: Place) -> Result<(Ingest, bool)> {
+        let begun = match place {
+            Place::Left(ingest) => Some(*ingest),
+            Place::Partial(path) => partials::begin(self.folder.root(), &path, self.bound)?,
+            Place::Anonymous => None,
+        };
+        match begun {
+            Some(ingest) => Ok((ingest, true)),
+            None => Ok((Ingest::begin_hashed(&self.folder.ingest())?, false)),
+        }
+    }
+
+    fn show(&self, ingest: Ingest) -> Result<()> {
+        if !ingest.is_there() {
+            tracing::debug!(digest = %self.digest, "it was removed while it came in");
+            return Ok(());
+        }
+        make_folders_of(&self.name)?;
+        ingest.show(&self.name, BLOB_MODE)?;
+        self.remains.forget(&self.digest);
+        self.drop_obsolete()?;
+        self.bound.added(self.folder.root(), &self.name, self.size)
+    }
+
+    fn leave(&self, ingest: Ingest) -> Result<()> {
+        let bytes = ingest.bytes();
+        if bytes == 0 || !ingest.is_there() {
+            ingest.discard();
+            return Ok(());
+        }
+        self.remains.add(Left { digest: self.digest.clone(), bytes, total: self.size });
+        let path = ingest.path().to_owned();
+        drop(ingest);
+        self.bound.added(self.folder.root(), &path, bytes)
+    }
+
     fn drop_obsolete(&self) -> Result<()> {
         let Some(folder) = &self.obsolete else { return Ok(()) };
         match fs::remove_dir_all(folder) {

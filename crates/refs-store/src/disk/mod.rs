@@ -3,9 +3,11 @@
 mod fill;
 mod home;
 mod notes;
+mod partials;
 mod parts;
 mod store;
 
+pub use partials::Left;
 pub use store::{DiskOptions, DiskStore};
 
 /// Notes on where content came from, by wire, host and repository.
@@ -15,6 +17,8 @@ pub(crate) const ORIGINS_FOLDER: &str = "origins";
 pub(crate) const MEMBERS_FOLDER: &str = "_members";
 /// Of an origin, the parts of what is not here as a whole.
 pub(crate) const PARTS_FOLDER: &str = "_parts";
+/// Of an origin, the beginnings of what was not read to its end.
+pub(crate) const PARTIALS_FOLDER: &str = "_partials";
 /// Folders that were in the place of content.
 const ASIDE_FOLDER: &str = "aside";
 /// The digests of what is to stay.

@@ -20,9 +20,10 @@ use tokio::sync::OnceCell;
 
 use super::{
     ASIDE_FOLDER, MEMBERS_FOLDER, ORIGINS_FOLDER, PINS_FOLDER,
-    fill::{DiskFill, Order},
+    fill::{DiskFill, Order, Place as Filling},
     home,
     notes::{is_marked, make_folders_of, mark, mark_durably, read_record, unmark, write_record},
+    partials::{self, Left, Remains},
     parts::{self, Kept},
 };
 use crate::{
@@ -30,14 +31,14 @@ use crate::{
     file::{blocking, each_chunk, is_absent, read_range},
     layout::{Folder, Layout},
     part::within,
-    store::{Fill, Origin, Store, TagRecord},
+    store::{Fill, Origin, Partial, Store, TagRecord},
 };
 
 /// A [`Store`] whose content is an image layout on disk, shared by all processes that open it, and bounded: what nobody
 /// has read for the longest time goes first.
 ///
-/// Beside the layout's own files there are `pins`, and `origins/WIRE/HOST/NAME` with `_tags`, `_members` and
-/// `_parts`; `CACHEDIR.TAG` tells programs that make backups to leave all of it out. The layout's index lists nothing, and
+/// Beside the layout's own files there are `pins`, and `origins/WIRE/HOST/NAME` with `_tags`, `_members`, `_parts`
+/// and `_partials`; `CACHEDIR.TAG` tells programs that make backups to leave all of it out. The layout's index lists nothing, and
 /// keeps nothing from being evicted: what is to stay is [pinned](Store::pin), or put into a layout of its own.
 ///
 /// Nothing waits for the disk here but a pin. What a power cut damages is found when it is read, and fetched anew.
@@ -53,6 +54,7 @@ pub struct DiskStore {
     path: Arc<Path>,
     bound: Bound,
     layout: Arc<OnceCell<Layout>>,
+    remains: Remains,
 }
 
 /// How a [`DiskStore`] is to be.
@@ -74,7 +76,15 @@ impl DiskStore {
     /// that others may write, is left as it is, and shows as an `Io` of all that is asked.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>, options: &DiskOptions) -> Self {
-        Self { path: path.into().into(), bound: Bound { max_bytes: options.max_bytes }, layout: Arc::default() }
+        let (path, bound) = (path.into().into(), Bound { max_bytes: options.max_bytes });
+        Self { path, bound, layout: Arc::default(), remains: Remains::default() }
+    }
+
+    /// The content that was on its way into this store, and its clones, when whoever read it stopped or failed: what of it
+    /// is kept, so that the next who reads it needs only the rest. Complete once the threads that write have ended.
+    #[must_use]
+    pub fn left(&self) -> Vec<Left> {
+        self.remains.all()
     }
 
     async fn layout(&self) -> Result<&Layout> {
@@ -107,7 +117,14 @@ impl DiskStore {
     async fn order(&self, digest: &Digest, size: u64) -> Result<Order> {
         let folder = self.layout().await?.folder();
         let name = folder.blob_path(digest);
-        Ok(Order { folder, bound: self.bound, digest: digest.clone(), size, name, obsolete: None })
+        let (digest, remains) = (digest.clone(), self.remains.clone());
+        Ok(Order { folder, bound: self.bound, digest, size, name, obsolete: None, place: Filling::Anonymous, remains })
+    }
+
+    /// For whole content.
+    async fn whole(&self, origin: &Origin, digest: &Digest, size: u64, place: Filling) -> Result<Order> {
+        let obsolete = Some(self.parts_of(origin, digest));
+        Ok(Order { obsolete, place, ..self.order(digest, size).await? })
     }
 
     fn path_of(&self, origin: &Origin) -> PathBuf {
@@ -173,8 +190,19 @@ impl Store for DiskStore {
         if size > self.bound.max_bytes {
             return Ok(None);
         }
-        let obsolete = Some(self.parts_of(origin, digest));
-        Ok(Some(Box::new(DiskFill::begin(Order { obsolete, ..self.order(digest, size).await? }))))
+        let place = match size {
+            partials::MIN_TOTAL.. => Filling::Partial(partials::path(&self.path_of(origin), digest, size)),
+            _ => Filling::Anonymous,
+        };
+        Ok(Some(Box::new(DiskFill::begin(self.whole(origin, digest, size, place).await?))))
+    }
+
+    async fn partial(&self, origin: &Origin, digest: &Digest) -> Result<Option<Partial>> {
+        let (notes, wanted) = (self.path_of(origin), digest.clone());
+        let found = self.run(move |_| partials::find(&notes, &wanted)).await?;
+        let Some(partials::Found { ingest, total, resume, stream }) = found else { return Ok(None) };
+        let order = self.whole(origin, digest, total, Filling::Left(Box::new(ingest))).await?;
+        Ok(Some(Partial { total, resume, stream, fill: Box::new(DiskFill::begin(order)) }))
     }
 
     async fn fill_part(
@@ -193,8 +221,8 @@ impl Store for DiskStore {
     }
 
     async fn remove(&self, origin: &Origin, digest: &Digest) -> Result<()> {
-        let (pin, parts, digest) = (self.pin_path(digest), self.parts_of(origin, digest), digest.clone());
-        self.run(move |folder| remove_unless(&pin, folder, &digest, &parts)).await
+        let (pin, notes, digest) = (self.pin_path(digest), self.path_of(origin), digest.clone());
+        self.run(move |folder| remove_unless(&pin, folder, &digest, &notes)).await
     }
 
     async fn record(&self, origin: &Origin, tag: &Tag, record: &TagRecord) -> Result<()> {
@@ -260,19 +288,21 @@ impl Found {
     }
 }
 
-fn remove_unless(pin: &Path, folder: &Folder, digest: &Digest, parts: &Path) -> Result<()> {
+fn remove_unless(pin: &Path, folder: &Folder, digest: &Digest, notes: &Path) -> Result<()> {
     let _held = folder.lock()?;
     if is_marked(pin)? {
         let (wanted, at) = (Wanted::Blob(digest.clone()), Place::from(folder.root().to_string_lossy()));
         return Err(Error::Conflict { wanted, at, detail: Detail::new("it is pinned") });
     }
-    let had_parts = match fs::remove_dir_all(parts) {
+    let parts = parts::folder(notes, digest);
+    let had_parts = match fs::remove_dir_all(&parts) {
         Ok(()) => true,
         Err(error) if is_absent(&error) => false,
         Err(error) => return Err(Error::io(Doing::Remove, parts, error)),
     };
     let had_other = put_aside(folder, digest)?;
-    if folder.remove_blob(digest)? || had_parts || had_other { Ok(()) } else { Err(not_cached(digest)) }
+    let had_partials = partials::remove(notes, digest)?;
+    if folder.remove_blob(digest)? || had_parts || had_partials || had_other { Ok(()) } else { Err(not_cached(digest)) }
 }
 
 /// Clears the place of a blob of a folder that is in it: an empty one is removed, and what somebody put into it is theirs, and

@@ -10,6 +10,7 @@ mod disk;
 mod layout;
 mod memory;
 mod place;
+mod resumed;
 mod spool;
 mod store;
 mod suite;

@@ -1,0 +1,169 @@
+//! The beginnings of content whose fills were broken off: of an origin the files `_partials/ALGORITHM/DIGITS-TOTAL`. Whoever fills one holds
+//! the lock on it; one that nobody holds is there to be gone on with.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
+};
+
+use refs_registry::{ByteStream, Error, Result, Resume, Verify, error::Doing, verified};
+use refs_url::{Digest, Hasher};
+
+use super::{ORIGINS_FOLDER, PARTIALS_FOLDER, notes::make_folders_of};
+use crate::{
+    evict::{Bound, find_origins, names},
+    file::{each_chunk, is_absent, read_range},
+    ingest::Ingest,
+};
+
+/// Shorter content is fetched anew as quickly as its rest.
+pub(super) const MIN_TOTAL: u64 = 1 << 20;
+/// So many beginnings are kept; the oldest goes for a new one.
+const MAX_PARTIALS: usize = 64;
+
+/// The beginning of content, which waits in a [`DiskStore`](super::DiskStore) for the rest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Left {
+    /// The content.
+    pub digest: Digest,
+    /// How many bytes there are.
+    pub bytes: u64,
+    /// How many there will be.
+    pub total: u64,
+}
+
+/// What the fills of this process have left.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Remains(Arc<Mutex<BTreeMap<Digest, Left>>>);
+
+impl Remains {
+    pub(super) fn add(&self, left: Left) {
+        self.map().insert(left.digest.clone(), left);
+    }
+
+    pub(super) fn forget(&self, digest: &Digest) {
+        self.map().remove(digest);
+    }
+
+    pub(super) fn all(&self) -> Vec<Left> {
+        self.map().values().cloned().collect()
+    }
+
+    fn map(&self) -> MutexGuard<'_, BTreeMap<Digest, Left>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where the beginning of content of `total` bytes goes, beside the other notes on its origin.
+pub(super) fn path(notes: &Path, digest: &Digest, total: u64) -> PathBuf {
+    folder(notes, digest).join(format!("{}-{total}", digest.encoded()))
+}
+
+/// Takes the file for the beginning of content of `total` bytes, empty, and makes room for it among the others. `None`
+/// while another fills it.
+pub(super) fn begin(root: &Path, path: &Path, bound: Bound) -> Result<Option<Ingest>> {
+    make_room(root, bound)?;
+    make_folders_of(path)?;
+    let Some(mut ingest) = Ingest::claim(path)? else { return Ok(None) };
+    ingest.empty()?;
+    Ok(Some(ingest))
+}
+
+/// A beginning that was taken up again.
+pub(super) struct Found {
+    pub(super) ingest: Ingest,
+    pub(super) total: u64,
+    pub(super) resume: Resume,
+    pub(super) stream: ByteStream,
+}
+
+/// Takes up the beginning of `digest` that nobody else has taken, and hashes it. What can't be one is removed.
+pub(super) fn find(notes: &Path, digest: &Digest) -> Result<Option<Found>> {
+    let Some(hasher) = Hasher::for_digest(digest) else { return Ok(None) };
+    for (path, total) in totals(&folder(notes, digest), digest)? {
+        let Some(ingest) = Ingest::claim_left(&path)? else { continue };
+        if (1..=total).contains(&ingest.bytes()) {
+            return hashed(ingest, total, hasher).map(Some);
+        }
+        tracing::debug!(path = %path.display(), "what was left of a fill can't be a beginning: it is removed");
+        ingest.discard();
+    }
+    Ok(None)
+}
+
+/// Removes all beginnings of `digest`. Whoever fills one at this moment fills a file without a name from now on.
+pub(super) fn remove(notes: &Path, digest: &Digest) -> Result<bool> {
+    let paths = totals(&folder(notes, digest), digest)?;
+    paths.iter().try_fold(false, |removed, (path, _)| Ok(remove_file(path)? || removed))
+}
+
+fn hashed(ingest: Ingest, total: u64, mut hasher: Hasher) -> Result<Found> {
+    let (file, bytes) = (ingest.reader()?, ingest.bytes());
+    each_chunk(&file, ingest.path(), 0..bytes, |chunk| {
+        hasher.update(chunk);
+        Ok(())
+    })?;
+    // What is read later must be what was hashed now, as the rest is verified together with that.
+    let verify = Verify::new(&hasher.clone().finish(), bytes, Resume::START)?;
+    let stream = verified(read_range(file.into(), ingest.path().into(), 0..bytes), verify);
+    Ok(Found { ingest, total, resume: Resume::at(bytes, hasher), stream })
+}
+
+fn folder(notes: &Path, digest: &Digest) -> PathBuf {
+    notes.join(PARTIALS_FOLDER).join(digest.algorithm_str())
+}
+
+/// The files in `folder` that are for beginnings of `digest`, and how long that is to be.
+fn totals(folder: &Path, digest: &Digest) -> Result<Vec<(PathBuf, u64)>> {
+    let mut found = Vec::new();
+    for path in names(folder)? {
+        let Some((digits, total)) = path.file_name().and_then(|name| name.to_str()?.rsplit_once('-')) else { continue };
+        if digits == digest.encoded()
+            && let Ok(total) = total.parse()
+        {
+            found.push((path, total));
+        }
+    }
+    Ok(found)
+}
+
+/// Removes the oldest beginnings, so that neither their number nor their bytes grow without an end, however processes die.
+fn make_room(root: &Path, bound: Bound) -> Result<()> {
+    let mut kept = Vec::new();
+    let mut origins = Vec::new();
+    find_origins(&root.join(ORIGINS_FOLDER), &mut origins)?;
+    for origin in &origins {
+        for path in paths(&origin.join(PARTIALS_FOLDER))? {
+            let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
+            kept.push((metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH), metadata.len(), path));
+        }
+    }
+    kept.sort();
+    let mut bytes = kept.iter().map(|(_, bytes, _)| bytes).sum::<u64>();
+    let mut rest = kept.len();
+    for (_, length, path) in kept {
+        if rest < MAX_PARTIALS && bytes <= bound.max_bytes {
+            break;
+        }
+        remove_file(&path)?;
+        rest -= 1;
+        bytes -= length;
+    }
+    Ok(())
+}
+
+/// The files in the folders in `folder`.
+fn paths(folder: &Path) -> Result<Vec<PathBuf>> {
+    names(folder)?.iter().map(|folder| names(folder)).collect::<Result<Vec<_>>>().map(|paths| paths.concat())
+}
+
+fn remove_file(path: &Path) -> Result<bool> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(error) if is_absent(&error) => Ok(false),
+        Err(error) => Err(Error::io(Doing::Remove, path, error)),
+    }
+}

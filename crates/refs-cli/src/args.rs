@@ -41,7 +41,7 @@ pub(crate) struct Global {
     /// How often a request that failed is made again [default: 4]
     #[arg(long, global = true, value_name = "N")]
     pub(crate) retries: Option<u32>,
-    /// Fetch anew what was fetched before, and keep nothing
+    /// Fetch anew what was fetched before, and keep nothing, so that what is stopped begins again
     #[arg(long, global = true)]
     pub(crate) no_cache: bool,
     #[command(flatten)]

@@ -5,6 +5,7 @@ mod commands;
 mod credentials;
 mod exit;
 mod hint;
+mod kept;
 mod log;
 mod output;
 mod progress;
@@ -28,12 +29,16 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return exit::report(&commands::Failure::Runtime(error), format),
     };
-    let outcome = runtime.block_on(commands::run(cli));
+    let cache = wiring::cache(&cli.global);
+    let notable = kept::notable(cache.as_ref(), &cli.global);
+    let outcome = runtime.block_on(commands::run(cli, cache));
     // Threads that still write below a staging directory remove it when they find that nobody waits for them.
     runtime.shutdown_timeout(signals::GRACE);
-    match outcome {
-        Ok(Ok(())) => ExitCode::SUCCESS,
+    let code = match outcome {
+        Ok(Ok(())) => return ExitCode::SUCCESS,
         Ok(Err(failure)) => exit::report(&failure, format),
         Err(stopped) => stopped.into(),
-    }
+    };
+    kept::tell(notable.as_ref());
+    code
 }

@@ -26,18 +26,19 @@ use crate::{
 pub(crate) struct Session {
     global: Global,
     credentials: Arc<dyn Credentials>,
+    cache: Option<DiskStore>,
     client: OnceLock<Client>,
 }
 
 impl Session {
-    /// A run of `command`, with the credentials that were given for it.
-    pub(crate) fn new(global: Global, command: &Command) -> Result<Self, credentials::Fault> {
+    /// A run of `command`, with the credentials that were given for it, which keeps what it fetches in `cache`.
+    pub(crate) fn new(global: Global, command: &Command, cache: Option<DiskStore>) -> Result<Self, credentials::Fault> {
         let credentials: Arc<dyn Credentials> = match command {
             // It asks for what was not given, and shows it to nobody else.
             Command::Login(_) => Arc::new(Anonymous),
             _ => credentials::chain(&global.identity, command.registries())?,
         };
-        Ok(Self { global, credentials, client: OnceLock::new() })
+        Ok(Self { global, credentials, cache, client: OnceLock::new() })
     }
 
     /// Who the flags say we are.
@@ -47,12 +48,9 @@ impl Session {
 
     /// The client that the arguments ask for, made at the first call.
     pub(crate) fn client(&self) -> &Client {
-        self.client.get_or_init(|| {
-            let folder = if self.global.no_cache { None } else { cache_folder() };
-            match folder {
-                Some(folder) => self.uncached().with_store(Arc::new(DiskStore::new(folder, &DiskOptions::default()))),
-                None => self.uncached(),
-            }
+        self.client.get_or_init(|| match &self.cache {
+            Some(cache) => self.uncached().with_store(Arc::new(cache.clone())),
+            None => self.uncached(),
         })
     }
 
@@ -104,6 +102,12 @@ impl Session {
         let show = progress::Show::choose(&self.global);
         progress::during(show, what, self.client().meter(), work).await
     }
+}
+
+/// What keeps what was fetched, unless the arguments say that nothing does.
+pub(crate) fn cache(global: &Global) -> Option<DiskStore> {
+    let folder = if global.no_cache { None } else { cache_folder() };
+    folder.map(|folder| DiskStore::new(folder, &DiskOptions::default()))
 }
 
 /// Where what was fetched is kept; `None` for a user without a home.

@@ -18,6 +18,8 @@ mod tags;
 
 use std::{io, path::PathBuf};
 
+use refs_store::DiskStore;
+
 use crate::{
     args::{Cli, Command},
     credentials,
@@ -60,9 +62,9 @@ impl Failure {
     }
 }
 
-/// Runs the command to its end, or until a signal stops it.
-pub(crate) async fn run(cli: Cli) -> Result<Result<(), Failure>, Stopped> {
-    let session = match Session::new(cli.global, &cli.command) {
+/// Runs the command to its end, or until a signal stops it. What it fetches is kept in `cache`.
+pub(crate) async fn run(cli: Cli, cache: Option<DiskStore>) -> Result<Result<(), Failure>, Stopped> {
+    let session = match Session::new(cli.global, &cli.command, cache) {
         Ok(session) => session,
         Err(fault) => return Ok(Err(fault.into())),
     };

@@ -18,6 +18,7 @@ mod pack;
 mod pull;
 mod push;
 mod resolve;
+mod resume;
 mod serve;
 mod signals;
 mod support;

@@ -40,7 +40,7 @@ fn a_pull_that_is_stopped_leaves_nothing() {
     pushed(&machine, &registry, &small().file("large.bin", noise(1 << 20)));
     let at = format!("{}/o/r:v1", registry.host());
     for (signal, code) in SIGNALS {
-        for line in ["pull AT here", "pull AT here --path *.bin", "cat AT large.bin"] {
+        for line in ["pull AT here --quiet", "pull AT here --path *.bin", "cat AT large.bin"] {
             registry.fault(On::get("/blobs/").always(), Fault::Stall { after: STALL });
             let is_stalled =
                 |seen: &[Seen]| seen.iter().any(|seen| seen.path.contains("/blobs/") && seen.sent >= STALL);

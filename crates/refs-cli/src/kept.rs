@@ -1,0 +1,28 @@
+//! What the cache keeps of work that ended before its time.
+
+use std::io::{self, Write};
+
+use refs_store::DiskStore;
+
+use crate::{
+    args::{Format, Global},
+    output::Bytes,
+};
+
+/// The cache, where people are to be told of it. JSON on stderr is one object, which tells of errors.
+pub(crate) fn notable(cache: Option<&DiskStore>, global: &Global) -> Option<DiskStore> {
+    cache.filter(|_| !global.quiet && matches!(global.format, Format::Text)).cloned()
+}
+
+/// Tells on stderr what the next run need not fetch, if there is anything.
+pub(crate) fn tell(cache: Option<&DiskStore>) {
+    let left = cache.map(DiskStore::left).unwrap_or_default();
+    let (bytes, total) = left.iter().fold((0, 0), |(bytes, total), left| (bytes + left.bytes, total + left.total));
+    if bytes > 0 {
+        let percent = bytes * 100 / total;
+        let (bytes, total) = (Bytes(bytes), Bytes(total));
+        let words = format!("hint: {bytes} of {total} ({percent} %) are kept; the same command fetches the rest only");
+        // When stderr is closed, nobody can be told.
+        drop(writeln!(io::stderr(), "{words}"));
+    }
+}

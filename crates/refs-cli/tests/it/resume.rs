@@ -1,0 +1,120 @@
+//! Commands that go on where an earlier run of them was stopped.
+
+use std::{fs, process::Stdio};
+
+use refs_testkit::{Close, FakeRegistry, Fault, On};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::{Machine, finished, noise, registry, small, wait_until};
+
+/// Longer than what is fetched without a look at the table of contents first.
+const LARGE: usize = 8 << 20;
+/// The end of a layer with its table of contents, and a manifest.
+const SLACK: u64 = 300 << 10;
+
+/// A machine, a registry that has a large layer as `o/r:v1`, and the size of that.
+fn place() -> (Machine, FakeRegistry, u64) {
+    let (machine, registry) = (Machine::new(), registry());
+    machine.write("source", &small().file("large.bin", noise(LARGE)));
+    let printed = machine.json(&format!("push source {}/o/r:v1", registry.host()));
+    registry.take_requests();
+    let size = printed["layer"]["size"].as_u64().unwrap();
+    (machine, registry, size)
+}
+
+/// The bytes that the registry has sent since the last time.
+fn sent(registry: &FakeRegistry) -> u64 {
+    registry.take_requests().iter().filter(|seen| seen.method == "GET").map(|seen| seen.sent).sum()
+}
+
+/// The bytes of blobs that were not fetched to their end.
+fn kept(machine: &Machine) -> u64 {
+    let listed = fs::read_dir(machine.cache().join("partials/sha256")).into_iter().flatten();
+    listed.map(|entry| entry.unwrap().metadata().unwrap().len()).sum()
+}
+
+/// Pulls until `bytes` have come, of which all but a few are kept, and sends `signal`; gives what was said.
+fn stopped(machine: &Machine, registry: &FakeRegistry, bytes: u64, signal: Signal) -> (i32, String) {
+    // The first request is for the table of contents.
+    registry.fault(On::get("/blobs/").skip(1), Fault::Stall { after: bytes });
+    let mut command = machine.command(&format!("pull {}/o/r:v1 here", registry.host()));
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_until(|| kept(machine) == bytes);
+    kill_process(Pid::from_child(&child), signal).unwrap();
+    let run = finished(child);
+    assert_eq!(run.text(), "");
+    (run.code, run.stderr)
+}
+
+#[track_caller]
+fn pulls_the_rest(machine: &Machine, registry: &FakeRegistry, size: u64) {
+    registry.clear_faults();
+    registry.take_requests();
+    machine.prints(&format!("pull {}/o/r:v1 here --force", registry.host()));
+    let sent = sent(registry);
+    assert!(sent <= size * 40 / 100 + SLACK, "{sent} of {size}");
+    assert!(fs::read(machine.path("here/large.bin")).unwrap() == noise(LARGE));
+    assert_eq!(kept(machine), 0);
+}
+
+#[test]
+fn m142_a_pull_that_is_killed_at_60_percent_fetches_only_the_rest() {
+    let (machine, registry, size) = place();
+    let (code, stderr) = stopped(&machine, &registry, size * 60 / 100, Signal::KILL);
+    assert_eq!((code, stderr.as_str()), (-128 - 9, ""));
+    pulls_the_rest(&machine, &registry, size);
+}
+
+#[test]
+fn m151_a_pull_that_is_interrupted_says_what_is_kept() {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let (machine, registry, size) = place();
+        let stopped = stopped(&machine, &registry, size * 60 / 100, signal);
+        let words = "hint: 4.80 MiB of 8.00 MiB (59 %) are kept; the same command fetches the rest only\n";
+        assert_eq!(stopped, (code, words.to_owned()));
+        pulls_the_rest(&machine, &registry, size);
+    }
+}
+
+#[test]
+fn a_pull_over_a_link_that_cuts_every_20_percent_ends_well() {
+    let (machine, registry, size) = place();
+    registry.fault(On::get("/blobs/").skip(1).times(4), Fault::Cut { after: size / 5, close: Close::Fin });
+    let at = format!("{}/o/r:v1", registry.host());
+    for percent in ["20", "40", "60", "80"] {
+        let run = machine.run(&format!("pull {at} here")).failed(7, &["are kept; the same command"]);
+        let told = run.stderr.lines().last().unwrap();
+        let about = percent.parse::<u32>().unwrap();
+        assert!(told.contains(&format!("({about} %)")) || told.contains(&format!("({} %)", about - 1)), "{told}");
+    }
+    machine.prints(&format!("pull {at} here"));
+    let sent = sent(&registry);
+    assert!(sent <= size + SLACK, "{sent} of {size}");
+    assert!(fs::read(machine.path("here/large.bin")).unwrap() == noise(LARGE));
+}
+
+#[test]
+fn a_pull_over_a_link_that_cuts_every_20_percent_needs_one_run_if_it_may_try_again() {
+    let (machine, registry, size) = place();
+    registry.fault(On::get("/blobs/").skip(1).times(4), Fault::Cut { after: size / 5, close: Close::Fin });
+    machine.run(&format!("pull {}/o/r:v1 here --retries 4", registry.host())).printed();
+    assert!(sent(&registry) <= size + SLACK);
+}
+
+#[test]
+fn without_the_cache_nothing_is_kept_of_what_broke_off() {
+    let (machine, registry, size) = place();
+    registry.fault(On::get("/blobs/").skip(1), Fault::Cut { after: size / 2, close: Close::Fin });
+    let run = machine.run(&format!("pull {}/o/r:v1 here --no-cache", registry.host())).failed(7, &[]);
+    assert!(!run.stderr.contains("kept"), "{}", run.stderr);
+    assert!(!machine.cache().join("partials").exists());
+}
+
+#[test]
+fn errors_in_json_stay_one_object() {
+    let (machine, registry, size) = place();
+    registry.fault(On::get("/blobs/").skip(1), Fault::Cut { after: size / 2, close: Close::Fin });
+    let run = machine.run(&format!("pull {}/o/r:v1 here --format json", registry.host()));
+    assert_eq!(run.code, 7);
+    serde_json::from_str::<serde_json::Value>(&run.stderr).unwrap();
+}

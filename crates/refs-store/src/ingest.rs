@@ -118,6 +118,16 @@ impl Ingest {
         Ok(())
     }
 
+    /// Puts `document` in the place of all bytes. An empty one goes with the file when that is dropped.
+    pub(crate) fn replace(&mut self, document: &[u8]) -> Result<()> {
+        let bytes = document.len() as u64;
+        let written = self.file.write_all_at(document, 0).and_then(|()| self.file.set_len(bytes));
+        written.map_err(|error| Error::io(Doing::Write, &self.path, error))?;
+        self.running = Running::counting_from(bytes);
+        self.leave.store(bytes > 0, Ordering::Relaxed);
+        Ok(())
+    }
+
     /// Another handle on the file, to read from.
     pub(crate) fn reader(&self) -> Result<File> {
         self.file.try_clone().map_err(|error| Error::io(Doing::Read, &self.path, error))

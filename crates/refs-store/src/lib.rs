@@ -6,6 +6,7 @@ mod disk;
 mod evict;
 mod file;
 mod ingest;
+mod journal;
 mod layer_file;
 mod layout;
 mod layouts;
@@ -18,6 +19,7 @@ mod store;
 
 pub use cached::{Cached, CachedResolver};
 pub use disk::{DiskOptions, DiskStore, Left};
+pub use journal::{Journal, UploadProgress};
 pub use layer_file::LayerFile;
 pub use layout::Layout;
 pub use layouts::Layouts;

@@ -13,6 +13,8 @@ use refs_registry::{Blob, ByteStream, Descriptor, Error, Part, Result, Resume, W
 use refs_url::{Digest, Host, RepoName, Tag};
 use serde::{Deserialize, Serialize};
 
+use crate::journal::Journal;
+
 /// Content by digest, shared by all repositories that it came from, and what is known about each of these. A part of content
 /// is of the repository that it came from alone.
 ///
@@ -93,6 +95,16 @@ pub trait Store: Debug + Send + Sync {
     /// # Errors
     /// `NotCached`; `Conflict` when it is pinned.
     async fn remove(&self, origin: &Origin, digest: &Digest) -> Result<()>;
+
+    /// The journal of an upload to `origin`, which is told from others by the words `upload`; `None` where nothing is
+    /// written down, and while another has it open.
+    ///
+    /// # Errors
+    /// `Io`; `Full`.
+    async fn journal(&self, origin: &Origin, upload: &str) -> Result<Option<Journal>> {
+        let _keeps_none = (origin, upload);
+        Ok(None)
+    }
 
     /// Remembers what a tag of `origin` leads to, in the place of what was remembered before.
     ///

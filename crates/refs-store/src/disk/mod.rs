@@ -23,3 +23,5 @@ pub(crate) const PARTIALS_FOLDER: &str = "_partials";
 const ASIDE_FOLDER: &str = "aside";
 /// The digests of what is to stay.
 pub(crate) const PINS_FOLDER: &str = "pins";
+/// Journals of uploads.
+pub(crate) const UPLOADS_FOLDER: &str = "uploads";

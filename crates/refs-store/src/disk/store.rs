@@ -19,7 +19,7 @@ use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, futimens};
 use tokio::sync::OnceCell;
 
 use super::{
-    ASIDE_FOLDER, MEMBERS_FOLDER, ORIGINS_FOLDER, PINS_FOLDER,
+    ASIDE_FOLDER, MEMBERS_FOLDER, ORIGINS_FOLDER, PINS_FOLDER, UPLOADS_FOLDER,
     fill::{DiskFill, Order, Place as Filling},
     home,
     notes::{is_marked, make_folders_of, mark, mark_durably, read_record, unmark, write_record},
@@ -29,6 +29,7 @@ use super::{
 use crate::{
     evict::Bound,
     file::{blocking, each_chunk, is_absent, read_range},
+    journal::Journal,
     layout::{Folder, Layout},
     part::within,
     store::{Fill, Origin, Partial, Store, TagRecord},
@@ -37,7 +38,7 @@ use crate::{
 /// A [`Store`] whose content is an image layout on disk, shared by all processes that open it, and bounded: what nobody
 /// has read for the longest time goes first.
 ///
-/// Beside the layout's own files there are `pins`, and `origins/WIRE/HOST/NAME` with `_tags`, `_members`, `_parts`
+/// Beside the layout's own files there are `pins`, `uploads`, and `origins/WIRE/HOST/NAME` with `_tags`, `_members`, `_parts`
 /// and `_partials`; `CACHEDIR.TAG` tells programs that make backups to leave all of it out. The layout's index lists nothing, and
 /// keeps nothing from being evicted: what is to stay is [pinned](Store::pin), or put into a layout of its own.
 ///
@@ -128,11 +129,11 @@ impl DiskStore {
     }
 
     fn path_of(&self, origin: &Origin) -> PathBuf {
-        let wire = match origin.wire {
-            Wire::Secured => "secured",
-            Wire::Open => "open",
-        };
-        self.path.join(ORIGINS_FOLDER).join(wire).join(origin.host.as_str()).join(origin.repository.as_str())
+        self.path
+            .join(ORIGINS_FOLDER)
+            .join(wire_name(origin.wire))
+            .join(origin.host.as_str())
+            .join(origin.repository.as_str())
     }
 
     fn tag_path(&self, origin: &Origin, tag: &Tag) -> PathBuf {
@@ -220,6 +221,11 @@ impl Store for DiskStore {
         Ok(Some(Box::new(DiskFill::begin(Order { name, ..self.order(digest, size).await? }))))
     }
 
+    async fn journal(&self, origin: &Origin, upload: &str) -> Result<Option<Journal>> {
+        let key = format!("{}\n{}\n{}\n{upload}", wire_name(origin.wire), origin.host, origin.repository);
+        self.run(move |folder| Journal::open(&folder.root().join(UPLOADS_FOLDER), &key)).await
+    }
+
     async fn remove(&self, origin: &Origin, digest: &Digest) -> Result<()> {
         let (pin, notes, digest) = (self.pin_path(digest), self.path_of(origin), digest.clone());
         self.run(move |folder| remove_unless(&pin, folder, &digest, &notes)).await
@@ -253,6 +259,13 @@ impl Store for DiskStore {
     async fn unpin(&self, digest: &Digest) -> Result<()> {
         let path = self.pin_path(digest);
         self.run(move |folder| folder.lock().and_then(|_held| unmark(&path))).await
+    }
+}
+
+const fn wire_name(wire: Wire) -> &'static str {
+    match wire {
+        Wire::Secured => "secured",
+        Wire::Open => "open",
     }
 }
 

@@ -28,6 +28,7 @@ use crate::{
     push,
     resumed::Resumed,
     select::Selection,
+    upload::JournalAt,
 };
 
 /// Files in OCI registries and layouts. Cheap to clone; clones share connections, tokens and the [`Meter`].
@@ -47,8 +48,9 @@ impl Client {
     }
 
     /// The same client, which reads repositories of registries through `store`: what it has by digest is not fetched, and
-    /// a tag that has not moved costs one request without a body. Layouts and files on disk are read as they are, and a
-    /// push passes the store by. Without one, nothing is kept.
+    /// a tag that has not moved costs one request without a body. Layouts and files on disk are read as they are. A push of
+    /// a large layer writes down there how far it has come, so that one that broke off can go on. Without a store, nothing
+    /// is kept.
     #[must_use]
     pub fn with_store(self, store: Arc<dyn Store>) -> Self {
         Self { store: Some(store), ..self }
@@ -223,7 +225,9 @@ impl Client {
             Some(target) => Some(sink.resolve(&target).await?),
             None => None,
         };
-        push::push(&sink, directory, &tag, subject, &self.meter, options).await
+        let journal = self.journal(at, &tag, directory);
+        // Boxed, as the future of a pull is.
+        Box::pin(push::push(&sink, directory, &tag, subject, &self.meter, journal.as_ref(), options)).await
     }
 
     /// Packs `directory` as an eStargz layer, as [`push`](Client::push) does, into the file `to`: a tar.gz archive that any
@@ -280,6 +284,14 @@ impl Client {
     /// `Registry` with the kind `Unreachable`, `Unauthorized` or `Denied`.
     pub async fn check_auth(&self, host: &Host) -> Result<()> {
         Ok(self.registries.check_auth(host).await?)
+    }
+
+    /// Where it is written down how far a push of `directory` has come; only registries lose what was sent to them.
+    fn journal(&self, at: &Location, tag: &Tag, directory: &Path) -> Option<JournalAt> {
+        let (Location::Registry(reference), Some(store)) = (at, &self.store) else { return None };
+        let (host, repository) = (reference.host().clone(), reference.repository().clone());
+        let origin = Origin { wire: self.registries.wire(&host), host, repository };
+        Some(JournalAt::new(Arc::clone(store), origin, tag, directory))
     }
 
     /// The repository at `at`; what it has to fetch counts in `meter`.

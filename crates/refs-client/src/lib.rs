@@ -23,6 +23,7 @@ mod send;
 mod thread;
 mod unchanged;
 mod unpack;
+mod upload;
 
 pub use byte_range::ByteRange;
 pub use client::Client;

@@ -7,7 +7,9 @@ use refs_estargz::Built;
 use refs_registry::{Descriptor, Manifest, MediaType, Payload, Sent, Sink, spec::ImageManifest};
 use refs_url::Tag;
 
-use crate::{Error, Location, Meter, PackOptions, Result, config::image_config, layer, pack, send::send_layer};
+use crate::{
+    Error, Location, Meter, PackOptions, Result, config::image_config, layer, pack, send::send_layer, upload::JournalAt,
+};
 
 /// How to push a directory.
 #[derive(Debug, Clone)]
@@ -28,7 +30,8 @@ pub struct PushOptions {
     /// The media type of the config.
     pub config_type: MediaType,
     /// How often a large layer is packed and sent in all when its upload breaks: it is sent while it is packed, so that
-    /// nothing is kept that could be sent again.
+    /// nothing is kept that could be sent again. With a store, what the registry has acknowledged is packed again and not
+    /// sent again, by a later push, too.
     pub stream_attempts: u32,
 }
 
@@ -73,13 +76,14 @@ pub(crate) async fn push(
     tag: &Tag,
     subject: Option<Descriptor>,
     meter: &Arc<Meter>,
+    journal: Option<&JournalAt>,
     options: &PushOptions,
 ) -> Result<Pushed> {
     let (plan, manifest_file) = pack::plan(directory, &options.pack).await?;
     let plan = Arc::new(plan);
     let mut annotations = manifest_file.map(|file| file.annotations()).unwrap_or_default();
     annotations.extend(options.annotations.clone());
-    let (built, layer_sent) = send_layer(sink, tag, &plan, meter, options).await?;
+    let (built, layer_sent) = send_layer(sink, tag, &plan, meter, journal, options).await?;
     let layer = layer_descriptor(&built, options);
     let config = image_config(built.diff_id.clone());
     let config = Bytes::from(serde_json::to_vec(&config).map_err(|_infallible| Error::Worker)?);

@@ -7,7 +7,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use refs_estargz::Built;
-use refs_registry::{Descriptor, ErrorKind, Payload, Sent, Sink, Upload};
+use refs_registry::{Descriptor, Payload, Sent, Sink};
 use refs_store::Spool;
 use refs_url::Tag;
 use tokio::sync::mpsc;
@@ -16,6 +16,7 @@ use crate::{
     Error, Meter, PushOptions, Result,
     pack::{Plan, write_layer},
     unchanged::seems_unchanged,
+    upload::{self, JournalAt, LayerUpload, is_passing},
 };
 
 /// A layer up to this size is kept in memory, so that a registry which has it is sent nothing, and a failed upload is
@@ -30,18 +31,20 @@ pub(crate) async fn send_layer(
     tag: &Tag,
     plan: &Arc<Plan>,
     meter: &Arc<Meter>,
+    journal: Option<&JournalAt>,
     options: &PushOptions,
 ) -> Result<(Built, Sent)> {
     let (mut attempt, mut foresight) = (1, Foresight::Ask);
     loop {
         meter.expect(plan.bytes());
         let packing = Packing::start(Arc::clone(plan), Arc::clone(meter), options.pack.level);
-        match packing.send(sink, tag, options, foresight).await {
+        match packing.send(sink, tag, journal, options, foresight).await {
             Ok(sent) => return Ok(sent),
-            Err(Unsent::Broken(error)) if attempt < options.stream_attempts && is_passing(&error) => {
+            Err(Unsent::Broken(error)) if attempt < options.stream_attempts && may_pass(&error) => {
                 tracing::warn!(attempt, %error, "the upload broke; packing and sending again");
                 attempt += 1;
             }
+            Err(Unsent::Stale) => tracing::debug!("an earlier upload was of something else; packing and sending anew"),
             Err(Unsent::Unkept(error)) => {
                 tracing::debug!(%error, "the layer can't be kept until it is known; packing and sending it");
             }
@@ -63,24 +66,42 @@ enum Foresight {
 
 /// Why a layer was not sent.
 enum Unsent {
-    /// The stream of its bytes broke, and can't go on from the middle.
+    /// The stream of its bytes broke.
     Broken(refs_registry::Error),
+    /// An earlier upload was gone on with that was of other bytes. It is forgotten now.
+    Stale,
     /// There is no room for it on this side.
     Unkept(refs_registry::Error),
     /// Anything else. The registry's own requests have been repeated by then.
     Failed(Error),
 }
 
-impl<E: Into<Error>> From<E> for Unsent {
-    fn from(error: E) -> Self {
+impl From<Error> for Unsent {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<refs_registry::Error> for Unsent {
+    fn from(error: refs_registry::Error) -> Self {
         Self::Failed(error.into())
     }
 }
 
-fn is_passing(error: &refs_registry::Error) -> bool {
+impl From<upload::Unsent> for Unsent {
+    fn from(unsent: upload::Unsent) -> Self {
+        match unsent {
+            upload::Unsent::Broken(error) => Self::Broken(error),
+            upload::Unsent::Stale => Self::Stale,
+        }
+    }
+}
+
+/// Whether sending the layer again may help.
+const fn may_pass(error: &refs_registry::Error) -> bool {
     // What was too long for one request goes in pieces when it is sent again.
     let is_too_long = matches!(error, refs_registry::Error::Refused { status: 413, .. });
-    is_too_long || matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Timeout)
+    is_too_long || is_passing(error.kind())
 }
 
 /// A layer being packed on threads of its own, piece by piece.
@@ -106,6 +127,7 @@ impl Packing {
         mut self,
         sink: &Arc<dyn Sink>,
         tag: &Tag,
+        journal: Option<&JournalAt>,
         options: &PushOptions,
         foresight: Foresight,
     ) -> Result<(Built, Sent), Unsent> {
@@ -116,7 +138,7 @@ impl Packing {
         if foresight == Foresight::Ask && seems_unchanged(Arc::clone(sink) as _, tag, &self.plan).await {
             self.keep(sink.as_ref(), options).await
         } else {
-            self.stream(sink.as_ref()).await
+            self.stream(sink.as_ref(), journal).await
         }
     }
 
@@ -158,10 +180,10 @@ impl Packing {
     }
 
     /// Sends all pieces as they come.
-    async fn stream(mut self, sink: &dyn Sink) -> Result<(Built, Sent), Unsent> {
-        let mut upload = sink.upload(None).await?;
-        if let Err(error) = self.feed(upload.as_mut()).await {
-            return abandon(upload, Unsent::Broken(error)).await;
+    async fn stream(mut self, sink: &dyn Sink, journal: Option<&JournalAt>) -> Result<(Built, Sent), Unsent> {
+        let mut upload = LayerUpload::open(sink, journal).await?;
+        if let Err(unsent) = self.feed(&mut upload).await {
+            return abandon(upload, unsent.into()).await;
         }
         let built = match self.built().await {
             Ok(built) => built,
@@ -172,15 +194,14 @@ impl Packing {
             Err(error) => return abandon(upload, error.into()).await,
         };
         if present {
-            // The session holds bytes that the registry has anyway; if it can't be told, it will forget them.
-            drop(upload.abort().await);
+            upload.abort().await;
             return Ok((built, Sent::Present));
         }
-        upload.commit(&built.digest).await.map_err(Unsent::Broken)?;
+        upload.commit(&built.digest).await?;
         Ok((built, Sent::Uploaded))
     }
 
-    async fn feed(&mut self, upload: &mut dyn Upload) -> refs_registry::Result<()> {
+    async fn feed(&mut self, upload: &mut LayerUpload) -> Result<(), upload::Unsent> {
         for piece in std::mem::take(&mut self.head) {
             upload.write(piece).await?;
         }
@@ -195,10 +216,18 @@ impl Packing {
     }
 }
 
-async fn abandon<T>(upload: Box<dyn Upload>, error: Unsent) -> Result<T, Unsent> {
-    // The first failure is the one to report.
-    drop(upload.abort().await);
-    Err(error)
+/// Gives the upload up, unless it may be gone on with.
+async fn abandon<T>(upload: LayerUpload, unsent: Unsent) -> Result<T, Unsent> {
+    let is_passing = match &unsent {
+        Unsent::Broken(error) | Unsent::Failed(Error::Registry(error)) => is_passing(error.kind()),
+        _ => false,
+    };
+    if is_passing {
+        upload.leave().await;
+    } else {
+        upload.abort().await;
+    }
+    Err(unsent)
 }
 
 /// Hands over what is written in pieces, waiting while too many are on their way.

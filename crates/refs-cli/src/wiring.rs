@@ -4,6 +4,7 @@ use std::{
     collections::BTreeSet,
     future::Future,
     io::Write,
+    num::NonZeroU64,
     path::PathBuf,
     sync::{Arc, OnceLock},
 };
@@ -21,6 +22,10 @@ use crate::{
     output::{Output, escape},
     progress,
 };
+
+/// A layer is sent in pieces of so many bytes, after each of which a push can go on. Each costs a request, and is kept in
+/// memory meanwhile.
+const PIECE_BYTES: NonZeroU64 = NonZeroU64::new(8 << 20).unwrap();
 
 /// One run of the program.
 pub(crate) struct Session {
@@ -69,6 +74,7 @@ impl Session {
             plain_http: self.global.plain_http.iter().cloned().collect::<BTreeSet<_>>(),
             retry,
             credentials,
+            piece_bytes: Some(PIECE_BYTES),
             warnings: self.warnings(),
             ..refs_registry::Options::default()
         })

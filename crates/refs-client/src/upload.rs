@@ -228,6 +228,7 @@ async fn forget(journal: Option<&Journal>) {
 
 #[cfg(test)]
 mod tests {
+    use refs_registry::Wire;
     use refs_store::{DiskOptions, DiskStore, Memories};
     use tempfile::TempDir;
 

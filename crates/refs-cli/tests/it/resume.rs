@@ -5,7 +5,7 @@ use std::{fs, process::Stdio};
 use refs_testkit::{Close, FakeRegistry, Fault, On};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{Machine, finished, noise, registry, small, wait_until};
+use crate::support::{Machine, finished, noise, now, registry, small, wait_until};
 
 /// Longer than what is fetched without a look at the table of contents first.
 const LARGE: usize = 8 << 20;
@@ -117,4 +117,52 @@ fn errors_in_json_stay_one_object() {
     let run = machine.run(&format!("pull {}/o/r:v1 here --format json", registry.host()));
     assert_eq!(run.code, 7);
     serde_json::from_str::<serde_json::Value>(&run.stderr).unwrap();
+}
+
+/// The bytes of layers that the registry was sent since the last time.
+fn received(registry: &FakeRegistry) -> u64 {
+    registry.take_requests().iter().filter(|seen| seen.path.contains("/uploads/")).map(|seen| seen.received).sum()
+}
+
+/// What a push sends in one request.
+const PIECE: usize = 8 << 20;
+
+/// Pushes a layer of which two pieces are 60 % until the registry has these, and has answered to the first, and
+/// kills it.
+fn begun_push(machine: &Machine, registry: &FakeRegistry) {
+    machine.write("source", &small().file("large.bin", noise(2 * PIECE * 10 / 6)));
+    // The session begins, and each piece comes in a request of its own.
+    registry.fault(On::any("/uploads/").skip(2), Fault::Stall { after: 0 });
+    let mut command = machine.command(&format!("push source {}/o/r:v1", registry.host()));
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_until(|| registry.requests().iter().map(|seen| seen.received).sum::<u64>() == 2 * PIECE as u64);
+    kill_process(Pid::from_child(&child), Signal::KILL).unwrap();
+    finished(child);
+    registry.clear_faults();
+    registry.take_requests();
+}
+
+#[test]
+fn m149_a_push_that_is_killed_at_60_percent_sends_only_the_rest() {
+    let (machine, registry) = (Machine::new(), registry());
+    begun_push(&machine, &registry);
+    let pushed = machine.json(&format!("push source {}/o/r:v1", registry.host()));
+    let size = pushed["layer"]["size"].as_u64().unwrap();
+    let sent = received(&registry);
+    assert!(sent <= size * 40 / 100 + SLACK, "{sent} of {size}");
+    let stored =
+        now(registry.repository("o/r").stat_blob(&pushed["layer"]["digest"].as_str().unwrap().parse().unwrap()));
+    assert_eq!(stored.unwrap(), Some(size));
+    assert_eq!(fs::read_dir(machine.cache().join("uploads")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_push_of_other_files_than_those_it_was_killed_with_sends_all_of_them() {
+    let (machine, registry) = (Machine::new(), registry());
+    begun_push(&machine, &registry);
+    machine.write("source", &small().file("a.txt", "changed"));
+    let pushed = machine.json(&format!("push source {}/o/r:v1", registry.host()));
+    let size = pushed["layer"]["size"].as_u64().unwrap();
+    assert!(received(&registry) >= size);
+    assert_eq!(machine.prints(&format!("cat {}/o/r:v1 a.txt", registry.host())), "changed");
 }

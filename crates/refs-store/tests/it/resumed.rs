@@ -66,7 +66,13 @@ impl Place {
 
     /// Waits until the threads that write have left so many bytes.
     async fn until_left(&self, bytes: u64) {
-        while self.store().partial(&self.origin(), &digest(&LONG)).await.unwrap().is_none_or(|left| left.resume.offset() != bytes) {
+        while self
+            .store()
+            .partial(&self.origin(), &digest(&LONG))
+            .await
+            .unwrap()
+            .is_none_or(|left| left.resume.offset() != bytes)
+        {
             tokio::task::yield_now().await;
         }
     }

@@ -23,7 +23,8 @@ use crate::{
 /// simply sent again.
 const SMALL_LAYER_BYTES: usize = 4 << 20;
 const PIECE_BYTES: usize = 256 << 10;
-const PIECES_IN_FLIGHT: usize = 8;
+/// So many wait while the upload takes none: one that sends 8 MiB at a time finds the next 8 packed when it is done.
+const PIECES_IN_FLIGHT: usize = 32;
 
 /// Packs `plan` and makes it a blob of `sink`, whose `tag` may lead to the same files already.
 pub(crate) async fn send_layer(

@@ -66,9 +66,9 @@ pub trait Store: Debug + Send + Sync {
     /// `Io`; `Full`.
     async fn fill(&self, origin: &Origin, digest: &Digest, size: u64) -> Result<Option<Box<dyn Fill>>>;
 
-    /// The beginning of content of `origin` that a fill which was broken off has left, in this process or in another, and the fill to
-    /// go on with. `None` when there is none; when somebody else fills it at this moment; and when what there is can't be
-    /// the beginning, which is removed then.
+    /// The beginning of content that a fill from `origin` has left when it was broken off, in this process or in another, and
+    /// the fill to go on with. `None` when there is none; when somebody else fills it at this moment; and when what there
+    /// is can't be the beginning, which is removed then.
     ///
     /// # Errors
     /// `Io`.
@@ -146,8 +146,8 @@ pub trait Store: Debug + Send + Sync {
 /// The beginning of content, from a fill of a [`Store`] that was broken off.
 ///
 /// # Security
-/// Nothing vouches for it but the digest of the whole, and it may have come from another origin than the one that is asked
-/// for it. Give its bytes to nobody before that one has shown that it has the content, by giving the rest.
+/// Nothing vouches for it but the digest of the whole, so that it is of the origin that it came from alone. That one may have
+/// lost the content since: give its bytes to nobody before it has shown that it has it, by giving the rest.
 pub struct Partial {
     /// How many bytes the content has, as the origin of the beginning said.
     pub total: u64,

@@ -28,8 +28,9 @@ fn sent(registry: &FakeRegistry) -> u64 {
 }
 
 /// The bytes of blobs that were not fetched to their end.
-fn kept(machine: &Machine) -> u64 {
-    let listed = fs::read_dir(machine.cache().join("partials/sha256")).into_iter().flatten();
+fn kept(machine: &Machine, registry: &FakeRegistry) -> u64 {
+    let notes = machine.cache().join(format!("origins/open/{}/o/r/_partials/sha256", registry.host()));
+    let listed = fs::read_dir(notes).into_iter().flatten();
     listed.map(|entry| entry.unwrap().metadata().unwrap().len()).sum()
 }
 
@@ -39,7 +40,7 @@ fn stopped(machine: &Machine, registry: &FakeRegistry, bytes: u64, signal: Signa
     registry.fault(On::get("/blobs/").skip(1), Fault::Stall { after: bytes });
     let mut command = machine.command(&format!("pull {}/o/r:v1 here", registry.host()));
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    wait_until(|| kept(machine) == bytes);
+    wait_until(|| kept(machine, registry) == bytes);
     kill_process(Pid::from_child(&child), signal).unwrap();
     let run = finished(child);
     assert_eq!(run.text(), "");
@@ -54,7 +55,7 @@ fn pulls_the_rest(machine: &Machine, registry: &FakeRegistry, size: u64) {
     let sent = sent(registry);
     assert!(sent <= size * 40 / 100 + SLACK, "{sent} of {size}");
     assert!(fs::read(machine.path("here/large.bin")).unwrap() == noise(LARGE));
-    assert_eq!(kept(machine), 0);
+    assert_eq!(kept(machine, registry), 0);
 }
 
 #[test]
@@ -107,7 +108,7 @@ fn without_the_cache_nothing_is_kept_of_what_broke_off() {
     registry.fault(On::get("/blobs/").skip(1), Fault::Cut { after: size / 2, close: Close::Fin });
     let run = machine.run(&format!("pull {}/o/r:v1 here --no-cache", registry.host())).failed(7, &[]);
     assert!(!run.stderr.contains("kept"), "{}", run.stderr);
-    assert!(!machine.cache().join("partials").exists());
+    assert!(!machine.cache().join("origins").exists());
 }
 
 #[test]

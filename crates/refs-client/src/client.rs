@@ -125,8 +125,8 @@ impl Client {
     /// a symbolic link that stays inside the artifact.
     ///
     /// # Errors
-    /// `FileNotFound`, with the path that looks most like it; `NotFile`; `Io` when `output` fails, which may have been given a part; else as
-    /// [`list_files`](Client::list_files).
+    /// `FileNotFound`, with the path that looks most like it; `NotFile`; `Output` when `output` fails, which may have been
+    /// given a part; `Io` for a temporary file; else as [`list_files`](Client::list_files).
     pub async fn read_file<W: Write + Send + 'static>(
         &self,
         at: &Location,

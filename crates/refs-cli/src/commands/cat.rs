@@ -3,7 +3,6 @@
 use std::io::{self, BufWriter, Write};
 
 use refs_client::{ByteRange, Error};
-use refs_registry::error::Doing;
 
 use super::Failure;
 use crate::{
@@ -21,10 +20,9 @@ pub(super) async fn run(session: &Session, args: Cat) -> Result<(), Failure> {
     Ok(session.showing("reading", reading).await.map_err(of_stdout)?.flush()?)
 }
 
-/// The client calls its output by the name of the file that is read, and that is stdout here.
 fn of_stdout(error: Error) -> Failure {
     match error {
-        Error::Io { doing: Doing::Write, path, source } if path != std::env::temp_dir() => Failure::Stdout(source),
+        Error::Output { source, .. } => Failure::Stdout(source),
         error => error.into(),
     }
 }

@@ -55,10 +55,7 @@ pub(crate) enum Failure {
 impl Failure {
     /// Whether the reader of stdout has left, which is its right.
     pub(crate) fn is_broken_pipe(&self) -> bool {
-        let (Self::Stdout(error) | Self::Client(refs_client::Error::Io { source: error, .. })) = self else {
-            return false;
-        };
-        error.kind() == io::ErrorKind::BrokenPipe
+        matches!(self, Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
 }
 

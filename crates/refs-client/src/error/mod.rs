@@ -260,6 +260,15 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// What the caller gave to write a file's content to failed. A part may have been written.
+    #[error("cannot write out `{path}`")]
+    Output {
+        /// The file of the artifact whose content it was.
+        path: String,
+        /// What the writer said.
+        #[source]
+        source: io::Error,
+    },
     /// A thread that worked on this died: a defect of this library.
     #[error("a worker stopped before its work was done")]
     Worker,

@@ -34,7 +34,7 @@ impl One {
     /// of it is read.
     ///
     /// # Errors
-    /// `Estargz`, `Io`, and those of the source. A part may have been written.
+    /// `Estargz`, `Output`, and those of the source. A part may have been written.
     pub(crate) async fn write<W: Write + Send + 'static>(self, ranges: Ranges, output: W) -> Result<W> {
         let digest = self.layer.digest.clone();
         let plan = self.archive.plan_part(self.index, self.part.clone(), &PlanOptions::default());

@@ -3,7 +3,6 @@
 use std::{
     io::{self, Read, Seek, SeekFrom, Write},
     ops::Range,
-    path::PathBuf,
 };
 
 use refs_estargz::{Entry, path_order};
@@ -144,5 +143,5 @@ fn spool_error(doing: Doing, source: io::Error) -> Error {
 }
 
 pub(crate) fn output_error(path: &str, source: io::Error) -> Error {
-    Error::Io { doing: Doing::Write, path: PathBuf::from(path), source }
+    Error::Output { path: path.to_owned(), source }
 }

@@ -58,8 +58,8 @@ async fn output_that_fails_is_an_error_of_its_own() {
     }
     let (_, client, _) = pushed(&Tree::parse(TREE)).await;
     let error = client.read_file(&at(IN_MEMORY), "docs/guide.md", &ReadOptions::default(), Full).await.unwrap_err();
-    let Error::Io { source, .. } = error else { panic!("{error:?}") };
-    assert_eq!(source.kind(), std::io::ErrorKind::StorageFull);
+    let Error::Output { path, source } = error else { panic!("{error:?}") };
+    assert_eq!((path.as_str(), source.kind()), ("docs/guide.md", std::io::ErrorKind::StorageFull));
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use crate::{
     Descriptor, Error, ErrorKind, Replay, Result, WholeBy,
     auth::Scopes,
     error::Wanted,
-    transport::{Body, Budget, Failure, FaultSlot, Proof},
+    transport::{Body, Budget, Call, Failure, FaultSlot, Proof},
 };
 
 /// An upload under way: its session, and what may still be spent on it.
@@ -201,7 +201,7 @@ impl Sending {
         Ok(Taken::Further)
     }
 
-    async fn append(&mut self, sent: Range<u64>, call: &crate::transport::Call) -> Result<(), Failure> {
+    async fn append(&mut self, sent: Range<u64>, call: &Call) -> Result<(), Failure> {
         let answer = self.repository.remote.once(call).await?;
         let before = self.session.offset();
         self.session.acknowledged(&answer, &sent)?;

@@ -1,4 +1,4 @@
-//! What the cache keeps of work that ended before its time.
+//! What the cache knows of work that ended before its time.
 
 use std::io::{self, Write};
 
@@ -14,15 +14,23 @@ pub(crate) fn notable(cache: Option<&DiskStore>, global: &Global) -> Option<Disk
     cache.filter(|_| !global.quiet && matches!(global.format, Format::Text)).cloned()
 }
 
-/// Tells on stderr what the next run need not fetch, if there is anything.
+/// Tells on stderr what the next run need not fetch or send, if there is anything.
 pub(crate) fn tell(cache: Option<&DiskStore>) {
     let left = cache.map(DiskStore::left).unwrap_or_default();
     let (bytes, total) = left.iter().fold((0, 0), |(bytes, total), left| (bytes + left.bytes, total + left.total));
     if bytes > 0 {
         let percent = bytes * 100 / total;
         let (bytes, total) = (Bytes(bytes), Bytes(total));
-        let words = format!("hint: {bytes} of {total} ({percent} %) are kept; the same command fetches the rest only");
-        // When stderr is closed, nobody can be told.
-        drop(writeln!(io::stderr(), "{words}"));
+        say(&format!("{bytes} of {total} ({percent} %) are kept; the same command fetches the rest only"));
     }
+    let sent = cache.map(DiskStore::begun).unwrap_or_default();
+    if sent > 0 {
+        let sent = Bytes(sent);
+        say(&format!("the registry has the first {sent}; the same command packs anew and sends the rest only"));
+    }
+}
+
+fn say(words: &str) {
+    // When stderr is closed, nobody can be told.
+    drop(writeln!(io::stderr(), "hint: {words}"));
 }

@@ -129,24 +129,25 @@ fn received(registry: &FakeRegistry) -> u64 {
 const PIECE: usize = 8 << 20;
 
 /// Pushes a layer of which two pieces are 60 % until the registry has these, and has answered to the first, and
-/// kills it.
-fn begun_push(machine: &Machine, registry: &FakeRegistry) {
+/// sends `signal`; gives what was said.
+fn stopped_push(machine: &Machine, registry: &FakeRegistry, signal: Signal) -> (i32, String) {
     machine.write("source", &small().file("large.bin", noise(2 * PIECE * 10 / 6)));
     // The session begins, and each piece comes in a request of its own.
     registry.fault(On::any("/uploads/").skip(2), Fault::Stall { after: 0 });
     let mut command = machine.command(&format!("push source {}/o/r:v1", registry.host()));
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     wait_until(|| registry.requests().iter().map(|seen| seen.received).sum::<u64>() == 2 * PIECE as u64);
-    kill_process(Pid::from_child(&child), Signal::KILL).unwrap();
-    finished(child);
+    kill_process(Pid::from_child(&child), signal).unwrap();
+    let run = finished(child);
     registry.clear_faults();
     registry.take_requests();
+    (run.code, run.stderr)
 }
 
 #[test]
 fn m149_a_push_that_is_killed_at_60_percent_sends_only_the_rest() {
     let (machine, registry) = (Machine::new(), registry());
-    begun_push(&machine, &registry);
+    stopped_push(&machine, &registry, Signal::KILL);
     let pushed = machine.json(&format!("push source {}/o/r:v1", registry.host()));
     let size = pushed["layer"]["size"].as_u64().unwrap();
     let sent = received(&registry);
@@ -158,9 +159,23 @@ fn m149_a_push_that_is_killed_at_60_percent_sends_only_the_rest() {
 }
 
 #[test]
+fn m151_a_push_that_is_interrupted_says_what_is_sent() {
+    let (machine, registry) = (Machine::new(), registry());
+    let (code, said) = stopped_push(&machine, &registry, Signal::INT);
+    assert_eq!(code, 130);
+    // The answer to the second piece may be on its way.
+    let words = |sent| {
+        format!("hint: the registry has the first {sent} MiB; the same command packs anew and sends the rest only\n")
+    };
+    assert!(["8.00", "16.00"].map(words).contains(&said), "{said}");
+    machine.prints(&format!("push source {}/o/r:v1", registry.host()));
+    assert!(received(&registry) <= 2 * PIECE as u64 + SLACK);
+}
+
+#[test]
 fn a_push_of_other_files_than_those_it_was_killed_with_sends_all_of_them() {
     let (machine, registry) = (Machine::new(), registry());
-    begun_push(&machine, &registry);
+    stopped_push(&machine, &registry, Signal::KILL);
     machine.write("source", &small().file("a.txt", "changed"));
     let pushed = machine.json(&format!("push source {}/o/r:v1", registry.host()));
     let size = pushed["layer"]["size"].as_u64().unwrap();

@@ -29,7 +29,7 @@ use super::{
 use crate::{
     evict::Bound,
     file::{blocking, each_chunk, is_absent, read_range},
-    journal::Journal,
+    journal::{Begun, Journal},
     layout::{Folder, Layout},
     part::within,
     store::{Fill, Origin, Partial, Store, TagRecord},
@@ -56,6 +56,7 @@ pub struct DiskStore {
     bound: Bound,
     layout: Arc<OnceCell<Layout>>,
     remains: Remains,
+    begun: Begun,
 }
 
 /// How a [`DiskStore`] is to be.
@@ -78,7 +79,7 @@ impl DiskStore {
     #[must_use]
     pub fn new(path: impl Into<PathBuf>, options: &DiskOptions) -> Self {
         let (path, bound) = (path.into().into(), Bound { max_bytes: options.max_bytes });
-        Self { path, bound, layout: Arc::default(), remains: Remains::default() }
+        Self { path, bound, layout: Arc::default(), remains: Remains::default(), begun: Begun::default() }
     }
 
     /// The content that was on its way into this store, and its clones, when whoever read it stopped or failed: what of it
@@ -86,6 +87,13 @@ impl DiskStore {
     #[must_use]
     pub fn left(&self) -> Vec<Left> {
         self.remains.all()
+    }
+
+    /// How many bytes registries have acknowledged of the uploads that were written down here, by this store and its clones,
+    /// and have not ended: a later run of the same sends only the rest.
+    #[must_use]
+    pub fn begun(&self) -> u64 {
+        self.begun.bytes()
     }
 
     async fn layout(&self) -> Result<&Layout> {
@@ -223,7 +231,8 @@ impl Store for DiskStore {
 
     async fn journal(&self, origin: &Origin, upload: &str) -> Result<Option<Journal>> {
         let key = format!("{}\n{}\n{}\n{upload}", wire_name(origin.wire), origin.host, origin.repository);
-        self.run(move |folder| Journal::open(&folder.root().join(UPLOADS_FOLDER), &key)).await
+        let begun = self.begun.clone();
+        self.run(move |folder| Journal::open(&folder.root().join(UPLOADS_FOLDER), &key, &begun)).await
     }
 
     async fn remove(&self, origin: &Origin, digest: &Digest) -> Result<()> {

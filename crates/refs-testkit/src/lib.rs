@@ -14,6 +14,7 @@ pub mod quirks;
 pub mod raw;
 mod registry;
 pub mod scripted;
+pub mod tls;
 mod tree;
 mod wire;
 

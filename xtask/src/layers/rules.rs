@@ -38,6 +38,7 @@ pub(crate) const RESERVED: &[Reserved] = &[
     Reserved { krate: "hyper", users: &["refs-server", "refs-testkit"] },
     Reserved { krate: "hyper-util", users: &["refs-registry", "refs-server", "refs-testkit"] },
     Reserved { krate: "wiremock", users: &["refs-testkit"] },
+    Reserved { krate: "rcgen", users: &["refs-testkit", "xtask"] },
     Reserved { krate: "clap", users: &["refs-cli"] },
     Reserved { krate: "indicatif", users: &["refs-cli"] },
     Reserved { krate: "tracing-subscriber", users: &["refs-cli"] },

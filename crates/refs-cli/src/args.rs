@@ -1,11 +1,13 @@
 //! What can be said on the command line, and nothing else.
 
-use std::path::PathBuf;
+use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use refs_client::{ByteRange, Location};
 use refs_registry::{MediaType, Platform};
 use refs_url::{Host, Tag};
+
+use crate::{duration, place::Place};
 
 /// Files in OCI registries: push a directory, list it, read a file, pull a part.
 #[derive(Debug, Parser)]
@@ -38,9 +40,27 @@ pub(crate) struct Global {
     /// Speak plain HTTP with this host (loopback hosts: always)
     #[arg(long, global = true, value_name = "HOST")]
     pub(crate) plain_http: Vec<Host>,
+    /// Trust these certificates, too: a file (PEM), or a folder of .crt, .pem and .cer files
+    #[arg(long, global = true, value_name = "FILE|DIR")]
+    pub(crate) ca: Vec<PathBuf>,
+    /// Show this certificate (PEM) to the registries of this command
+    #[arg(long, global = true, value_name = "FILE", requires = "client_key")]
+    pub(crate) client_cert: Option<PathBuf>,
+    /// The key (PEM) of the certificate
+    #[arg(long, global = true, value_name = "FILE", requires = "client_cert")]
+    pub(crate) client_key: Option<PathBuf>,
+    /// Settings to read instead of ~/.config/refs/config.toml; REFS_CONFIG says it, too
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// How often a request that failed is made again [default: 4]
     #[arg(long, global = true, value_name = "N")]
     pub(crate) retries: Option<u32>,
+    /// Give up when the command has not ended after so long, such as 90s, 5m or 1h
+    #[arg(long, global = true, value_name = "TIME", value_parser = duration::parse)]
+    pub(crate) timeout: Option<Duration>,
+    /// How many requests at once to one registry
+    #[arg(short = 'j', long, global = true, value_name = "N")]
+    pub(crate) jobs: Option<NonZeroUsize>,
     /// Fetch anew what was fetched before, and keep nothing, so that what is stopped begins again
     #[arg(long, global = true)]
     pub(crate) no_cache: bool,
@@ -112,6 +132,8 @@ pub(crate) enum Command {
     Login(Login),
     /// Forget the password for a registry
     Logout(Logout),
+    /// Look at a registry: what is set for it and where, who we are to it, and what works
+    Doctor(Doctor),
     /// Serve a directory as an OCI registry
     Serve(Serve),
     /// Show what refs does, on an embedded registry
@@ -126,6 +148,8 @@ impl Command {
     /// The registries that the command may show given credentials to, each once. A login sees to that itself.
     pub(crate) fn registries(&self) -> Vec<Host> {
         let at = match self {
+            Self::Doctor(Doctor { at: Place::Host(host), .. }) => return vec![host.clone()],
+            Self::Doctor(Doctor { at: Place::At(at), .. }) => at,
             Self::Push(push) => &push.to,
             Self::Ls(ls) => &ls.at,
             Self::Cat(cat) => &cat.at,
@@ -323,6 +347,16 @@ pub(crate) struct Logout {
     /// The registry
     #[arg(value_name = "HOST")]
     pub(crate) host: Host,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// The registry, or an artifact or repository of it, with which more can be tried
+    #[arg(value_name = "HOST|REF", value_parser = Place::parse)]
+    pub(crate) at: Place,
+    /// Try an upload, too: one is begun in the repository and cancelled
+    #[arg(long)]
+    pub(crate) uploads: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,7 +1,6 @@
 //! Errors as a person meets them: the chain, a hint, an exit code.
 
 use std::{
-    error::Error as _,
     io::{self, Write},
     path::Path,
     process::ExitCode,
@@ -93,8 +92,8 @@ fn faults(failure: &Failure) -> Option<(&Path, &Faults)> {
     }
 }
 
-/// The messages of the error and of its causes, each once.
-fn chain(failure: &Failure) -> Vec<String> {
+/// The messages of an error and of its causes, each once.
+pub(crate) fn chain(failure: &(dyn std::error::Error + 'static)) -> Vec<String> {
     let mut messages: Vec<String> = vec![failure.to_string()];
     let mut cause = failure.source();
     while let Some(error) = cause {
@@ -112,6 +111,7 @@ fn code(failure: &Failure) -> u8 {
         Failure::Client(error) => client_code(error),
         Failure::Registry(error) => registry_code(error),
         Failure::Credentials(_) | Failure::Usage(_) | Failure::PackToStdout => USAGE,
+        Failure::Deadline(_) => UNREACHABLE,
         Failure::Serve { source, .. } if source.kind() == io::ErrorKind::InvalidInput => USAGE,
         Failure::Stdout(_)
         | Failure::Write { .. }

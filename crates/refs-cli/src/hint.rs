@@ -16,6 +16,7 @@ pub(crate) fn hint(failure: &Failure) -> Option<String> {
         Failure::Client(error) => client_hint(error),
         Failure::Registry(error) => registry_hint(error),
         Failure::Credentials(fault) => fault.hint(),
+        Failure::Deadline(_) => Some("allow more with `--timeout TIME`".to_owned()),
         Failure::Serve { source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
             Some("stop what listens there, or take a free port with `--listen 127.0.0.1:0`".to_owned())
         }
@@ -119,7 +120,7 @@ pub(crate) fn host_hint(error: &ParseError) -> Option<String> {
     host.map(|host| format!("give only the host: `{host}`")).or_else(|| error.hint())
 }
 
-fn registry_hint(error: &refs_registry::Error) -> Option<String> {
+pub(crate) fn registry_hint(error: &refs_registry::Error) -> Option<String> {
     use refs_registry::{Error as Registry, error::Wanted};
     Some(match error {
         Registry::NotFound { wanted: Wanted::Layout, .. } => {
@@ -149,7 +150,7 @@ fn registry_hint(error: &refs_registry::Error) -> Option<String> {
         Registry::Unreachable { host, .. } if host.is_loopback() => format!("check that a registry listens on {host}"),
         Registry::Unreachable { host, source } if is_tls(source.as_ref()) => format!(
             "check the certificate; for a registry without TLS there is `--plain-http {host}`, for one of your own CA \
-             `SSL_CERT_FILE`"
+             `--ca FILE`"
         ),
         Registry::Unreachable { .. } => "check the name of the registry, and the network".to_owned(),
         Registry::Refused { status: 500..=599, .. } => "the registry has a problem: try again later".to_owned(),

@@ -3,11 +3,13 @@
 mod args;
 mod commands;
 mod credentials;
+mod duration;
 mod exit;
 mod hint;
 mod kept;
 mod log;
 mod output;
+mod place;
 mod progress;
 mod signals;
 mod terminal;

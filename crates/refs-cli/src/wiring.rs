@@ -1,7 +1,6 @@
 //! From arguments to a client that is ready to be called.
 
 use std::{
-    collections::BTreeSet,
     future::Future,
     io::Write,
     num::NonZeroU64,
@@ -13,8 +12,10 @@ use refs_client::{Client, PushOptions, ReadOptions, Trust};
 use refs_registry::{
     Registries, Retry, Warnings,
     auth::{Anonymous, Credentials},
+    hosts::{ClientCertificate, HostSettings, Hosts, Origin, Scope, Set},
 };
 use refs_store::{DiskOptions, DiskStore};
+use refs_url::Host;
 
 use crate::{
     args::{self, Command, Format, Global},
@@ -30,6 +31,8 @@ const PIECE_BYTES: NonZeroU64 = NonZeroU64::new(8 << 20).unwrap();
 /// One run of the program.
 pub(crate) struct Session {
     global: Global,
+    /// The registries that the command names.
+    named: Vec<Host>,
     credentials: Arc<dyn Credentials>,
     cache: Option<DiskStore>,
     client: OnceLock<Client>,
@@ -43,12 +46,21 @@ impl Session {
             Command::Login(_) => Arc::new(Anonymous),
             _ => credentials::chain(&global.identity, command.registries())?,
         };
-        Ok(Self { global, credentials, cache, client: OnceLock::new() })
+        let named = match command {
+            Command::Login(login) => vec![login.host.clone()],
+            _ => command.registries(),
+        };
+        Ok(Self { global, named, credentials, cache, client: OnceLock::new() })
     }
 
     /// Who the flags say we are.
     pub(crate) fn identity(&self) -> &args::Identity {
         &self.global.identity
+    }
+
+    /// Who we are to the registries of the command.
+    pub(crate) fn credentials(&self) -> Arc<dyn Credentials> {
+        self.credentials.clone()
     }
 
     /// The client that the arguments ask for, made at the first call.
@@ -71,7 +83,7 @@ impl Session {
             retry.attempts = retries.saturating_add(1);
         }
         Registries::new(refs_registry::Options {
-            plain_http: self.global.plain_http.iter().cloned().collect::<BTreeSet<_>>(),
+            hosts: self.hosts(),
             retry,
             credentials,
             piece_bytes: Some(PIECE_BYTES),
@@ -87,6 +99,39 @@ impl Session {
         }
         // A warning that can't be shown is no reason to stop.
         Warnings::to(|warning| drop(writeln!(std::io::stderr(), "warning: {}", escape(&warning.to_string()))))
+    }
+
+    /// What the flags say of hosts, and then the files.
+    fn hosts(&self) -> Hosts {
+        let mut hosts = Hosts::from_env();
+        if let Some(config) = &self.global.config {
+            hosts.files.config = Some(config.clone());
+        }
+        let for_all = self.for_all();
+        hosts = hosts.with(Scope::Every, for_all.clone());
+        for host in &self.named {
+            // Said for the registries of the command in particular, certificates mean TLS with loopback, too.
+            let ca = for_all.ca.clone();
+            hosts = hosts.with(
+                Scope::One(host.clone()),
+                HostSettings { ca, client: self.identify(), ..HostSettings::default() },
+            );
+        }
+        for host in &self.global.plain_http {
+            hosts = hosts.with(Scope::One(host.clone()), HostSettings::plain(Origin::Given("--plain-http")));
+        }
+        hosts
+    }
+
+    fn for_all(&self) -> HostSettings {
+        let ca = self.global.ca.iter().map(|path| Set { value: path.clone(), from: Origin::Given("--ca") }).collect();
+        let jobs = self.global.jobs.map(|jobs| Set { value: jobs.get(), from: Origin::Given("--jobs") });
+        HostSettings { ca, concurrency: jobs, ..HostSettings::default() }
+    }
+
+    fn identify(&self) -> Option<Set<ClientCertificate>> {
+        let (certificate, key) = self.global.client_cert.clone().zip(self.global.client_key.clone())?;
+        Some(Set { value: ClientCertificate { certificate, key }, from: Origin::Given("--client-cert") })
     }
 
     /// How often a layer that is streamed is sent: no more often than any request.

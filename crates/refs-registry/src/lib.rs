@@ -3,8 +3,10 @@
 pub mod auth;
 mod context;
 pub mod error;
+pub mod hosts;
 mod options;
 mod payload;
+mod probe;
 mod quirks;
 mod rate_limit;
 mod registries;
@@ -20,6 +22,7 @@ mod warning;
 pub use error::{Error, ErrorKind, Result};
 pub use options::{Options, Proxies, Retry, Timeouts};
 pub use payload::{Payload, Replay};
+pub use probe::{Aspect, Finding, Outcome, Uploads};
 pub use quirks::{Mounts, Page, Pieces, Quirks, Ranges, ReferrersAt, Tagging, WholeBy};
 pub use rate_limit::RateLimit;
 pub use registries::Registries;

@@ -1,20 +1,22 @@
 //! How registries are spoken to.
 
-use std::{collections::BTreeSet, num::NonZeroU64, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, num::NonZeroU64, sync::Arc, time::Duration};
 
 use refs_url::Host;
 
 use crate::{
     Warnings,
     auth::{Chain, Credentials},
+    hosts::Hosts,
     transport::{Clock, Dns, SystemClock, SystemDns},
 };
 
 /// How [`Registries`](crate::Registries) speak to hosts.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The hosts that speak HTTP without TLS. Hosts on loopback do so by themselves; all others speak TLS.
-    pub plain_http: BTreeSet<Host>,
+    /// What is set for single hosts: plain HTTP, certificates, proxies, mirrors. By default nothing, and no file is read;
+    /// [`Hosts::from_env`] reads what the user and the system have.
+    pub hosts: Hosts,
     /// Where passwords and tokens come from. By default [`Chain::from_env`].
     pub credentials: Arc<dyn Credentials>,
     /// Token services that may see the credentials of any registry, besides those on a registry's own site. They may be in
@@ -29,13 +31,11 @@ pub struct Options {
     /// are kept in memory until the registry has them, and [`Upload::state`](crate::Upload::state) advances with each. What
     /// a registry asks for, more or less, comes first.
     pub piece_bytes: Option<NonZeroU64>,
-    /// Certificates (PEM) to trust besides the system's.
-    pub ca_files: Vec<PathBuf>,
     /// The `User-Agent` of every request.
     pub user_agent: String,
     /// What turns names into addresses, where no proxy does.
     pub dns: Arc<dyn Dns>,
-    /// Whether proxies are used.
+    /// Whether proxies are used where [`hosts`](Self::hosts) names none.
     pub proxies: Proxies,
     /// Who is told what registries warn of.
     pub warnings: Warnings,
@@ -46,27 +46,18 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            plain_http: BTreeSet::new(),
+            hosts: Hosts::default(),
             credentials: Arc::new(Chain::from_env()),
             trusted_realms: BTreeSet::new(),
             retry: Retry::default(),
             timeouts: Timeouts::default(),
             piece_bytes: None,
-            ca_files: Vec::new(),
             user_agent: concat!("refs/", env!("CARGO_PKG_VERSION")).to_owned(),
             dns: Arc::new(SystemDns),
             proxies: Proxies::default(),
             warnings: Warnings::default(),
             clock: Arc::new(SystemClock),
         }
-    }
-}
-
-impl Options {
-    /// Whether `host` is spoken to without TLS.
-    #[must_use]
-    pub fn is_plain(&self, host: &Host) -> bool {
-        host.is_loopback() || self.plain_http.contains(host)
     }
 }
 

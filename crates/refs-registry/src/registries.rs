@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -11,8 +12,9 @@ use futures_util::{StreamExt, stream};
 use refs_url::{Host, RepoName};
 
 use crate::{
-    Options, Registry, Repository, Resolver, Result, Sink, Source, Wire, Writable,
-    transport::{Remote, Transport},
+    Error, Options, Registry, Repository, Resolver, Result, Sink, Source, Wire, Writable,
+    hosts::{Origin, Security, Set, SettingsFault, beneath},
+    transport::Transport,
 };
 
 /// The registries of the network, by host. Connections, tokens and what is learnt of a host are shared by all that is
@@ -34,23 +36,41 @@ impl Registries {
     /// The registry at `host`.
     ///
     /// # Errors
-    /// `Settings` when `host` cannot be the host of a URL.
+    /// `Settings` when `host` cannot be the host of a URL, or what is set for it can't be used, which names file and line.
     pub fn registry(&self, host: &Host) -> Result<Arc<Registry>> {
         let mut by_host = self.by_host.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(registry) = by_host.get(host) {
             return Ok(registry.clone());
         }
-        let registry = Arc::new(Registry::new(Arc::new(Remote::new(host, self.transport.clone())?)));
+        let registry = Arc::new(Registry::new(host, &self.transport)?);
         by_host.insert(host.clone(), registry.clone());
         Ok(registry)
     }
 
-    /// The repository `repository` of `host`.
+    /// The repository `repository` of `host`, wherever the settings say that it is kept.
     ///
     /// # Errors
-    /// As [`registry`](Registries::registry).
+    /// As [`registry`](Registries::registry); `Settings`, too, when the settings block the repository.
     pub fn repository(&self, host: &Host, repository: &RepoName) -> Result<Repository> {
-        Ok(self.registry(host)?.repository(repository))
+        let registry = self.registry(host)?;
+        let settings = registry.settings();
+        if let Some(blocked) = settings.blocked.iter().find(|set| beneath(repository, &set.value).is_some()) {
+            return Err(blocked_by(blocked, format!("{host}/{repository}")));
+        }
+        let moved = settings.moved.iter().filter(|set| beneath(repository, &set.value.of).is_some());
+        let moved = moved.max_by_key(|set| set.value.of.len()).map(|set| &set.value);
+        match moved.and_then(|moved| Some((&moved.host, moved.name(repository)?))) {
+            Some((host, name)) => Ok(self.registry(host)?.in_place_of(name, &registry, repository)),
+            None => Ok(registry.repository(repository)),
+        }
+    }
+}
+
+fn blocked_by(blocked: &Set<String>, what: String) -> Error {
+    let fault = SettingsFault::Blocked(what);
+    match &blocked.from {
+        Origin::File { path, line } => fault.at(path, *line),
+        Origin::Given(by) => fault.at(Path::new(by), None),
     }
 }
 
@@ -74,7 +94,11 @@ impl Resolver for Registries {
     }
 
     fn wire(&self, host: &Host) -> Wire {
-        if self.transport.options().is_plain(host) { Wire::Open } else { Wire::Secured }
+        // What can't be read is told by the first request.
+        match self.transport.lookup().of(host).unwrap_or_default().security_of(host) {
+            Security::Plain => Wire::Open,
+            Security::Tls => Wire::Secured,
+        }
     }
 
     async fn check_auth(&self, host: &Host) -> Result<()> {

@@ -8,19 +8,24 @@ use refs_url::{Host, RepoName};
 use crate::{
     Error, Quirks, RateLimit, Repository, Result,
     error::{Detail, Wanted},
-    repository::catalog,
-    transport::{Answer, Call, Remote},
+    hosts::HostSettings,
+    repository::{MirrorHost, catalog},
+    transport::{Answer, Call, Remote, Transport},
 };
 
 /// One registry: whether it is there and who we are to it, and its repositories.
 #[derive(Debug, Clone)]
 pub struct Registry {
     remote: Arc<Remote>,
+    mirrors: Arc<[Arc<MirrorHost>]>,
 }
 
 impl Registry {
-    pub(crate) const fn new(remote: Arc<Remote>) -> Self {
-        Self { remote }
+    pub(crate) fn new(host: &Host, transport: &Arc<Transport>) -> Result<Self> {
+        let remote = Arc::new(Remote::new(host, transport.clone())?);
+        let mirrors = remote.settings().mirrors.iter();
+        let mirrors = mirrors.map(|set| MirrorHost::new(&set.value, transport.clone()).map(Arc::new));
+        Ok(Self { mirrors: mirrors.collect::<Result<_>>()?, remote })
     }
 
     /// The registry's host.
@@ -79,14 +84,33 @@ impl Registry {
         self.remote.rate_limit()
     }
 
-    /// The repository `name`. Nothing is asked of the network.
+    /// What is set for the registry, and where.
+    #[must_use]
+    pub fn settings(&self) -> &HostSettings {
+        self.remote.settings()
+    }
+
+    /// The repository `name`, with the mirrors that are set for it. Nothing is asked of the network.
     #[must_use]
     pub fn repository(&self, name: &RepoName) -> Repository {
-        Repository::new(self.remote.clone(), name.clone())
+        Repository::new(self.remote.clone(), name.clone(), &self.mirrors, name)
+    }
+
+    /// The repository `name` of this registry in place of `moved` of the registry `from`, whose mirrors stay.
+    pub(crate) fn in_place_of(&self, name: RepoName, from: &Self, moved: &RepoName) -> Repository {
+        Repository::new(self.remote.clone(), name, &from.mirrors, moved)
+    }
+
+    /// What the registry says to somebody who shows nothing.
+    pub(crate) async fn knock(&self) -> Result<Answer> {
+        self.remote.knock(&self.call()).await
     }
 
     async fn ask(&self) -> Result<Answer> {
-        let call = Call::get(self.remote.endpoints.ping(), Wanted::Host(self.host().clone()));
-        self.remote.send(&call, &mut self.remote.budget()).await
+        self.remote.send(&self.call(), &mut self.remote.budget()).await
+    }
+
+    fn call(&self) -> Call {
+        Call::get(self.remote.endpoints.ping(), Wanted::Host(self.host().clone()))
     }
 }

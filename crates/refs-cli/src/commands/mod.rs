@@ -4,6 +4,7 @@ mod branches;
 mod cat;
 mod completions;
 mod demo;
+mod doctor;
 mod inspect;
 mod login;
 mod logout;
@@ -16,7 +17,7 @@ mod resolve;
 mod serve;
 mod tags;
 
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, time::Duration};
 
 use refs_store::DiskStore;
 
@@ -44,6 +45,8 @@ pub(crate) enum Failure {
     Stdout(#[from] io::Error),
     #[error("cannot write to `{}`", .path.display())]
     Write { path: PathBuf, source: io::Error },
+    #[error("the command did not end within {} s", .0.as_secs_f64())]
+    Deadline(Duration),
     #[error("cannot start the threads to work with")]
     Runtime(#[source] io::Error),
     #[error("cannot listen on {address}")]
@@ -59,27 +62,38 @@ impl Failure {
     }
 }
 
-/// Runs the command to its end, or until a signal stops it. What it fetches is kept in `cache`.
+/// Runs the command to its end, or until a signal or its deadline stops it. What it fetches is kept in `cache`.
 pub(crate) async fn run(cli: Cli, cache: Option<DiskStore>) -> Result<Result<(), Failure>, Stopped> {
+    let deadline = cli.global.timeout;
     let session = match Session::new(cli.global, &cli.command, cache) {
         Ok(session) => session,
         Err(fault) => return Ok(Err(fault.into())),
     };
-    match cli.command {
-        Command::Push(args) => until_stopped(push::run(&session, args)).await,
-        Command::Pack(args) => until_stopped(pack::run(&session, args)).await,
-        Command::Ls(args) => until_stopped(ls::run(&session, args)).await,
-        Command::Inspect(args) => until_stopped(inspect::run(&session, args)).await,
-        Command::Cat(args) => until_stopped(cat::run(&session, args)).await,
-        Command::Pull(args) => until_stopped(pull::run(&session, args)).await,
-        Command::Resolve(args) => until_stopped(resolve::run(&session, args)).await,
-        Command::Tags(args) => until_stopped(tags::run(&session, args)).await,
-        Command::Login(args) => until_stopped(login::run(&session, args)).await,
-        Command::Logout(args) => until_stopped(logout::run(&session, args)).await,
+    let done = Box::pin(dispatch(&session, cli.command));
+    match deadline {
+        None => done.await,
+        // What is dropped where it stands cleans up by that, as with a signal.
+        Some(deadline) => tokio::time::timeout(deadline, done).await.unwrap_or(Ok(Err(Failure::Deadline(deadline)))),
+    }
+}
+
+async fn dispatch(session: &Session, command: Command) -> Result<Result<(), Failure>, Stopped> {
+    match command {
+        Command::Push(args) => until_stopped(push::run(session, args)).await,
+        Command::Pack(args) => until_stopped(pack::run(session, args)).await,
+        Command::Ls(args) => until_stopped(ls::run(session, args)).await,
+        Command::Inspect(args) => until_stopped(inspect::run(session, args)).await,
+        Command::Cat(args) => until_stopped(cat::run(session, args)).await,
+        Command::Pull(args) => until_stopped(pull::run(session, args)).await,
+        Command::Resolve(args) => until_stopped(resolve::run(session, args)).await,
+        Command::Tags(args) => until_stopped(tags::run(session, args)).await,
+        Command::Doctor(args) => until_stopped(doctor::run(session, args)).await,
+        Command::Login(args) => until_stopped(login::run(session, args)).await,
+        Command::Logout(args) => until_stopped(logout::run(session, args)).await,
         // A server takes the signal itself: it has requests to finish.
-        Command::Serve(args) => serve::run(&session, args).await.map_or_else(|failure| Ok(Err(failure)), Err),
-        Command::Demo => until_stopped(demo::run(&session)).await,
-        Command::Completions(args) => Ok(completions::run(&session, &args)),
-        Command::Man(args) => Ok(man::run(&session, &args)),
+        Command::Serve(args) => serve::run(session, args).await.map_or_else(|failure| Ok(Err(failure)), Err),
+        Command::Demo => until_stopped(demo::run(session)).await,
+        Command::Completions(args) => Ok(completions::run(session, &args)),
+        Command::Man(args) => Ok(man::run(session, &args)),
     }
 }

@@ -28,18 +28,29 @@ pub(crate) struct Run {
     pub(crate) stderr: String,
 }
 
+const NOTHING_READ: &str = "[read]\ncontainerd = []\ndocker = []\npodman = []\n";
+
 impl Machine {
     pub(crate) fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
         for folder in ["home", "docker", "work"] {
             fs::create_dir(root.path().join(folder)).unwrap();
         }
+        // Nothing is read of what the machine beneath has set for hosts.
+        fs::write(root.path().join("config.toml"), NOTHING_READ).unwrap();
         Self { root }
     }
 
     /// `name` in the directory that the program runs in.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.root.path().join("work").join(name)
+    }
+
+    /// Sets `text` for hosts, beside which nothing is set.
+    pub(crate) fn configure(&self, text: &str) -> PathBuf {
+        let config = self.root.path().join("config.toml");
+        fs::write(&config, format!("{NOTHING_READ}{text}")).unwrap();
+        config
     }
 
     /// Where the program keeps what it fetched.
@@ -88,7 +99,7 @@ impl Machine {
         command.args(line.split_whitespace());
         command.current_dir(self.path("")).env_clear().stdin(Stdio::null());
         command.env("HOME", self.root.path().join("home")).env("DOCKER_CONFIG", self.root.path().join("docker"));
-        command.env("REFS_CACHE_DIR", self.cache());
+        command.env("REFS_CACHE_DIR", self.cache()).env("REFS_CONFIG", self.root.path().join("config.toml"));
         command
     }
 

@@ -5,9 +5,11 @@ mod content_range;
 mod link;
 mod listing;
 mod manifests;
+mod mirrors;
 mod mount;
 mod parts;
 mod pieces;
+mod probe;
 mod put;
 mod referrers;
 mod sending;
@@ -23,12 +25,14 @@ use futures_core::stream::BoxStream;
 use refs_url::{Digest, Host, RepoName, Tag, Target};
 
 pub(crate) use listing::catalog;
+pub(crate) use mirrors::MirrorHost;
 
 use crate::{
     Blob, Descriptor, Filter, Manifest, Mounted, Part, Payload, Result, Resume, Sent, Sink, Source, Stored, Upload,
     UploadState,
     auth::Scopes,
     error::{Place, Wanted},
+    hosts::Serves,
     transport::{Call, Remote},
 };
 
@@ -37,11 +41,14 @@ use crate::{
 pub struct Repository {
     remote: Arc<Remote>,
     name: RepoName,
+    /// Who is asked before the registry, in this order.
+    mirrors: Arc<[mirrors::MirrorOf]>,
 }
 
 impl Repository {
-    pub(crate) const fn new(remote: Arc<Remote>, name: RepoName) -> Self {
-        Self { remote, name }
+    /// The repository `name`, which `mirrors` are asked for first where they have it, under its name `known_as` to them.
+    pub(crate) fn new(remote: Arc<Remote>, name: RepoName, mirrors: &[Arc<MirrorHost>], known_as: &RepoName) -> Self {
+        Self { remote, name, mirrors: mirrors::of(mirrors, known_as) }
     }
 
     /// The host of the registry.
@@ -76,23 +83,49 @@ impl Repository {
 #[async_trait]
 impl Source for Repository {
     async fn resolve(&self, target: &Target) -> Result<Descriptor> {
-        self.head_manifest(target).await
+        let mirrored =
+            self.mirrored(|serves| serves.covers(target), |mirror| async move { mirror.head_manifest(target).await });
+        match mirrored.await {
+            Some(found) => Ok(found),
+            None => self.head_manifest(target).await,
+        }
     }
 
     async fn manifest(&self, target: &Target) -> Result<Manifest> {
-        self.read_manifest(target).await
+        let mirrored =
+            self.mirrored(|serves| serves.covers(target), |mirror| async move { mirror.read_manifest(target).await });
+        match mirrored.await {
+            Some(found) => Ok(found),
+            None => self.read_manifest(target).await,
+        }
     }
 
     async fn blob(&self, digest: &Digest, from: Resume) -> Result<Blob> {
-        self.read_blob(digest, from).await
+        let resume = &from;
+        let mirrored =
+            self.mirrored(Serves::has_digests, |mirror| async move { mirror.read_blob(digest, resume.clone()).await });
+        match mirrored.await {
+            Some(found) => Ok(found),
+            None => self.read_blob(digest, from).await,
+        }
     }
 
     async fn blob_part(&self, digest: &Digest, range: Range<u64>) -> Result<Part> {
-        self.read_part(digest, range).await
+        let asked = &range;
+        let mirrored =
+            self.mirrored(Serves::has_digests, |mirror| async move { mirror.read_part(digest, asked.clone()).await });
+        match mirrored.await {
+            Some(found) => Ok(found),
+            None => self.read_part(digest, range).await,
+        }
     }
 
     async fn stat_blob(&self, digest: &Digest) -> Result<Option<u64>> {
-        self.head_blob(digest, Scopes::pull(&self.name)).await
+        let mirrored = self.mirrored(Serves::has_digests, |mirror| async move { mirror.found_blob(digest).await });
+        match mirrored.await {
+            Some(size) => Ok(Some(size)),
+            None => self.head_blob(digest, Scopes::pull(&self.name)).await,
+        }
     }
 
     fn tags(&self, after: Option<Tag>) -> BoxStream<'_, Result<Tag>> {

@@ -6,7 +6,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::{Bytes, BytesMut};
 use futures_core::stream::BoxStream;
 use futures_util::StreamExt;
-use http::{HeaderMap, HeaderName, StatusCode, header};
+use http::{HeaderMap, HeaderName, StatusCode, Version, header};
 use refs_url::{Digest, Host};
 use serde::Deserialize;
 use url::Url;
@@ -31,6 +31,7 @@ const REFUSAL_BYTES: u64 = 8 * 1024;
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
+    pub(crate) version: Version,
     pub(crate) headers: HeaderMap,
     /// Where it came from, after all redirects.
     pub(crate) url: Url,

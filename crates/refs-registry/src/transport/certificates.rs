@@ -1,7 +1,7 @@
 //! Whose certificates are trusted.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, OnceLock},
 };
 
@@ -13,7 +13,10 @@ use rustls::{
 };
 use rustls_platform_verifier::Verifier;
 
-use crate::{Error, Result};
+use crate::{
+    Error, Result,
+    hosts::{self, SettingsFault},
+};
 
 /// Trusts what the system trusts, and some roots besides.
 ///
@@ -27,21 +30,18 @@ pub(crate) struct Certificates {
 }
 
 impl Certificates {
-    /// Those of the system and of `files` (PEM), which are read at once: a mistake in them shows before the first request.
+    /// Those of the system and of `paths`, files (PEM) and folders of them, which are read at once: a mistake in them shows
+    /// before the first request.
     ///
     /// # Errors
     /// [`Error::Settings`] names the file that can't be read or holds something else than certificates.
-    pub(crate) fn new(files: &[PathBuf], provider: Arc<CryptoProvider>) -> Result<Self> {
+    pub(crate) fn new(paths: &[PathBuf], provider: Arc<CryptoProvider>) -> Result<Self> {
         let mut extra = Vec::new();
-        for file in files {
-            let unusable =
-                |source| Error::Settings { what: format!("the certificates in `{}`", file.display()), source };
-            let unreadable = |error| unusable(Arc::new(error));
-            for certificate in CertificateDer::pem_file_iter(file).map_err(unreadable)? {
-                let certificate = certificate.map_err(unreadable)?;
-                let valid = RootCertStore::empty().add(certificate.clone());
-                valid.map_err(|error| unusable(Arc::new(error)))?;
-                extra.push(certificate);
+        for path in paths {
+            if path.is_dir() {
+                beneath(path)?.iter().try_for_each(|file| read(file, &mut extra))?;
+            } else {
+                read(path, &mut extra)?;
             }
         }
         Ok(Self { provider, extra, judge: OnceLock::new() })
@@ -54,6 +54,25 @@ impl Certificates {
         });
         judge.as_ref().map_err(Clone::clone)
     }
+}
+
+/// The certificates beneath `folder`, by the names that they usually have.
+fn beneath(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = hosts::files(folder)?;
+    files.retain(|file| file.extension().is_some_and(|it| it == "crt" || it == "pem" || it == "cer"));
+    if files.is_empty() { Err(SettingsFault::NoCertificates.at(folder, None)) } else { Ok(files) }
+}
+
+fn read(file: &Path, extra: &mut Vec<CertificateDer<'static>>) -> Result<()> {
+    let unusable = |source| Error::Settings { what: format!("the certificates in `{}`", file.display()), source };
+    let unreadable = |error| unusable(Arc::new(error));
+    for certificate in CertificateDer::pem_file_iter(file).map_err(unreadable)? {
+        let certificate = certificate.map_err(unreadable)?;
+        let valid = RootCertStore::empty().add(certificate.clone());
+        valid.map_err(|error| unusable(Arc::new(error)))?;
+        extra.push(certificate);
+    }
+    Ok(())
 }
 
 impl ServerCertVerifier for Certificates {

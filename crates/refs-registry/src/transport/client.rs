@@ -1,36 +1,63 @@
 //! The HTTP client below everything.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use reqwest::redirect;
 use rustls::{
     ClientConfig,
     crypto::{CryptoProvider, ring},
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 
-use super::{certificates::Certificates, dns::Guard};
-use crate::{Error, Options, Result};
+use super::{
+    certificates::Certificates,
+    dns::{Guard, Names},
+    zone::Zone,
+};
+use crate::{
+    Error, Options, Result,
+    hosts::{ClientCertificate, HostSettings, ProxyUrl},
+};
 
-/// How a client gets to its hosts.
-#[derive(Debug)]
-pub(crate) enum Route {
+/// How hosts are reached. Those that are reached alike share a client, and its connections.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Reach {
+    ca: Vec<PathBuf>,
+    client: Option<ClientCertificate>,
+    way: Way,
+}
+
+/// Which way requests go.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Way {
     /// Through the proxies of the system, which look names up.
-    Proxied,
-    /// By itself, to the addresses that the guard lets through.
-    Direct(Guard),
+    OfSystem,
+    /// Through this proxy, which looks names up.
+    Through(ProxyUrl),
+    /// Straight, to the addresses that a registry in this zone may lead to. There is a client for each zone: a connection
+    /// that a registry inside a network has made is no way in for a registry outside.
+    Straight(Zone),
+}
+
+impl Reach {
+    /// How a host is reached for which `settings` are set.
+    pub(crate) fn new(settings: &HostSettings, way: Way) -> Self {
+        let ca = settings.ca.iter().map(|set| set.value.clone()).collect();
+        Self { ca, client: settings.client.as_ref().map(|set| set.value.clone()), way }
+    }
 }
 
 /// A block of headers is at most this long.
 const HEADER_BYTES: u32 = 64 * 1024;
 
-/// The client that `options` describe: it follows no redirect, decodes nothing and knows no credentials.
-pub(crate) fn build(options: &Options, route: Route) -> Result<reqwest::Client> {
-    builder(options, route)?.build().map_err(|error| unusable("the HTTP settings", error))
+/// The client that `options` and `reach` describe: it follows no redirect, decodes nothing and knows no credentials.
+pub(crate) fn build(options: &Options, reach: &Reach, names: &Arc<Names>) -> Result<reqwest::Client> {
+    builder(options, reach, names)?.build().map_err(|error| unusable("the HTTP settings", error))
 }
 
-pub(crate) fn builder(options: &Options, route: Route) -> Result<reqwest::ClientBuilder> {
+pub(crate) fn builder(options: &Options, reach: &Reach, names: &Arc<Names>) -> Result<reqwest::ClientBuilder> {
     let builder = reqwest::Client::builder()
-        .tls_backend_preconfigured(tls(options)?)
+        .tls_backend_preconfigured(tls(reach)?)
         .redirect(redirect::Policy::none())
         // What comes back unseen over HTTP/2 is repeated with everything else, within the same budget.
         .retry(reqwest::retry::never())
@@ -38,22 +65,42 @@ pub(crate) fn builder(options: &Options, route: Route) -> Result<reqwest::Client
         .connect_timeout(options.timeouts.connect)
         .http2_max_header_list_size(HEADER_BYTES)
         .user_agent(&options.user_agent);
-    Ok(match route {
-        Route::Proxied => builder,
-        Route::Direct(guard) => builder.no_proxy().dns_resolver(guard),
+    Ok(match &reach.way {
+        Way::OfSystem => builder,
+        Way::Straight(home) => builder.no_proxy().dns_resolver(Guard { names: names.clone(), home: *home }),
+        Way::Through(url) => {
+            let proxy = reqwest::Proxy::all(url.url().clone());
+            builder.proxy(proxy.map_err(|error| unusable(&format!("the proxy {url}"), error.without_url()))?)
+        }
     })
 }
 
-fn tls(options: &Options) -> Result<ClientConfig> {
+fn tls(reach: &Reach) -> Result<ClientConfig> {
     let provider = CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(ring::default_provider()));
-    let certificates = Certificates::new(&options.ca_files, provider.clone())?;
+    let certificates = Certificates::new(&reach.ca, provider.clone())?;
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| unusable("the TLS settings", error))?;
     let verified = builder.dangerous().with_custom_certificate_verifier(Arc::new(certificates));
-    let mut tls = verified.with_no_client_auth();
+    let mut tls = match &reach.client {
+        None => verified.with_no_client_auth(),
+        Some(client) => {
+            let (chain, key) = identity(client)?;
+            let file = format!("the client certificate `{}`", client.certificate.display());
+            verified.with_client_auth_cert(chain, key).map_err(|error| unusable(&file, error))?
+        }
+    };
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(tls)
+}
+
+fn identity(client: &ClientCertificate) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
+    let (file, key) = (client.certificate.display(), client.key.display());
+    let unreadable = |error| unusable(&format!("the client certificate `{file}`"), error);
+    let chain = CertificateDer::pem_file_iter(&client.certificate).map_err(unreadable)?;
+    let chain = chain.collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
+    let private = PrivateKeyDer::from_pem_file(&client.key);
+    Ok((chain, private.map_err(|error| unusable(&format!("the key `{key}` of a client certificate"), error))?))
 }
 
 fn unusable(what: &str, error: impl std::error::Error + Send + Sync + 'static) -> Error {

@@ -6,28 +6,41 @@ use std::sync::Arc;
 use refs_url::{Digest, Host, RepoName, Tag, Target};
 use url::Url;
 
-use crate::{Error, MediaType, Options, Page, Result};
+use crate::{
+    Error, MediaType, Page, Result,
+    hosts::{Mirror, Security},
+};
 
 /// The URLs of one registry.
 #[derive(Debug, Clone)]
 pub(crate) struct Endpoints {
     base: Url,
+    /// What stands before `/v2`; empty but at some mirrors.
+    root: String,
 }
 
 impl Endpoints {
-    /// The URLs of `host`: with TLS unless `options` say otherwise, and Docker Hub's under the name that serves them.
-    pub(crate) fn of(host: &Host, options: &Options) -> Result<Self> {
-        let scheme = if options.is_plain(host) { "http" } else { "https" };
+    /// The URLs of `host`, Docker Hub's under the name that serves them.
+    pub(crate) fn of(host: &Host, security: Security) -> Result<Self> {
+        let scheme = match security {
+            Security::Plain => "http",
+            Security::Tls => "https",
+        };
         let served_by = if host.is_docker_hub() { "registry-1.docker.io" } else { host.as_str() };
         let unusable = |source| Error::Settings { what: format!("the host `{host}`"), source };
         let base = Url::parse(&format!("{scheme}://{served_by}/")).map_err(|error| unusable(Arc::new(error)))?;
         // URLs read some names as numbers: `2130706433` would become 127.0.0.1.
         let name = base.host_str().unwrap_or_default().trim_matches(['[', ']']);
         if host.is_docker_hub() || name.eq_ignore_ascii_case(host.name()) || host.as_str().starts_with('[') {
-            Ok(Self { base })
+            Ok(Self { base, root: String::new() })
         } else {
             Err(unusable(Arc::new(url::ParseError::InvalidDomainCharacter)))
         }
+    }
+
+    /// The URLs of `mirror`.
+    pub(crate) fn of_mirror(mirror: &Mirror) -> Result<Self> {
+        Ok(Self { root: mirror.root.clone(), ..Self::of(&mirror.host, mirror.security)? })
     }
 
     pub(crate) fn base(&self) -> &Url {
@@ -82,7 +95,7 @@ impl Endpoints {
 
     fn at(&self, path: &str) -> Url {
         let mut url = self.base.clone();
-        url.set_path(path);
+        url.set_path(&format!("{}{path}", self.root));
         url
     }
 }
@@ -135,10 +148,12 @@ fn with_query(mut url: Url, pairs: &[(&str, &str)]) -> Url {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hosts::HostSettings;
 
     #[track_caller]
     fn check_base(host: &str, expect: &str) {
-        let endpoints = Endpoints::of(&Host::parse(host).unwrap(), &Options::default());
+        let host = Host::parse(host).unwrap();
+        let endpoints = Endpoints::of(&host, HostSettings::default().security_of(&host));
         assert_eq!(endpoints.map(|endpoints| endpoints.base.to_string()).unwrap_or_default(), expect);
     }
 
@@ -157,7 +172,7 @@ mod tests {
 
     #[test]
     fn urls_hold_the_values_they_are_built_from() {
-        let endpoints = Endpoints::of(&Host::parse("r.test").unwrap(), &Options::default()).unwrap();
+        let endpoints = Endpoints::of(&Host::parse("r.test").unwrap(), Security::Tls).unwrap();
         let name = RepoName::parse("a/b").unwrap();
         let digest = Digest::sha256(b"");
         assert_eq!(

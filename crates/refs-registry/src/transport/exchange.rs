@@ -6,7 +6,6 @@ use std::{
 };
 
 use http::{HeaderValue, Method, header};
-use refs_url::Host;
 use url::Url;
 
 use super::{
@@ -23,6 +22,7 @@ use crate::{
     Error, Options, Result,
     auth::{Tokens, is_at},
     error::{Fault, RequestLine},
+    hosts::{Lookup, host_of},
 };
 
 /// Sends requests: one connection pool, one set of tokens and one store of retries for all registries.
@@ -48,6 +48,11 @@ impl Transport {
 
     pub(crate) const fn options(&self) -> &Options {
         &self.options
+    }
+
+    /// What is set for hosts.
+    pub(crate) const fn lookup(&self) -> &Lookup {
+        self.routes.lookup()
     }
 
     pub(crate) const fn tokens(&self) -> &Tokens {
@@ -102,9 +107,9 @@ impl Transport {
         };
         self.log(&call.method, url, &outcome, began);
         let response = outcome?;
-        let (status, headers) = (response.status(), response.headers().clone());
+        let (status, version, headers) = (response.status(), response.version(), response.headers().clone());
         let body = Incoming::new(response, at.clone(), &self.options);
-        Ok(Answer { status, headers, url: url.clone(), at, body, accepted: None, refused: Vec::new() })
+        Ok(Answer { status, version, headers, url: url.clone(), at, body, accepted: None, refused: Vec::new() })
     }
 
     /// The host that the user named, and that has us speak to `url`: the registry, unless the user vouches for the host
@@ -203,13 +208,6 @@ fn causes<'a>(
             None => error.source(),
         }
     })
-}
-
-/// The host of `url`, with its port.
-pub(crate) fn host_of(url: &Url) -> Option<Host> {
-    let name = url.host_str()?;
-    let text = url.port().map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"));
-    Host::parse(&text).ok()
 }
 
 /// Speeds below this are a way to hold a client for ever.

@@ -1,6 +1,7 @@
 //! Requests that wait for their turn with a host.
 
 use std::{
+    num::NonZeroU32,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -49,13 +50,12 @@ pub(crate) struct Turn<'a> {
     round: Round,
 }
 
-impl Default for Lanes {
-    fn default() -> Self {
-        Self { most: Lane::new(MOST), referrers: Lane::new(OF_REFERRERS) }
-    }
-}
-
 impl Lanes {
+    /// Lanes for a host that is sent at most `most` requests at once, where its settings say so.
+    pub(crate) fn new(most: Option<NonZeroU32>) -> Self {
+        Self { most: Lane::new(MOST.within(most)), referrers: Lane::new(OF_REFERRERS.within(most)) }
+    }
+
     /// The turn of `call`, once the host takes requests again. It waits for that at most for `patience`.
     pub(crate) async fn turn(&self, call: &Call, clock: &dyn Clock, mut patience: Duration) -> Turn<'_> {
         let lane = if matches!(call.wanted, Wanted::Referrers(_)) { &self.referrers } else { &self.most };
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn referrers_have_a_few_turns_of_their_own() {
-        let lanes = Lanes::default();
+        let lanes = Lanes::new(None);
         let (blob, referrers) = (call(Wanted::Upload), call(Wanted::Referrers(Digest::sha256(b""))));
         let taken = turns(&lanes, &blob);
         assert_eq!((taken.len(), turns(&lanes, &referrers).len()), (8, 2));
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn turns_become_more_after_good_answers_and_fewer_after_a_refusal() {
-        let lanes = Lanes::default();
+        let lanes = Lanes::new(None);
         let blob = call(Wanted::Upload);
         turns(&lanes, &blob).into_iter().for_each(Turn::answered);
         assert_eq!(turns(&lanes, &blob).len(), 9);
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_body_that_is_made_on_the_way_takes_no_slot() {
-        let lanes = Lanes::default();
+        let lanes = Lanes::new(None);
         let blob = call(Wanted::Upload);
         let streamed = blob.clone().body(Body::once(futures_util::stream::empty().boxed()));
         assert_eq!(turns(&lanes, &streamed).len(), 100);

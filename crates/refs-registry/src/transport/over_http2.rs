@@ -11,7 +11,7 @@ use futures_util::TryStreamExt;
 use refs_testkit::http2::{Answer, Http2Peer};
 use refs_url::{Digest, RepoName};
 
-use super::{Remote, Transport, routes::Routes};
+use super::{Transport, routes::Routes};
 use crate::{Clock, Error, Options, Registry, Repository, Result, Resume, Source, auth::Anonymous};
 
 const LEN: usize = 300_000;
@@ -51,8 +51,8 @@ fn repository(peer: &Http2Peer, clock: &Arc<Jumping>) -> Repository {
     let routes = Routes::over_http2(&options);
     let mut transport = Transport::new(options);
     transport.routes = routes;
-    let remote = Remote::new(&peer.host(), Arc::new(transport)).unwrap();
-    Registry::new(Arc::new(remote)).repository(&RepoName::parse("a/b").unwrap())
+    let registry = Registry::new(&peer.host(), &Arc::new(transport)).unwrap();
+    registry.repository(&RepoName::parse("a/b").unwrap())
 }
 
 /// Answers the nth request with the nth of `first`, and all later ones with the whole blob.

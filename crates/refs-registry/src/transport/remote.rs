@@ -17,8 +17,9 @@ use super::{
     retry::{Budget, Failure, retry_after},
 };
 use crate::{
-    Options, Quirks, RateLimit, Result,
+    Options, Quirks, RateLimit, Result, Retry,
     auth::{Authority, Login},
+    hosts::{HostSettings, Mirror},
     warning::Warned,
 };
 
@@ -30,6 +31,8 @@ pub(crate) struct Remote {
     transport: Arc<Transport>,
     authority: Authority,
     bounds: Bounds,
+    retry: Retry,
+    settings: Arc<HostSettings>,
     quirks: Mutex<Quirks>,
     turns: tokio::sync::Mutex<()>,
     warned: Warned,
@@ -37,27 +40,51 @@ pub(crate) struct Remote {
     lanes: Lanes,
 }
 
+/// A mirror that fails is left for the registry itself, so that little is gained by waiting for it.
+const MIRROR_ATTEMPTS: u32 = 2;
+
 impl Remote {
     pub(crate) fn new(host: &Host, transport: Arc<Transport>) -> Result<Self> {
+        let security = transport.lookup().of(host)?.security_of(host);
+        Self::at(host, Endpoints::of(host, security)?, transport)
+    }
+
+    /// A mirror: a host of its own, to which we are who we are to it, and not who we are to the registry.
+    pub(crate) fn of_mirror(mirror: &Mirror, transport: Arc<Transport>) -> Result<Self> {
+        transport.lookup().adopt(&mirror.host, &mirror.settings)?;
+        let remote = Self::at(&mirror.host, Endpoints::of_mirror(mirror)?, transport)?;
+        let attempts = remote.retry.attempts.min(MIRROR_ATTEMPTS);
+        Ok(Self { retry: Retry { attempts, ..remote.retry }, ..remote })
+    }
+
+    fn at(host: &Host, endpoints: Endpoints, transport: Arc<Transport>) -> Result<Self> {
         let options = transport.options();
-        let endpoints = Endpoints::of(host, options)?;
+        let settings = transport.lookup().of(host)?;
         let base = endpoints.base().clone();
-        let authority = Authority::new(host.clone(), base.clone(), &options.credentials);
-        let plain = options.plain_http.iter().map(ToString::to_string).collect();
-        let bounds = Bounds { from: base, plain };
-        let quirks = Mutex::new(Quirks::of_host(host));
         Ok(Self {
             host: host.clone(),
             endpoints,
-            authority,
-            bounds,
-            quirks,
+            authority: Authority::new(host.clone(), base.clone(), &options.credentials),
+            bounds: Bounds { from: base, plain: transport.lookup().plain()? },
+            retry: options.retry,
+            quirks: Mutex::new(settings.overriding(Quirks::of_host(host))),
             turns: tokio::sync::Mutex::default(),
             warned: Warned::default(),
             rate_limit: Mutex::default(),
-            lanes: Lanes::default(),
+            lanes: Lanes::new(settings.most_at_once()),
+            settings,
             transport,
         })
+    }
+
+    /// What is set for the registry.
+    pub(crate) const fn settings(&self) -> &Arc<HostSettings> {
+        &self.settings
+    }
+
+    /// Sends `call` once and without credentials. An answer of any status is an answer.
+    pub(crate) async fn knock(&self, call: &Call) -> Result<Answer> {
+        self.transport.exchange(call, None, &self.bounds).await.map_err(|failure| failure.error)
     }
 
     /// How the registry has to be spoken to, as far as it is known.
@@ -67,7 +94,10 @@ impl Remote {
 
     /// Keeps what the registry has taught, for whoever asks next.
     pub(crate) fn learn(&self, lesson: impl FnOnce(&mut Quirks)) {
-        lesson(&mut self.quirks.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut quirks = self.quirks.lock().unwrap_or_else(PoisonError::into_inner);
+        lesson(&mut quirks);
+        // What its owner says of it counts for more than what it seems to be.
+        *quirks = self.settings.overriding(*quirks);
     }
 
     pub(crate) fn options(&self) -> &Options {
@@ -92,7 +122,7 @@ impl Remote {
     /// What a new operation may spend.
     pub(crate) fn budget(&self) -> Budget {
         self.transport.retries().begin();
-        Budget::new(self.transport.options().retry)
+        Budget::new(self.retry)
     }
 
     /// Sends `call` as often as `budget` allows, until it succeeds.

@@ -1,68 +1,78 @@
 //! Which way a request goes: through a proxy, or to those addresses that its registry may lead to.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
 
 use http::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
 use url::Url;
 
 use super::{
-    client::{self, Route},
-    dns::{Guard, Names},
-    exchange::host_of,
+    client::{self, Reach, Way},
+    dns::Names,
     retry::Failure,
     zone::Zone,
 };
-use crate::{Error, Options, Proxies, Result};
+use crate::{
+    Error, Options, Proxies, Result,
+    hosts::{HostSettings, Lookup, Proxy, host_of},
+};
 
-/// The clients below everything, each made when it is first needed.
-///
-/// There is one for each zone that a registry can be in, with connections of its own: one that a registry inside a network
-/// has made is no way in for a registry outside.
+/// The clients below everything, each made when it is first needed, and what is set for the hosts that they reach.
 #[derive(Debug)]
 pub(crate) struct Routes {
+    lookup: Lookup,
     names: Arc<Names>,
     proxies: OnceLock<Matcher>,
-    proxied: OnceLock<Result<reqwest::Client>>,
-    direct: [OnceLock<Result<reqwest::Client>>; Zone::ALL.len()],
+    clients: Mutex<HashMap<Reach, reqwest::Client>>,
 }
 
 impl Routes {
     pub(crate) fn new(options: &Options) -> Self {
         let names = Arc::new(Names::new(options.dns.clone(), options.clock.clone()));
-        Self { names, proxies: OnceLock::new(), proxied: OnceLock::new(), direct: Default::default() }
+        let lookup = Lookup::new(options.hosts.clone());
+        Self { lookup, names, proxies: OnceLock::new(), clients: Mutex::default() }
     }
 
     /// Routes on which everything on loopback is taken to speak HTTP/2.
     #[cfg(test)]
     pub(super) fn over_http2(options: &Options) -> Self {
         let routes = Self::new(options);
-        let guard = Guard { names: routes.names.clone(), home: Zone::Loopback };
-        let client = client::builder(options, Route::Direct(guard)).unwrap().http2_prior_knowledge().build().unwrap();
-        let at = Zone::ALL.iter().position(|zone| *zone == Zone::Loopback).unwrap();
-        routes.direct[at].set(Ok(client)).unwrap();
+        let reach = Reach::new(&HostSettings::default(), Way::Straight(Zone::Loopback));
+        let client = client::builder(options, &reach, &routes.names).unwrap().http2_prior_knowledge().build().unwrap();
+        routes.clients.lock().unwrap().insert(reach, client);
         routes
+    }
+
+    /// What is set for hosts.
+    pub(crate) const fn lookup(&self) -> &Lookup {
+        &self.lookup
     }
 
     /// The client for a request to `url` on behalf of `home`, which the user named.
     pub(crate) async fn client(&self, options: &Options, url: &Url, home: &Url) -> Result<reqwest::Client, Failure> {
-        if self.is_proxied(options, url) {
-            return Ok(self.proxied.get_or_init(|| client::build(options, Route::Proxied)).clone()?);
+        let settings = self.settings(url)?;
+        let way = match self.proxy(options, url, &settings) {
+            Some(proxy) => proxy,
+            None => Way::Straight(self.zone(options, home).await?),
+        };
+        let reach = Reach::new(&settings, way);
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(&reach) {
+            return Ok(client.clone());
         }
-        let home = self.zone(options, home).await?;
-        let route = || Route::Direct(Guard { names: self.names.clone(), home });
-        let client = Zone::ALL.iter().zip(&self.direct).find(|(zone, _)| **zone == home);
-        match client {
-            Some((_, client)) => Ok(client.get_or_init(|| client::build(options, route())).clone()?),
-            None => Ok(client::build(options, route())?),
-        }
+        let client = client::build(options, &reach, &self.names)?;
+        clients.insert(reach, client.clone());
+        Ok(client)
     }
 
     /// Where `home` is. A proxy looks names up itself, so that a name that is reached through one counts as public.
     pub(crate) async fn zone(&self, options: &Options, home: &Url) -> Result<Zone, Failure> {
         let by_looks = Zone::of(home);
         match home.domain() {
-            Some(name) if by_looks == Zone::Public && !self.is_proxied(options, home) => {
+            Some(name) if by_looks == Zone::Public && self.proxy(options, home, &*self.settings(home)?).is_none() => {
                 self.names.zone(name).await.map_err(|source| match host_of(home) {
                     Some(host) => Failure::passing(Error::Unreachable { host, source: Arc::new(source) }),
                     None => {
@@ -74,11 +84,21 @@ impl Routes {
         }
     }
 
-    /// Whether a proxy is asked for `url`. On loopback no proxy has any business, whatever the environment says.
-    fn is_proxied(&self, options: &Options, url: &Url) -> bool {
+    /// The proxy that is asked for `url`, if one is. On loopback none has any business unless it is set for the very host.
+    fn proxy(&self, options: &Options, url: &Url, settings: &HostSettings) -> Option<Way> {
+        match settings.proxy.as_ref().map(|set| &set.value) {
+            Some(Proxy::Through(url)) => return Some(Way::Through(url.clone())),
+            Some(Proxy::Direct) => return None,
+            None => {}
+        }
         let is_on = options.proxies == Proxies::OfSystem && Zone::of(url) != Zone::Loopback;
         let proxies = || self.proxies.get_or_init(Matcher::from_system);
-        is_on && Uri::try_from(url.as_str()).is_ok_and(|uri| proxies().intercept(&uri).is_some())
+        let is_proxied = is_on && Uri::try_from(url.as_str()).is_ok_and(|uri| proxies().intercept(&uri).is_some());
+        is_proxied.then_some(Way::OfSystem)
+    }
+
+    fn settings(&self, url: &Url) -> Result<Arc<HostSettings>> {
+        Ok(host_of(url).map(|host| self.lookup.of(&host)).transpose()?.unwrap_or_default())
     }
 }
 
@@ -117,6 +137,7 @@ mod tests {
         assert_eq!(zone(&off, "https://r.test/").await, Err("cannot reach r.test".to_owned()));
         assert_eq!(zone(&on, "https://localhost/").await, Ok(Zone::Loopback));
         assert_eq!(zone(&on, "https://10.0.0.1/").await, Ok(Zone::Private));
-        assert!(!routes.is_proxied(&on, &Url::parse("https://127.0.0.1/").unwrap()));
+        let proxy = |url| routes.proxy(&on, &Url::parse(url).unwrap(), &HostSettings::default());
+        assert_eq!((proxy("https://127.0.0.1/"), proxy("https://r.test/")), (None, Some(Way::OfSystem)));
     }
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use url::{Host, Url};
 
 /// How far an address can be reached from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Zone {
     Public,
     Private,
@@ -16,8 +16,6 @@ pub(crate) enum Zone {
 }
 
 impl Zone {
-    pub(crate) const ALL: [Self; 5] = [Self::Public, Self::Private, Self::LinkLocal, Self::Loopback, Self::Nowhere];
-
     /// Where `url` is by its looks. A name other than `localhost` counts as public.
     pub(crate) fn of(url: &Url) -> Self {
         match url.host() {

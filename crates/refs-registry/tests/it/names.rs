@@ -18,7 +18,7 @@ use refs_url::{Digest, Host};
 use crate::{
     certificates::{ca_file, server_of},
     peer::{Peer, Reply},
-    setup::{TestClock, challenge, name, options, tag},
+    setup::{TestClock, challenge, hosts, name, options, tag},
 };
 
 type Answer = dyn Fn(&str, usize) -> Option<&'static str> + Send + Sync;
@@ -79,8 +79,8 @@ async fn ask(answer: impl FnMut() -> Reply + Send + 'static) -> Result<(), Error
     });
     let credential = Credential::Basic { username: "user".into(), password: "secret".into() };
     let credentials = Arc::new(Static::new(host.clone(), "the test", credential));
-    let plain_http = [host.clone()].into();
-    let options = Options { plain_http, credentials, ..by_name(&TestClock::new(), dns) };
+    let hosts = hosts([host.clone()], None);
+    let options = Options { hosts, credentials, ..by_name(&TestClock::new(), dns) };
     let repository = Registries::new(options).repository(&host, &name()).unwrap();
     repository.stat_blob(&Digest::sha256(b"blob")).await.map(drop)
 }
@@ -109,7 +109,7 @@ async fn m035_a_registry_whose_name_moves_inside_is_not_followed() {
         time.advance(Duration::from_secs(60));
         Some(if before == 0 { "203.0.113.1" } else { "127.0.0.1" })
     });
-    let options = Options { plain_http: [host.clone()].into(), ..by_name(&clock, dns) };
+    let options = Options { hosts: hosts([host.clone()], None), ..by_name(&clock, dns) };
     let error = Registries::new(options).repository(&host, &name()).unwrap().manifest(&tag("v1")).await.unwrap_err();
     assert!(
         matches!(&error, Error::Protocol { fault: Fault::PrivateAddress(name), .. } if name == "r.test"),
@@ -133,8 +133,7 @@ async fn m055_a_host_without_tls_is_so_for_itself_alone() {
     for answer in [Reply::redirect(307, &*to), challenge(&to, "")] {
         let secured = Peer::start_tls(server_of(&["r.test"]), move |_| answer.clone()).await;
         let options = Options {
-            plain_http: [plain.at("plain.test")].into(),
-            ca_files: vec![ca_file()],
+            hosts: hosts([plain.at("plain.test")], Some(ca_file())),
             ..by_name(&TestClock::new(), TestDns::loopback())
         };
         let repository = Registries::new(options).repository(&secured.at("r.test"), &name()).unwrap();

@@ -16,7 +16,7 @@ use crate::{
     certificates::{ca_file, server_of},
     names::{TestDns, by_name},
     peer::{Peer, Reply, Request},
-    setup::{TestClock, name, tag},
+    setup::{TestClock, hosts, name, tag},
 };
 
 /// The peers: two registries that have credentials, and those that they may lead to. All are on loopback.
@@ -158,8 +158,7 @@ fn client(peers: &[Peer]) -> Registries {
         credentials: Arc::new(Chain::new(sources)),
         trusted_realms: [peers[VOUCHED].at("sso.test")].into(),
         // Given for the peers without TLS, it makes them known, and not trusted.
-        plain_http: [peers[PLAIN].at("r.test"), peers[ADDRESS].host.clone()].into(),
-        ca_files: vec![ca_file()],
+        hosts: hosts([peers[PLAIN].at("r.test"), peers[ADDRESS].host.clone()], Some(ca_file())),
         ..by_name(&TestClock::new(), TestDns::loopback())
     })
 }

@@ -1,6 +1,10 @@
 use std::{sync::Arc, time::Duration};
 
-use refs_registry::{Error, Registries, Source, auth::Anonymous};
+use refs_registry::{
+    Error, Registries, Source,
+    auth::Anonymous,
+    hosts::{HostSettings, Hosts, Origin, Scope, Set},
+};
 use refs_url::{Digest, Host};
 
 use crate::{
@@ -107,7 +111,9 @@ async fn settings_that_cannot_be_used_show_at_the_first_request() {
     std::fs::write(&file, "-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n").unwrap();
     let peer = Peer::start(|_| Reply::ok("blob")).await;
     for path in [file, folder.path().join("absent.pem")] {
-        let options = refs_registry::Options { ca_files: vec![path.clone()], ..options(&TestClock::new(), Vec::new()) };
+        let ca = vec![Set { value: path.clone(), from: Origin::Given("the test") }];
+        let hosts = Hosts::default().with(Scope::Every, HostSettings { ca, ..HostSettings::default() });
+        let options = refs_registry::Options { hosts, ..options(&TestClock::new(), Vec::new()) };
         let error = repository(&Registries::new(options), &peer).manifest(&tag("v1")).await.unwrap_err();
         assert_eq!(error.to_string(), format!("cannot use the certificates in `{}`", path.display()));
         assert!(peer.seen().is_empty());

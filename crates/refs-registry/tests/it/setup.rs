@@ -1,6 +1,7 @@
 //! A client for tests: its clock passes no time, and its credentials are given.
 
 use std::{
+    path::PathBuf,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -11,8 +12,9 @@ use futures_util::TryStreamExt;
 use refs_registry::{
     ByteStream, Clock, Options, Registries, Repository, Result, Timeouts,
     auth::{Anonymous, Chain, Credential, Credentials, Static},
+    hosts::{HostSettings, Hosts, Origin, Scope, Set},
 };
-use refs_url::{Digest, RepoName, Tag, Target};
+use refs_url::{Digest, Host, RepoName, Tag, Target};
 use tokio::sync::Notify;
 
 use crate::peer::{Peer, Reply, Request};
@@ -64,6 +66,14 @@ impl Clock for TestClock {
 pub(crate) fn options(clock: &Arc<TestClock>, credentials: Vec<Arc<dyn Credentials>>) -> Options {
     let clock = clock.clone();
     Options { clock, timeouts: DEADLINES, credentials: Arc::new(Chain::new(credentials)), ..Options::default() }
+}
+
+/// Settings with which `plain` are spoken to without TLS, and all hosts are trusted that `ca` vouches for.
+pub(crate) fn hosts(plain: impl IntoIterator<Item = Host>, ca: Option<PathBuf>) -> Hosts {
+    let from = Origin::Given("the test");
+    let ca = ca.into_iter().map(|value| Set { value, from: from.clone() }).collect();
+    let every = Hosts::default().with(Scope::Every, HostSettings { ca, ..HostSettings::default() });
+    plain.into_iter().fold(every, |hosts, host| hosts.with(Scope::One(host), HostSettings::plain(from.clone())))
 }
 
 pub(crate) fn anonymous() -> Registries {

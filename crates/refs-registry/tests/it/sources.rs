@@ -12,13 +12,13 @@ use refs_url::{Digest, Host, RepoName};
 
 use crate::{
     peer::{Peer, Reply},
-    setup::{TestClock, basic, login, options, repository},
+    setup::{TestClock, basic, hosts, login, options, repository},
 };
 
 #[test]
 fn only_tls_is_a_secured_wire() {
     let host = |text| Host::parse(text).unwrap();
-    let registries = Registries::new(Options { plain_http: [host("plain.io")].into(), ..Options::default() });
+    let registries = Registries::new(Options { hosts: hosts([host("plain.io")], None), ..Options::default() });
     for (text, wire) in [
         ("tls.io", Wire::Secured),
         ("plain.io", Wire::Open),

@@ -148,7 +148,7 @@ async fn image_config(source: &dyn Source, config: &Descriptor) -> Result<Option
         return Ok(None);
     }
     let Some(json) = config_bytes(source, config).await? else { return Ok(None) };
-    Ok(serde_json::from_slice(&json)
+    Ok(ImageConfig::parse(&json)
         .inspect_err(|error| tracing::warn!(config = %config.digest, %error, "the config is not an image's"))
         .ok())
 }

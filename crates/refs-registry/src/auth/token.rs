@@ -12,7 +12,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::{Credential, Scopes, Secret};
-use crate::{error::Fault, transport::Failure};
+use crate::{error::Fault, spec::has_room, transport::Failure};
 
 /// A token, and when it ends.
 #[derive(Debug, Clone)]
@@ -206,7 +206,8 @@ impl Tokens {
 
 /// Reads a token service's answer, asked at `asked`.
 pub(crate) fn read(body: &[u8], asked: Instant) -> Result<Token, Fault> {
-    let answer: Value = serde_json::from_slice(body).ok().ok_or(Fault::BadBody("a token"))?;
+    let answer: Option<Value> = has_room(body).then(|| serde_json::from_slice(body).ok()).flatten();
+    let answer = answer.ok_or(Fault::BadBody("a token"))?;
     let text = |name| answer.get(name).and_then(Value::as_str).filter(|text: &&str| !text.is_empty());
     // Azure's service gives `access_token` alone.
     let secret = text("token").or_else(|| text("access_token")).ok_or(Fault::BadBody("a token"))?;

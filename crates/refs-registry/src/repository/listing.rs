@@ -20,6 +20,7 @@ use crate::{
     auth::Scopes,
     error::{Fault, Wanted},
     quirks::Page,
+    spec::has_room,
     transport::{Answer, Call, Remote, after, sized},
 };
 
@@ -74,8 +75,11 @@ pub(crate) fn catalog(remote: Arc<Remote>) -> BoxStream<'static, Result<RepoName
     })
 }
 
-/// Reads the JSON of a page.
+/// Reads the JSON of a page, if it has room.
 pub(super) fn json<'a, T: Deserialize<'a>>(answer: &Answer, body: &'a [u8], what: &'static str) -> Result<T> {
+    if !has_room(body) {
+        return Err(answer.protocol(Fault::EndlessListing));
+    }
     serde_json::from_slice(body).ok().ok_or_else(|| answer.protocol(Fault::BadBody(what)))
 }
 

@@ -10,7 +10,7 @@ use crate::{
     Descriptor, Error, ErrorKind, Manifest, MediaType, ReferrersAt, Result, Stored,
     auth::Scopes,
     error::{Fault, ManifestFault, Wanted},
-    spec::Referrer,
+    spec::{Referrer, from_json},
     transport::{Answer, Body, Call, tagged},
 };
 
@@ -262,14 +262,12 @@ fn media_type(announced: Option<MediaType>, raw: &[u8]) -> Result<MediaType, Man
         media_type: Option<MediaType>,
         manifests: Option<serde::de::IgnoredAny>,
     }
-    let shape: Shape = serde_json::from_slice(raw).map_err(|error| ManifestFault::Json(error.to_string().into()))?;
+    let shape: Shape = from_json(raw)?;
     // Some storage behind a registry announces all it has as one of these.
     let vague = ["application/json", "application/octet-stream", "binary/octet-stream", "text/plain", ""];
     let announced = announced.filter(|announced| !vague.contains(&announced.as_str()));
     match (announced, shape.media_type) {
-        (Some(announced), Some(found)) if announced != found => {
-            Err(ManifestFault::MediaType { expected: announced.to_string(), found: found.to_string() })
-        }
+        (Some(announced), Some(found)) if announced != found => Err(ManifestFault::media_type(&announced, &found)),
         (Some(known), _) | (None, Some(known)) => Ok(known),
         (None, None) if shape.manifests.is_some() => Ok(MediaType::OCI_INDEX),
         (None, None) => Ok(MediaType::OCI_MANIFEST),

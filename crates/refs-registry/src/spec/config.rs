@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use refs_url::Digest;
 use serde::{Deserialize, Serialize};
 
+use super::manifest::from_json;
+use crate::error::ManifestFault;
+
 /// What an image's config says of its root file system
 /// ([image config](https://github.com/opencontainers/image-spec/blob/main/config.md)).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,6 +24,16 @@ pub struct ImageConfig {
     /// Fields that this library does not know, kept as they are.
     #[serde(flatten)]
     pub extra: BTreeMap<String, serde_json::Value>,
+}
+
+impl ImageConfig {
+    /// Reads the config of an image.
+    ///
+    /// # Errors
+    /// `Json` when it is none, or has so many values that they would take more memory than any config needs.
+    pub fn parse(json: &[u8]) -> Result<Self, ManifestFault> {
+        from_json(json)
+    }
 }
 
 /// The layers of an image before compression, the lowest first.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use refs_url::{Digest, Target};
 use serde::{Deserialize, Serialize};
 
-use super::{Descriptor, MediaType};
+use super::{Descriptor, MediaType, has_room};
 use crate::{
     Error, Result,
     error::{ManifestFault, Wanted},
@@ -144,9 +144,10 @@ impl Manifest {
         }
         let announced = &self.descriptor.media_type;
         if let Some(found) = shape.media_type.filter(|found| found != announced) {
-            return Err(ManifestFault::MediaType { expected: announced.to_string(), found: found.to_string() });
+            return Err(ManifestFault::media_type(announced, &found));
         }
         if shape.schema_version != 2 {
+            let announced = clipped(announced.as_str());
             return Err(ManifestFault::Unknown(format!("{announced} with schema version {}", shape.schema_version)));
         }
         if announced.is_index() {
@@ -154,11 +155,28 @@ impl Manifest {
         } else if announced.is_image() {
             from_json(&self.raw).map(|image| Document::Image(Box::new(image)))
         } else {
-            Err(ManifestFault::Unknown(announced.to_string()))
+            Err(ManifestFault::Unknown(clipped(announced.as_str())))
         }
     }
 }
 
-fn from_json<'a, T: Deserialize<'a>>(raw: &'a [u8]) -> Result<T, ManifestFault> {
-    serde_json::from_slice(raw).map_err(|error| ManifestFault::Json(Arc::from(error.to_string())))
+/// Reads JSON that a stranger wrote, if it has room.
+pub(crate) fn from_json<'a, T: Deserialize<'a>>(raw: &'a [u8]) -> Result<T, ManifestFault> {
+    if !has_room(raw) {
+        return Err(ManifestFault::Json(Arc::from("it has more values than any manifest needs")));
+    }
+    // The parser quotes the values that it stumbles over, however long they are.
+    serde_json::from_slice(raw).map_err(|error| ManifestFault::Json(clipped(&error.to_string()).into()))
+}
+
+impl ManifestFault {
+    /// That it says to be `found` where `expected` was announced.
+    pub(crate) fn media_type(expected: &MediaType, found: &MediaType) -> Self {
+        Self::MediaType { expected: clipped(expected.as_str()), found: clipped(found.as_str()) }
+    }
+}
+
+/// The beginning of `words`.
+fn clipped(words: &str) -> String {
+    words.chars().take(256).collect()
 }

@@ -7,6 +7,7 @@ mod manifest;
 mod media_type;
 mod platform;
 mod referrer;
+mod room;
 
 pub use config::{ImageConfig, RootFs};
 pub use descriptor::Descriptor;
@@ -14,3 +15,6 @@ pub use manifest::{Document, ImageManifest, Index, Manifest};
 pub use media_type::{LayerFormat, MediaType};
 pub use platform::Platform;
 pub use referrer::Referrer;
+
+pub(crate) use manifest::from_json;
+pub(crate) use room::has_room;

@@ -62,6 +62,28 @@ async fn m077_a_blob_that_goes_on_is_left_after_its_last_byte() {
     assert!(peer.written() < TAKEN_AT_MOST, "{}", peer.written());
 }
 
+/// JSON of `len` bytes that takes a hundred times as many once it is read.
+fn dense(len: usize) -> String {
+    format!(r#"{{"schemaVersion":2,"tags":["a"],"token":"t","x":[{}0]}}"#, r#"{"a":0},"#.repeat(len / 8))
+}
+
+#[tokio::test]
+async fn m066_what_is_short_and_takes_much_memory_is_not_read() {
+    let peer = Peer::start(|_| Reply::json(&dense(4_000_000))).await;
+    let repository = anonymous().repository(&peer.host, &name()).unwrap();
+    let error = repository.manifest(&tag("v1")).await.unwrap_err();
+    assert!(matches!(error, Error::Manifest { .. }), "{error:?}");
+    let tags: Result<Vec<_>> = repository.tags(None).try_collect().await;
+    assert!(matches!(tags, Err(Error::Protocol { fault: Fault::EndlessListing, .. })), "{tags:?}");
+    let peer = Peer::start(|request| match request.target.starts_with("/token") {
+        true => Reply::json(&dense(1_000_000)),
+        false => challenge(&format!("http://{}/token", request.header("host").unwrap()), ""),
+    })
+    .await;
+    let error = anonymous().repository(&peer.host, &name()).unwrap().manifest(&tag("v1")).await.unwrap_err();
+    assert!(matches!(error, Error::Protocol { fault: Fault::BadBody("a token"), .. }), "{error:?}");
+}
+
 #[tokio::test]
 async fn an_error_without_end_is_read_a_little() {
     let head = "HTTP/1.1 400 x\r\ntransfer-encoding: chunked\r\n\r\n";

@@ -101,6 +101,26 @@ async fn m100_a_listing_without_an_end_is_ended() {
     assert_eq!(empty.seen().len(), 100);
 }
 
+/// How many pages with `entries` new tags each it takes until the list is called endless.
+async fn pages_until_endless(entries: usize) -> usize {
+    let mut count = 0;
+    let peer = Peer::start(move |_| {
+        count += 1;
+        let tags: Vec<String> = (0..entries).map(|entry| format!("\"{count}-{entry}\"")).collect();
+        page(&format!("[{}]", tags.join(","))).header("link", format!("<?last={count}>; rel=next"))
+    })
+    .await;
+    let ended: Result<()> = repository(&anonymous(), &peer).tags(None).try_for_each(async |_| Ok(())).await;
+    assert!(matches!(ended, Err(Error::Protocol { fault: Fault::EndlessListing, .. })), "{ended:?}");
+    peer.seen().len()
+}
+
+#[tokio::test]
+async fn m100_a_listing_has_so_many_pages_and_entries_and_no_more() {
+    assert_eq!(pages_until_endless(1).await, 10_000);
+    assert_eq!(pages_until_endless(100_000).await, 10);
+}
+
 #[tokio::test]
 async fn a_page_elsewhere_or_too_long_is_refused() {
     let peer =

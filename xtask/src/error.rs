@@ -48,6 +48,9 @@ impl Error {
         match self {
             Self::Step { hint, .. } => Some(hint),
             Self::MissingTool("docker-registry") => Some("apt-get install docker-registry"),
+            Self::MissingTool("nightly Rust") => Some("rustup toolchain install nightly"),
+            Self::MissingTool("cargo-fuzz") => Some("cargo install cargo-fuzz --locked"),
+            Self::MissingTool("c++") => Some("apt-get install g++; libFuzzer is built with it"),
             Self::MissingTool(_) => Some("install Go; the Go tools are built from xtask/peers"),
             _ => None,
         }

@@ -1,4 +1,4 @@
-//! Tasks of the workspace: `cargo xtask ci | layers | interop | golden | bench`.
+//! Tasks of the workspace: `cargo xtask ci | layers | interop | golden | bench | fuzz`.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -8,6 +8,7 @@
 mod bench;
 mod ci;
 mod error;
+mod fuzz;
 mod golden;
 mod interop;
 mod layers;
@@ -19,7 +20,8 @@ use std::process::ExitCode;
 use error::{Error, Result};
 
 const USAGE: &str = "usage: cargo xtask ci | layers | interop [--long] | golden | \
-                     bench [--quick] [--scale] [--only NAME] [--json FILE]";
+                     bench [--quick] [--scale] [--only NAME] [--json FILE] | \
+                     fuzz [TARGET] [--seconds N] [--keep]";
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
@@ -41,6 +43,7 @@ fn run(words: &[&str]) -> Result<()> {
         ["interop", "--long"] => interop::run(interop::Extent::Long),
         ["golden"] => golden::run(),
         ["bench", words @ ..] => bench::run(words),
+        ["fuzz", words @ ..] => fuzz::run(words),
         ["measured", words @ ..] => bench::measured(words),
         _ => Err(Error::Usage(USAGE)),
     }

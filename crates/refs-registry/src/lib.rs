@@ -3,6 +3,9 @@
 pub mod auth;
 mod context;
 pub mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod hosts;
 mod options;
 mod payload;

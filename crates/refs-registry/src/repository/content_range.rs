@@ -4,14 +4,14 @@ use std::{fmt, ops::Range};
 
 /// The part of a whole that an answer holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ContentRange {
-    pub(super) range: Range<u64>,
-    pub(super) total: u64,
+pub(crate) struct ContentRange {
+    pub(crate) range: Range<u64>,
+    pub(crate) total: u64,
 }
 
 impl ContentRange {
     /// Reads `bytes 0-499/1234`; `None` for anything else, an unknown total among it.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         let (unit, rest) = text.split_at_checked(5)?;
         let rest = rest.strip_prefix([' ', '\t', '=']).filter(|_| unit.eq_ignore_ascii_case("bytes"))?;

@@ -3,7 +3,7 @@
 use http::{HeaderMap, header};
 
 /// The target of the link whose relation is `next`, in any of the headers.
-pub(super) fn next(headers: &HeaderMap) -> Option<String> {
+pub(crate) fn next(headers: &HeaderMap) -> Option<String> {
     headers.get_all(header::LINK).iter().find_map(|value| next_in(&String::from_utf8_lossy(value.as_bytes())))
 }
 

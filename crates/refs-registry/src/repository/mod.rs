@@ -1,8 +1,8 @@
 //! One repository of a registry.
 
 mod blobs;
-mod content_range;
-mod link;
+pub(crate) mod content_range;
+pub(crate) mod link;
 mod listing;
 mod manifests;
 mod mirrors;

@@ -1,0 +1,111 @@
+//! What has no end, or takes its time, from a server that knows no shame: an error of its kind, in little memory.
+
+use std::process::Command;
+
+use refs_testkit::raw::{RawPeer, Speech};
+
+use crate::support::{Machine, Run, ended};
+
+const CHUNKED: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+
+fn chunk(byte: u8) -> Vec<u8> {
+    [&b"10000\r\n"[..], &vec![byte; 0x10000], b"\r\n"].concat()
+}
+
+/// Runs the program, whose data may take 100 MiB in all: the system gives it no more, and without it dies.
+fn in_little_memory(machine: &Machine, line: &str) -> Run {
+    let program = machine.command(line);
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", "ulimit -d 102400 && exec \"$0\" \"$@\""]).arg(program.get_program()).args(program.get_args());
+    shell.current_dir(program.get_current_dir().unwrap()).env_clear();
+    shell.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    // As many threads as here, whatever the machine has: each takes two for its stack.
+    ended(shell.env("TOKIO_WORKER_THREADS", "4"))
+}
+
+/// Each of `lines`, where `HOST` is a peer that answers so, fails with `code` and an error that has each of `words`.
+#[track_caller]
+fn check(lines: &[&str], code: i32, words: &[&str], answer: impl FnMut(&str) -> Speech + Clone + Send + 'static) {
+    for line in lines {
+        let (machine, peer) = (Machine::new(), RawPeer::start(answer.clone()));
+        let line = line.replace("HOST", peer.host().as_str());
+        in_little_memory(&machine, &line).failed(code, words);
+        assert_eq!(machine.names(), [] as [&str; 0], "{line}");
+    }
+}
+
+const READERS: [&str; 4] = ["ls HOST/a/b:v1", "pull HOST/a/b:v1 here", "inspect HOST/a/b:v1", "cat HOST/a/b:v1 x"];
+
+#[test]
+fn m058_a_manifest_without_end_takes_little_memory() {
+    check(&READERS, 9, &["4194304"], |_| Speech::endless(CHUNKED, chunk(b' ')));
+}
+
+#[test]
+fn m066_a_manifest_that_is_short_and_takes_much_memory_is_not_read() {
+    let body = format!(r#"{{"schemaVersion":2,"layers":[],"x":[{}0]}}"#, r#"{"a":0},"#.repeat(500_000));
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/vnd.oci.image.manifest.v1+json\r\n";
+    let answer = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
+    check(&READERS, 1, &["more values"], move |_| Speech::of([answer.clone()]));
+}
+
+#[test]
+fn m100_a_page_without_end_takes_little_memory() {
+    check(&["tags HOST/a/b"], 9, &["8388608"], |_| Speech::endless(CHUNKED, chunk(b' ')));
+    let page = format!("{{\"tags\":[{}\"a\"]}}", "\"a\",".repeat(2_000_000));
+    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{page}", page.len());
+    check(&["tags HOST/a/b"], 1, &["bounds"], move |_| Speech::of([answer.clone()]));
+}
+
+#[test]
+fn an_error_or_a_head_without_end_takes_little_memory() {
+    let lines =
+        ["ls HOST/a/b:v1", "pull HOST/a/b:v1 here", "tags HOST/a/b", "resolve HOST/a/b:v1", "push . HOST/a/b:v1"];
+    let refused = "HTTP/1.1 400 x\r\ntransfer-encoding: chunked\r\n\r\n";
+    check(&lines, 1, &["400"], |_| Speech::endless(refused, chunk(b'e')));
+    for piece in ["x: y\r\n".repeat(1000), "x".repeat(0x10000)] {
+        check(&lines, 7, &["127.0.0.1"], move |_| Speech::endless("HTTP/1.1 200 OK\r\n", piece.clone()));
+    }
+}
+
+#[test]
+fn m031_redirects_and_tokens_without_end_take_little_memory() {
+    let mut hops = 0;
+    check(&READERS, 1, &["redirects"], move |_| {
+        hops += 1;
+        Speech::of([format!(
+            "HTTP/1.1 307 x\r\nconnection: close\r\nlocation: /{hops}{}\r\ncontent-length: 0\r\n\r\n",
+            "x".repeat(8000)
+        )])
+    });
+    check(&READERS, 9, &["1048576"], |head| {
+        if head.contains("/token") {
+            return Speech::endless(CHUNKED, chunk(b' '));
+        }
+        let host = head.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
+        let demand = format!("www-authenticate: Bearer realm=\"http://{host}/token\"");
+        Speech::of([format!("HTTP/1.1 401 x\r\nconnection: close\r\n{demand}\r\ncontent-length: 0\r\n\r\n")])
+    });
+}
+
+#[test]
+fn m077_a_layer_without_end_takes_little_memory() {
+    let digest = "a".repeat(64);
+    let content = |kind, size| format!(r#"{{"mediaType":"{kind}","digest":"sha256:{digest}","size":{size}}}"#);
+    let (config, layer) = (content("application/vnd.oci.empty.v1+json", 2), content("text/x.tar", 1_000_000));
+    let manifest = format!(r#"{{"schemaVersion":2,"config":{config},"layers":[{layer}]}}"#);
+    check(&["pull HOST/a/b:v1 here", "ls HOST/a/b:v1"], 8, &["sha256:aaaa"], move |head| {
+        if head.starts_with("HEAD") && head.contains("/blobs/") {
+            return Speech::of(["HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 1000000\r\n\r\n".to_owned()]);
+        }
+        if head.contains("/blobs/") {
+            return Speech::endless(CHUNKED, chunk(0));
+        }
+        let kind = "content-type: application/vnd.oci.image.manifest.v1+json";
+        let body = if head.starts_with("HEAD") { "" } else { &manifest };
+        Speech::of([format!(
+            "HTTP/1.1 200 OK\r\nconnection: close\r\n{kind}\r\ncontent-length: {}\r\n\r\n{body}",
+            manifest.len()
+        )])
+    });
+}

@@ -5,7 +5,10 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
 use refs_url::{Digest, Hasher};
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
 
 use super::{
     Repository,
@@ -114,7 +117,13 @@ impl Uploading {
             }
         };
         let len = chunk.len() as u64;
-        if patch.feed.send(Ok(chunk)).await.is_ok() {
+        let is_taken = tokio::select! {
+            biased;
+            taken = patch.feed.send(Ok(chunk)) => taken.is_ok(),
+            // The connection may hold on to the body of a request that was given up, for as long as it stalls.
+            _ = &mut patch.over => false,
+        };
+        if is_taken {
             patch.fed += len;
             return Ok(());
         }
@@ -174,6 +183,8 @@ impl Uploading {
 struct Patch {
     feed: mpsc::Sender<Result<Bytes>>,
     answer: JoinHandle<Result<Answer, Failure>>,
+    /// Resolves when the answer is there.
+    over: oneshot::Receiver<()>,
     fed: u64,
 }
 
@@ -189,7 +200,12 @@ impl Patch {
         let body = stream::unfold(queue, |mut queue| async { queue.recv().await.map(|chunk| (chunk, queue)) });
         let call = session.patch(Body::once(body.boxed()));
         let remote = repository.remote.clone();
-        Self { feed, answer: tokio::spawn(async move { remote.once(&call).await }), fed: 0 }
+        let (ends, over) = oneshot::channel();
+        let answer = tokio::spawn(async move {
+            let _ends = ends;
+            remote.once(&call).await
+        });
+        Self { feed, answer, over, fed: 0 }
     }
 
     /// The registry's answer, once nothing more is fed.

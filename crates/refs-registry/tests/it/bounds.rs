@@ -1,13 +1,16 @@
 //! What has no end: the client takes so much of it, says so, and leaves.
 
-use futures_util::TryStreamExt;
-use refs_registry::{Error, ErrorKind, Registries, Repository, Result, Resume, Source, error::Fault};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use refs_registry::{
+    Descriptor, Error, ErrorKind, MediaType, Options, Payload, Registries, Repository, Result, Resume, Retry, Sink,
+    Source, error::Fault,
+};
 use refs_testkit::raw::{RawPeer, Speech};
 use refs_url::Digest;
 
 use crate::{
     peer::{Peer, Reply},
-    setup::{TestClock, anonymous, challenge, collect, name, options, tag},
+    setup::{DEADLINES, TestClock, anonymous, challenge, collect, name, options, tag},
 };
 
 /// What sockets hold, and more than any limit.
@@ -127,6 +130,40 @@ async fn m031_redirects_that_lead_on_and_on_end() {
     let error = repository.manifest(&tag("v1")).await.unwrap_err();
     assert!(matches!(error, Error::Protocol { fault: Fault::TooManyRedirects(10), .. }), "{error:?}");
     assert_eq!(peer.seen().len(), 11);
+}
+
+#[tokio::test]
+async fn m171_a_peer_that_takes_no_body_is_given_up() {
+    let content = bytes::Bytes::from(vec![7; 32 << 20]);
+    let blob = Descriptor::of(MediaType::OCI_LAYER, &content);
+    let pieces = (0..32).map(|piece| Ok(content.slice(piece << 20..(piece + 1) << 20))).collect::<Vec<_>>();
+    for payload in [content.clone().into(), Payload::Once(stream::iter(pieces).boxed())] {
+        let peer = RawPeer::start(|head| match head.split(' ').next() {
+            Some("HEAD") => Speech::of(["HTTP/1.1 404 x\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"]),
+            Some("POST") => {
+                Speech::of(["HTTP/1.1 202 x\r\nconnection: close\r\nlocation: /up\r\ncontent-length: 0\r\n\r\n"])
+            }
+            _ => Speech::stalled(""),
+        });
+        let clock = TestClock::new();
+        let retry = Retry { attempts: 1, ..Retry::default() };
+        let options = Options { retry, ..options(&clock, vec![std::sync::Arc::new(refs_registry::auth::Anonymous)]) };
+        let repository = Registries::new(options).repository(&peer.host(), &name()).unwrap();
+        let is_stuck = || peer.heads().iter().any(|head| head.starts_with("PUT") || head.starts_with("PATCH"));
+        let time = async {
+            loop {
+                if is_stuck() {
+                    clock.pass_deadline();
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let error = tokio::select! {
+            put = repository.put_blob(&blob, payload) => put.unwrap_err(),
+            () = time => unreachable!("time goes on"),
+        };
+        assert!(matches!(error, Error::Timeout { after, .. } if after == DEADLINES.headers), "{error:?}");
+    }
 }
 
 #[tokio::test]

@@ -53,16 +53,17 @@ static SHOWN: LazyLock<Arc<ServerConfig>> =
 /// Answers by chance, as hostile as it comes. Tokens tell for whom they are, refresh tokens also by whom.
 fn chance(random: &mut fastrand::Rng, own: usize, request: &Request, urls: &[String]) -> Reply {
     let there = random.choice(urls).unwrap();
+    let sealed = format!("sig=seal-by-{own}-for-{}-", port(if there.is_empty() { &urls[own] } else { there }));
     let status = [301, 302, 303, 307, 308][random.usize(..5)];
     if request.target.starts_with("/token") {
         return match random.u8(..8) {
-            0 | 1 => Reply::redirect(status, format!("{there}/token")),
+            0 | 1 => Reply::redirect(status, format!("{there}/token?{sealed}")),
             2 => Reply::status([400, 401, 403, 404][random.usize(..4)]),
             _ => token(random, own, request),
         };
     }
     match random.u8(..12) {
-        0..3 => Reply::redirect(status, format!("{there}/x")),
+        0..3 => Reply::redirect(status, format!("{there}/x?{sealed}")),
         3..6 => {
             let scope = ["", "repository:a/b:pull", "repository:c/d:pull,push x"][random.usize(..3)];
             let error = ["invalid_token", "insufficient_scope"][random.usize(..2)];
@@ -71,11 +72,17 @@ fn chance(random: &mut fastrand::Rng, own: usize, request: &Request, urls: &[Str
             Reply::status([401, 401, 403][random.usize(..3)]).header("www-authenticate", demand)
         }
         6 => Reply::status(401).header("www-authenticate", "Basic"),
-        7 => Reply::status(202).header("location", format!("{there}/up")),
-        8 => Reply::json(r#"{"name":"a/b","tags":["v1"]}"#).header("link", format!("<{there}/tags>; rel=\"next\"")),
+        7 => Reply::status(202).header("location", format!("{there}/up?{sealed}")),
+        8 => Reply::json(r#"{"name":"a/b","tags":["v1"]}"#)
+            .header("link", format!("<{there}/tags?{sealed}>; rel=\"next\"")),
         9 => Reply::status(503),
         _ => Reply::ok("blob"),
     }
+}
+
+/// The port in `url`, which the peers are told apart by.
+fn port(url: &str) -> &str {
+    url.rsplit(':').next().unwrap()
 }
 
 fn token(random: &mut fastrand::Rng, own: usize, request: &Request) -> Reply {
@@ -87,10 +94,16 @@ fn token(random: &mut fastrand::Rng, own: usize, request: &Request) -> Reply {
     ))
 }
 
-/// Whether `peer` may see each secret that is in `request`.
-fn check(peer: usize, request: &Request) -> Result<(), TestCaseError> {
+/// Whether `peer`, at `here`, may see each secret that is in `request`.
+fn check(peer: usize, here: &str, request: &Request) -> Result<(), TestCaseError> {
     let text = plain_text(request);
     let to_service = request.target.starts_with("/token");
+    // A signed link lets whoever has it in: it is for the one it leads to, and was known to the one who gave it.
+    for seal in text.split("seal-by-").skip(1) {
+        let (by, leads_to) = seal.split_once("-for-").unwrap();
+        let may_see = by == peer.to_string() || leads_to.split('-').next() == Some(port(here));
+        prop_assert!(may_see, "{peer} saw a signed link for another: {text}");
+    }
     for (registry, secret, services) in SECRETS {
         let may_see = peer == registry || to_service && services.contains(&peer);
         prop_assert!(may_see || !text.contains(secret), "{peer} saw {secret}: {text}");
@@ -182,14 +195,17 @@ async fn wander(seed: u64) -> Result<(), TestCaseError> {
     for registry in [R, V, R] {
         use_all(&registries, &peers[registry].at(CAST[registry].1)).await;
     }
-    peers.iter().enumerate().try_for_each(|(own, peer)| peer.seen().iter().try_for_each(|seen| check(own, seen)))
+    for (own, peer) in peers.iter().enumerate() {
+        peer.seen().iter().try_for_each(|seen| check(own, peer.host.as_str(), seen))?;
+    }
+    Ok(())
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn m034_m037_m038_no_secret_leaves_the_origins_that_it_is_for(seed in any::<u64>()) {
+    fn m023_m034_m037_m038_m090_no_secret_leaves_the_origins_that_it_is_for(seed in any::<u64>()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(wander(seed))?;
     }

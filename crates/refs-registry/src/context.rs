@@ -86,12 +86,14 @@ impl fmt::Display for Place {
 pub struct RequestLine(Arc<str>);
 
 impl RequestLine {
-    /// `method` on `url`, without userinfo, query and fragment.
+    /// `method` on `url`, without userinfo, query and fragment, and with the first 1,024 characters of the path: a registry
+    /// can send clients on to one that is as long as a header may be.
     #[must_use]
     pub fn new(method: &http::Method, url: &url::Url) -> Self {
         let host = url.host_str().unwrap_or_default();
         let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-        Self(format!("{method} {}://{host}{port}{}", url.scheme(), url.path()).into())
+        let path: String = url.path().chars().take(1024).collect();
+        Self(format!("{method} {}://{host}{port}{path}", url.scheme()).into())
     }
 }
 

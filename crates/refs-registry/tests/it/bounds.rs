@@ -123,12 +123,13 @@ async fn m031_redirects_that_lead_on_and_on_end() {
     let mut count = 0;
     let peer = Peer::start(move |_| {
         count += 1;
-        Reply::redirect(307, format!("/{count}"))
+        Reply::redirect(307, format!("/{count}{}", "x".repeat(8000)))
     })
     .await;
     let repository = anonymous().repository(&peer.host, &name()).unwrap();
     let error = repository.manifest(&tag("v1")).await.unwrap_err();
     assert!(matches!(error, Error::Protocol { fault: Fault::TooManyRedirects(10), .. }), "{error:?}");
+    assert!(error.to_string().len() < 1200, "{error}");
     assert_eq!(peer.seen().len(), 11);
 }
 

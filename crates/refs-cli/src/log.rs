@@ -22,7 +22,7 @@ pub(crate) fn start(global: &Global) {
     let asked = std::env::var("REFS_LOG").ok().filter(|asked| !asked.is_empty());
     let read = asked.as_deref().map(str::parse::<Targets>);
     let not_understood = matches!(read, Some(Err(_)));
-    let levels = read.and_then(Result::ok).unwrap_or_else(|| levels(global));
+    let levels = silenced(read.and_then(Result::ok).unwrap_or_else(|| levels(global)));
     let lines = fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(progress::colours(global.color))
@@ -31,6 +31,13 @@ pub(crate) fn start(global: &Global) {
     if not_understood {
         tracing::warn!("REFS_LOG is not a list of levels, such as `refs_registry=debug,warn`; it is left out");
     }
+}
+
+/// `levels`, without what the libraries below HTTP tell in detail: they know no secrets, and show all that they carry.
+fn silenced(levels: Targets) -> Targets {
+    ["h2", "hyper", "hyper_util", "reqwest", "rustls", "tower"]
+        .into_iter()
+        .fold(levels, |levels, target| levels.with_target(target, LevelFilter::WARN))
 }
 
 fn levels(global: &Global) -> Targets {
@@ -114,5 +121,21 @@ impl Visit for Sentence {
                 self.facts += &format!("{comma}{name} {value:?}");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn m172_what_carries_secrets_below_is_not_logged_at_any_level() {
+        for asked in ["trace", "h2=trace", "hyper=debug,trace"] {
+            let levels = silenced(asked.parse().unwrap());
+            for target in ["h2", "h2::codec::framed_write", "hyper::proto::h1::role", "rustls::client"] {
+                assert!(!levels.would_enable(target, &Level::DEBUG), "{asked} {target}");
+            }
+        }
+        assert!(silenced("trace".parse().unwrap()).would_enable("refs_registry::transport", &Level::TRACE));
     }
 }

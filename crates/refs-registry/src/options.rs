@@ -35,7 +35,7 @@ pub struct Options {
     pub user_agent: String,
     /// What turns names into addresses, where no proxy does.
     pub dns: Arc<dyn Dns>,
-    /// Whether proxies are used where [`hosts`](Self::hosts) names none.
+    /// Whether the proxies of the system are used, where [`hosts`](Self::hosts) says nothing of them.
     pub proxies: Proxies,
     /// Who is told what registries warn of.
     pub warnings: Warnings,
@@ -61,14 +61,14 @@ impl Default for Options {
     }
 }
 
-/// Whether requests go through proxies.
+/// Whether requests go through the proxies of the system.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Proxies {
     /// As the system is set: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`. Hosts on loopback are spoken to
     /// without.
     #[default]
     OfSystem,
-    /// None, whatever the environment says.
+    /// Those that are set for a host alone, whatever the environment says.
     Ignored,
 }
 

@@ -94,10 +94,10 @@ impl Resolver for Registries {
     }
 
     fn wire(&self, host: &Host) -> Wire {
-        // What can't be read is told by the first request.
-        match self.transport.lookup().of(host).unwrap_or_default().security_of(host) {
-            Security::Plain => Wire::Open,
-            Security::Tls => Wire::Secured,
+        // What can't be used shows when something is asked of the host.
+        match self.transport.lookup().of(host).map(|settings| settings.security_of(host)) {
+            Ok(Security::Plain) => Wire::Open,
+            _ => Wire::Secured,
         }
     }
 

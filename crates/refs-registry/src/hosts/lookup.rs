@@ -121,6 +121,7 @@ impl Lookup {
     /// # Errors
     /// `Settings` when a file can't be read or understood.
     pub(crate) fn of(&self, host: &Host) -> Result<Arc<HostSettings>> {
+        let host = &usual(host);
         if let Some(known) = self.known().get(host) {
             return Ok(known.clone());
         }
@@ -132,7 +133,7 @@ impl Lookup {
     /// Takes in what is set for a mirror beside it. What is set for its host wins.
     pub(crate) fn adopt(&self, mirror: &Host, settings: &HostSettings) -> Result<()> {
         let known = (*self.of(mirror)?).clone();
-        self.keep(mirror, Arc::new(known.over(settings.clone())));
+        self.keep(&usual(mirror), Arc::new(known.over(settings.clone())));
         Ok(())
     }
 
@@ -224,6 +225,12 @@ impl HostSettings {
     }
 }
 
+/// Docker Hub by the name that it is set by, whichever of its names is spoken to; all others by their own.
+pub(super) fn usual(host: &Host) -> Host {
+    let hub = if host.is_docker_hub() { Host::parse("docker.io").ok() } else { None };
+    hub.unwrap_or_else(|| host.clone())
+}
+
 fn is_same(a: &Host, b: &Host) -> bool {
     a.as_str().eq_ignore_ascii_case(b.as_str()) || a.is_docker_hub() && b.is_docker_hub()
 }
@@ -282,6 +289,18 @@ mod tests {
         check_security(&hosts, "r.test", Some((Security::Plain, "--plain-http")));
         check_security(&hosts, "p.test", Some((Security::Plain, "registries.conf:6")));
         check_security(&hosts, "s.test", None);
+    }
+
+    #[test]
+    fn docker_hub_is_one_host_by_all_of_its_names() {
+        let root = tempfile::tempdir().unwrap();
+        for written in ["docker.io", "registry-1.docker.io"] {
+            let config = format!("[hosts.'{written}']\nplain-http = true\n");
+            let hosts = machine(root.path(), &[("config.toml", &config)]);
+            for asked in ["docker.io", "index.docker.io", "registry-1.docker.io"] {
+                check_security(&hosts, asked, Some((Security::Plain, "config.toml:2")));
+            }
+        }
     }
 
     #[test]

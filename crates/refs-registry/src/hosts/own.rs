@@ -6,6 +6,7 @@ use refs_url::Host;
 
 use super::{
     document::{Document, Value},
+    lookup::usual,
     own_host::{host, unknown},
     settings::HostSettings,
 };
@@ -105,7 +106,7 @@ impl Pattern {
                 let host = Host::parse(end.strip_prefix('.')?).ok()?;
                 Some(Self::Beneath(format!(".{}", host.as_str().to_ascii_lowercase())))
             }
-            None => Host::parse(text).ok().map(|host| Self::One(host.as_str().to_ascii_lowercase())),
+            None => Host::parse(text).ok().map(|host| Self::One(usual(&host).as_str().to_ascii_lowercase())),
         }
     }
 

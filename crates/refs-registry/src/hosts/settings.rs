@@ -2,7 +2,6 @@
 
 use std::{
     fmt,
-    num::NonZeroU32,
     path::{Path, PathBuf},
 };
 
@@ -125,12 +124,6 @@ impl HostSettings {
     #[must_use]
     pub fn plain(from: Origin) -> Self {
         Self { security: Some(Set { value: Security::Plain, from }), ..Self::default() }
-    }
-
-    /// How many requests at once there may be, where that is set.
-    pub(crate) fn most_at_once(&self) -> Option<NonZeroU32> {
-        let set = self.concurrency.as_ref()?.value;
-        NonZeroU32::new(u32::try_from(set).unwrap_or(u32::MAX))
     }
 
     /// `quirks`, as they are set here.

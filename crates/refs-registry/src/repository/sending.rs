@@ -12,7 +12,7 @@ use super::{
     session::{Session, Standing},
 };
 use crate::{
-    Descriptor, Error, ErrorKind, Replay, Result, WholeBy,
+    Descriptor, Error, ErrorKind, Pieces, Replay, Result, WholeBy,
     auth::Scopes,
     error::Wanted,
     transport::{Body, Budget, Call, Failure, FaultSlot, Proof},
@@ -110,7 +110,7 @@ impl Sending {
             session,
             budget: repository.remote.budget(),
             progress: 0,
-            asked: repository.remote.options().piece_bytes.map(Into::into),
+            asked: repository.remote.piece_bytes(),
             whole_by: repository.remote.quirks().whole_by,
             refused: None,
             cause: None,
@@ -329,8 +329,10 @@ impl Sending {
         let Some(lesson) = lesson(*status, detail.words(), step, bytes, seen) else { return false };
         let mut limits = self.limits();
         lesson.note(&mut limits.quirks);
+        // What its owner has set is not unlearnt, and what is refused so is refused for good.
+        limits.quirks = self.repository.remote.settings().overriding(limits.quirks);
         let is_smaller = limits.next(offset, end, goal.reach()).bytes(end) < bytes;
-        let is_whole = matches!(lesson, Lesson::Pieces(crate::Pieces::Never));
+        let is_whole = matches!(lesson, Lesson::Pieces(Pieces::Never)) && limits.quirks.pieces == Pieces::Never;
         if is_smaller || is_whole {
             tracing::debug!(host = %self.repository.host(), ?lesson, "the registry takes other requests");
             self.repository.remote.learn(|quirks| lesson.note(quirks));

@@ -1,7 +1,6 @@
 //! Requests that wait for their turn with a host.
 
 use std::{
-    num::NonZeroU32,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -16,6 +15,9 @@ use crate::{Clock, error::Wanted};
 
 /// Requests of most kinds: a verb alone never has more under way than the first.
 const MOST: Limits = Limits { first: 8, most: 64 };
+
+/// More requests at once than any machine has ports for.
+const SLOTS: u32 = 1 << 16;
 
 /// Lists of referrers have a rate of their own, a much lower one
 /// ([ACR](https://github.com/dotnet/docker-tools/issues/2143)).
@@ -51,9 +53,14 @@ pub(crate) struct Turn<'a> {
 }
 
 impl Lanes {
-    /// Lanes for a host that is sent at most `most` requests at once, where its settings say so.
-    pub(crate) fn new(most: Option<NonZeroU32>) -> Self {
-        Self { most: Lane::new(MOST.within(most)), referrers: Lane::new(OF_REFERRERS.within(most)) }
+    /// Lanes on which no more than `most` requests are under way at once, where that is set.
+    pub(crate) fn new(most: Option<usize>) -> Self {
+        let most = most.map(|most| u32::try_from(most).unwrap_or(u32::MAX).clamp(1, SLOTS));
+        let limits = most.map_or(MOST, |most| Limits { first: MOST.first.min(most), most });
+        let of_referrers = |bound: u32| bound.min(limits.most);
+        let Limits { first, most } = OF_REFERRERS;
+        let referrers = Limits { first: of_referrers(first), most: of_referrers(most) };
+        Self { most: Lane::new(limits), referrers: Lane::new(referrers) }
     }
 
     /// The turn of `call`, once the host takes requests again. It waits for that at most for `patience`.
@@ -186,6 +193,19 @@ mod tests {
             turn.throttled(None);
         }
         assert_eq!(turns(&lanes, &blob).len(), 4);
+    }
+
+    #[test]
+    fn turns_are_never_more_than_is_set() {
+        let lanes = Lanes::new(Some(3));
+        let (blob, referrers) = (call(Wanted::Upload), call(Wanted::Referrers(Digest::sha256(b""))));
+        for call in [&blob, &blob, &referrers, &referrers] {
+            turns(&lanes, call).into_iter().for_each(Turn::answered);
+        }
+        assert_eq!((turns(&lanes, &blob).len(), turns(&lanes, &referrers).len()), (3, 3));
+        assert_eq!(turns(&Lanes::new(Some(0)), &blob).len(), 1);
+        let lanes = Lanes::new(Some(usize::MAX));
+        assert_eq!(turns(&lanes, &blob).len(), 8);
     }
 
     #[test]

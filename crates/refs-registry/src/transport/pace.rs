@@ -1,10 +1,7 @@
 //! How many requests at once a host is sent: more while all goes well, half as many when it asks for fewer. No time passes
 //! here.
 
-use std::{
-    num::NonZeroU32,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 /// Between which bounds the number of requests at once moves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,14 +10,6 @@ pub(crate) struct Limits {
     pub(crate) first: u32,
     /// What it never exceeds.
     pub(crate) most: u32,
-}
-
-impl Limits {
-    /// The same, and never more than `most`.
-    pub(crate) fn within(self, most: Option<NonZeroU32>) -> Self {
-        let most = most.map_or(self.most, NonZeroU32::get);
-        Self { first: self.first.min(most), most: self.most.min(most) }
-    }
 }
 
 /// The number of requests at once that a host seems to bear (additive increase, multiplicative decrease), and until when

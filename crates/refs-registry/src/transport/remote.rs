@@ -17,7 +17,7 @@ use super::{
     retry::{Budget, Failure, retry_after},
 };
 use crate::{
-    Options, Quirks, RateLimit, Result, Retry,
+    Options, Pieces, Quirks, RateLimit, Result, Retry,
     auth::{Authority, Login},
     hosts::{HostSettings, Mirror},
     warning::Warned,
@@ -71,7 +71,7 @@ impl Remote {
             turns: tokio::sync::Mutex::default(),
             warned: Warned::default(),
             rate_limit: Mutex::default(),
-            lanes: Lanes::new(settings.most_at_once()),
+            lanes: Lanes::new(settings.concurrency.as_ref().map(|set| set.value)),
             settings,
             transport,
         })
@@ -80,6 +80,14 @@ impl Remote {
     /// What is set for the registry.
     pub(crate) const fn settings(&self) -> &Arc<HostSettings> {
         &self.settings
+    }
+
+    /// The bytes of a piece of an upload: what is set for the registry, or else for all.
+    pub(crate) fn piece_bytes(&self) -> Option<u64> {
+        match self.settings.pieces.as_ref().map(|set| set.value) {
+            Some(Pieces::AtMost(bytes)) => Some(bytes),
+            _ => self.options().piece_bytes.map(Into::into),
+        }
     }
 
     /// Sends `call` once and without credentials. An answer of any status is an answer.

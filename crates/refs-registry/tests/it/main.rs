@@ -26,6 +26,7 @@ mod resumed;
 mod retry;
 mod saved;
 mod scopes;
+mod settings;
 mod setup;
 mod sources;
 mod spec_musts;

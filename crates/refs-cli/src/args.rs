@@ -8,6 +8,8 @@ use refs_registry::{MediaType, Platform};
 use refs_url::{Host, Tag};
 
 use crate::{duration, place::Place};
+pub(crate) use crate::registry_args::{Referrers, Repos, Retag, Rm, Tags};
+use crate::values::{key_value, media_type, platform, size};
 
 /// Files in OCI registries: push a directory, list it, read a file, pull a part.
 #[derive(Debug, Parser)]
@@ -128,6 +130,14 @@ pub(crate) enum Command {
     Resolve(Resolve),
     /// List the tags of a repository
     Tags(Tags),
+    /// List the repositories of a registry, where it tells
+    Repos(Repos),
+    /// List what refers to an artifact: signatures, SBOMs, attestations
+    Referrers(Referrers),
+    /// Give an artifact further tags, without moving its files
+    Tag(Retag),
+    /// Delete a tag, or a manifest with all its tags
+    Rm(Rm),
     /// Check a password with a registry, and keep it where docker does
     Login(Login),
     /// Forget the password for a registry
@@ -157,6 +167,10 @@ impl Command {
             Self::Pull(pull) => &pull.at,
             Self::Resolve(resolve) => &resolve.at,
             Self::Tags(tags) => &tags.at,
+            Self::Repos(repos) => return vec![repos.host.clone()],
+            Self::Referrers(referrers) => &referrers.at,
+            Self::Tag(retag) => &retag.at,
+            Self::Rm(rm) => &rm.at,
             Self::Pack(_)
             | Self::Login(_)
             | Self::Logout(_)
@@ -326,16 +340,6 @@ pub(crate) struct Resolve {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Tags {
-    /// The repository
-    #[arg(value_name = "REPO")]
-    pub(crate) at: Location,
-    /// Stop after so many
-    #[arg(long, value_name = "N")]
-    pub(crate) limit: Option<usize>,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct Login {
     /// The registry, such as ghcr.io
     #[arg(value_name = "HOST")]
@@ -381,34 +385,4 @@ pub(crate) struct Man {
     /// Write a page for each command into this directory instead
     #[arg(value_name = "DIR")]
     pub(crate) folder: Option<PathBuf>,
-}
-
-fn key_value(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err("expected KEY=VALUE".to_owned()),
-    }
-}
-
-/// A number of bytes: digits, and a unit if there is one.
-fn size(text: &str) -> Result<u64, String> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let shift = match unit {
-        "" => 0,
-        "K" | "KiB" => 10,
-        "M" | "MiB" => 20,
-        "G" | "GiB" => 30,
-        _ => return Err("expected a number of bytes, such as 1048576, 1024K, 1M or 1MiB".to_owned()),
-    };
-    let bytes = number.parse::<u64>().map_err(|error| error.to_string())?;
-    bytes.checked_mul(1 << shift).ok_or_else(|| "more bytes than any file has".to_owned())
-}
-
-fn media_type(text: &str) -> Result<MediaType, String> {
-    MediaType::parse(text).ok_or_else(|| "expected a media type, such as application/vnd.example.docs.v1".to_owned())
-}
-
-fn platform(text: &str) -> Result<Platform, String> {
-    Platform::parse(text).ok_or_else(|| "expected OS/ARCHITECTURE[/VARIANT], such as linux/arm64".to_owned())
 }

@@ -7,12 +7,12 @@ use std::{
 };
 
 use refs_client::{Error, SourceFault, manifest_file::Faults};
-use refs_registry::ErrorKind;
+use refs_registry::{ErrorKind, error::Fault as WireFault};
 use serde::Serialize;
 
 use crate::{
     args::Format,
-    commands::Failure,
+    commands::{Failure, rm},
     hint::hint,
     output::{escape, to_json},
 };
@@ -110,6 +110,7 @@ fn code(failure: &Failure) -> u8 {
     match failure {
         Failure::Client(error) => client_code(error),
         Failure::Registry(error) => registry_code(error),
+        Failure::Deleting(fault) => deleting_code(fault),
         Failure::Credentials(_) | Failure::Usage(_) | Failure::PackToStdout => USAGE,
         Failure::Deadline(_) => UNREACHABLE,
         Failure::Serve { source, .. } if source.kind() == io::ErrorKind::InvalidInput => USAGE,
@@ -118,6 +119,14 @@ fn code(failure: &Failure) -> u8 {
         | Failure::Runtime(_)
         | Failure::Serve { .. }
         | Failure::Root { .. } => OTHER,
+    }
+}
+
+fn deleting_code(fault: &rm::Fault) -> u8 {
+    match fault {
+        rm::Fault::Ambiguous { .. } | rm::Fault::NobodyToAsk { .. } => USAGE,
+        rm::Fault::TagStays { source, .. } => registry_code(source),
+        rm::Fault::Declined | rm::Fault::Question(_) => OTHER,
     }
 }
 
@@ -173,6 +182,7 @@ fn estargz_code(error: &refs_estargz::Error) -> u8 {
 fn registry_code(error: &refs_registry::Error) -> u8 {
     match error {
         refs_registry::Error::TooLarge { .. } => return LIMIT,
+        refs_registry::Error::Protocol { fault: WireFault::WrongDigest(_), .. } => return INTEGRITY,
         // A layout can only be begun where nothing else is.
         refs_registry::Error::Io { source, .. } if source.kind() == io::ErrorKind::DirectoryNotEmpty => {
             return CONFLICT;

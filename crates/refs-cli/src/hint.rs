@@ -17,6 +17,7 @@ pub(crate) fn hint(failure: &Failure) -> Option<String> {
         Failure::Registry(error) => registry_hint(error),
         Failure::Credentials(fault) => fault.hint(),
         Failure::Deadline(_) => Some("allow more with `--timeout TIME`".to_owned()),
+        Failure::Deleting(fault) => fault.hint(),
         Failure::Serve { source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
             Some("stop what listens there, or take a free port with `--listen 127.0.0.1:0`".to_owned())
         }
@@ -160,6 +161,9 @@ pub(crate) fn registry_hint(error: &refs_registry::Error) -> Option<String> {
         Registry::Digest { .. } | Registry::Size { .. } => {
             "the bytes are not what their digest says; nothing was kept of them: try again, then ask the owner"
                 .to_owned()
+        }
+        Registry::Unsupported { wanted: Wanted::Delete, .. } => {
+            "the registry's owner may have switched deleting off, or has another way to do it".to_owned()
         }
         Registry::Full { .. } => "make space and run it again".to_owned(),
         Registry::Busy { .. } => "wait for the other process, or stop it".to_owned(),

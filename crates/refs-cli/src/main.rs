@@ -11,9 +11,11 @@ mod log;
 mod output;
 mod place;
 mod progress;
+mod registry_args;
 mod signals;
 mod terminal;
 mod unread;
+mod values;
 mod wiring;
 
 use std::process::ExitCode;

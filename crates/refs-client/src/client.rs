@@ -8,10 +8,11 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_core::stream::BoxStream;
 use futures_util::TryStreamExt;
 use refs_registry::{Descriptor, Platform, Sink, Source, Writable};
 use refs_store::{Cached, Layout, Origin, Store};
-use refs_url::{Digest, Host, Tag, Target};
+use refs_url::{Digest, Host, RepoName, Tag, Target};
 
 use crate::{
     ByteRange, Error, Existing, Inspection, Listing, Location, ManifestFile, Meter, PackOptions, Packed, PullOptions,
@@ -276,6 +277,16 @@ impl Client {
             return Err(at.fault(LocationFault::Untagged));
         }
         Ok(self.source(at).await?.tags(None).try_collect().await?)
+    }
+
+    /// The repositories of a registry, page by page. Few registries for the public tell.
+    ///
+    /// # Errors
+    /// The stream ends after its first error, of the kind `Unsupported`, `NotFound` or `Denied` where the registry does not
+    /// tell.
+    #[must_use]
+    pub fn repositories(&self, host: &Host) -> BoxStream<'_, refs_registry::Result<RepoName>> {
+        self.registries.repositories(host)
     }
 
     /// Asks the registry whether it is there and takes the credentials.

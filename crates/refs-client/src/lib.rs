@@ -13,6 +13,7 @@ mod list;
 mod location;
 pub mod manifest_file;
 mod meter;
+mod naming;
 mod pack;
 mod pull;
 mod push;

@@ -5,6 +5,7 @@ mod cat;
 mod completions;
 mod demo;
 mod doctor;
+mod each;
 mod inspect;
 mod login;
 mod logout;
@@ -13,8 +14,12 @@ mod man;
 mod pack;
 mod pull;
 mod push;
+mod referrers;
+mod repos;
 mod resolve;
+pub(crate) mod rm;
 mod serve;
+mod tag;
 mod tags;
 
 use std::{io, path::PathBuf, time::Duration};
@@ -47,6 +52,8 @@ pub(crate) enum Failure {
     Write { path: PathBuf, source: io::Error },
     #[error("the command did not end within {} s", .0.as_secs_f64())]
     Deadline(Duration),
+    #[error(transparent)]
+    Deleting(#[from] rm::Fault),
     #[error("cannot start the threads to work with")]
     Runtime(#[source] io::Error),
     #[error("cannot listen on {address}")]
@@ -58,7 +65,10 @@ pub(crate) enum Failure {
 impl Failure {
     /// Whether the reader of stdout has left, which is its right.
     pub(crate) fn is_broken_pipe(&self) -> bool {
-        matches!(self, Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe)
+        let (Self::Stdout(error) | Self::Client(refs_client::Error::Io { source: error, .. })) = self else {
+            return false;
+        };
+        error.kind() == io::ErrorKind::BrokenPipe
     }
 }
 
@@ -87,6 +97,10 @@ async fn dispatch(session: &Session, command: Command) -> Result<Result<(), Fail
         Command::Pull(args) => until_stopped(pull::run(session, args)).await,
         Command::Resolve(args) => until_stopped(resolve::run(session, args)).await,
         Command::Tags(args) => until_stopped(tags::run(session, args)).await,
+        Command::Repos(args) => until_stopped(repos::run(session, args)).await,
+        Command::Referrers(args) => until_stopped(referrers::run(session, args)).await,
+        Command::Tag(args) => until_stopped(tag::run(session, args)).await,
+        Command::Rm(args) => until_stopped(rm::run(session, args)).await,
         Command::Doctor(args) => until_stopped(doctor::run(session, args)).await,
         Command::Login(args) => until_stopped(login::run(session, args)).await,
         Command::Logout(args) => until_stopped(logout::run(session, args)).await,

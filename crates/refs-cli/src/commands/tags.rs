@@ -2,11 +2,10 @@
 
 use std::fmt;
 
-use futures_util::TryStreamExt;
 use refs_client::{Error, Location, LocationFault};
 use serde::Serialize;
 
-use super::Failure;
+use super::{Failure, each};
 use crate::{args::Tags, output::escape, wiring::Session};
 
 #[derive(Serialize)]
@@ -26,16 +25,5 @@ pub(super) async fn run(session: &Session, args: Tags) -> Result<(), Failure> {
         return Err(Failure::Client(Error::Location { input, fault }));
     }
     let source = session.client().source(&args.at).await?;
-    let mut tags = source.tags(None);
-    let mut left = args.limit.unwrap_or(usize::MAX);
-    while left > 0
-        && let Some(tag) = tags.try_next().await?
-    {
-        // Stdout is not held across the wait for the next page: each tag is out as soon as it is known.
-        let mut output = session.output();
-        output.result(&Tag { tag: tag.to_string() })?;
-        output.flush()?;
-        left -= 1;
-    }
-    Ok(())
+    each::print(session, source.tags(None), args.limit, |tag| Tag { tag: tag.to_string() }).await
 }

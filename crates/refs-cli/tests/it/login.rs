@@ -189,7 +189,7 @@ fn a_terminal_is_put_back_when_the_question_is_interrupted() {
 
 /// The program at a terminal, and the terminal as its user sees it. The far end stays open, so that what was shown can be
 /// read when the program has gone.
-fn at_terminal(machine: &Machine, line: &str) -> (Child, Terminal) {
+pub(crate) fn at_terminal(machine: &Machine, line: &str) -> (Child, Terminal) {
     let user = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&user).unwrap();
     unlockpt(&user).unwrap();
@@ -200,7 +200,7 @@ fn at_terminal(machine: &Machine, line: &str) -> (Child, Terminal) {
     (command.spawn().unwrap(), Terminal { user: File::from(user), _far: File::from(open()) })
 }
 
-struct Terminal {
+pub(crate) struct Terminal {
     user: File,
     _far: File,
 }

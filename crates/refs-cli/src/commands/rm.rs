@@ -1,0 +1,106 @@
+//! `refs rm`
+
+use std::{
+    fmt,
+    io::{self, IsTerminal},
+};
+
+use refs_client::{Error, Location};
+use refs_registry::ErrorKind;
+use refs_url::Target;
+use serde::Serialize;
+
+use super::Failure;
+use crate::{args::Rm, output::escape, terminal, wiring::Session};
+
+/// Why nothing was deleted, where it is not that there was nothing, or that the registry does not allow it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fault {
+    #[error("`{at}` names a tag and a digest, and only one of them can be meant")]
+    Ambiguous { at: String, tag: String, manifest: String },
+    #[error("there is nobody to ask whether to delete {what}: stdin is not a terminal")]
+    NobodyToAsk { what: String },
+    #[error("cannot ask")]
+    Question(#[source] io::Error),
+    #[error("nothing was deleted")]
+    Declined,
+    #[error("the registry keeps the tag")]
+    TagStays { by_digest: String, source: refs_registry::Error },
+}
+
+impl Fault {
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            Self::Ambiguous { tag, manifest, .. } => Some(format!(
+                "`refs rm {tag}` deletes the tag alone, `refs rm {manifest}` the manifest with all its tags"
+            )),
+            Self::NobodyToAsk { .. } => Some("`--yes` deletes without asking".to_owned()),
+            Self::TagStays { by_digest, .. } => Some(format!(
+                "`refs rm {by_digest}` deletes the manifest instead, with all its tags, if the registry allows that"
+            )),
+            Self::Question(_) | Self::Declined => None,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Deleted {
+    deleted: &'static str,
+    reference: String,
+    digest: String,
+}
+
+impl fmt::Display for Deleted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "deleted {} {}", self.deleted, escape(&self.reference))?;
+        // What the tag led to is still there, and can be tagged again by this.
+        if self.deleted == TAG { write!(f, ", which was {}", self.digest) } else { Ok(()) }
+    }
+}
+
+const TAG: &str = "tag";
+const MANIFEST: &str = "manifest";
+
+pub(super) async fn run(session: &Session, args: Rm) -> Result<(), Failure> {
+    let at = unambiguous(args.at)?;
+    let by_tag = matches!(at.target(), Some(Target::Tag(_)));
+    let (deleted, scope) = if by_tag { (TAG, "") } else { (MANIFEST, " with all its tags") };
+    // The origin is asked, not the cache: what is gone need not be asked about.
+    let digest = session.uncached().resolve_tag(&at).await?.digest;
+    if !args.yes {
+        confirm(&format!("the {deleted} {at}{scope}")).await?;
+    }
+    session.client().delete(&at).await.map_err(|error| match error {
+        Error::Registry(source) if by_tag && source.kind() == ErrorKind::Unsupported => {
+            let by_digest = at.clone().at_digest(digest.clone()).to_string();
+            Failure::Deleting(Fault::TagStays { by_digest, source })
+        }
+        error => error.into(),
+    })?;
+    let mut output = session.output();
+    output.result(&Deleted { deleted, reference: at.to_string(), digest: digest.to_string() })?;
+    Ok(output.flush()?)
+}
+
+/// The one thing that `at` names. A push prints a tag with its digest, and whoever pastes that may mean either.
+fn unambiguous(at: Location) -> Result<Location, Fault> {
+    let Location::Registry(reference) = &at else { return Ok(at) };
+    match (reference.tag(), reference.digest()) {
+        (Some(_), Some(_)) => Err(Fault::Ambiguous {
+            at: at.to_string(),
+            tag: reference.clone().without_digest().to_string(),
+            manifest: reference.clone().without_tag().to_string(),
+        }),
+        // `docker://` adds a tag that nobody has named.
+        _ if reference.tag_is_default() => Ok(Location::Registry(reference.repository_ref())),
+        _ => Ok(at),
+    }
+}
+
+async fn confirm(what: &str) -> Result<(), Fault> {
+    if !io::stdin().is_terminal() {
+        return Err(Fault::NobodyToAsk { what: what.to_owned() });
+    }
+    let answer = terminal::line(&format!("delete {}? [y/N] ", escape(what))).await.map_err(Fault::Question)?;
+    if matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") { Ok(()) } else { Err(Fault::Declined) }
+}

@@ -1,0 +1,47 @@
+//! `refs tag`
+
+use std::fmt;
+
+use refs_client::Location;
+use refs_url::{Digest, Tag};
+use serde::Serialize;
+
+use super::Failure;
+use crate::{args::Retag, output::escape, wiring::Session};
+
+#[derive(Serialize)]
+struct Tagged {
+    reference: String,
+    tag: String,
+    digest: String,
+}
+
+impl fmt::Display for Tagged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&escape(&self.reference))
+    }
+}
+
+pub(super) async fn run(session: &Session, args: Retag) -> Result<(), Failure> {
+    let digest = session.client().set_tags(&args.at, &args.tags).await?.digest;
+    let mut output = session.output();
+    for tag in args.tags {
+        output.result(&Tagged {
+            reference: reference(&args.at, &tag, &digest),
+            tag: tag.to_string(),
+            digest: digest.to_string(),
+        })?;
+    }
+    Ok(output.flush()?)
+}
+
+/// `HOST/REPO:TAG@DIGEST`, or the same of a layout.
+fn reference(at: &Location, tag: &Tag, digest: &Digest) -> String {
+    match at {
+        Location::Registry(reference) => {
+            reference.clone().with_tag(tag.clone()).with_digest(digest.clone()).to_string()
+        }
+        Location::Layout { path, .. } => format!("ocidir://{}:{tag}@{digest}", path.display()),
+        Location::File(path) => format!("file://{}", path.display()),
+    }
+}

@@ -1,0 +1,33 @@
+//! How the values of options are read.
+
+use refs_registry::{MediaType, Platform};
+
+pub(crate) fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("expected KEY=VALUE".to_owned()),
+    }
+}
+
+/// A number of bytes: digits, and a unit if there is one.
+pub(crate) fn size(text: &str) -> Result<u64, String> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit {
+        "" => 0,
+        "K" | "KiB" => 10,
+        "M" | "MiB" => 20,
+        "G" | "GiB" => 30,
+        _ => return Err("expected a number of bytes, such as 1048576, 1024K, 1M or 1MiB".to_owned()),
+    };
+    let bytes = number.parse::<u64>().map_err(|error| error.to_string())?;
+    bytes.checked_mul(1 << shift).ok_or_else(|| "more bytes than any file has".to_owned())
+}
+
+pub(crate) fn media_type(text: &str) -> Result<MediaType, String> {
+    MediaType::parse(text).ok_or_else(|| "expected a media type, such as application/vnd.example.docs.v1".to_owned())
+}
+
+pub(crate) fn platform(text: &str) -> Result<Platform, String> {
+    Platform::parse(text).ok_or_else(|| "expected OS/ARCHITECTURE[/VARIANT], such as linux/arm64".to_owned())
+}

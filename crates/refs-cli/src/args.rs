@@ -9,6 +9,7 @@ use refs_url::{Host, Tag};
 
 use crate::{duration, place::Place};
 pub(crate) use crate::registry_args::{Referrers, Repos, Retag, Rm, Tags};
+pub(crate) use crate::registry_args::{Blob, Manifest, Referrers, Repos, Retag, Rm, Tags};
 use crate::values::{key_value, media_type, platform, size};
 
 /// Files in OCI registries: push a directory, list it, read a file, pull a part.
@@ -138,6 +139,11 @@ pub(crate) enum Command {
     Tag(Retag),
     /// Delete a tag, or a manifest with all its tags
     Rm(Rm),
+    /// Print a manifest or an index
+    Manifest(Manifest),
+    /// Get, put or look for a single blob
+    #[command(subcommand)]
+    Blob(Blob),
     /// Check a password with a registry, and keep it where docker does
     Login(Login),
     /// Forget the password for a registry
@@ -171,6 +177,8 @@ impl Command {
             Self::Referrers(referrers) => &referrers.at,
             Self::Tag(retag) => &retag.at,
             Self::Rm(rm) => &rm.at,
+            Self::Manifest(manifest) => &manifest.at,
+            Self::Blob(blob) => blob.at(),
             Self::Pack(_)
             | Self::Login(_)
             | Self::Logout(_)

@@ -39,6 +39,9 @@ pub(crate) fn client_hint(error: &Error) -> Option<String> {
         Error::Location { fault: LocationFault::DigestAsTarget, .. } => {
             "push to a tag; the digest is printed".to_owned()
         }
+        Error::Location { fault: LocationFault::NoDigest, .. } => {
+            "add the digest, as in HOST/REPO@sha256:…; `refs manifest REF` shows those of the layers".to_owned()
+        }
         Error::Location { fault: LocationFault::Directory, .. } => {
             "`refs pack DIR FILE` makes a file of it, `refs push DIR REF` an artifact".to_owned()
         }

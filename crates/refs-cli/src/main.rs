@@ -10,6 +10,7 @@ mod kept;
 mod log;
 mod output;
 mod place;
+mod pretty;
 mod progress;
 mod registry_args;
 mod signals;

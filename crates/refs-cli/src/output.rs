@@ -73,14 +73,19 @@ struct Tame;
 
 impl Formatter for Tame {
     fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
-        let mut rest = fragment;
-        while let Some((at, c)) = rest.char_indices().find(|(_, c)| is_unsafe(*c)) {
-            // All of them are of the basic plane.
-            write!(writer, "{}\\u{:04x}", &rest[..at], u32::from(c))?;
-            rest = &rest[at + c.len_utf8()..];
-        }
-        writer.write_all(rest.as_bytes())
+        writer.write_all(escape_json(fragment).as_bytes())
     }
+}
+
+/// The inside of a JSON string for a terminal: the same string, with what [`escape`] spells out spelled out as JSON does.
+pub(crate) fn escape_json(fragment: &str) -> Cow<'_, str> {
+    if !fragment.contains(is_unsafe) {
+        return Cow::Borrowed(fragment);
+    }
+    // All of them are of the basic plane.
+    let spelled =
+        fragment.chars().map(|c| if is_unsafe(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() });
+    Cow::Owned(spelled.collect())
 }
 
 /// A number of bytes, for people.

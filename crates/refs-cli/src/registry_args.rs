@@ -1,6 +1,8 @@
 //! What can be said to the commands that list, change and look into registries.
 
-use clap::Args;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
 use refs_client::Location;
 use refs_registry::MediaType;
 use refs_url::{Host, Tag};
@@ -72,4 +74,74 @@ pub(crate) struct Rm {
     /// Delete without asking
     #[arg(short, long)]
     pub(crate) yes: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  refs manifest ghcr.io/org/handbook:v1
+  refs manifest ghcr.io/org/handbook:v1 --raw | sha256sum")]
+pub(crate) struct Manifest {
+    /// The artifact
+    #[arg(value_name = "REF")]
+    pub(crate) at: Location,
+    /// Print the bytes exactly as they are stored, whatever --format says
+    #[arg(long)]
+    pub(crate) raw: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Blob {
+    /// Print a blob, or write it to a file
+    Get(GetBlob),
+    /// Put a file, or stdin, into a repository as a blob, unless it is there
+    Put(PutBlob),
+    /// Tell whether a blob is there, and its size in bytes
+    Stat(StatBlob),
+}
+
+impl Blob {
+    /// The repository, or the blob in it.
+    pub(crate) fn at(&self) -> &Location {
+        match self {
+            Self::Get(get) => &get.at,
+            Self::Put(put) => &put.at,
+            Self::Stat(stat) => &stat.at,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  refs blob get ghcr.io/org/handbook@sha256:… -o layer.tgz
+  refs blob get ghcr.io/org/handbook@sha256:… | tar tz
+
+On stdout bytes come out before all of them are checked: only exit code 0 vouches for them.
+The file of -o gets its name when they are.")]
+pub(crate) struct GetBlob {
+    /// The blob, by its digest
+    #[arg(value_name = "REPO@DIGEST")]
+    pub(crate) at: Location,
+    /// Write it to this file, which is complete or absent, or as it was
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  refs blob put ghcr.io/org/handbook layer.tgz
+  tar cz docs | refs blob put ghcr.io/org/handbook -")]
+pub(crate) struct PutBlob {
+    /// The repository; a digest behind it is what the content must have
+    #[arg(value_name = "REPO")]
+    pub(crate) at: Location,
+    /// The file; - for stdin
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatBlob {
+    /// The blob, by its digest
+    #[arg(value_name = "REPO@DIGEST")]
+    pub(crate) at: Location,
 }

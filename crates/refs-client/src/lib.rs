@@ -2,6 +2,7 @@
 
 mod artifact;
 mod beneath;
+mod blobs;
 mod byte_range;
 mod client;
 mod config;

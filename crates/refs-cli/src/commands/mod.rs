@@ -1,5 +1,6 @@
 //! One command a file: it calls a verb and prints what came of it.
 
+mod blob;
 mod branches;
 mod cat;
 mod completions;
@@ -11,6 +12,7 @@ mod login;
 mod logout;
 mod ls;
 mod man;
+mod manifest;
 mod pack;
 mod pull;
 mod push;
@@ -101,6 +103,8 @@ async fn dispatch(session: &Session, command: Command) -> Result<Result<(), Fail
         Command::Referrers(args) => until_stopped(referrers::run(session, args)).await,
         Command::Tag(args) => until_stopped(tag::run(session, args)).await,
         Command::Rm(args) => until_stopped(rm::run(session, args)).await,
+        Command::Manifest(args) => until_stopped(manifest::run(session, args)).await,
+        Command::Blob(args) => until_stopped(blob::run(session, args)).await,
         Command::Doctor(args) => until_stopped(doctor::run(session, args)).await,
         Command::Login(args) => until_stopped(login::run(session, args)).await,
         Command::Logout(args) => until_stopped(logout::run(session, args)).await,

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where it cannot go on")]
 
 mod bounded;
+mod blobs;
 mod cache;
 mod cat;
 mod credentials;
@@ -17,6 +18,7 @@ mod inspect;
 mod listings;
 mod login;
 mod ls;
+mod manifests;
 mod naming;
 mod output;
 mod pack;

@@ -12,6 +12,8 @@ pub enum LocationFault {
     NoTarget,
     /// It names a digest where only a tag can be written.
     DigestAsTarget,
+    /// It names no digest, and the verb is about a blob, which has no other name.
+    NoDigest,
     /// The verb works on a registry only.
     NotRegistry,
     /// It is a file, and the verb writes to a repository.
@@ -33,6 +35,7 @@ impl fmt::Display for LocationFault {
         match self {
             Self::NoTarget => f.write_str("names no tag and no digest"),
             Self::DigestAsTarget => f.write_str("names a digest, and only a tag can be pushed to"),
+            Self::NoDigest => f.write_str("names no digest, and a blob has no other name"),
             Self::NotRegistry => f.write_str("is not a repository of a registry"),
             Self::File => f.write_str("is a layer in a file, which nothing can be pushed to"),
             Self::Untagged => f.write_str("is a layer in a file, which has no tags"),

@@ -10,6 +10,7 @@ use refs_url::{Host, Tag};
 use crate::{duration, place::Place};
 pub(crate) use crate::registry_args::{Referrers, Repos, Retag, Rm, Tags};
 pub(crate) use crate::registry_args::{Blob, Manifest, Referrers, Repos, Retag, Rm, Tags};
+pub(crate) use crate::registry_args::{Blob, Manifest, Referrers, Repos, Retag, Rm, Tags, Tree};
 use crate::values::{key_value, media_type, platform, size};
 
 /// Files in OCI registries: push a directory, list it, read a file, pull a part.
@@ -135,6 +136,8 @@ pub(crate) enum Command {
     Repos(Repos),
     /// List what refers to an artifact: signatures, SBOMs, attestations
     Referrers(Referrers),
+    /// Draw what an artifact consists of and what refers to it
+    Tree(Tree),
     /// Give an artifact further tags, without moving its files
     Tag(Retag),
     /// Delete a tag, or a manifest with all its tags
@@ -175,6 +178,7 @@ impl Command {
             Self::Tags(tags) => &tags.at,
             Self::Repos(repos) => return vec![repos.host.clone()],
             Self::Referrers(referrers) => &referrers.at,
+            Self::Tree(tree) => &tree.at,
             Self::Tag(retag) => &retag.at,
             Self::Rm(rm) => &rm.at,
             Self::Manifest(manifest) => &manifest.at,

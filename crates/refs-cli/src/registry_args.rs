@@ -145,3 +145,13 @@ pub(crate) struct StatBlob {
     #[arg(value_name = "REPO@DIGEST")]
     pub(crate) at: Location,
 }
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  refs tree ghcr.io/org/handbook:v1
+  refs tree ghcr.io/org/handbook:v1 --format json | jq '.. | .digest? // empty'")]
+pub(crate) struct Tree {
+    /// The artifact
+    #[arg(value_name = "REF")]
+    pub(crate) at: Location,
+}

@@ -23,6 +23,7 @@ mod resumed;
 mod select;
 mod send;
 mod thread;
+mod tree;
 mod unchanged;
 mod unpack;
 mod upload;
@@ -41,6 +42,7 @@ pub use pull::{PullOptions, Pulled};
 pub use push::{PushOptions, Pushed};
 pub use refs_estargz::{Entry as FileEntry, Kind};
 pub use refs_registry::Sent;
+pub use tree::{Beneath, Node, Role, TreeOptions};
 pub use unpack::{Existing, Limits};
 
 /// The manifest file of an artifact, at its root, unless another name is asked for with a [`ManifestName`].

@@ -23,6 +23,7 @@ pub(crate) mod rm;
 mod serve;
 mod tag;
 mod tags;
+mod tree;
 
 use std::{io, path::PathBuf, time::Duration};
 
@@ -101,6 +102,7 @@ async fn dispatch(session: &Session, command: Command) -> Result<Result<(), Fail
         Command::Tags(args) => until_stopped(tags::run(session, args)).await,
         Command::Repos(args) => until_stopped(repos::run(session, args)).await,
         Command::Referrers(args) => until_stopped(referrers::run(session, args)).await,
+        Command::Tree(args) => until_stopped(tree::run(session, args)).await,
         Command::Tag(args) => until_stopped(tag::run(session, args)).await,
         Command::Rm(args) => until_stopped(rm::run(session, args)).await,
         Command::Manifest(args) => until_stopped(manifest::run(session, args)).await,

@@ -30,5 +30,6 @@ mod serve;
 mod signals;
 mod support;
 mod tags;
+mod trees;
 mod usage;
 mod whole;

@@ -7,11 +7,12 @@ use refs_client::{ByteRange, Location};
 use refs_registry::{MediaType, Platform};
 use refs_url::{Host, Tag};
 
-use crate::{duration, place::Place};
-pub(crate) use crate::registry_args::{Referrers, Repos, Retag, Rm, Tags};
+pub(crate) use crate::registry_args::{Api, Blob, Manifest, Referrers, Repos, Retag, Rm, Tags, Tree};
 pub(crate) use crate::registry_args::{Blob, Manifest, Referrers, Repos, Retag, Rm, Tags};
 pub(crate) use crate::registry_args::{Blob, Manifest, Referrers, Repos, Retag, Rm, Tags, Tree};
+pub(crate) use crate::registry_args::{Referrers, Repos, Retag, Rm, Tags};
 use crate::values::{key_value, media_type, platform, size};
+use crate::{duration, place::Place};
 
 /// Files in OCI registries: push a directory, list it, read a file, pull a part.
 #[derive(Debug, Parser)]
@@ -147,6 +148,8 @@ pub(crate) enum Command {
     /// Get, put or look for a single blob
     #[command(subcommand)]
     Blob(Blob),
+    /// Send any request to a registry, and print the answer
+    Api(Api),
     /// Check a password with a registry, and keep it where docker does
     Login(Login),
     /// Forget the password for a registry
@@ -182,6 +185,7 @@ impl Command {
             Self::Tag(retag) => &retag.at,
             Self::Rm(rm) => &rm.at,
             Self::Manifest(manifest) => &manifest.at,
+            Self::Api(api) => return vec![api.target.host.clone()],
             Self::Blob(blob) => blob.at(),
             Self::Pack(_)
             | Self::Login(_)

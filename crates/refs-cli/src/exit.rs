@@ -19,15 +19,15 @@ use crate::{
 
 pub(crate) const OTHER: u8 = 1;
 pub(crate) const USAGE: u8 = 2;
-const NOT_FOUND: u8 = 3;
-const UNAUTHORIZED: u8 = 4;
-const DENIED: u8 = 5;
+pub(crate) const NOT_FOUND: u8 = 3;
+pub(crate) const UNAUTHORIZED: u8 = 4;
+pub(crate) const DENIED: u8 = 5;
 const RATE_LIMITED: u8 = 6;
-const UNREACHABLE: u8 = 7;
+pub(crate) const UNREACHABLE: u8 = 7;
 pub(crate) const INTEGRITY: u8 = 8;
-const LIMIT: u8 = 9;
-const UNSUPPORTED: u8 = 10;
-const CONFLICT: u8 = 11;
+pub(crate) const LIMIT: u8 = 9;
+pub(crate) const UNSUPPORTED: u8 = 10;
+pub(crate) const CONFLICT: u8 = 11;
 
 /// Tells of `failure` on stderr and gives the code to exit with.
 pub(crate) fn report(failure: &Failure, format: Format) -> ExitCode {
@@ -110,6 +110,7 @@ fn code(failure: &Failure) -> u8 {
     match failure {
         Failure::Client(error) => client_code(error),
         Failure::Registry(error) => registry_code(error),
+        Failure::Api(fault) => fault.code(),
         Failure::Deleting(fault) => deleting_code(fault),
         Failure::Credentials(_) | Failure::Usage(_) | Failure::PackToStdout => USAGE,
         Failure::Deadline(_) => UNREACHABLE,

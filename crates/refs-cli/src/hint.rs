@@ -18,6 +18,7 @@ pub(crate) fn hint(failure: &Failure) -> Option<String> {
         Failure::Credentials(fault) => fault.hint(),
         Failure::Deadline(_) => Some("allow more with `--timeout TIME`".to_owned()),
         Failure::Deleting(fault) => fault.hint(),
+        Failure::Api(fault) => fault.hint(),
         Failure::Serve { source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
             Some("stop what listens there, or take a free port with `--listen 127.0.0.1:0`".to_owned())
         }
@@ -160,6 +161,10 @@ pub(crate) fn registry_hint(error: &refs_registry::Error) -> Option<String> {
         Registry::Refused { status: 500..=599, .. } => "the registry has a problem: try again later".to_owned(),
         Registry::Settings { what, .. } if what.contains(".json`") => {
             "correct the file, or log in anew with `refs login HOST`".to_owned()
+        }
+        Registry::Settings { what, .. } if what.starts_with("the header ") => {
+            "credentials come from `refs login`, `--token-stdin` or `--username`, and the length from the body"
+                .to_owned()
         }
         Registry::Digest { .. } | Registry::Size { .. } => {
             "the bytes are not what their digest says; nothing was kept of them: try again, then ask the owner"

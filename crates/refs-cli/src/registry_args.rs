@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use refs_client::Location;
-use refs_registry::MediaType;
+use refs_registry::{MediaType, Method};
 use refs_url::{Host, Tag};
 
-use crate::values::media_type;
+use crate::values::{api_path, header, media_type, method};
 
 #[derive(Debug, Args)]
 pub(crate) struct Tags {
@@ -154,4 +154,41 @@ pub(crate) struct Tree {
     /// The artifact
     #[arg(value_name = "REF")]
     pub(crate) at: Location,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  refs api GET ghcr.io/v2/org/handbook/tags/list?n=10
+  refs api -i HEAD ghcr.io/v2/org/handbook/manifests/v1
+  refs api PUT localhost:5000/v2/o/r/manifests/v1 --input manifest.json \\
+      -H 'Content-Type: application/vnd.oci.image.manifest.v1+json'
+
+The request has the credentials for HOST, follows redirects as all others do, and is made again when
+that may help, but for POST and PATCH. The body of the answer goes to stdout whatever its status, up to
+16 MiB; a status that is no success is an error besides, with the exit code of its kind. On a terminal
+JSON is laid out and control characters are spelled out; elsewhere bytes are exact.")]
+pub(crate) struct Api {
+    /// GET, HEAD, POST, PUT, PATCH or DELETE
+    #[arg(value_name = "METHOD", value_parser = method)]
+    pub(crate) method: Method,
+    /// The host, and behind it the path, with its query
+    #[arg(value_name = "HOST/PATH", value_parser = api_path)]
+    pub(crate) target: ApiPath,
+    /// Print the status and the headers of the answer, too
+    #[arg(short, long)]
+    pub(crate) include: bool,
+    /// Send this file as the body, up to 32 MiB; - for stdin
+    #[arg(long, value_name = "FILE")]
+    pub(crate) input: Option<PathBuf>,
+    /// Send this header, too; who asks is the client's affair
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = header)]
+    pub(crate) headers: Vec<(String, String)>,
+}
+
+/// A path at a host.
+#[derive(Debug, Clone)]
+pub(crate) struct ApiPath {
+    pub(crate) host: Host,
+    /// From `/` on, with its query.
+    pub(crate) path: String,
 }

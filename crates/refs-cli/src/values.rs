@@ -1,6 +1,9 @@
 //! How the values of options are read.
 
-use refs_registry::{MediaType, Platform};
+use refs_registry::{MediaType, Method, Platform};
+use refs_url::Host;
+
+use crate::registry_args::ApiPath;
 
 pub(crate) fn key_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
@@ -30,4 +33,33 @@ pub(crate) fn media_type(text: &str) -> Result<MediaType, String> {
 
 pub(crate) fn platform(text: &str) -> Result<Platform, String> {
     Platform::parse(text).ok_or_else(|| "expected OS/ARCHITECTURE[/VARIANT], such as linux/arm64".to_owned())
+}
+
+pub(crate) fn method(text: &str) -> Result<Method, String> {
+    Ok(match text.to_ascii_uppercase().as_str() {
+        "GET" => Method::Get,
+        "HEAD" => Method::Head,
+        "POST" => Method::Post,
+        "PUT" => Method::Put,
+        "PATCH" => Method::Patch,
+        "DELETE" => Method::Delete,
+        _ => return Err("expected GET, HEAD, POST, PUT, PATCH or DELETE".to_owned()),
+    })
+}
+
+/// A host with a path behind it. What is wrong with a host is not repeated, as a password may be in it.
+pub(crate) fn api_path(text: &str) -> Result<ApiPath, String> {
+    let expected = || "expected HOST/PATH without a scheme, such as ghcr.io/v2/org/handbook/tags/list".to_owned();
+    let slash = text.find('/').ok_or_else(expected)?;
+    // A lone word is the beginning of a repository's name, and must not be dialled as a host.
+    let is_host = |host: &Host| host.as_str().contains(['.', ':']) || host.is_loopback();
+    let host = Host::parse(&text[..slash]).ok().filter(is_host).ok_or_else(expected)?;
+    Ok(ApiPath { host, path: text[slash..].to_owned() })
+}
+
+pub(crate) fn header(text: &str) -> Result<(String, String), String> {
+    match text.split_once(':') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.trim().to_owned())),
+        _ => Err("expected NAME: VALUE".to_owned()),
+    }
 }

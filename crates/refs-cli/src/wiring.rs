@@ -10,7 +10,7 @@ use std::{
 
 use refs_client::{Client, PushOptions, ReadOptions, Trust};
 use refs_registry::{
-    Registries, Retry, Warnings,
+    Registries, Registry, Retry, Warnings,
     auth::{Anonymous, Credentials},
     hosts::{ClientCertificate, HostSettings, Hosts, Origin, Scope, Set},
 };
@@ -74,6 +74,11 @@ impl Session {
     /// The same client, without a cache.
     pub(crate) fn uncached(&self) -> Client {
         Client::new(Arc::new(self.registries(self.credentials.clone())))
+    }
+
+    /// The registry at `host`, to which we are who the arguments say.
+    pub(crate) fn registry(&self, host: &Host) -> refs_registry::Result<Arc<Registry>> {
+        self.registries(self.credentials.clone()).registry(host)
     }
 
     /// The registries that the arguments ask for, to which we are who `credentials` say.

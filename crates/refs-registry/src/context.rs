@@ -38,6 +38,8 @@ pub enum Wanted {
     Delete,
     /// A host.
     Host(Host),
+    /// The answer to a request of the caller's own.
+    Answer,
     /// A digest algorithm that this build cannot compute.
     Algorithm(Digest),
 }
@@ -60,6 +62,7 @@ impl fmt::Display for Wanted {
             Self::Resume => f.write_str("reading again from the middle"),
             Self::Delete => f.write_str("deleting"),
             Self::Host(host) => write!(f, "host `{host}`"),
+            Self::Answer => f.write_str("the answer"),
             Self::Algorithm(digest) => write!(f, "the algorithm of digest `{digest}`"),
         }
     }

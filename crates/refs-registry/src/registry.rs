@@ -6,9 +6,10 @@ use futures_core::stream::BoxStream;
 use refs_url::{Host, RepoName};
 
 use crate::{
-    Error, Quirks, RateLimit, Repository, Result,
+    Error, Quirks, RateLimit, RawAnswer, RawRequest, Repository, Result,
     error::{Detail, Wanted},
     hosts::HostSettings,
+    raw,
     repository::{MirrorHost, catalog},
     transport::{Answer, Call, Remote, Transport},
 };
@@ -104,6 +105,20 @@ impl Registry {
     /// What the registry says to somebody who shows nothing.
     pub(crate) async fn knock(&self) -> Result<Answer> {
         self.remote.knock(&self.call()).await
+    }
+
+    /// Sends a request of the caller's own, with the credentials for the registry, and gives the answer as it came. Redirects
+    /// are followed within the same bounds as ever, and nobody but the registry and its token service sees a credential. A
+    /// `POST` or `PATCH` is sent once; all else is repeated while that may help.
+    ///
+    /// # Errors
+    /// `Settings` for a path without `/`, or a header that is malformed or the client's own, such as `Authorization`;
+    /// `Unauthorized` and `Denied` when no credential is accepted; `RateLimited`, `Refused` with a status of 500 or more,
+    /// `Unreachable` and `Timeout` after retries; `TooLarge` for a body over [`RawAnswer::MAX_BYTES`]. Any other status is an
+    /// answer.
+    pub async fn raw(&self, request: &RawRequest) -> Result<RawAnswer> {
+        // Boxed: the future of a request holds too much to be moved about.
+        Box::pin(raw::send(&self.remote, request)).await
     }
 
     async fn ask(&self) -> Result<Answer> {

@@ -1,5 +1,6 @@
 //! One command a file: it calls a verb and prints what came of it.
 
+pub(crate) mod api;
 mod blob;
 mod branches;
 mod cat;
@@ -57,6 +58,8 @@ pub(crate) enum Failure {
     Deadline(Duration),
     #[error(transparent)]
     Deleting(#[from] rm::Fault),
+    #[error(transparent)]
+    Api(#[from] api::Fault),
     #[error("cannot start the threads to work with")]
     Runtime(#[source] io::Error),
     #[error("cannot listen on {address}")]
@@ -107,6 +110,7 @@ async fn dispatch(session: &Session, command: Command) -> Result<Result<(), Fail
         Command::Rm(args) => until_stopped(rm::run(session, args)).await,
         Command::Manifest(args) => until_stopped(manifest::run(session, args)).await,
         Command::Blob(args) => until_stopped(blob::run(session, args)).await,
+        Command::Api(args) => until_stopped(api::run(session, args)).await,
         Command::Doctor(args) => until_stopped(doctor::run(session, args)).await,
         Command::Login(args) => until_stopped(login::run(session, args)).await,
         Command::Logout(args) => until_stopped(logout::run(session, args)).await,

@@ -2,8 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where it cannot go on")]
 
-mod bounded;
+mod api;
 mod blobs;
+mod bounded;
 mod cache;
 mod cat;
 mod credentials;

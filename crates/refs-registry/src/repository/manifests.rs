@@ -16,7 +16,7 @@ use crate::{
 
 /// All types in one line: some proxies and registries read the first `Accept` only, and Quay gives its oldest format to
 /// those who do not ask for a newer one.
-const ACCEPT: HeaderValue = HeaderValue::from_static(
+pub(crate) const ACCEPT: HeaderValue = HeaderValue::from_static(
     "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, \
      application/vnd.docker.distribution.manifest.v2+json, application/vnd.docker.distribution.manifest.list.v2+json",
 );

@@ -25,6 +25,7 @@ use futures_core::stream::BoxStream;
 use refs_url::{Digest, Host, RepoName, Tag, Target};
 
 pub(crate) use listing::catalog;
+pub(crate) use manifests::ACCEPT;
 pub(crate) use mirrors::MirrorHost;
 
 use crate::{

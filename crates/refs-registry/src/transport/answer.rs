@@ -79,6 +79,11 @@ impl Answer {
         self.protocol(Fault::BadHeader { name, value })
     }
 
+    /// Whether the same request may get another answer later.
+    pub(crate) fn may_change(&self) -> bool {
+        Retryable::of_status(self.status, None) != Retryable::Never
+    }
+
     /// This answer when it is a success.
     ///
     /// # Errors

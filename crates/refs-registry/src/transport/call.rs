@@ -31,6 +31,15 @@ pub(crate) struct Call {
     /// What it is about, for errors.
     pub(crate) wanted: Wanted,
     pub(crate) follow: Follow,
+    pub(crate) takes: Takes,
+}
+
+/// Which answers are no errors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Takes {
+    Success,
+    /// Those of any status, when another attempt would not change it.
+    Any,
 }
 
 /// How far redirects are followed.
@@ -132,6 +141,7 @@ impl Call {
             repository: None,
             wanted,
             follow: Follow::Anywhere,
+            takes: Takes::Success,
         }
     }
 
@@ -151,6 +161,10 @@ impl Call {
 
     pub(crate) fn body(self, body: Body) -> Self {
         Self { body, ..self }
+    }
+
+    pub(crate) fn of_any_status(self) -> Self {
+        Self { takes: Takes::Any, ..self }
     }
 
     pub(crate) fn within_origin(self) -> Self {

@@ -8,7 +8,7 @@ use refs_url::Host;
 
 use super::{
     answer::Answer,
-    call::Call,
+    call::{Call, Takes},
     clock::Clock,
     endpoint::Endpoints,
     exchange::{Grant, Transport},
@@ -145,7 +145,11 @@ impl Remote {
 
     /// Sends `call` and reads the whole body, of at most `limit` bytes, likewise.
     pub(crate) async fn document(&self, call: &Call, limit: u64) -> Result<(Answer, Bytes)> {
-        let mut budget = self.budget();
+        self.read(call, limit, &mut self.budget()).await
+    }
+
+    /// The same, as often as `budget` allows.
+    pub(crate) async fn read(&self, call: &Call, limit: u64, budget: &mut Budget) -> Result<(Answer, Bytes)> {
         loop {
             let read = async {
                 let mut answer = self.once(call).await?;
@@ -154,7 +158,7 @@ impl Remote {
             };
             match read.await {
                 Ok(read) => return Ok(read),
-                Err(failure) => self.pause(failure, &mut budget).await?,
+                Err(failure) => self.pause(failure, budget).await?,
             }
         }
     }
@@ -192,7 +196,10 @@ impl Remote {
             let asks = matches!(answer.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
             if !asks || !is_ours {
                 let (accepted, refused) = login.accepted();
-                let answer = answer.accepted(call, &self.host, grant.as_ref()).await?;
+                let answer = match call.takes {
+                    Takes::Any if !answer.may_change() => answer,
+                    _ => answer.accepted(call, &self.host, grant.as_ref()).await?,
+                };
                 return Ok(Answer { accepted, refused, ..answer });
             }
             let refusal = answer.refusal(grant.as_ref()).await;

@@ -279,6 +279,17 @@ impl Error {
     }
 }
 
+/// An error with its causes, as logs have it.
+pub(crate) struct Chain<'a>(pub(crate) &'a Error);
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let first = std::error::Error::source(self.0);
+        std::iter::successors(first, |&cause| cause.source()).try_for_each(|cause| write!(f, ": {cause}"))
+    }
+}
+
 struct Absent<'a>(&'a Wanted, &'a Place);
 
 impl fmt::Display for Absent<'_> {

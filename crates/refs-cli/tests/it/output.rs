@@ -3,6 +3,7 @@
 use std::{fs::File, io::Write, net::TcpListener};
 
 use refs_testkit::{FakeRegistry, Fault, Image, On, Tree};
+use refs_url::Digest;
 
 use crate::support::{Machine, Run, ended, noise, now, pushed, read_to, registry, small};
 
@@ -210,6 +211,35 @@ fn requests_are_shown_on_stderr_when_asked_for() {
     assert_eq!(run.text(), printed);
     assert!(run.stderr.contains("/v2/o/r/manifests/v1"), "{}", run.stderr);
     is_tame(&run.stderr);
+}
+
+#[test]
+fn each_attempt_is_shown_with_its_status_and_why_there_is_another_and_without_a_signature() {
+    let machine = Machine::new();
+    let registry = FakeRegistry::builder().token_auth("user", "password").redirect_blobs().start_blocking();
+    machine.login(&registry, "user", "password");
+    let (host, content) = (registry.host(), Digest::sha256(b"content"));
+    now(Image::new().file("a", "content").push(&*registry.repository("o/r"), &["v1"])).unwrap();
+    registry.fault(On::get("/blobs/").skip(1), Fault::Status { status: 502, headers: Vec::new() });
+    let run = machine.run(&format!("blob get {host}/o/r@{content} -v --retries 1"));
+    assert_eq!((run.code, run.text().as_str()), (0, "content"));
+    let blob = format!("`GET http://{host}/v2/o/r/blobs/{content}`");
+    let cdn = registry.requests().into_iter().find(|seen| Some(&seen.host) == registry.cdn_host().as_ref()).unwrap();
+    assert!(!cdn.query.is_empty() && !run.stderr.contains(&cdn.query), "{}", run.stderr);
+    let shown: Vec<_> = run.stderr.lines().collect();
+    let mut lines = shown.iter();
+    for (request, fact) in [
+        (&*blob, "status=401 ms="),
+        (&*format!("`GET http://{host}/token`"), "status=200 ms="),
+        (&*blob, "status=502 ms="),
+        ("trying again after a wait", "was answered with 502"),
+        (&*blob, "status=307 ms="),
+        (&*format!("`GET http://{}{}`", cdn.host, cdn.path), "status=200 ms="),
+    ] {
+        let is_so = |line: &&&str| line.contains(request) && line.contains(fact);
+        assert!(lines.any(|line| is_so(&line)), "{request} {fact}: {}", run.stderr);
+    }
+    is_discreet(&run);
 }
 
 #[test]

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     Error, Options, Result,
     auth::{Tokens, is_at},
-    error::{Fault, RequestLine},
+    error::{Chain, Fault, RequestLine},
     hosts::{Lookup, host_of},
 };
 
@@ -105,7 +105,7 @@ impl Transport {
                 Err(Failure::passing(Error::Timeout { at: at.clone(), after: self.options.timeouts.headers }))
             }
         };
-        self.log(&call.method, url, &outcome, began);
+        self.log(&at, &outcome, began);
         let response = outcome?;
         let (status, version, headers) = (response.status(), response.version(), response.headers().clone());
         let body = Incoming::new(response, at.clone(), &self.options);
@@ -129,13 +129,13 @@ impl Transport {
         }
     }
 
-    fn log(&self, method: &Method, url: &Url, outcome: &Result<reqwest::Response, Failure>, began: Instant) {
+    /// Tells of one request, without the query of its URL, which may hold a signature.
+    fn log(&self, at: &RequestLine, outcome: &Result<reqwest::Response, Failure>, began: Instant) {
         let ms =
             u64::try_from(self.options.clock.now().saturating_duration_since(began).as_millis()).unwrap_or(u64::MAX);
-        let (host, path) = (url.host_str().unwrap_or_default(), url.path());
         match outcome {
-            Ok(response) => tracing::debug!(%method, host, path, status = response.status().as_u16(), ms, "answered"),
-            Err(failure) => tracing::debug!(%method, host, path, error = %failure.error, ms, "failed"),
+            Ok(response) => tracing::debug!(status = response.status().as_u16(), ms, "{at}"),
+            Err(failure) => tracing::debug!(error = %Chain(&failure.error), ms, "{at} failed"),
         }
     }
 }

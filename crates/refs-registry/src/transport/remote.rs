@@ -19,6 +19,7 @@ use super::{
 use crate::{
     Options, Pieces, Quirks, RateLimit, Result, Retry,
     auth::{Authority, Login},
+    error::Chain,
     hosts::{HostSettings, Mirror},
     warning::Warned,
 };
@@ -178,7 +179,7 @@ impl Remote {
             return Err(first);
         }
         let ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-        tracing::debug!(host = %self.host, error = %failure.error, ms, "trying again");
+        tracing::debug!(host = %self.host, error = %Chain(&failure.error), ms, "trying again after a wait");
         self.transport.options().clock.sleep(wait).await;
         Ok(())
     }

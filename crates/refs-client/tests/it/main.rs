@@ -9,6 +9,7 @@ mod errors;
 mod exclusions;
 mod foreign;
 mod globs;
+mod graphs;
 mod inspections;
 mod lies;
 mod limits;

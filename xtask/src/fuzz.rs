@@ -71,7 +71,12 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
         let bounds = [time.as_str(), "-timeout=10", "-rss_limit_mb=512", "-max_len=4096", "-print_final_stats=1"];
         fuzz(&workspace.root, target, [&corpus.found, &corpus.kept], &bounds)?;
         if options.found == Found::JoinCorpus {
-            fuzz(&workspace.root, target, [&corpus.kept, &corpus.found], &["-set_cover_merge=1", "-max_len=4096"])?;
+            fuzz(
+                &workspace.root,
+                target,
+                [&corpus.kept, &corpus.found],
+                &["-set_cover_merge=1", "-use_counters=0", "-max_len=4096"],
+            )?;
         }
     }
     Ok(())

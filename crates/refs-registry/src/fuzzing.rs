@@ -180,7 +180,8 @@ fn is_for(from: &str, host: &Host) -> bool {
     let port = if key.starts_with("http://") { ":80" } else { ":443" };
     let bare = authority.strip_suffix(port).filter(|_| key.contains("://")).unwrap_or(authority);
     let is_named = |host: &str| host.eq_ignore_ascii_case(authority) || host.eq_ignore_ascii_case(bare);
-    is_named(host.as_str()) || host.is_docker_hub() && (bare.ends_with("docker.io") || bare.ends_with("docker.com"))
+    let hub = ["docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"];
+    is_named(host.as_str()) || host.is_docker_hub() && hub.into_iter().any(is_named)
 }
 
 fn has_fraction(raw: &[u8]) -> bool {

@@ -8,9 +8,6 @@ use refs_registry::{MediaType, Platform};
 use refs_url::{Host, Tag};
 
 pub(crate) use crate::registry_args::{Api, Blob, Manifest, Referrers, Repos, Retag, Rm, Tags, Tree};
-pub(crate) use crate::registry_args::{Blob, Manifest, Referrers, Repos, Retag, Rm, Tags};
-pub(crate) use crate::registry_args::{Blob, Manifest, Referrers, Repos, Retag, Rm, Tags, Tree};
-pub(crate) use crate::registry_args::{Referrers, Repos, Retag, Rm, Tags};
 use crate::values::{key_value, media_type, platform, size};
 use crate::{duration, place::Place};
 

@@ -36,8 +36,8 @@ fn check(client: &refs_client::Client, options: &TreeOptions, expect: (usize, Be
 async fn a_tree_ends_where_its_limits_are() {
     let (client, whole) = (row(5).await, TreeOptions::default());
     check(&client, &whole, (5, Beneath::Known));
-    check(&client, &TreeOptions { max_depth: 3, ..whole.clone() }, (4, Beneath::Cut));
-    check(&client, &TreeOptions { max_manifests: 2, ..whole.clone() }, (3, Beneath::Cut));
+    check(&client, &TreeOptions { max_depth: 3, ..whole }, (4, Beneath::Cut));
+    check(&client, &TreeOptions { max_manifests: 2, ..whole }, (3, Beneath::Cut));
     check(&client, &TreeOptions { max_bytes: 1, ..whole }, (1, Beneath::Cut));
 }
 

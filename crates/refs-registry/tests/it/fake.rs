@@ -4,10 +4,13 @@ use std::{num::NonZeroU64, sync::Arc};
 
 use futures_util::TryStreamExt;
 use refs_registry::{
-    Descriptor, MediaType, Options, Registries, Replay, Repository, Resume, Sink, Source, Writable,
+    Descriptor, MediaType, Options, Registries, Replay, Repository, Resume, Sink, Source,
     auth::{Credential, Credentials, Static},
 };
-use refs_testkit::{Close, FakeRegistry, Fault, Image, On, Quirks, conformance};
+use refs_testkit::{
+    Builder, Close, FakeRegistry, Fault, Image, On, Quirks,
+    conformance::{Capabilities, Door, Referrers, Suite},
+};
 use refs_url::RepoName;
 
 use crate::setup::{TestClock, bytes, collect, options};
@@ -30,36 +33,32 @@ fn open_with(client: &Registries, registry: &FakeRegistry, name: &str) -> Reposi
     client.repository(&registry.host(), &RepoName::parse(name).unwrap()).unwrap()
 }
 
-#[tokio::test]
-async fn a_repository_keeps_what_every_source_promises() {
-    for quirks in [Quirks::default(), Quirks::ecr(), Quirks::gar()] {
-        let registry = FakeRegistry::builder().token_auth("user", "secret").quirks(quirks).start().await;
-        let fixture = conformance::Fixture::push(&*registry.repository("o/r")).await.unwrap();
-        conformance::reads(&open(&registry, "o/r"), &fixture).await.unwrap();
-    }
-    let registry = FakeRegistry::builder().basic_auth("user", "secret").redirect_blobs().start().await;
-    let fixture = conformance::Fixture::push(&open(&registry, "o/r")).await.unwrap();
-    conformance::reads(&open(&registry, "o/r"), &fixture).await.unwrap();
+/// Runs the suite through two clients, of which the first sends bodies in pieces of so many bytes.
+async fn conforms(builder: Builder, piece_bytes: Option<NonZeroU64>, capabilities: Capabilities) {
+    let registry = builder.start().await;
+    let (one, other, host) = (client_in_pieces(&registry, piece_bytes), client(&registry), registry.host());
+    let other = Door { resolver: &other, host: &host };
+    Suite { other, capabilities, ..Suite::new(&one, &host) }.run().await.require();
 }
 
 #[tokio::test]
-async fn a_repository_keeps_what_every_sink_promises() {
-    for quirks in [Quirks::default(), Quirks::ecr(), Quirks::gar(), Quirks::ghcr(), Quirks::docker_hub()] {
+async fn a_repository_keeps_what_every_source_and_sink_promises() {
+    let with_tag = || Capabilities { referrers: Referrers::Tag, ..Capabilities::default() };
+    let rows = [
+        (Quirks::default(), Capabilities::default()),
+        (Quirks::ecr(), Capabilities::default()),
+        (Quirks::gar(), Capabilities::default()),
+        (Quirks::ghcr(), with_tag()),
+        (Quirks::docker_hub(), with_tag()),
+    ];
+    for (quirks, capabilities) in rows {
         for piece_bytes in [None, NonZeroU64::new(3)] {
-            let registry = FakeRegistry::builder().token_auth("user", "secret").quirks(quirks.clone()).start().await;
-            let client = client_in_pieces(&registry, piece_bytes);
-            conformance::writes(&open_with(&client, &registry, "o/r")).await.unwrap();
+            let builder = FakeRegistry::builder().token_auth("user", "secret").quirks(quirks.clone());
+            conforms(builder, piece_bytes, capabilities.clone()).await;
         }
     }
-}
-
-#[tokio::test]
-async fn blobs_are_mounted_with_one_token_for_both_repositories() {
-    let registry = FakeRegistry::builder().token_auth("user", "secret").start().await;
-    let client = client(&registry);
-    let name = RepoName::parse("o/from").unwrap();
-    let sink = |name: &RepoName| client.sink(&registry.host(), name).unwrap();
-    conformance::mounts(&*sink(&RepoName::parse("o/to").unwrap()), &*sink(&name), &name).await.unwrap();
+    let redirecting = FakeRegistry::builder().basic_auth("user", "secret").redirect_blobs().page(3);
+    conforms(redirecting, None, Capabilities::default()).await;
 }
 
 #[tokio::test]

@@ -2,9 +2,12 @@
 
 use bytes::Bytes;
 use refs_registry::{Descriptor, Manifest, MediaType, Result, Sink};
-use refs_url::Digest;
+use refs_url::{Digest, Tag};
 
-use super::check::put;
+use super::{
+    Referrers,
+    check::{put, tag},
+};
 use crate::{Image, image::index};
 
 /// What a repository holds that [`reads`](super::reads) can read; nothing else must be in it.
@@ -47,6 +50,14 @@ impl Fixture {
 
     pub(super) fn large_digest(&self) -> Digest {
         Digest::sha256(&self.large)
+    }
+
+    /// The tags that the repository has, sorted: with the one of the list of referrers, where clients keep that.
+    pub(super) fn tags(&self, referrers: Referrers) -> Vec<Tag> {
+        let list = (referrers == Referrers::Tag).then(|| self.image.descriptor.digest.referrers_tag());
+        let mut tags: Vec<Tag> = Self::TAGS.into_iter().map(tag).chain(list).collect();
+        tags.sort();
+        tags
     }
 }
 

@@ -1,13 +1,27 @@
 //! One suite over the traits, for every place of content: in memory, on disk, behind a registry, behind a cache.
 //!
-//! Each function panics at the first promise of [`Source`](refs_registry::Source) or [`Sink`](refs_registry::Sink) that is
-//! not kept, and returns the errors that no promise is about.
+//! [`Suite`] runs all of it on a place; [`reads`] the part that a [`Source`](refs_registry::Source) alone can pass. What a
+//! place does otherwise than the traits promise at best is stated beforehand, as [`Capabilities`]: a place that does less
+//! fails, and so does one that does more. Every check runs, and the [`Report`] names those that failed.
 
+mod blobs;
+mod capabilities;
 mod check;
+mod deletes;
 mod fixture;
+mod lists;
+mod manifests;
+mod mounts;
 mod reads;
-mod writes;
+mod refusals;
+mod report;
+mod sha512;
+mod subjects;
+mod suite;
+mod uploads;
 
+pub use capabilities::{Capabilities, Listed, Mounts, Referrers, Support};
 pub use fixture::Fixture;
 pub use reads::reads;
-pub use writes::{mounts, writes};
+pub use report::{Broken, Failure, Report};
+pub use suite::{Door, Suite};

@@ -126,6 +126,13 @@ impl Detail {
         Self(Some(shown.into()))
     }
 
+    /// Whether one of the errors told of has this
+    /// [code](https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes).
+    pub(crate) fn has_code(&self, code: &str) -> bool {
+        let is_it = |said: &str| said.strip_prefix(code).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'));
+        self.0.as_ref().is_some_and(|words| words.split("; ").any(is_it))
+    }
+
     /// The same words, with `secret` struck out.
     pub(crate) fn without(&self, secret: &str) -> Self {
         match &self.0 {

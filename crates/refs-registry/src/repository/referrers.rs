@@ -7,6 +7,7 @@ use futures_core::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use http::{HeaderName, HeaderValue, header};
 use refs_url::{Digest, Target};
+use serde::Deserialize;
 
 use super::{
     Repository,
@@ -15,7 +16,7 @@ use super::{
 use crate::{
     Descriptor, Error, Filter, MediaType, ReferrersAt, Result,
     error::{Fault, Wanted},
-    spec::{Document, Index},
+    spec::Document,
     transport::{Answer, Call},
 };
 
@@ -93,12 +94,18 @@ impl Repository {
 }
 
 fn read_page(answer: &Answer, body: &bytes::Bytes) -> Result<Vec<Descriptor>> {
+    #[derive(Deserialize)]
+    struct Listed {
+        /// An empty list is `null` at olareg; an object without one is something else.
+        #[serde(deserialize_with = "Option::deserialize")]
+        manifests: Option<Vec<Descriptor>>,
+    }
     let announced = answer.header(&header::CONTENT_TYPE).map(MediaType::new);
     if announced.is_some_and(|announced| announced != MediaType::OCI_INDEX) {
         return Err(answer.protocol(Fault::BadBody("a list of referrers")));
     }
-    let index: Index = json(answer, body, "a list of referrers")?;
-    Ok(index.manifests)
+    let page: Listed = json(answer, body, "a list of referrers")?;
+    Ok(page.manifests.unwrap_or_default())
 }
 
 /// Whether the registry says that it has filtered already.

@@ -103,6 +103,10 @@ impl Answer {
         let retryable = Retryable::of_status(status, hint);
         let error = match status.as_u16() {
             404 | 410 => Error::NotFound { wanted: call.wanted.clone(), at: place() },
+            // olareg says so of a session that it does not know.
+            400 if detail.has_code("BLOB_UPLOAD_UNKNOWN") => {
+                Error::NotFound { wanted: call.wanted.clone(), at: place() }
+            }
             401 if !is_elsewhere => Error::Unauthorized { host, tried: Vec::new(), detail },
             403 if !is_elsewhere => Error::Denied { host, at, tried: Vec::new(), detail },
             405 | 501 => Error::Unsupported { wanted: call.wanted.clone(), at: place() },

@@ -12,7 +12,7 @@ use std::{
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
 use refs_registry::{
-    Clock, Descriptor, ErrorKind, Filter, Manifest, MediaType, Options, Registries, Result, Sink, Source,
+    Clock, Descriptor, ErrorKind, Filter, Manifest, MediaType, Options, ReferrersAt, Registries, Result, Sink, Source,
     auth::{Anonymous, Chain},
     spec::{Document, ImageManifest, Index},
 };
@@ -198,6 +198,30 @@ async fn a_registry_that_lists_by_itself_is_left_to_it() {
     assert_eq!(stored.subject, Some(subject().digest));
     repository.delete_manifest(&at(&stored.digest)).await.unwrap();
     assert_eq!(peer.seen().len(), 2);
+}
+
+/// olareg gives `null` where nothing refers to a manifest: it keeps lists all the same.
+#[tokio::test]
+async fn a_list_that_is_null_is_an_empty_list_of_the_registrys_own() {
+    let rows = [("null", ReferrersAt::Api), ("[]", ReferrersAt::Api), ("7", ReferrersAt::Tag)];
+    for (manifests, expect) in rows {
+        let peer = Peer::start(move |request| {
+            let body = format!(r#"{{"schemaVersion":2,"manifests":{manifests}}}"#);
+            let is_list = request.target.contains("/referrers/");
+            if is_list {
+                Reply::ok(body).header("content-type", MediaType::OCI_INDEX.as_str())
+            } else {
+                Reply::status(404)
+            }
+        })
+        .await;
+        let registries = anonymous();
+        let subject = Digest::sha256(b"s");
+        let listed: Vec<_> =
+            repository(&registries, &peer).referrers(&subject, Filter::default()).try_collect().await.unwrap();
+        assert_eq!(listed, [], "{manifests}");
+        assert_eq!(registries.registry(&peer.host).unwrap().quirks().referrers, expect, "{manifests}");
+    }
 }
 
 #[tokio::test]

@@ -188,14 +188,24 @@ async fn a_session_is_gone_on_with_from_where_the_registry_is() {
         assert_eq!(upload.state().offset, expect, "{range:?}");
         assert_eq!(peer.lines(), ["GET /up/8?x=y"]);
     }
-    let peer = Peer::start(|_| Reply::status(404)).await;
     let state = |session: &str| UploadState { session: session.to_owned(), offset: 0 };
-    let error = repository(&anonymous(), &peer).upload(Some(state("/up/8"))).await.map(|_| ()).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::NotFound);
+    // olareg has the right code and the wrong status.
+    let bad = |code| Reply::status(400).body(format!(r#"{{"errors":[{{"code":"{code}","message":"no"}}]}}"#));
+    let rows = [
+        (bad("BLOB_UPLOAD_UNKNOWN"), ErrorKind::NotFound),
+        (bad("BLOB_UPLOAD_INVALID"), ErrorKind::Protocol),
+        (Reply::status(404), ErrorKind::NotFound),
+    ];
+    for (reply, expect) in rows {
+        let peer = Peer::start(move |_| reply.clone()).await;
+        let error = repository(&anonymous(), &peer).upload(Some(state("/up/8"))).await.map(|_| ()).unwrap_err();
+        assert_eq!(error.kind(), expect);
+    }
+    let peer = Peer::start(|_| Reply::status(404)).await;
     let error =
         repository(&anonymous(), &peer).upload(Some(state("http://evil.test/up"))).await.map(|_| ()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Protocol);
-    assert_eq!(peer.seen().len(), 1);
+    assert_eq!(peer.lines(), [] as [&str; 0]);
 }
 
 #[tokio::test]

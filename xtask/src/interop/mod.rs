@@ -1,9 +1,10 @@
-//! `cargo xtask interop`: the built `refs` against real servers and real peers.
+//! `cargo xtask interop`: the built `refs` against real servers and real peers, and the suite of refs-testkit over them.
 //!
 //! Every scenario runs at every place it is for, alone: it pushes what it needs, and a failure does not stop the rest.
 
 mod bench;
 mod compare;
+mod conformance;
 pub(crate) mod process;
 mod scenarios;
 pub(crate) mod servers;
@@ -45,6 +46,7 @@ pub(crate) fn run(extent: Extent) -> Result<()> {
             Err(_) => summary.note(kind.name(), &place.map(|_| ()), start.elapsed()),
         }
     }
+    conformance::run(&tools, &mut summary);
     summary.close()
 }
 

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::process::{Server, free_port};
@@ -104,17 +104,13 @@ impl PlaceKind {
     /// The `auth` part of docker-registry's configuration, as JSON, which YAML includes.
     fn auth(self, tokens: Option<&TokenServer>, dir: &TempDir) -> Result<String> {
         if let Some(tokens) = tokens {
-            let bundle = dir.path().join("token.pem");
-            let token =
-                json!({"realm": tokens.realm(), "service": SERVICE, "issuer": ISSUER, "rootcertbundle": bundle});
-            return Ok(format!("auth: {}\n", json!({"token": token})));
+            let service = token_service(tokens, &dir.path().join("token.pem"));
+            return Ok(format!("auth: {service}\n"));
         }
         if self != Self::Htpasswd {
             return Ok(String::new());
         }
-        let passwords = dir.path().join("htpasswd");
-        write(&passwords, HTPASSWD.as_bytes())?;
-        Ok(format!("auth: {}\n", json!({"htpasswd": {"realm": "interop", "path": passwords}})))
+        Ok(format!("auth: {}\n", htpasswd(dir.path())?))
     }
 }
 
@@ -137,7 +133,7 @@ impl Place {
 
 impl Credentials {
     fn write(dir: &Path, host: &str) -> Result<Self> {
-        let config = |name: &str, auths: serde_json::Value| {
+        let config = |name: &str, auths: Value| {
             let path = dir.join(name);
             write(&path.join("config.json"), json!({ "auths": auths }).to_string().as_bytes()).map(|()| path)
         };
@@ -150,7 +146,21 @@ impl Credentials {
     }
 }
 
-type Started = (Option<Server>, String);
+/// The `auth` of docker-registry that asks for [`PASSWORD`].
+pub(super) fn htpasswd(dir: &Path) -> Result<Value> {
+    let passwords = dir.join("htpasswd");
+    write(&passwords, HTPASSWD.as_bytes())?;
+    Ok(json!({"htpasswd": {"realm": "interop", "path": passwords}}))
+}
+
+/// The `auth` of docker-registry that trusts `tokens`, whose certificate is in a file.
+pub(super) fn token_service(tokens: &TokenServer, certificate: &Path) -> Value {
+    json!({"token": {
+        "realm": tokens.realm(), "service": SERVICE, "issuer": ISSUER, "rootcertbundle": certificate,
+    }})
+}
+
+pub(super) type Started = (Option<Server>, String);
 
 fn docker_registry(tools: &Tools, dir: &Path, auth: &str) -> Result<Started> {
     let program = tools.docker_registry.as_ref().ok_or(Error::MissingTool("docker-registry"))?;
@@ -162,7 +172,7 @@ fn docker_registry(tools: &Tools, dir: &Path, auth: &str) -> Result<Started> {
     start(Command::new(program).arg("serve").arg(path), address, dir)
 }
 
-fn olareg(tools: &Tools, dir: &Path) -> Result<Started> {
+pub(super) fn olareg(tools: &Tools, dir: &Path) -> Result<Started> {
     let program = tools.olareg.as_ref().ok_or(Error::MissingTool("olareg"))?;
     let address = free_address()?;
     let data = dir.join("registry");
@@ -172,7 +182,7 @@ fn olareg(tools: &Tools, dir: &Path) -> Result<Started> {
     start(command.arg(data), address, dir)
 }
 
-fn refs_serve(tools: &Tools, dir: &Path) -> Result<Started> {
+pub(super) fn refs_serve(tools: &Tools, dir: &Path) -> Result<Started> {
     let data = dir.join("registry");
     let mut command = Command::new(&tools.refs);
     command.args(["serve", "--listen", "127.0.0.1:0", "--root"]).arg(data);
@@ -186,12 +196,12 @@ fn refs_serve(tools: &Tools, dir: &Path) -> Result<Started> {
     Ok((Some(server), address))
 }
 
-fn start(command: &mut Command, address: SocketAddr, dir: &Path) -> Result<Started> {
+pub(super) fn start(command: &mut Command, address: SocketAddr, dir: &Path) -> Result<Started> {
     let mut server = Server::start("server", command, dir)?;
     server.wait_for(address)?;
     Ok((Some(server), address.to_string()))
 }
 
-fn free_address() -> Result<SocketAddr> {
+pub(super) fn free_address() -> Result<SocketAddr> {
     Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?)))
 }

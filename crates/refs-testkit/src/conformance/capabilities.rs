@@ -25,6 +25,10 @@ pub struct Capabilities {
     pub tags_after: Listed,
     /// What comes of mounting a blob that is in another repository.
     pub mounts: Mounts,
+    /// What comes of asking for a manifest by a digest that nothing has.
+    pub unknown_digest: Unknown,
+    /// What becomes of manifests with the same subject that are put at the same time.
+    pub writers: Writers,
 }
 
 /// Whether a place can do something.
@@ -65,4 +69,24 @@ pub enum Mounts {
     Mounted,
     /// An upload begins, and the bytes have to be sent.
     Upload,
+}
+
+/// What comes of asking for a manifest by a digest that nothing has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Unknown {
+    /// It is not found.
+    #[default]
+    NotFound,
+    /// The place fails: a status of 500 or more on a registry.
+    Failure,
+}
+
+/// What becomes of manifests with the same subject that are put at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Writers {
+    /// All of them are listed as its referrers.
+    #[default]
+    AllListed,
+    /// Some may not be, until they are put again.
+    Race,
 }

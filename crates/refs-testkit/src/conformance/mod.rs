@@ -20,7 +20,7 @@ mod subjects;
 mod suite;
 mod uploads;
 
-pub use capabilities::{Capabilities, Listed, Mounts, Referrers, Support};
+pub use capabilities::{Capabilities, Listed, Mounts, Referrers, Support, Unknown, Writers};
 pub use fixture::Fixture;
 pub use reads::reads;
 pub use report::{Broken, Failure, Report};

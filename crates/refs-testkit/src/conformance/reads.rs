@@ -4,7 +4,7 @@ use refs_registry::{ErrorKind, Resume, Source};
 use refs_url::{Hasher, Target};
 
 use super::{
-    Capabilities, Fixture, Listed, Referrers, Report,
+    Capabilities, Fixture, Listed, Referrers, Report, Unknown,
     check::{by_digest, bytes, digest, read, referrers, tagged, tags},
     fixture::SBOM,
     report::{Outcome, fails, same, same_bytes},
@@ -19,7 +19,7 @@ pub async fn reads(source: &dyn Source, fixture: &Fixture, can: &Capabilities) -
     report.note("a read goes on where it ended", a_read_goes_on_where_it_ended(source, fixture).await);
     report.note("a read that goes on after other bytes fails", a_read_after_other_bytes_fails(source, fixture).await);
     report.note("manifests are the bytes stored", manifests_are_the_bytes_stored(source, fixture).await);
-    report.note("what is missing is not found", what_is_missing_is_not_found(source).await);
+    report.note("what is missing is not found", what_is_missing_is_not_found(source, can).await);
     report.note("tags are listed, and those after any of them", tags_are_listed(source, fixture, can).await);
     report.note("referrers are listed and filtered", referrers_are_listed(source, fixture).await);
     report.note("the list of referrers is where it should be", the_list_is_in_its_place(source, fixture, can).await);
@@ -89,15 +89,19 @@ async fn manifests_are_the_bytes_stored(source: &dyn Source, fixture: &Fixture) 
     Ok(())
 }
 
-async fn what_is_missing_is_not_found(source: &dyn Source) -> Outcome {
+async fn what_is_missing_is_not_found(source: &dyn Source, can: &Capabilities) -> Outcome {
     let absent = digest("absent");
     let not_found = &[ErrorKind::NotFound];
     same("the size of a missing blob", &source.stat_blob(&absent).await?, &None)?;
     fails("a missing blob", source.blob(&absent, Resume::START).await, not_found)?;
     fails("a part of a missing blob", source.blob_part(&absent, 0..1).await, not_found)?;
-    for target in [tagged("absent"), Target::Digest(absent.clone())] {
-        fails("a missing manifest", source.manifest(&target).await, not_found)?;
-        fails("the descriptor of a missing manifest", source.resolve(&target).await, not_found)?;
+    let by_digest: &[ErrorKind] = match can.unknown_digest {
+        Unknown::NotFound => not_found,
+        Unknown::Failure => &[ErrorKind::Unreachable],
+    };
+    for (target, kinds) in [(tagged("absent"), &not_found[..]), (Target::Digest(absent.clone()), by_digest)] {
+        fails("a missing manifest", source.manifest(&target).await, kinds)?;
+        fails("the descriptor of a missing manifest", source.resolve(&target).await, kinds)?;
     }
     same("what refers to nothing", &referrers(source, &absent, None).await?, &[])
 }

@@ -104,7 +104,7 @@ impl<'a> Suite<'a> {
         let (one, other) = (self.place.sink("subjects")?, self.other.sink("subjects")?);
         report.note("referrers come and go", subjects::referrers_come_and_go(&*one, can).await);
         report.note("a subject may come later", subjects::a_subject_may_come_later(&*one).await);
-        report.note("two writers lose no referrer", subjects::two_writers_lose_nothing([&*one, &*other]).await);
+        report.note("two writers lose no referrer", subjects::two_writers_lose_nothing([&*one, &*other], can).await);
         let paged = lists::tags_are_listed_by_pages(self, &*self.place.sink("paged")?).await;
         report.note("tags are listed page by page", paged);
         Ok(())

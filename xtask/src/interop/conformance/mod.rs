@@ -1,0 +1,92 @@
+//! The suite of refs-testkit over real registries, through our own client.
+
+mod setup;
+mod states;
+
+use std::num::NonZeroU64;
+use std::sync::Arc;
+use std::time::Instant;
+
+use refs_registry::auth::{Anonymous, Chain, Credential, Credentials, Secret, Static};
+use refs_registry::{Options, Proxies, Registries};
+use refs_testkit::conformance::{Door, Suite};
+use refs_url::Host;
+
+use super::summary::Summary;
+use super::token::{PASSWORD, USER};
+use super::tools::Tools;
+use crate::error::{Error, Result};
+use setup::{SetUp, Started};
+
+/// How our client sends a blob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bodies {
+    Whole,
+    /// Few enough bytes at a time that the small blobs of the suite are several; its large one goes whole.
+    Pieces,
+}
+
+/// Runs the suite at every set-up, a row for each.
+pub(super) fn run(tools: &Tools, summary: &mut Summary) {
+    for set_up in SetUp::ALL {
+        for bodies in set_up.bodies() {
+            let start = Instant::now();
+            let program = set_up.program(tools);
+            let ran = set_up.start(tools).and_then(|started| check(set_up, &started, *bodies));
+            let name = format!("conformance: {program}, {}, {}", set_up.name(), bodies.name());
+            match ran {
+                Ok(checks) => summary.note(&format!("{name}: {checks} checks"), &Ok(()), start.elapsed()),
+                Err(error) => summary.note(&name, &Err(error), start.elapsed()),
+            }
+        }
+    }
+}
+
+/// Runs the suite; gives how many checks there were.
+fn check(set_up: SetUp, started: &Started, bodies: Bodies) -> Result<usize> {
+    let (host, other_host) = (parse(started.host())?, parse(started.other_host())?);
+    let (place, other) = (client(&host, bodies), client(&other_host, Bodies::Whole));
+    let suite = Suite {
+        other: Door { resolver: &other, host: &other_host },
+        capabilities: states::of(set_up),
+        tags: set_up.tags(),
+        ..Suite::new(&place, &host)
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let report = runtime.map_err(Error::file("start", "a runtime"))?.block_on(suite.run());
+    if report.failed.is_empty() {
+        return Ok(report.passed.len());
+    }
+    let (expected, found) = ("every check".to_owned(), report.to_string());
+    Err(Error::Unexpected { what: "what passed".to_owned(), expected, found })
+}
+
+/// A client that has the right password for `host`, and shows it where it is asked to.
+fn client(host: &Host, bodies: Bodies) -> Registries {
+    const PIECE_BYTES: u64 = 5;
+    let account = Credential::Basic { username: USER.to_owned(), password: Secret::new(PASSWORD) };
+    let login: Arc<dyn Credentials> = Arc::new(Static::new(host.clone(), "the run", account));
+    Registries::new(Options {
+        credentials: Arc::new(Chain::new(vec![login, Arc::new(Anonymous)])),
+        piece_bytes: NonZeroU64::new(PIECE_BYTES).filter(|_| bodies == Bodies::Pieces),
+        proxies: Proxies::Ignored,
+        ..Options::default()
+    })
+}
+
+fn parse(host: &str) -> Result<Host> {
+    Host::parse(host).map_err(|error| Error::Unexpected {
+        what: "where a server listens".to_owned(),
+        expected: "HOST:PORT".to_owned(),
+        found: format!("{host}: {error}"),
+    })
+}
+
+impl Bodies {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Whole => "whole bodies",
+            Self::Pieces => "pieces",
+        }
+    }
+}

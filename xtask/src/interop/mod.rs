@@ -5,6 +5,8 @@
 mod bench;
 mod compare;
 mod conformance;
+mod figures;
+mod link;
 pub(crate) mod process;
 mod scenarios;
 pub(crate) mod servers;
@@ -47,6 +49,7 @@ pub(crate) fn run(extent: Extent) -> Result<()> {
         }
     }
     conformance::run(&tools, &mut summary);
+    figures::run(&tools, &trees, &mut summary);
     summary.close()
 }
 

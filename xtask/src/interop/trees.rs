@@ -114,7 +114,7 @@ pub(crate) fn set_time(path: &Path, seconds: u64) -> Result<()> {
 }
 
 /// Bytes that do not compress, the same on every run.
-fn noise(bytes: usize) -> Vec<u8> {
+pub(crate) fn noise(bytes: usize) -> Vec<u8> {
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     let mut next = || {
         state ^= state << 13;

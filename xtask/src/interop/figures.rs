@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::bench::{Bench, Trees};
+use super::bench::{Bench, Trees, require_equal};
 use super::compare::{Closely, Tree};
 use super::link::{Link, Rule};
-use super::process::Server;
+use super::process::{Outcome, Server};
 use super::servers::PlaceKind;
 use super::summary::Summary;
+use super::token::{PASSWORD, USER};
 use super::tools::Tools;
 use super::trees;
 use crate::error::{Error, Result};
@@ -29,23 +30,24 @@ const MOST_OVER_CUTS: f64 = 101.0;
 const KILL_SECONDS: u64 = 60;
 
 /// A figure: a name, and what gives the words about it.
-type Figure = (&'static str, fn(&Bench<'_>) -> Result<String>);
+type Figure = (&'static str, PlaceKind, fn(&Bench<'_>) -> Result<String>);
 
-const ALL: [Figure; 3] = [
-    ("a pull killed at 60 %, and again", pull_killed),
-    ("a push killed at 60 %, and again", push_killed),
-    ("a pull over a link that cuts every 20 %", pull_cut),
+const ALL: [Figure; 4] = [
+    ("a pull killed at 60 %, and again", PlaceKind::Plain, pull_killed),
+    ("a push killed at 60 %, and again", PlaceKind::Plain, push_killed),
+    ("a pull over a link that cuts every 20 %", PlaceKind::Plain, pull_cut),
+    ("a token that expires in the middle of a blob", PlaceKind::Token, token_expires),
 ];
 
 /// Takes every figure, a row for each.
 pub(super) fn run(tools: &Tools, trees: &Trees, summary: &mut Summary) {
-    for (name, figure) in ALL {
+    for (name, kind, figure) in ALL {
         let start = Instant::now();
-        let place = PlaceKind::Plain.start(tools);
+        let place = kind.start(tools);
         let taken = place.and_then(|place| figure(&Bench::new(tools, &place, trees)?));
         match taken {
-            Ok(words) => summary.note(&format!("docker-registry: {name}: {words}"), &Ok(()), start.elapsed()),
-            Err(error) => summary.note(&format!("docker-registry: {name}"), &Err(error), start.elapsed()),
+            Ok(words) => summary.note(&format!("{}: {name}: {words}", kind.name()), &Ok(()), start.elapsed()),
+            Err(error) => summary.note(&format!("{}: {name}", kind.name()), &Err(error), start.elapsed()),
         }
     }
 }
@@ -86,6 +88,36 @@ fn pull_cut(bench: &Bench<'_>) -> Result<String> {
     let percent = at_most("what was fetched", link.received(), size, MOST_OVER_CUTS)?;
     Tree::read(&source)?.require(&found, Closely::Content, "pull over a link that cuts")?;
     Ok(format!("fetched {percent:.1} % of {} MiB, {} cuts", size >> 20, link.broken()))
+}
+
+/// The link breaks halfway, and the token with which the blob was begun has come to its end by then.
+fn token_expires(bench: &Bench<'_>) -> Result<String> {
+    const SECONDS: i64 = 5;
+    let Some(tokens) = &bench.place.tokens else { return Err(Error::MissingTool("docker-registry")) };
+    let (source, link) = (written(bench)?, Link::start(bench.place.host())?);
+    let size = push(bench, &source, bench.place.host())?;
+    tokens.take_asked();
+    tokens.give_short_ones(SECONDS);
+    link.set(Rule::StallAfter(size / 2));
+    let (reference, here) = (format!("{}/interop/large:v1", link.host()), bench.path("here"));
+    let words = ["pull".as_ref(), reference.as_ref(), here.as_os_str()];
+    let mut pull = bench.refs_command(&bench.place.credentials.none, &words);
+    pull.env("REFS_USERNAME", USER).env("REFS_PASSWORD", PASSWORD);
+    thread::scope(|scope| {
+        let pull = scope.spawn(|| Outcome::of(&mut pull)?.stdout());
+        let start = Instant::now();
+        while link.broken() == 0 && start.elapsed().as_secs() < KILL_SECONDS {
+            thread::sleep(Duration::from_millis(10));
+        }
+        thread::sleep(Duration::from_secs(SECONDS.unsigned_abs() + 1));
+        tokens.give_honest_ones();
+        link.set(Rule::Open);
+        pull.join().unwrap_or(Err(Error::Usage("a thread ended early")))
+    })?;
+    let asked: Vec<String> = tokens.take_asked().iter().map(ToString::to_string).collect();
+    require_equal("tokens asked for", "2", &asked.len().to_string())?;
+    Tree::read(&source)?.require(&Tree::read(&here)?, Closely::Content, "pull past the end of a token")?;
+    Ok(format!("{} tokens: one, and one refresh", asked.len()))
 }
 
 /// A directory whose layer is as large as the figures need: two files, as one would be above the limit of a pull.

@@ -35,8 +35,8 @@ impl Signer {
         Ok(Self { key, certificate: STANDARD.encode(certificate.der()), random })
     }
 
-    /// A token for these scopes that lives `seconds` from now.
-    pub(crate) fn token(&self, scopes: &[Scope], seconds: u64) -> Result<String> {
+    /// A token for these scopes that lives `seconds` from now; a negative number has let it end before.
+    pub(crate) fn token(&self, scopes: &[Scope], seconds: i64) -> Result<String> {
         let header = json!({"typ": "JWT", "alg": "ES256", "x5c": [self.certificate]});
         let signed = format!("{}.{}", part(&header), part(&claims(scopes, seconds)));
         let signature = self.key.sign(&self.random, signed.as_bytes());
@@ -45,12 +45,12 @@ impl Signer {
     }
 }
 
-fn claims(scopes: &[Scope], seconds: u64) -> Value {
+fn claims(scopes: &[Scope], seconds: i64) -> Value {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let access = scopes.iter().map(|scope| json!({"type": scope.kind, "name": scope.name, "actions": scope.actions}));
     json!({
         "iss": ISSUER, "sub": USER, "aud": SERVICE, "jti": now.to_string(),
-        "iat": now, "nbf": now.saturating_sub(10), "exp": now + seconds,
+        "iat": now, "nbf": now.saturating_sub(10), "exp": now.saturating_add_signed(seconds),
         "access": access.collect::<Vec<_>>(),
     })
 }

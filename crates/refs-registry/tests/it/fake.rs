@@ -9,7 +9,7 @@ use refs_registry::{
 };
 use refs_testkit::{
     Builder, Close, FakeRegistry, Fault, Image, On, Quirks,
-    conformance::{Capabilities, Door, Referrers, Suite},
+    conformance::{Capabilities, Door, Referrers, Suite, Writers},
 };
 use refs_url::RepoName;
 
@@ -43,7 +43,8 @@ async fn conforms(builder: Builder, piece_bytes: Option<NonZeroU64>, capabilitie
 
 #[tokio::test]
 async fn a_repository_keeps_what_every_source_and_sink_promises() {
-    let with_tag = || Capabilities { referrers: Referrers::Tag, ..Capabilities::default() };
+    // Two clients keep a list together by waiting and looking again, and the clock of these tests does not wait.
+    let with_tag = || Capabilities { referrers: Referrers::Tag, writers: Writers::Race, ..Capabilities::default() };
     let rows = [
         (Quirks::default(), Capabilities::default()),
         (Quirks::ecr(), Capabilities::default()),

@@ -194,7 +194,7 @@ fn m172_no_secret_is_logged_at_any_level() {
             let loud = machine.run(&format!("{line} -vv"));
             let traced = ended(machine.command(&line).env("REFS_LOG", "trace"));
             for run in [loud, traced] {
-                assert!(run.stderr.contains(" answered method="), "{}", run.stderr);
+                assert!(run.stderr.contains("` status="), "{}", run.stderr);
                 is_discreet(&run);
             }
         }

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use super::certificates::Certificates;
 use super::compare::Tree;
 use super::process::Outcome;
 use super::servers::Place;
@@ -69,11 +70,24 @@ impl<'a> Bench<'a> {
 
     /// Our own program, not yet run, apart from the cache and the configuration of whoever runs this.
     pub(crate) fn refs_command<W: AsRef<OsStr>>(&self, config: &Path, words: &[W]) -> Command {
+        let mut command = self.own(config);
+        // Before the words: among them there may be a `--`.
+        command.args(self.place.certificates.iter().flat_map(Certificates::flags)).args(words);
+        command
+    }
+
+    /// Our own program, not yet run, without the certificate that the place asks for unless `words` have it.
+    pub(crate) fn refs_uncertified<W: AsRef<OsStr>>(&self, words: &[W]) -> Command {
+        let mut command = self.own(&self.place.credentials.right);
+        command.args(words);
+        command
+    }
+
+    fn own(&self, config: &Path) -> Command {
         let mut command = self.command(&self.tools.refs, config);
         for name in ["REFS_CONFIG", "REFS_USERNAME", "REFS_PASSWORD", "REFS_TOKEN", "SOURCE_DATE_EPOCH"] {
             command.env_remove(name);
         }
-        command.env("REFS_CACHE_DIR", self.path("cache")).args(words);
         command
     }
 

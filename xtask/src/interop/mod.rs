@@ -3,6 +3,7 @@
 //! Every scenario runs at every place it is for, alone: it pushes what it needs, and a failure does not stop the rest.
 
 mod bench;
+pub(crate) mod certificates;
 mod compare;
 mod conformance;
 mod figures;

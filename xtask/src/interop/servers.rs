@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::certificates::Certificates;
 use super::process::{Server, free_port};
 use super::token::{ISSUER, PASSWORD, SERVICE, TokenServer, USER};
 use super::tools::Tools;
@@ -28,6 +29,8 @@ pub(crate) struct Place {
     /// The directories for `DOCKER_CONFIG`.
     pub(crate) credentials: Credentials,
     pub(crate) tokens: Option<TokenServer>,
+    /// Where they are asked for.
+    pub(crate) certificates: Option<Certificates>,
     // The server before its directory: fields are dropped in this order.
     _server: Option<Server>,
     _dir: TempDir,
@@ -42,6 +45,8 @@ pub(crate) enum PlaceKind {
     Htpasswd,
     /// docker-registry behind a token server.
     Token,
+    /// docker-registry that speaks TLS, with who has a certificate.
+    MutualTls,
     /// olareg: the referrers API.
     Olareg,
     /// Our own server.
@@ -59,23 +64,24 @@ pub(crate) struct Credentials {
 }
 
 impl PlaceKind {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Plain, Self::Htpasswd, Self::Token, Self::Olareg, Self::RefsServe, Self::Ocidir];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Plain, Self::Htpasswd, Self::Token, Self::MutualTls, Self::Olareg, Self::RefsServe, Self::Ocidir];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Plain => "docker-registry",
             Self::Htpasswd => "docker-registry-htpasswd",
             Self::Token => "docker-registry-token",
+            Self::MutualTls => "docker-registry-mtls",
             Self::Olareg => "olareg",
             Self::RefsServe => "refs-serve",
             Self::Ocidir => "ocidir",
         }
     }
 
-    /// Whether other programs can reach it over HTTP.
-    pub(crate) fn is_registry(self) -> bool {
-        self != Self::Ocidir
+    /// Whether other programs can come as they are: over HTTP, without certificates, which crane has no flags for.
+    pub(crate) fn is_open_to_peers(self) -> bool {
+        !matches!(self, Self::MutualTls | Self::Ocidir)
     }
 
     pub(crate) fn asks_for_credentials(self) -> bool {
@@ -89,16 +95,20 @@ impl PlaceKind {
             Self::Token => Some(TokenServer::start(&dir.path().join("token.pem"))?),
             _ => None,
         };
+        let certificates = match self {
+            Self::MutualTls => Some(Certificates::write(dir.path())?),
+            _ => None,
+        };
         let (server, base) = match self {
-            Self::Plain | Self::Htpasswd | Self::Token => {
-                docker_registry(tools, dir.path(), &self.auth(tokens.as_ref(), &dir)?)?
+            Self::Plain | Self::Htpasswd | Self::Token | Self::MutualTls => {
+                docker_registry(tools, dir.path(), &self.auth(tokens.as_ref(), &dir)?, certificates.as_ref())?
             }
             Self::Olareg => olareg(tools, dir.path())?,
             Self::RefsServe => refs_serve(tools, dir.path())?,
             Self::Ocidir => (None, format!("ocidir://{}", dir.path().join("layouts").display())),
         };
         let credentials = Credentials::write(&dir.path().join("credentials"), &base)?;
-        Ok(Place { kind: self, base, credentials, tokens, _server: server, _dir: dir })
+        Ok(Place { kind: self, base, credentials, tokens, certificates, _server: server, _dir: dir })
     }
 
     /// The `auth` part of docker-registry's configuration, as JSON, which YAML includes.
@@ -162,14 +172,16 @@ pub(super) fn token_service(tokens: &TokenServer, certificate: &Path) -> Value {
 
 pub(super) type Started = (Option<Server>, String);
 
-fn docker_registry(tools: &Tools, dir: &Path, auth: &str) -> Result<Started> {
+fn docker_registry(tools: &Tools, dir: &Path, auth: &str, certificates: Option<&Certificates>) -> Result<Started> {
     let program = tools.docker_registry.as_ref().ok_or(Error::MissingTool("docker-registry"))?;
     let address = free_address()?;
     let storage = json!({"filesystem": {"rootdirectory": dir.join("registry")}, "delete": {"enabled": true}});
-    let config = format!("version: 0.1\nlog: {{level: warn}}\nstorage: {storage}\nhttp: {{addr: '{address}'}}\n{auth}");
+    let http = json!({"addr": address.to_string(), "tls": certificates.map(Certificates::tls)});
+    let config = format!("version: 0.1\nlog: {{level: warn}}\nstorage: {storage}\nhttp: {http}\n{auth}");
     let path = dir.join("registry.yml");
     write(&path, config.as_bytes())?;
-    start(Command::new(program).arg("serve").arg(path), address, dir)
+    let (server, host) = start(Command::new(program).arg("serve").arg(path), address, dir)?;
+    Ok((server, certificates.map_or(host, |_| certified(address))))
 }
 
 pub(super) fn olareg(tools: &Tools, dir: &Path) -> Result<Started> {
@@ -200,6 +212,11 @@ pub(super) fn start(command: &mut Command, address: SocketAddr, dir: &Path) -> R
     let mut server = Server::start("server", command, dir)?;
     server.wait_for(address)?;
     Ok((Some(server), address.to_string()))
+}
+
+/// The name that the certificate of the server at `address` is for.
+pub(super) fn certified(address: SocketAddr) -> String {
+    format!("localhost:{}", address.port())
 }
 
 pub(super) fn free_address() -> Result<SocketAddr> {

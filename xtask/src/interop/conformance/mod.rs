@@ -45,7 +45,7 @@ pub(super) fn run(tools: &Tools, summary: &mut Summary) {
 /// Runs the suite; gives how many checks there were.
 fn check(set_up: SetUp, started: &Started, bodies: Bodies) -> Result<usize> {
     let (host, other_host) = (parse(started.host())?, parse(started.other_host())?);
-    let (place, other) = (client(&host, bodies), client(&other_host, Bodies::Whole));
+    let (place, other) = (client(&host, bodies, started), client(&other_host, Bodies::Whole, started));
     let suite = Suite {
         other: Door { resolver: &other, host: &other_host },
         capabilities: states::of(set_up),
@@ -61,12 +61,13 @@ fn check(set_up: SetUp, started: &Started, bodies: Bodies) -> Result<usize> {
     Err(Error::Unexpected { what: "what passed".to_owned(), expected, found })
 }
 
-/// A client that has the right password for `host`, and shows it where it is asked to.
-fn client(host: &Host, bodies: Bodies) -> Registries {
+/// A client that has the right password and certificate for `host`, and shows each where it is asked to.
+fn client(host: &Host, bodies: Bodies, started: &Started) -> Registries {
     const PIECE_BYTES: u64 = 5;
     let account = Credential::Basic { username: USER.to_owned(), password: Secret::new(PASSWORD) };
     let login: Arc<dyn Credentials> = Arc::new(Static::new(host.clone(), "the run", account));
     Registries::new(Options {
+        hosts: started.hosts(host),
         credentials: Arc::new(Chain::new(vec![login, Arc::new(Anonymous)])),
         piece_bytes: NonZeroU64::new(PIECE_BYTES).filter(|_| bodies == Bodies::Pieces),
         proxies: Proxies::Ignored,

@@ -3,13 +3,18 @@
 use std::path::Path;
 use std::process::Command;
 
+use refs_registry::hosts::Hosts;
+use refs_url::Host;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::Bodies;
 use crate::error::{Error, Result};
+use crate::interop::certificates::Certificates;
 use crate::interop::process::Outcome;
-use crate::interop::servers::{Started as Served, free_address, htpasswd, olareg, refs_serve, start, token_service};
+use crate::interop::servers::{
+    Started as Served, certified, free_address, htpasswd, olareg, refs_serve, start, token_service,
+};
 use crate::interop::token::TokenServer;
 use crate::interop::tools::Tools;
 
@@ -22,6 +27,8 @@ pub(super) enum SetUp {
     Htpasswd,
     /// Behind a token server.
     Token,
+    /// Over TLS, where both sides show a certificate.
+    MutualTls,
     /// Maintained: nothing can be written.
     ReadOnly,
     /// A cache of another docker-registry.
@@ -36,20 +43,30 @@ pub(super) struct Started {
     place: Served,
     /// Where content comes in that the place does not take.
     other: Option<Served>,
+    certificates: Option<Certificates>,
     // After the servers: fields are dropped in this order.
     _tokens: Option<TokenServer>,
     _dir: TempDir,
 }
 
 impl SetUp {
-    pub(super) const ALL: [Self; 7] =
-        [Self::Plain, Self::Htpasswd, Self::Token, Self::ReadOnly, Self::PullThrough, Self::Olareg, Self::RefsServe];
+    pub(super) const ALL: [Self; 8] = [
+        Self::Plain,
+        Self::Htpasswd,
+        Self::Token,
+        Self::MutualTls,
+        Self::ReadOnly,
+        Self::PullThrough,
+        Self::Olareg,
+        Self::RefsServe,
+    ];
 
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Plain => "plain",
             Self::Htpasswd => "htpasswd",
             Self::Token => "token server",
+            Self::MutualTls => "mTLS",
             Self::ReadOnly => "read-only",
             Self::PullThrough => "pull-through proxy",
             Self::Olareg => "plain",
@@ -74,7 +91,7 @@ impl SetUp {
     /// The ways of sending a blob that make a difference.
     pub(super) fn bodies(self) -> &'static [Bodies] {
         match self {
-            Self::Plain | Self::Olareg | Self::RefsServe => &[Bodies::Whole, Bodies::Pieces],
+            Self::Plain | Self::MutualTls | Self::Olareg | Self::RefsServe => &[Bodies::Whole, Bodies::Pieces],
             Self::Htpasswd | Self::Token => &[Bodies::Pieces],
             Self::ReadOnly | Self::PullThrough => &[Bodies::Whole],
         }
@@ -92,7 +109,7 @@ impl SetUp {
         let dir = tempfile::tempdir().map_err(Error::file("create", "a temporary directory"))?;
         let root = dir.path();
         let data = root.join("data");
-        let mut tokens = None;
+        let (mut tokens, mut certificates) = (None, None);
         let (place, other) = match self {
             Self::Olareg => (olareg(tools, root)?, None),
             Self::RefsServe => (refs_serve(tools, root)?, None),
@@ -106,6 +123,10 @@ impl SetUp {
                 let service = token_service(tokens.insert(TokenServer::start(&certificate)?), &certificate);
                 (docker_registry(tools, root, "guarded", &data, json!({"auth": service}))?, None)
             }
+            Self::MutualTls => {
+                let tls = certificates.insert(Certificates::write(root)?).tls();
+                (docker_registry(tools, root, "certified", &data, json!({"http": {"tls": tls}}))?, None)
+            }
             Self::ReadOnly => {
                 let other = docker_registry(tools, root, "written", &data, json!({}))?;
                 let frozen = json!({"maintenance": {"readonly": {"enabled": true}}});
@@ -117,7 +138,7 @@ impl SetUp {
                 (docker_registry(tools, root, "proxy", &root.join("cache"), proxy)?, Some(other))
             }
         };
-        Ok(Started { place, other, _tokens: tokens, _dir: dir })
+        Ok(Started { place, other, certificates, _tokens: tokens, _dir: dir })
     }
 }
 
@@ -125,6 +146,11 @@ impl Started {
     /// `HOST:PORT`.
     pub(super) fn host(&self) -> &str {
         &self.place.1
+    }
+
+    /// What a client has to know to speak to `host`.
+    pub(super) fn hosts(&self, host: &Host) -> Hosts {
+        self.certificates.as_ref().map_or_else(Hosts::default, |certificates| certificates.hosts(host))
     }
 
     /// `HOST:PORT` of where content comes in.
@@ -148,7 +174,9 @@ fn docker_registry(tools: &Tools, dir: &Path, name: &str, data: &Path, more: Val
     // JSON is YAML.
     crate::interop::trees::write(&path, config.to_string().as_bytes())?;
     std::fs::create_dir(&logs).map_err(Error::file("create", &logs))?;
-    start(Command::new(program).arg("serve").arg(path), address, &logs)
+    let (server, host) = start(Command::new(program).arg("serve").arg(path), address, &logs)?;
+    let is_certified = config["http"]["tls"].is_object();
+    Ok((server, if is_certified { certified(address) } else { host }))
 }
 
 fn merge(config: &mut Value, more: Value) {

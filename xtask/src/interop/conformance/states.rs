@@ -7,7 +7,7 @@ use super::SetUp;
 
 pub(super) fn of(set_up: SetUp) -> Capabilities {
     match set_up {
-        SetUp::Plain | SetUp::Htpasswd | SetUp::Token => docker_registry(),
+        SetUp::Plain | SetUp::Htpasswd | SetUp::Token | SetUp::MutualTls => docker_registry(),
         SetUp::ReadOnly => Capabilities { writes: Support::Unsupported, ..docker_registry() },
         // Where its origin has no such manifest, it answers with 500.
         SetUp::PullThrough => {

@@ -1,5 +1,6 @@
 //! What is tried at each place.
 
+mod certificates;
 mod credentials;
 mod long;
 mod mistakes;
@@ -28,6 +29,8 @@ enum At {
     Registries,
     /// Where a password is asked for.
     Guarded,
+    /// Where a certificate is asked for.
+    Certified,
     /// Where a token server is.
     Tokens,
     /// Where no server is: the layer is a file.
@@ -57,6 +60,8 @@ const ALL: &[Scenario] = &[
     Scenario { name: "a wrong password, and none", at: At::Guarded, run: credentials::refused },
     Scenario { name: "crane and oras use our login", at: At::Guarded, run: credentials::our_login },
     Scenario { name: "we use the logins of crane and oras", at: At::Guarded, run: credentials::their_logins },
+    Scenario { name: "no certificate, and a foreign one", at: At::Certified, run: certificates::refused },
+    Scenario { name: "doctor finds TLS and HTTP/2", at: At::Certified, run: certificates::doctor },
     Scenario { name: "scopes asked for", at: At::Tokens, run: credentials::scopes },
     Scenario { name: "the reference verifies our push", at: At::Layouts, run: reference::pushed },
     Scenario { name: "the reference verifies what we write", at: At::Layouts, run: reference::written },
@@ -85,9 +90,10 @@ impl At {
     fn includes(self, kind: PlaceKind, extent: Extent) -> bool {
         match self {
             Self::Everywhere => true,
-            Self::Registries => kind.is_registry(),
+            Self::Registries => kind.is_open_to_peers(),
             Self::Guarded => kind.asks_for_credentials(),
-            Self::Layouts => !kind.is_registry(),
+            Self::Certified => kind == PlaceKind::MutualTls,
+            Self::Layouts => kind == PlaceKind::Ocidir,
             Self::Tokens => kind == PlaceKind::Token,
             Self::OnceUnlessLong => kind == PlaceKind::Plain || extent == Extent::Long,
             Self::Long => extent == Extent::Long && !kind.asks_for_credentials(),

@@ -10,6 +10,7 @@ use crate::{
     Manifest, MediaType,
     auth::{Credentials, Demand, DockerConfig, Programs, Scopes, Secret},
     error::Error,
+    hosts::{HostSettings, Origin, containerd, document, own::Own},
     repository::{content_range::ContentRange, link},
     spec::{Descriptor, Document},
 };
@@ -134,6 +135,65 @@ pub fn manifest(data: &[u8]) {
     }
 }
 
+/// containerd's `hosts.toml`, and our own `config.toml`.
+pub fn hosts_toml(text: &[u8]) {
+    const HOSTS: [&str; 4] = ["r.test", "r.test:5000", "docker.io", "127.0.0.1:443"];
+    let Ok(text) = std::str::from_utf8(text) else { return };
+    let file = document::Document::new("/x/X".into(), text.to_owned());
+    for host in HOSTS.iter().flat_map(|host| Host::parse(host)) {
+        let theirs = containerd::parse(&file, &host);
+        assert_eq!(shown(&theirs), shown(&containerd::parse(&file, &host)));
+        let ours = Own::parse(&file).map(|own| own.of(&host));
+        assert_eq!(shown(&ours), shown(&Own::parse(&file).map(|own| own.of(&host))));
+        for read in [theirs, ours] {
+            match read {
+                Ok(settings) => are_of(text, &settings),
+                Err(error) => is_discreet(text, &chain(&error)),
+            }
+        }
+    }
+}
+
+fn shown(read: &crate::Result<HostSettings>) -> String {
+    match read {
+        Ok(settings) => format!("{settings:?}"),
+        Err(error) => chain(error),
+    }
+}
+
+/// Each setting comes from a line of `text`, and what is dialled for it was written there.
+fn are_of(text: &str, settings: &HostSettings) {
+    let HostSettings { security, ca, client, proxy, mirrors, concurrency, pieces, .. } = settings;
+    let mirrored = mirrors.iter().flat_map(|set| {
+        let of_mirror = &set.value.settings;
+        [&set.from].into_iter().chain(of_mirror.ca.iter().map(|set| &set.from))
+    });
+    let quirks = [concurrency.as_ref().map(|set| &set.from), pieces.as_ref().map(|set| &set.from)];
+    let others = [security.as_ref().map(|set| &set.from), client.as_ref().map(|set| &set.from)];
+    let from = ca.iter().map(|set| &set.from).chain(proxy.as_ref().map(|set| &set.from)).chain(mirrored);
+    let lines = 1 + text.matches('\n').count();
+    for from in from.chain(quirks.into_iter().chain(others).flatten()) {
+        let Origin::File { line: Some(line), .. } = from else { panic!("{from:?} is no line") };
+        assert!((1..=lines).contains(line), "{line} of {lines}");
+    }
+    assert!(mirrors.len() <= lines + text.matches(['.', '{', ',']).count(), "{} mirrors", mirrors.len());
+    for mirror in mirrors {
+        let shown = mirror.value.to_string();
+        assert!(!shown.contains('@') && !shown.contains('?'), "{shown}");
+        assert!(mirror.value.settings.mirrors.is_empty(), "{shown} has mirrors of its own");
+    }
+}
+
+/// What is said of `text` has an end, and no login of a URL in it.
+fn is_discreet(text: &str, said: &str) {
+    assert!(said.len() <= ERROR_BYTES, "{} bytes: {said}", said.len());
+    let logins =
+        text.split("://").skip(1).filter_map(|rest| rest.split(['"', '\'', '/', '\n']).next()?.rsplit_once('@'));
+    let is_secret = |login: &&str| login.len() >= 8 && text.matches(login).count() == 1;
+    let leaked = logins.map(|(login, _)| login).filter(is_secret).find(|login| said.contains(login));
+    assert_eq!(leaked, None, "{said}");
+}
+
 fn headers(name: &HeaderName, lines: &[u8]) -> HeaderMap {
     let values = lines.split(|byte| *byte == b'\n').filter_map(|line| HeaderValue::from_bytes(line).ok());
     values.map(|value| (name.clone(), value)).collect()
@@ -240,5 +300,10 @@ mod tests {
     #[test]
     fn what_was_found_in_manifests_holds() {
         replay("manifest", super::manifest);
+    }
+
+    #[test]
+    fn what_was_found_in_settings_of_hosts_holds() {
+        replay("hosts_toml", super::hosts_toml);
     }
 }

@@ -18,13 +18,18 @@ pub(super) fn read(root: &Path, host: &Host) -> Result<HostSettings> {
     let of_host = folders(host).map(|name| root.join(name));
     for folder in of_host.into_iter().chain([root.join("_default")]) {
         if let Some(document) = Document::read(&folder.join("hosts.toml"))? {
-            return document.table(|table| settings(table, host));
+            return parse(&document, host);
         }
         if folder.is_dir() {
             return certs_d::read(&folder);
         }
     }
     Ok(HostSettings::default())
+}
+
+/// What a `hosts.toml` says of `host`.
+pub(crate) fn parse(document: &Document, host: &Host) -> Result<HostSettings> {
+    document.table(|table| settings(table, host))
 }
 
 /// The names that the folder of a host may have: file systems may not take a colon.

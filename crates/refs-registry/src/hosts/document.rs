@@ -23,7 +23,7 @@ const MAX_BYTES: u64 = 1 << 20;
 
 /// The text of a file, and where it is.
 #[derive(Debug)]
-pub(super) struct Document {
+pub(crate) struct Document {
     pub(super) path: PathBuf,
     text: String,
 }
@@ -45,6 +45,11 @@ pub(super) struct Value<'a> {
 }
 
 impl Document {
+    /// The file at `path`, which holds `text`.
+    pub(crate) const fn new(path: PathBuf, text: String) -> Self {
+        Self { path, text }
+    }
+
     /// The file at `path`; `None` when there is none.
     ///
     /// # Errors
@@ -55,7 +60,7 @@ impl Document {
         let mut text = String::new();
         match File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_string(&mut text)) {
             Ok(read) if read as u64 > MAX_BYTES => Err(SettingsFault::TooLarge(MAX_BYTES).at(path, None)),
-            Ok(_) => Ok(Some(Self { path: path.to_owned(), text })),
+            Ok(_) => Ok(Some(Self::new(path.to_owned(), text))),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
             Err(error) => Err(unreadable(error)),
         }
@@ -119,7 +124,16 @@ impl<'a> Value<'a> {
 
     /// The error of a value that is not what its key takes.
     pub(super) fn expected(&self, expected: &'static str) -> Error {
-        self.fault(SettingsFault::Value { key: self.key.to_owned(), expected })
+        self.fault(SettingsFault::Value { key: self.shown_key(), expected })
+    }
+
+    /// The beginning of the key, as an error may show it: one that is a URL may hold a login.
+    pub(super) fn shown_key(&self) -> String {
+        let bare = self.key.rsplit_once('@').map(|(login, rest)| {
+            let scheme = login.split_once("://").map(|(scheme, _)| format!("{scheme}://")).unwrap_or_default();
+            format!("{scheme}***@{rest}")
+        });
+        bare.as_deref().unwrap_or(self.key).chars().take(64).collect()
     }
 
     pub(super) fn as_str(&self) -> Option<&'a str> {

@@ -1,12 +1,12 @@
 //! What is set for one host, and where: by the caller, in our own file, and in those of containerd, docker and podman.
 
 mod certs_d;
-mod containerd;
-mod document;
+pub(crate) mod containerd;
+pub(crate) mod document;
 mod fault;
 mod lookup;
 mod mirror;
-mod own;
+pub(crate) mod own;
 mod own_host;
 mod podman;
 mod settings;

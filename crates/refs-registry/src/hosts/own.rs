@@ -14,7 +14,7 @@ use crate::{Error, Result};
 
 /// What our own file says.
 #[derive(Debug, Default)]
-pub(super) struct Own {
+pub(crate) struct Own {
     hosts: Vec<(Pattern, HostSettings)>,
     /// Where the files of others are, if it says so.
     pub(super) containerd: Option<Vec<PathBuf>>,
@@ -34,6 +34,7 @@ enum Pattern {
 }
 
 const READ: &[&str] = &["containerd", "docker", "podman"];
+
 impl Own {
     /// The file at `path`.
     ///
@@ -47,6 +48,14 @@ impl Own {
                 source: std::sync::Arc::new(missing),
             });
         };
+        Self::parse(&document)
+    }
+
+    /// What the file holds.
+    ///
+    /// # Errors
+    /// `Settings` with the file, the line and what to write there.
+    pub(crate) fn parse(document: &Document) -> Result<Self> {
         document.table(|table| {
             let mut own = Self::default();
             for value in table.values() {
@@ -61,7 +70,7 @@ impl Own {
     }
 
     /// What it says of `host`: under its name, then under what its name ends with, then for all.
-    pub(super) fn of(&self, host: &Host) -> HostSettings {
+    pub(crate) fn of(&self, host: &Host) -> HostSettings {
         let mut matching: Vec<_> = self.hosts.iter().filter(|(pattern, _)| pattern.matches(host)).collect();
         // The one that says most of the name is first: a whole name, then the longest end.
         matching.sort_by_key(|(pattern, _)| std::cmp::Reverse(pattern.len()));
@@ -191,6 +200,12 @@ mod tests {
             "a client certificate and its key go together: `client-cert` is missing",
         );
         check_fault("[hosts.'a b']\n", 1, "`a b` has to be the name of a host with its port, `*.example.com` or `*`");
+        check_fault(
+            "[hosts.'https://u:hunter2@r']\n",
+            1,
+            "`https://***@r` has to be the name of a host with its port, `*.example.com` or `*`",
+        );
+        check_fault("[hosts.x]\n'u:hunter2@r' = 1\n", 2, "there is no setting `***@r`");
         check_fault("[[hosts.x.mirrors]]\ntags = true\n", 1, "`mirrors` has to be tables, each with a `url`");
         check_fault(
             "[[hosts.x.mirrors]]\nurl = 'm.test'\n",

@@ -163,7 +163,7 @@ pub(super) fn unknown(value: &Value<'_>, known: &'static [&'static str]) -> Erro
     let given = value.key.replace('_', "-").to_ascii_lowercase();
     let nearest = known.iter().map(|key| (distance(key, &given), *key)).min();
     let nearest = nearest.filter(|(distance, key)| *distance <= 1 + key.len() / 4).map(|(_, key)| key);
-    value.fault(SettingsFault::UnknownKey { key: value.key.chars().take(64).collect(), nearest })
+    value.fault(SettingsFault::UnknownKey { key: value.shown_key(), nearest })
 }
 
 /// How many letters have to be put, dropped or changed to make `b` of `a` (Levenshtein). What is far longer is far.

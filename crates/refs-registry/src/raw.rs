@@ -21,7 +21,8 @@ pub struct RawRequest {
     pub method: Method,
     /// The path, from `/` on, with its query behind a `?`.
     pub path: String,
-    /// Further headers. Those that say who asks, or that frame the body, are not among them: they are the client's own.
+    /// Further headers. Those that say who asks, or that frame the body, are not among them: they are the client's own. Where
+    /// the request is sent on to another origin, none goes along but those that say what is wanted, such as `Range`.
     pub headers: Vec<(String, String)>,
     /// The body; nothing for most.
     pub body: Bytes,
@@ -78,6 +79,19 @@ const OURS: [HeaderName; 12] = [
     header::UPGRADE,
 ];
 
+/// Headers that say what is wanted, and nothing of who wants it.
+const OPEN: [HeaderName; 9] = [
+    header::ACCEPT,
+    header::ACCEPT_LANGUAGE,
+    header::CONTENT_RANGE,
+    header::CONTENT_TYPE,
+    header::IF_MATCH,
+    header::IF_MODIFIED_SINCE,
+    header::IF_NONE_MATCH,
+    header::IF_RANGE,
+    header::RANGE,
+];
+
 #[derive(Debug, thiserror::Error)]
 enum Refused {
     #[error("the client sets it itself")]
@@ -116,7 +130,7 @@ fn call(remote: &Remote, request: &RawRequest) -> Result<Call> {
     url.set_query(query);
     let repository = repository(url.path());
     let mut call = Call::new(request.method.into(), url, Wanted::Answer).of_any_status();
-    call.headers = headers(request)?;
+    (call.headers, call.own) = headers(request)?;
     if !request.body.is_empty() {
         call.body = Body::Bytes(request.body.clone());
     }
@@ -133,8 +147,9 @@ fn call(remote: &Remote, request: &RawRequest) -> Result<Call> {
     })
 }
 
-fn headers(request: &RawRequest) -> Result<HeaderMap> {
-    let mut headers = HeaderMap::new();
+/// The headers that go along wherever the request is sent on to, and those that may be secrets of the registry's.
+fn headers(request: &RawRequest) -> Result<(HeaderMap, HeaderMap)> {
+    let (mut headers, mut own) = (HeaderMap::new(), HeaderMap::new());
     for (name, value) in &request.headers {
         let what = || format!("the header `{}`", name.escape_debug());
         let malformed = |_: http::Error| unusable(what(), Refused::Malformed);
@@ -143,9 +158,13 @@ fn headers(request: &RawRequest) -> Result<HeaderMap> {
         if OURS.contains(&key) {
             return Err(unusable(what(), Refused::Ours));
         }
-        headers.append(key, value);
+        if OPEN.contains(&key) {
+            headers.append(key, value)
+        } else {
+            own.append(key, value)
+        };
     }
-    Ok(headers)
+    Ok((headers, own))
 }
 
 /// The repository that `path` is in, so that a token for it is asked for, if one is needed.

@@ -24,6 +24,8 @@ pub(crate) struct Call {
     pub(crate) method: Method,
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,
+    /// Those that the caller added, which may be secrets: they are for the origin of `url` alone.
+    pub(crate) own: HeaderMap,
     pub(crate) body: Body,
     /// What a token must allow for it.
     pub(crate) scopes: Scopes,
@@ -136,6 +138,7 @@ impl Call {
             method,
             url,
             headers: HeaderMap::new(),
+            own: HeaderMap::new(),
             body: Body::Empty,
             scopes: Scopes::default(),
             repository: None,

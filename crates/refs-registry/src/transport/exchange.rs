@@ -153,6 +153,9 @@ async fn request(
         .headers(call.headers.clone())
         // A body that is decoded on the way has other bytes than its digest says, and no ranges.
         .header(header::ACCEPT_ENCODING, "identity");
+    if url.origin() == call.url.origin() {
+        request = request.headers(call.own.clone());
+    }
     if let Some(grant) = grant.filter(|grant| grant.origin == url.origin()) {
         request = request.header(header::AUTHORIZATION, grant.header.clone());
     }

@@ -1,4 +1,4 @@
-use refs_registry::{Error, Resume, Sink, Source, error::Fault};
+use refs_registry::{Error, Method, RawRequest, Resume, Sink, Source, error::Fault};
 use refs_url::Digest;
 
 use crate::{
@@ -91,4 +91,23 @@ async fn the_query_of_a_location_that_is_no_url_does_not_show() {
     let error = repository(&anonymous(), &peer).manifest(&tag("v1")).await.unwrap_err();
     assert!(matches!(error, Error::Protocol { fault: Fault::BadHeader { name: "location", .. }, .. }), "{error:?}");
     assert!(!format!("{error:?}").contains("secret"), "{error:?}");
+}
+
+#[tokio::test]
+async fn m025_headers_of_the_callers_own_stay_with_the_registry() {
+    let elsewhere = Peer::start(|_| Reply::ok("blob")).await;
+    let location = elsewhere.url("/blob");
+    let peer = Peer::start(move |_| Reply::redirect(307, location.clone())).await;
+    let own = [("Private-Token", "secret"), ("X-JFrog-Art-Api", "secret"), ("Range", "bytes=0-3")];
+    let request = RawRequest {
+        method: Method::Get,
+        path: "/v2/a/b/blobs/x".to_owned(),
+        headers: own.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+        body: bytes::Bytes::new(),
+    };
+    anonymous().registry(&peer.host).unwrap().raw(&request).await.unwrap();
+    assert_eq!(peer.seen()[0].header("private-token"), Some("secret"));
+    let there = &elsewhere.seen()[0];
+    assert_eq!((there.header("private-token"), there.header("x-jfrog-art-api")), (None, None));
+    assert_eq!(there.header("range"), Some("bytes=0-3"));
 }

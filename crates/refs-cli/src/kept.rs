@@ -26,7 +26,9 @@ pub(crate) fn tell(cache: Option<&DiskStore>) {
     let sent = cache.map(DiskStore::begun).unwrap_or_default();
     if sent > 0 {
         let sent = Bytes(sent);
-        say(&format!("the registry has the first {sent}; the same command packs anew and sends the rest only"));
+        say(&format!(
+            "the registry has the first {sent}; the same command packs anew and sends the rest only, if the registry still has it"
+        ));
     }
 }
 

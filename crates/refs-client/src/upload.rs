@@ -114,7 +114,13 @@ impl LayerUpload {
         }
         match self.upload.commit(digest).await {
             Ok(()) => forget(self.journal.as_ref()).await,
-            Err(error) if is_passing(error.kind()) => return Err(Unsent::Broken(error)),
+            Err(error) if is_passing(error.kind()) => {
+                // The session may be what fails: nobody is to go on with it for ever.
+                if self.resumed.is_some() && matches!(error, refs_registry::Error::Refused { .. }) {
+                    forget(self.journal.as_ref()).await;
+                }
+                return Err(Unsent::Broken(error));
+            }
             Err(error) => {
                 forget(self.journal.as_ref()).await;
                 tracing::debug!(%error, is_resumed = self.resumed.is_some(), "the registry does not take the layer");
@@ -199,9 +205,9 @@ async fn resume(
 ) -> refs_registry::Result<Option<(Box<dyn Upload>, UploadState)>> {
     let upload = match sink.upload(Some(progress.upload.clone())).await {
         Ok(upload) => upload,
-        Err(error) if is_passing(error.kind()) => return Err(error),
+        // A registry that does not answer at all says so of a fresh one, too, and the journal stays.
         Err(error) => {
-            tracing::debug!(%error, "the registry has forgotten the earlier upload");
+            tracing::debug!(%error, "the registry does not go on with the earlier upload");
             return Ok(None);
         }
     };

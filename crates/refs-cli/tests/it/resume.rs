@@ -165,7 +165,9 @@ fn m151_a_push_that_is_interrupted_says_what_is_sent() {
     assert_eq!(code, 130);
     // The answer to the second piece may be on its way.
     let words = |sent| {
-        format!("hint: the registry has the first {sent} MiB; the same command packs anew and sends the rest only\n")
+        format!(
+            "hint: the registry has the first {sent} MiB; the same command packs anew and sends the rest only, if the registry still has it\n"
+        )
     };
     assert!(["8.00", "16.00"].map(words).contains(&said), "{said}");
     machine.prints(&format!("push source {}/o/r:v1", registry.host()));
@@ -181,4 +183,15 @@ fn a_push_of_other_files_than_those_it_was_killed_with_sends_all_of_them() {
     let size = pushed["layer"]["size"].as_u64().unwrap();
     assert!(received(&registry) >= size);
     assert_eq!(machine.prints(&format!("cat {}/o/r:v1 a.txt", registry.host())), "changed");
+}
+
+#[test]
+fn a_push_whose_session_fails_for_ever_begins_another() {
+    let (machine, registry) = (Machine::new(), registry());
+    stopped_push(&machine, &registry, Signal::KILL);
+    let fails = Fault::Status { status: 500, headers: Vec::new() };
+    registry.fault(On::get("/uploads/").always(), fails);
+    machine.prints(&format!("push source {}/o/r:v1 --retries 0", registry.host()));
+    let begun = registry.take_requests().iter().filter(|seen| seen.method == "POST").count();
+    assert!(begun >= 1, "{begun}");
 }

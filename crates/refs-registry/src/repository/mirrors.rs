@@ -6,11 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::{StreamExt, TryStreamExt};
 use refs_url::{Digest, RepoName};
 
 use super::Repository;
 use crate::{
-    Error, ErrorKind, Result,
+    Blob, Error, ErrorKind, Result,
     auth::Scopes,
     error::Wanted,
     hosts::{Mirror, Serves, beneath},
@@ -59,16 +60,27 @@ impl MirrorHost {
         until.is_some_and(|until| self.remote.clock().now() < until)
     }
 
+    fn rest(&self) {
+        let until = self.remote.clock().now() + REST;
+        *self.rests_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+    }
+
+    /// What the mirror gives of a blob. When that breaks off or proves wrong, the registry is asked the next time.
+    pub(super) fn watch(self: Arc<Self>, blob: Blob) -> Blob {
+        let stream = blob.stream.inspect_err(move |error| self.failed(error)).boxed();
+        Blob { stream, ..blob }
+    }
+
     fn failed(&self, error: &Error) {
         match error.kind() {
             ErrorKind::NotFound => {}
             ErrorKind::Unreachable | ErrorKind::Timeout | ErrorKind::RateLimited => {
                 tracing::debug!(mirror = %self.mirror, %error, "the registry is asked instead, for a while");
-                let until = self.remote.clock().now() + REST;
-                *self.rests_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+                self.rest();
             }
             ErrorKind::Digest | ErrorKind::Size | ErrorKind::Settings => {
                 tracing::warn!(mirror = %self.mirror, "the registry is asked instead: {error}");
+                self.rest();
             }
             _ => tracing::debug!(mirror = %self.mirror, %error, "the registry is asked instead"),
         }
@@ -81,7 +93,7 @@ impl Repository {
         &self,
         may_ask: impl Fn(Serves) -> bool + Send,
         read: impl Fn(Self) -> F + Send,
-    ) -> Option<T>
+    ) -> Option<(T, Arc<MirrorHost>)>
     where
         F: Future<Output = Result<T>> + Send,
     {
@@ -90,7 +102,7 @@ impl Repository {
                 continue;
             }
             match read(repository.clone()).await {
-                Ok(found) => return Some(found),
+                Ok(found) => return Some((found, host.clone())),
                 Err(error) => host.failed(&error),
             }
         }

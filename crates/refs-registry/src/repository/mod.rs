@@ -87,7 +87,7 @@ impl Source for Repository {
         let mirrored =
             self.mirrored(|serves| serves.covers(target), |mirror| async move { mirror.head_manifest(target).await });
         match mirrored.await {
-            Some(found) => Ok(found),
+            Some((found, _)) => Ok(found),
             None => self.head_manifest(target).await,
         }
     }
@@ -96,7 +96,7 @@ impl Source for Repository {
         let mirrored =
             self.mirrored(|serves| serves.covers(target), |mirror| async move { mirror.read_manifest(target).await });
         match mirrored.await {
-            Some(found) => Ok(found),
+            Some((found, _)) => Ok(found),
             None => self.read_manifest(target).await,
         }
     }
@@ -106,7 +106,7 @@ impl Source for Repository {
         let mirrored =
             self.mirrored(Serves::has_digests, |mirror| async move { mirror.read_blob(digest, resume.clone()).await });
         match mirrored.await {
-            Some(found) => Ok(found),
+            Some((found, mirror)) => Ok(mirror.watch(found)),
             None => self.read_blob(digest, from).await,
         }
     }
@@ -116,7 +116,7 @@ impl Source for Repository {
         let mirrored =
             self.mirrored(Serves::has_digests, |mirror| async move { mirror.read_part(digest, asked.clone()).await });
         match mirrored.await {
-            Some(found) => Ok(found),
+            Some((found, _)) => Ok(found),
             None => self.read_part(digest, range).await,
         }
     }
@@ -124,7 +124,7 @@ impl Source for Repository {
     async fn stat_blob(&self, digest: &Digest) -> Result<Option<u64>> {
         let mirrored = self.mirrored(Serves::has_digests, |mirror| async move { mirror.found_blob(digest).await });
         match mirrored.await {
-            Some(size) => Ok(Some(size)),
+            Some((size, _)) => Ok(Some(size)),
             None => self.head_blob(digest, Scopes::pull(&self.name)).await,
         }
     }

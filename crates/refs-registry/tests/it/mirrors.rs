@@ -148,3 +148,18 @@ async fn what_podman_blocks_is_not_opened() {
     assert!(error.to_string().ends_with("registries.conf:3`"), "{error}");
     assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "it blocks `r.test/bad/x`");
 }
+
+#[tokio::test]
+async fn a_mirror_whose_blob_proves_wrong_is_left_for_the_registry() {
+    let (origin, other) = (FakeRegistry::start().await, FakeRegistry::start().await);
+    pushed(&origin, "a/b").await;
+    pushed(&other, "a/b").await;
+    let repository = mirrored(&origin, vec![mirror(&other.host(), Serves::Digests)], anyone());
+    let repository = repository.repository(&origin.host(), &name()).unwrap();
+    let layer = Digest::sha256(b"hello");
+    other.fault(On::get("/blobs/").always(), Fault::Flip { at: 0 });
+    let read = async || collect(repository.blob(&layer, Resume::START).await?.stream).await;
+    read().await.unwrap_err();
+    assert_eq!(read().await.unwrap(), "hello");
+    assert_eq!(origin.requests(), [format!("GET /v2/a/b/blobs/{layer}")]);
+}

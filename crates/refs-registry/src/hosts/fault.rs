@@ -34,6 +34,9 @@ pub enum SettingsFault {
         /// What has to be there, too.
         missing: String,
     },
+    /// A client certificate for all hosts, which any registry could send us to.
+    #[error("a client certificate is for hosts that are named, not for `*`")]
+    ForEveryHost,
     /// The settings forbid the use of a registry.
     #[error("it blocks `{0}`")]
     Blocked(String),
@@ -43,6 +46,9 @@ pub enum SettingsFault {
     /// A folder of certificates that has none.
     #[error("no file in it ends in `.crt`, `.pem` or `.cer`")]
     NoCertificates,
+    /// A file that is to be trusted has no certificate.
+    #[error("it has no certificate in PEM")]
+    NoCertificate,
 }
 
 impl SettingsFault {

@@ -6,6 +6,7 @@ use refs_url::Host;
 
 use super::{
     document::{Document, Value},
+    fault::SettingsFault,
     lookup::usual,
     own_host::{host, unknown},
     settings::HostSettings,
@@ -143,7 +144,11 @@ fn hosts(value: Value<'_>) -> Result<Vec<(Pattern, HostSettings)>> {
         let expected = "the name of a host with its port, `*.example.com` or `*`";
         let pattern = Pattern::parse(value.key).ok_or_else(|| value.expected(expected))?;
         let table = value.as_table().ok_or_else(|| value.expected("a table"))?;
-        Ok((pattern, host(table)?))
+        let settings = host(table)?;
+        if pattern == Pattern::Every && settings.client.is_some() {
+            return Err(value.fault(SettingsFault::ForEveryHost));
+        }
+        Ok((pattern, settings))
     };
     tables.values().into_iter().map(read).collect()
 }
@@ -170,6 +175,8 @@ mod tests {
     #[test]
     fn faults_have_their_lines_and_say_what_to_write() {
         check_fault("\n[host.x]\n", 2, "there is no setting `host`; did you mean `hosts`?");
+        let for_all = "[hosts.'*']\nclient-cert = 'c'\nclient-key = 'k'\n";
+        check_fault(for_all, 1, "a client certificate is for hosts that are named, not for `*`");
         check_fault(
             "[hosts.x]\nplain_http = true\n",
             2,

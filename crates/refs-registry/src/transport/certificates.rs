@@ -66,13 +66,15 @@ fn beneath(folder: &Path) -> Result<Vec<PathBuf>> {
 fn read(file: &Path, extra: &mut Vec<CertificateDer<'static>>) -> Result<()> {
     let unusable = |source| Error::Settings { what: format!("the certificates in `{}`", file.display()), source };
     let unreadable = |error| unusable(Arc::new(error));
+    let before = extra.len();
     for certificate in CertificateDer::pem_file_iter(file).map_err(unreadable)? {
         let certificate = certificate.map_err(unreadable)?;
         let valid = RootCertStore::empty().add(certificate.clone());
         valid.map_err(|error| unusable(Arc::new(error)))?;
         extra.push(certificate);
     }
-    Ok(())
+    // A key, or a text, is of no use here, and to go on without would blame the registry.
+    if extra.len() == before { Err(SettingsFault::NoCertificate.at(file, None)) } else { Ok(()) }
 }
 
 impl ServerCertVerifier for Certificates {
@@ -134,5 +136,8 @@ mod tests {
         std::fs::write(&file, "-----BEGIN CERTIFICATE-----\nbm90IG9uZQ==\n-----END CERTIFICATE-----\n").unwrap();
         let error = Certificates::new(std::slice::from_ref(&file), Arc::new(ring::default_provider())).unwrap_err();
         assert_eq!(error.to_string(), format!("cannot use the certificates in `{}`", file.display()));
+        std::fs::write(&file, "no certificate").unwrap();
+        let error = Certificates::new(std::slice::from_ref(&file), Arc::new(ring::default_provider())).unwrap_err();
+        assert_eq!(error.to_string(), format!("cannot use `{}`", file.display()));
     }
 }

@@ -7,9 +7,14 @@ use refs_client::{ByteRange, Location};
 use refs_registry::{MediaType, Platform};
 use refs_url::{Host, Tag};
 
-pub(crate) use crate::registry_args::{Api, Blob, Manifest, Referrers, Repos, Retag, Rm, Tags, Tree};
-use crate::values::{key_value, media_type, platform, size};
-use crate::{duration, place::Place};
+pub(crate) use crate::registry_args::{
+    Api, Blob, Doctor, Login, Logout, Manifest, Referrers, Repos, Retag, Rm, Tags, Tree,
+};
+use crate::{
+    duration,
+    place::Place,
+    values::{key_value, media_type, platform, size},
+};
 
 /// Files in OCI registries: push a directory, list it, read a file, pull a part.
 #[derive(Debug, Parser)]
@@ -60,7 +65,7 @@ pub(crate) struct Global {
     /// Give up when the command has not ended after so long, such as 90s, 5m or 1h
     #[arg(long, global = true, value_name = "TIME", value_parser = duration::parse)]
     pub(crate) timeout: Option<Duration>,
-    /// How many requests at once to one registry
+    /// How many requests at once to one registry; uploads of what is packed meanwhile do not count
     #[arg(short = 'j', long, global = true, value_name = "N")]
     pub(crate) jobs: Option<NonZeroUsize>,
     /// Fetch anew what was fetched before, and keep nothing, so that what is stopped begins again
@@ -190,9 +195,7 @@ impl Command {
             | Self::Serve(_)
             | Self::Demo
             | Self::Completions(_)
-            | Self::Man(_) => {
-                return Vec::new();
-            }
+            | Self::Man(_) => return Vec::new(),
         };
         match at {
             Location::Registry(reference) => vec![reference.host().clone()],
@@ -350,30 +353,6 @@ pub(crate) struct Resolve {
     /// Follow an index to its image for this platform
     #[arg(long, value_name = "PLATFORM", value_parser = platform)]
     pub(crate) platform: Option<Platform>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Login {
-    /// The registry, such as ghcr.io
-    #[arg(value_name = "HOST")]
-    pub(crate) host: Host,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Logout {
-    /// The registry
-    #[arg(value_name = "HOST")]
-    pub(crate) host: Host,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Doctor {
-    /// The registry, or an artifact or repository of it, with which more can be tried
-    #[arg(value_name = "HOST|REF", value_parser = Place::parse)]
-    pub(crate) at: Place,
-    /// Try an upload, too: one is begun in the repository and cancelled
-    #[arg(long)]
-    pub(crate) uploads: bool,
 }
 
 #[derive(Debug, Args)]

@@ -152,11 +152,18 @@ pub(crate) fn registry_hint(error: &refs_registry::Error) -> Option<String> {
             format!("the credentials for {host} do not allow this: ask its owner for access")
         }
         Registry::RateLimited { .. } => "wait, or log in: most registries allow more to those they know".to_owned(),
-        Registry::Unreachable { host, .. } if host.is_loopback() => format!("check that a registry listens on {host}"),
-        Registry::Unreachable { host, source } if is_tls(source.as_ref()) => format!(
+        Registry::Unreachable { source, .. } if says(source.as_ref(), &["fatal alert", "CertificateRequired"]) => {
+            "the registry ended TLS: where it wants to know who you are, show it with `--client-cert` and `--client-key`"
+                .to_owned()
+        }
+        Registry::Unreachable { host, source } if says(source.as_ref(), &["InvalidContentType"]) => {
+            format!("what listens there does not speak TLS; where that is right, there is `--plain-http {host}`")
+        }
+        Registry::Unreachable { host, source } if says(source.as_ref(), &["certificate"]) => format!(
             "check the certificate; for a registry without TLS there is `--plain-http {host}`, for one of your own CA \
              `--ca FILE`"
         ),
+        Registry::Unreachable { host, .. } if host.is_loopback() => format!("check that a registry listens on {host}"),
         Registry::Unreachable { .. } => "check the name of the registry, and the network".to_owned(),
         Registry::Refused { status: 500..=599, .. } => "the registry has a problem: try again later".to_owned(),
         Registry::Settings { what, .. } if what.contains(".json`") => {
@@ -179,11 +186,8 @@ pub(crate) fn registry_hint(error: &refs_registry::Error) -> Option<String> {
     })
 }
 
-/// Whether TLS is what failed.
-fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
-    let causes = std::iter::successors(Some(error), |&error| error.source());
-    causes.into_iter().any(|error| {
-        let message = error.to_string();
-        message.contains("certificate") || message.contains("InvalidContentType")
-    })
+/// Whether an error or one of its causes has one of these words.
+fn says(error: &(dyn std::error::Error + 'static), words: &[&str]) -> bool {
+    let mut causes = std::iter::successors(Some(error), |&error| error.source());
+    causes.any(|error| words.iter().any(|word| error.to_string().contains(word)))
 }

@@ -7,7 +7,10 @@ use refs_client::Location;
 use refs_registry::{MediaType, Method};
 use refs_url::{Host, Tag};
 
-use crate::values::{api_path, header, media_type, method};
+use crate::{
+    place::Place,
+    values::{api_path, header, media_type, method},
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct Tags {
@@ -191,4 +194,28 @@ pub(crate) struct ApiPath {
     pub(crate) host: Host,
     /// From `/` on, with its query.
     pub(crate) path: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Login {
+    /// The registry, such as ghcr.io
+    #[arg(value_name = "HOST")]
+    pub(crate) host: Host,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Logout {
+    /// The registry
+    #[arg(value_name = "HOST")]
+    pub(crate) host: Host,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// The registry, or an artifact or repository of it, with which more can be tried
+    #[arg(value_name = "HOST|REF", value_parser = Place::parse)]
+    pub(crate) at: Place,
+    /// Try an upload, too: one is begun in the repository and cancelled
+    #[arg(long)]
+    pub(crate) uploads: bool,
 }

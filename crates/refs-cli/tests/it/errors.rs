@@ -79,7 +79,7 @@ fn plain_http_is_spoken_with_the_host_that_it_is_asked_for_and_no_other() {
     let line = format!("resolve {host}/o/r:v1");
     let words = [
         &format!("cannot reach {host}: "),
-        &*format!("\nhint: check the certificate; for a registry without TLS there is `--plain-http {host}`"),
+        &*format!("\nhint: what listens there does not speak TLS; where that is right, there is `--plain-http {host}`"),
     ];
     for flag in ["", "--plain-http 0.0.0.0", "--plain-http 0.0.0.0:1", "--plain-http registry.example"] {
         machine.fails(&format!("{line} {flag}"), 7, &words);

@@ -53,7 +53,8 @@ pub(crate) struct Turn<'a> {
 }
 
 impl Lanes {
-    /// Lanes on which no more than `most` requests are under way at once, where that is set.
+    /// Lanes on which no more than `most` requests are under way at once, where that is set. Bodies that are made while they
+    /// are sent do not count.
     pub(crate) fn new(most: Option<usize>) -> Self {
         let most = most.map(|most| u32::try_from(most).unwrap_or(u32::MAX).clamp(1, SLOTS));
         let limits = most.map_or(MOST, |most| Limits { first: MOST.first.min(most), most });

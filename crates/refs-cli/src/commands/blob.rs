@@ -61,6 +61,10 @@ async fn get(session: &Session, args: &GetBlob) -> Result<(), Failure> {
 }
 
 async fn put(session: &Session, args: &PutBlob) -> Result<(), Failure> {
+    if let Some(Target::Tag(tag)) = args.at.target() {
+        let words = format!("a blob has no tag, and `{tag}` is one: `refs push` and `refs tag` set those");
+        return Err(Failure::Usage(words));
+    }
     let client = session.client();
     let (Descriptor { digest, size, .. }, sent) = if args.file == Path::new("-") {
         session.showing("sending", client.put_stream(&args.at, io::stdin())).await?

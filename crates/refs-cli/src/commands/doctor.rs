@@ -44,7 +44,7 @@ struct Source {
 #[derive(Serialize)]
 struct Told {
     name: &'static str,
-    /// `ok`, `not` or `unknown`.
+    /// `ok`, `failed` or `unknown`.
     result: &'static str,
     detail: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,6 +54,9 @@ struct Told {
 /// Prints what was found; fails with the first failure that keeps the registry from being of use.
 pub(super) async fn run(session: &Session, args: args::Doctor) -> Result<(), Failure> {
     let (host, repository, target) = parts(&args.at)?;
+    if args.uploads && repository.is_none() {
+        return Err(Failure::Usage(format!("uploads are tried in a repository: name one, such as `{host}/REPO`")));
+    }
     let registry = session.registries(session.credentials()).registry(&host)?;
     let mut findings = registry.probe().await;
     let is_reached = findings.iter().all(|finding| !matches!(finding.outcome, Outcome::Fails(_)));
@@ -67,7 +70,7 @@ pub(super) async fn run(session: &Session, args: args::Doctor) -> Result<(), Fai
         settings: settings(&host, registry.settings()),
         credentials: sources(&*session.credentials(), &host, repository.as_ref()).await,
         findings: findings.iter().map(told).collect(),
-        quirks: quirks(&registry),
+        quirks: if is_reached { quirks(&registry) } else { Vec::new() },
         usable: failure.is_none(),
     };
     let mut output = session.output();
@@ -113,7 +116,10 @@ fn told(finding: &Finding) -> Told {
     };
     let (result, detail, hint) = match &finding.outcome {
         Outcome::Works(how) => ("ok", how.clone(), None),
-        Outcome::Fails(error) => ("not", exit::chain(error).join(": "), hint(finding.of, error)),
+        Outcome::Fails(error) => ("failed", exit::chain(error).join(": "), hint(finding.of, error)),
+        Outcome::Unknown(why) if finding.of == Aspect::Uploads => {
+            ("unknown", (*why).to_owned(), Some("`--uploads` tries one, and cancels it".to_owned()))
+        }
         Outcome::Unknown(why) => ("unknown", (*why).to_owned(), None),
         _ => ("unknown", String::new(), None),
     };
@@ -184,16 +190,22 @@ fn settings(host: &Host, settings: &HostSettings) -> Vec<Setting> {
     rows
 }
 
+/// Said of a quirk that nothing has shown yet.
+const UNASKED: &str = "not asked yet";
+
 /// The quirks in force, and where those come from that were set.
 fn quirks(registry: &Registry) -> Vec<Setting> {
     let (settings, quirks, known) = (registry.settings(), registry.quirks(), Quirks::of_host(registry.host()));
-    let row = |name, value: String, set: Option<String>, is_learnt: bool| {
-        let otherwise = if is_learnt { "learnt" } else { "known of the host, or the default" };
-        Setting { name, value, from: set.unwrap_or_else(|| otherwise.to_owned()) }
-    };
-    fn from<T>(set: Option<&Set<T>>) -> Option<String> {
-        set.map(|set| set.from.to_string())
+    let usual = Quirks::default();
+    fn from<T: PartialEq>(set: Option<&Set<T>>, is: &T, known: &T, usual: &T) -> String {
+        match set {
+            Some(set) => set.from.to_string(),
+            None if is != known => "learnt".to_owned(),
+            None if known != usual => "known of the host".to_owned(),
+            None => "default".to_owned(),
+        }
     }
+    let row = |name, value: String, from| Setting { name, value, from };
     let pieces = match quirks.pieces {
         Pieces::Any => "any".to_owned(),
         Pieces::AtMost(bytes) => format!("at most {bytes} bytes"),
@@ -201,13 +213,13 @@ fn quirks(registry: &Registry) -> Vec<Setting> {
         _ => "other".to_owned(),
     };
     let ranges = match quirks.ranges {
-        Ranges::Unknown => "not asked yet",
+        Ranges::Unknown => UNASKED,
         Ranges::Honoured => "honoured",
         Ranges::Ignored => "ignored",
         _ => "other",
     };
     let referrers = match quirks.referrers {
-        ReferrersAt::Unknown => "not asked yet",
+        ReferrersAt::Unknown => UNASKED,
         ReferrersAt::Api => "kept by the registry",
         ReferrersAt::Tag => "kept under a tag",
         _ => "other",
@@ -217,13 +229,19 @@ fn quirks(registry: &Registry) -> Vec<Setting> {
         _ => "as the registry likes".to_owned(),
     };
     let mounts = format!("{:?}", quirks.mounts).to_lowercase();
-    vec![
-        row("pieces", pieces, from(settings.pieces.as_ref()), quirks.pieces != known.pieces),
-        row("ranges", ranges.to_owned(), from(settings.ranges.as_ref()), quirks.ranges != known.ranges),
-        row("referrers", referrers.to_owned(), from(settings.referrers.as_ref()), quirks.referrers != known.referrers),
-        row("mounts", mounts, from(settings.mounts.as_ref()), quirks.mounts != known.mounts),
-        row("page", page, from(settings.page.as_ref()), quirks.page != known.page),
-    ]
+    let mut rows = vec![
+        row("pieces", pieces, from(settings.pieces.as_ref(), &quirks.pieces, &known.pieces, &usual.pieces)),
+        row("ranges", ranges.to_owned(), from(settings.ranges.as_ref(), &quirks.ranges, &known.ranges, &usual.ranges)),
+        row(
+            "referrers",
+            referrers.to_owned(),
+            from(settings.referrers.as_ref(), &quirks.referrers, &known.referrers, &usual.referrers),
+        ),
+        row("mounts", mounts, from(settings.mounts.as_ref(), &quirks.mounts, &known.mounts, &usual.mounts)),
+        row("page", page, from(settings.page.as_ref(), &quirks.page, &known.page, &usual.page)),
+    ];
+    rows.retain(|row| row.value != UNASKED);
+    rows
 }
 
 impl fmt::Display for Report {
@@ -241,7 +259,9 @@ impl fmt::Display for Report {
                 write!(f, "\n  {:<20} hint: {}", "", escape(hint))?;
             }
         }
-        write!(f, "\n\nquirks")?;
+        if !self.quirks.is_empty() {
+            write!(f, "\n\nquirks")?;
+        }
         self.quirks.iter().try_for_each(|row| row.fmt(f))
     }
 }

@@ -104,7 +104,9 @@ fn a_login_that_is_refused_makes_way_for_the_one_that_is_kept() {
     let refused = "(tried: `REFS_USERNAME` and `REFS_PASSWORD`)";
     run(&machine, &line, &wrong, "").failed(4, &[refused]);
     machine.login(&registry, "user", SECRET);
-    run(&machine, &line, &wrong, "").printed();
+    let told = run(&machine, &line, &wrong, "");
+    assert_eq!(told.code, 0);
+    assert!(told.stderr.contains("refused") && told.stderr.contains("`REFS_USERNAME`"), "{}", told.stderr);
 }
 
 #[test]

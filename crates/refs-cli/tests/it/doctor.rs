@@ -28,6 +28,7 @@ fn a_registry_that_works_is_told_to_and_how() {
         "  security     plain HTTP  (default)",
         "  ok       ranges ",
         "  unknown  uploads ",
+        "hint: `--uploads` tries one",
         "  nothing            anonymous",
     ] {
         assert!(printed.contains(line), "{line} is not in {printed}");
@@ -47,7 +48,7 @@ fn what_does_not_work_is_told_with_a_hint_and_a_code() {
     let (machine, registry) = (Machine::new(), FakeRegistry::builder().quirks(Quirks::old_spec()).start_blocking());
     pushed(&machine, &registry, &small());
     let report = machine.json(&format!("doctor {}/o/r:v1", registry.host()));
-    assert!(results(&report).contains(&("referrers", "not")), "{report}");
+    assert!(results(&report).contains(&("referrers", "failed")), "{report}");
     assert_eq!(report["usable"], true, "that is no reason not to use it");
     let run = machine.run(&format!("doctor {}/o/r:v9 --format json", registry.host()));
     let report: Value = serde_json::from_str(&run.text()).unwrap();
@@ -59,9 +60,10 @@ fn what_does_not_work_is_told_with_a_hint_and_a_code() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let run = machine.run(&format!("doctor {port}"));
     assert_eq!(run.code, 7);
-    assert!(run.text().contains("  not      connection  cannot reach"), "{}", run.text());
+    assert!(run.text().contains("  failed   connection  cannot reach"), "{}", run.text());
     assert_eq!(machine.run("doctor ocidir://x").code, 2);
     assert_eq!(machine.run("doctor a:b:c").code, 2);
+    assert_eq!(machine.run(&format!("doctor {port} --uploads")).code, 2);
 }
 
 #[test]
@@ -87,7 +89,7 @@ fn m172_what_is_set_is_told_with_its_line_and_secrets_are_not() {
         row("concurrency", "3", &at(7)),
     ];
     assert_eq!(report["settings"], serde_json::json!(expect));
-    assert_eq!(report["quirks"][2], row("referrers", "kept under a tag", &at(8)));
+    assert_eq!(report["quirks"][1], row("referrers", "kept under a tag", &at(8)));
     let kinds: Vec<_> =
         report["credentials"].as_array().unwrap().iter().map(|it| it["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["name and password", "nothing"]);

@@ -183,6 +183,11 @@ impl<'a> Login<'a> {
         let settled = Settled { candidate: self.at, scopes: self.scopes };
         self.authority.known().settled.insert(self.call.scopes.clone(), settled);
         let named = self.current.filter(|candidate| candidate.credential != Credential::Anonymous);
+        if !self.tried.is_empty() {
+            // Somebody else is let in than was meant.
+            let used = named.as_ref().map_or("no credentials", |candidate| &*candidate.from);
+            tracing::warn!(host = %self.authority.host, refused = self.tried.join(", "), used, "credentials refused");
+        }
         (named.map(|candidate| candidate.from), self.tried)
     }
 

@@ -43,6 +43,9 @@ pub enum SettingsFault {
     /// The file is longer than any settings are.
     #[error("it has more than {0} bytes")]
     TooLarge(u64),
+    /// A file that was named is not there.
+    #[error("there is no such file")]
+    Missing,
     /// A folder of certificates that has none.
     #[error("no file in it ends in `.crt`, `.pem` or `.cer`")]
     NoCertificates,

@@ -11,7 +11,7 @@ use super::{
     own_host::{host, unknown},
     settings::HostSettings,
 };
-use crate::{Error, Result};
+use crate::Result;
 
 /// What our own file says.
 #[derive(Debug, Default)]
@@ -43,11 +43,7 @@ impl Own {
     /// `Settings` with the file, the line and what to write there; when there is no such file, too.
     pub(super) fn read(path: &Path) -> Result<Self> {
         let Some(document) = Document::read(path)? else {
-            let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
-            return Err(Error::Settings {
-                what: format!("`{}`", path.display()),
-                source: std::sync::Arc::new(missing),
-            });
+            return Err(SettingsFault::Missing.at(path, None));
         };
         Self::parse(&document)
     }

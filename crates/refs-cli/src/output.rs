@@ -46,7 +46,7 @@ impl Output {
         writeln!(self.out, "{line}")
     }
 
-    /// Prints bytes as they are: what this program made, and no registry had a hand in.
+    /// Prints bytes as they are. What a registry had a hand in goes so to a file or a program, never to a terminal.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.out.write_all(bytes)
     }

@@ -82,24 +82,28 @@ pub(super) async fn run(session: &Session, args: Api) -> Result<(), Failure> {
     let registry = session.registry(&args.target.host)?;
     let answer = session.showing("asking", registry.raw(&request)).await?;
     let mut output = session.output();
-    print(&mut output, &answer, session.format(), args.include)?;
+    if args.include && session.format() == Format::Text {
+        head(&mut output, &answer)?;
+    }
+    print(&mut output, &answer, session.format())?;
     output.flush()?;
     let RawAnswer { at, status, .. } = answer;
     if (200..300).contains(&status) { Ok(()) } else { Err(Fault::Status { at, status }.into()) }
 }
 
-fn print(output: &mut Output, answer: &RawAnswer, format: Format, include: bool) -> io::Result<()> {
+fn head(output: &mut Output, answer: &RawAnswer) -> io::Result<()> {
+    output.line(&format_args!("HTTP {}", answer.status))?;
+    for (name, value) in &answer.headers {
+        output.line(&format_args!("{name}: {}", escape(value)))?;
+    }
+    output.line(&"")
+}
+
+fn print(output: &mut Output, answer: &RawAnswer, format: Format) -> io::Result<()> {
     if format == Format::Json {
         let text = || Value::String(String::from_utf8_lossy(&answer.body).into_owned());
         let body = serde_json::from_slice(&answer.body).unwrap_or_else(|_| text());
         return output.object(&Shown { status: answer.status, headers: answer.headers.clone(), body });
-    }
-    if include {
-        output.line(&format_args!("HTTP {}", answer.status))?;
-        for (name, value) in &answer.headers {
-            output.line(&format_args!("{name}: {}", escape(value)))?;
-        }
-        output.line(&"")?;
     }
     if answer.body.is_empty() || !io::stdout().is_terminal() {
         return output.bytes(&answer.body);

@@ -45,7 +45,7 @@ impl Fault {
 
 #[derive(Serialize)]
 struct Deleted {
-    deleted: &'static str,
+    deleted: Gone,
     reference: String,
     digest: String,
 }
@@ -54,17 +54,31 @@ impl fmt::Display for Deleted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "deleted {} {}", self.deleted, escape(&self.reference))?;
         // What the tag led to is still there, and can be tagged again by this.
-        if self.deleted == TAG { write!(f, ", which was {}", self.digest) } else { Ok(()) }
+        if self.deleted == Gone::Tag { write!(f, ", which was {}", self.digest) } else { Ok(()) }
     }
 }
 
-const TAG: &str = "tag";
-const MANIFEST: &str = "manifest";
+/// What is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Gone {
+    Tag,
+    Manifest,
+}
+
+impl fmt::Display for Gone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tag => "tag",
+            Self::Manifest => "manifest",
+        })
+    }
+}
 
 pub(super) async fn run(session: &Session, args: Rm) -> Result<(), Failure> {
     let at = unambiguous(args.at)?;
     let by_tag = matches!(at.target(), Some(Target::Tag(_)));
-    let (deleted, scope) = if by_tag { (TAG, "") } else { (MANIFEST, " with all its tags") };
+    let (deleted, scope) = if by_tag { (Gone::Tag, "") } else { (Gone::Manifest, " with all its tags") };
     // The origin is asked, not the cache: what is gone need not be asked about.
     let digest = session.uncached().resolve_tag(&at).await?.digest;
     if !args.yes {

@@ -108,12 +108,15 @@ impl Prefix {
 }
 
 fn registry(table: Table<'_>, prefix: &Prefix, location: Option<Value<'_>>) -> Result<Registry> {
-    let by_digest_only = flag(table, "mirror-by-digest-only")?.is_some_and(|set| set.value);
+    let serves = match flag(table, "mirror-by-digest-only")? {
+        Some(Set { value: true, .. }) => Serves::Digests,
+        _ => Serves::All,
+    };
     let mut mirrors = Vec::new();
     if let Some(list) = table.get("mirror") {
         let expected = || list.expected("tables: `[[registry.mirror]]`");
         for value in list.as_list().ok_or_else(expected)? {
-            mirrors.push(mirror(value.as_table().ok_or_else(expected)?, &value, by_digest_only)?);
+            mirrors.push(mirror(value.as_table().ok_or_else(expected)?, &value, serves)?);
         }
     }
     let on = |key| Ok::<_, crate::Error>(flag(table, key)?.filter(|set| set.value));
@@ -132,7 +135,8 @@ fn moved(location: &Value<'_>, prefix: &Prefix) -> Result<Option<Set<(Host, Stri
     Ok((!is_same).then(|| location.set((host, to))))
 }
 
-fn mirror(table: Table<'_>, value: &Value<'_>, by_digest_only: bool) -> Result<Set<Mirror>> {
+/// A mirror, which serves what it says, or else what is said of all.
+fn mirror(table: Table<'_>, value: &Value<'_>, all_serve: Serves) -> Result<Set<Mirror>> {
     let location = text(table, "location")?.ok_or_else(|| value.expected("tables, each with a `location`"))?;
     let (host, to) = place(&location)?;
     let security = match flag(table, "insecure")? {
@@ -142,8 +146,7 @@ fn mirror(table: Table<'_>, value: &Value<'_>, by_digest_only: bool) -> Result<S
         None => Security::Tls,
     };
     let serves = match text(table, "pull-from-mirror")? {
-        None if by_digest_only => Serves::Digests,
-        None => Serves::All,
+        None => all_serve,
         Some(value) => match value.as_str() {
             Some("all") => Serves::All,
             Some("digest-only") => Serves::Digests,

@@ -52,8 +52,7 @@ async fn the_token_service_is_asked_once_with_service_and_scope() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_requests_at_once_share_one_token() {
-    let clock = TestClock::new();
-    let peer = token_registry("secret", |_| Reply::ok("blob")).await;
+    let (clock, peer) = (TestClock::new(), token_registry("secret", |_| Reply::ok("blob")).await);
     let registries = Registries::new(options(&clock, vec![login(&peer, "x", "secret")]));
     for expect in [1, 2] {
         let all: Vec<_> = (0..50)
@@ -236,8 +235,7 @@ async fn a_kept_token_that_was_revoked_costs_one_round_and_is_gone() {
 
 #[tokio::test]
 async fn m045_a_token_is_used_until_it_ends() {
-    let clock = TestClock::new();
-    let peer = token_registry("secret", |_| Reply::ok("blob")).await;
+    let (clock, peer) = (TestClock::new(), token_registry("secret", |_| Reply::ok("blob")).await);
     let registries = Registries::new(options(&clock, vec![login(&peer, "x", "secret")]));
     let repository = repository(&registries, &peer);
     for (after, expect) in [(0, 1), (269, 1), (2, 2)] {
@@ -397,6 +395,5 @@ async fn want_more(credential: Credential) -> (Error, usize) {
     *own.lock().unwrap() = peer.url("");
     let given = Arc::new(Static::new(peer.host.clone(), "the test", credential));
     let registries = Registries::new(options(&TestClock::new(), vec![given]));
-    let error = repository(&registries, &peer).stat_blob(&blob()).await.unwrap_err();
-    (error, token_requests(&peer))
+    (repository(&registries, &peer).stat_blob(&blob()).await.unwrap_err(), token_requests(&peer))
 }

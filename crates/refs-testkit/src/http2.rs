@@ -14,13 +14,9 @@ use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream, server::SendResponse};
 use http::{Request, Response, StatusCode, header};
 use refs_url::Host;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    runtime::{self, Runtime},
-    sync::mpsc,
-};
+use tokio::{net::TcpStream, sync::mpsc};
 
-use crate::listener::set;
+use crate::{listener::set, port::Port};
 
 /// What is said to one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +40,7 @@ pub enum Answer {
 pub struct Http2Peer {
     host: Host,
     shared: Arc<Shared>,
-    runtime: Option<Runtime>,
+    _port: Port,
 }
 
 type Script = dyn FnMut(&Request<()>) -> Answer + Send;
@@ -63,23 +59,16 @@ impl Http2Peer {
     #[must_use]
     #[expect(clippy::expect_used, reason = "a test without a port can only fail")]
     pub fn start(answer: impl FnMut(&Request<()>) -> Answer + Send + 'static) -> Self {
-        let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        listener.set_nonblocking(true).expect("a socket");
-        let address = listener.local_addr().expect("a bound socket has an address");
         let answer: Box<Script> = Box::new(answer);
         let (seen, connections) = (Mutex::default(), AtomicUsize::new(0));
         let shared = Arc::new(Shared { answer: Mutex::new(answer), seen, connections });
         let serving = Arc::clone(&shared);
-        runtime.spawn(async move {
-            let listener = TcpListener::from_std(listener).expect("a socket that does not block");
-            while let Ok((stream, _)) = listener.accept().await {
-                serving.connections.fetch_add(1, Ordering::AcqRel);
-                tokio::spawn(serve(stream, Arc::clone(&serving)));
-            }
+        let port = Port::open(move |stream| {
+            serving.connections.fetch_add(1, Ordering::AcqRel);
+            serve(stream, Arc::clone(&serving))
         });
-        let host = Host::parse(&address.to_string()).expect("an address is a host");
-        Self { host, shared, runtime: Some(runtime) }
+        let host = Host::parse(&port.address.to_string()).expect("an address is a host");
+        Self { host, shared, _port: port }
     }
 
     /// Where it listens.
@@ -99,14 +88,6 @@ impl Http2Peer {
     #[must_use]
     pub fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::Acquire)
-    }
-}
-
-impl Drop for Http2Peer {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
     }
 }
 

@@ -10,6 +10,7 @@ pub mod http2;
 pub mod image;
 mod listener;
 mod log;
+mod port;
 pub mod quirks;
 pub mod raw;
 mod registry;

@@ -12,9 +12,10 @@ use bytes::Bytes;
 use refs_url::Host;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-    runtime::{self, Runtime},
+    net::TcpStream,
 };
+
+use crate::port::Port;
 
 /// What is said on a connection once a request has come.
 pub struct Speech {
@@ -54,7 +55,7 @@ impl Speech {
 pub struct RawPeer {
     host: Host,
     shared: Arc<Shared>,
-    runtime: Option<Runtime>,
+    _port: Port,
 }
 
 type Script = dyn FnMut(&str) -> Speech + Send;
@@ -73,22 +74,13 @@ impl RawPeer {
     #[must_use]
     #[expect(clippy::expect_used, reason = "a test without a port can only fail")]
     pub fn start(script: impl FnMut(&str) -> Speech + Send + 'static) -> Self {
-        let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        listener.set_nonblocking(true).expect("a socket");
-        let address = listener.local_addr().expect("a bound socket has an address");
         let script: Box<Script> = Box::new(script);
         let shared =
             Arc::new(Shared { script: Mutex::new(script), heads: Mutex::default(), written: AtomicU64::new(0) });
         let speaking = Arc::clone(&shared);
-        runtime.spawn(async move {
-            let listener = TcpListener::from_std(listener).expect("a socket that does not block");
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(speak(stream, Arc::clone(&speaking)));
-            }
-        });
-        let host = Host::parse(&address.to_string()).expect("an address is a host");
-        Self { host, shared, runtime: Some(runtime) }
+        let port = Port::open(move |stream| speak(stream, Arc::clone(&speaking)));
+        let host = Host::parse(&port.address.to_string()).expect("an address is a host");
+        Self { host, shared, _port: port }
     }
 
     /// Where it listens.
@@ -107,14 +99,6 @@ impl RawPeer {
     #[must_use]
     pub fn written(&self) -> u64 {
         self.shared.written.load(Ordering::Acquire)
-    }
-}
-
-impl Drop for RawPeer {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
     }
 }
 

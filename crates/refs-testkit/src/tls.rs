@@ -10,12 +10,10 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     server::WebPkiClientVerifier,
 };
-use tokio::{
-    io::copy_bidirectional,
-    net::{TcpListener, TcpStream},
-    runtime::{self, Runtime},
-};
+use tokio::{io::copy_bidirectional, net::TcpStream};
 use tokio_rustls::TlsAcceptor;
+
+use crate::port::Port;
 
 /// A certificate authority, which nobody trusts but those who are given its certificate.
 pub struct Authority {
@@ -47,7 +45,7 @@ pub enum Life {
 /// It listens on loopback, runs on a thread of its own, and ends when it is dropped.
 pub struct TlsFront {
     host: Host,
-    runtime: Option<Runtime>,
+    _port: Port,
 }
 
 #[expect(clippy::expect_used, reason = "a test without certificates can only fail")]
@@ -131,19 +129,10 @@ impl TlsFront {
     #[must_use]
     pub fn start(to: &Host, mut server: ServerConfig) -> Self {
         server.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        listener.set_nonblocking(true).expect("a socket");
-        let port = listener.local_addr().expect("a bound socket has an address").port();
         let (acceptor, to) = (TlsAcceptor::from(Arc::new(server)), to.clone());
-        runtime.spawn(async move {
-            let listener = TcpListener::from_std(listener).expect("a socket that does not block");
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(connection(stream, acceptor.clone(), to.clone()));
-            }
-        });
-        let host = Host::parse(&format!("localhost:{port}")).expect("a host");
-        Self { host, runtime: Some(runtime) }
+        let port = Port::open(move |stream| connection(stream, acceptor.clone(), to.clone()));
+        let host = Host::parse(&format!("localhost:{}", port.address.port())).expect("a host");
+        Self { host, _port: port }
     }
 
     /// Where it listens: `localhost` and a port.
@@ -159,14 +148,6 @@ impl TlsFront {
     #[must_use]
     pub fn address(&self) -> Host {
         Host::parse(&self.host.as_str().replace("localhost", "127.0.0.1")).expect("a host")
-    }
-}
-
-impl Drop for TlsFront {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
     }
 }
 

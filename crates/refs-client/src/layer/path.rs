@@ -30,6 +30,41 @@ pub(crate) fn is_whiteout(path: &str) -> bool {
     path.rsplit('/').next().is_some_and(|name| name.starts_with(WHITEOUT_PREFIX))
 }
 
+/// What the name of an entry deletes
+/// ([whiteouts](https://github.com/opencontainers/image-spec/blob/main/layer.md#whiteouts)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whiteout<'p> {
+    /// Nothing: it is an entry like any other.
+    None,
+    /// What the layers below have at this name in this directory.
+    Of { directory: &'p str, name: &'p str },
+    /// All that the layers below have in this directory.
+    OfAll { directory: &'p str },
+    /// Nothing: it is what AUFS kept for itself.
+    Meaningless,
+}
+
+/// What the entry at `path` deletes.
+///
+/// # Errors
+/// `UnsafePath` when it deletes something that is no name.
+pub(crate) fn whiteout(path: &str) -> Result<Whiteout<'_>> {
+    const OPAQUE: &str = ".wh..wh..opq";
+    const OF_AUFS: &str = ".wh..wh.";
+    let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
+    if name == OPAQUE {
+        return Ok(Whiteout::OfAll { directory });
+    }
+    if path.split('/').any(|component| component.starts_with(OF_AUFS)) {
+        return Ok(Whiteout::Meaningless);
+    }
+    match name.strip_prefix(WHITEOUT_PREFIX) {
+        None => Ok(Whiteout::None),
+        Some("" | "." | "..") => Err(Error::UnsafePath { path: path.to_owned(), reason: "it deletes what is no name" }),
+        Some(name) => Ok(Whiteout::Of { directory, name }),
+    }
+}
+
 /// The directories above `path`, the root excepted, the nearest first.
 pub(crate) fn parents(path: &str) -> impl Iterator<Item = &str> {
     path.rmatch_indices('/').map(|(slash, _)| &path[..slash])

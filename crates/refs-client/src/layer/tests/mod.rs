@@ -3,5 +3,6 @@
 mod extraction;
 mod fixtures;
 mod golden;
+mod merging;
 mod reading;
 mod walking;

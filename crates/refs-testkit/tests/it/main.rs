@@ -5,6 +5,7 @@
 mod access;
 mod conformance;
 mod faults;
+mod invariants;
 mod peer;
 mod quirks;
 mod registry;

@@ -12,6 +12,7 @@ use refs_registry::{Error, Result, error::Doing};
 use crate::{
     disk::{MEMBERS_FOLDER, ORIGINS_FOLDER, PARTIALS_FOLDER, PARTS_FOLDER, PINS_FOLDER},
     file::{is_absent, itself},
+    flight::LOCKS_FOLDER,
     ingest::{DOCUMENT_MODE, Ingest, reclaim},
     layout::{BLOBS_FOLDER, INGEST_FOLDER, LOCK_FILE as LAYOUT_LOCK_FILE},
     lock::{Lock, PATIENCE},
@@ -68,6 +69,7 @@ impl Bound {
             }
         }
         reclaim(&root.join(INGEST_FOLDER), now.checked_sub(ABANDONED).unwrap_or(SystemTime::UNIX_EPOCH))?;
+        reclaim(&root.join(LOCKS_FOLDER), now.checked_sub(ABANDONED).unwrap_or(SystemTime::UNIX_EPOCH))?;
         let mut usage = Ingest::begin_hashed(&root.join(INGEST_FOLDER))?;
         usage.append(&total.to_le_bytes())?;
         usage.show(&root.join(USAGE_FILE), DOCUMENT_MODE)

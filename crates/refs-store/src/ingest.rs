@@ -128,6 +128,16 @@ impl Ingest {
         Ok(())
     }
 
+    /// The file goes when it is dropped.
+    pub(crate) fn go_when_dropped(&self) {
+        self.leave.store(false, Ordering::Relaxed);
+    }
+
+    /// Makes the file `bytes` long, without content: its length is all that it tells.
+    pub(crate) fn stretch(&self, bytes: u64) -> Result<()> {
+        self.file.set_len(bytes).map_err(|error| Error::io(Doing::Write, &self.path, error))
+    }
+
     /// Another handle on the file, to read from.
     pub(crate) fn reader(&self) -> Result<File> {
         self.file.try_clone().map_err(|error| Error::io(Doing::Read, &self.path, error))

@@ -5,6 +5,7 @@ mod cached;
 mod disk;
 mod evict;
 mod file;
+mod flight;
 mod ingest;
 mod journal;
 mod layer_file;
@@ -19,6 +20,7 @@ mod store;
 
 pub use cached::{Cached, CachedResolver};
 pub use disk::{DiskOptions, DiskStore, Left};
+pub use flight::Flight;
 pub use journal::{Journal, UploadProgress};
 pub use layer_file::LayerFile;
 pub use layout::Layout;

@@ -13,7 +13,7 @@ use refs_registry::{Blob, ByteStream, Descriptor, Error, Part, Result, Resume, W
 use refs_url::{Digest, Host, RepoName, Tag};
 use serde::{Deserialize, Serialize};
 
-use crate::journal::Journal;
+use crate::{flight::Flight, journal::Journal};
 
 /// Content by digest, shared by all repositories that it came from, and what is known about each of these. A part of content
 /// is of the repository that it came from alone.
@@ -74,6 +74,17 @@ pub trait Store: Debug + Send + Sync {
     /// `Io`.
     async fn partial(&self, origin: &Origin, digest: &Digest) -> Result<Option<Partial>> {
         let _keeps_none = (origin, digest);
+        Ok(None)
+    }
+
+    /// Waits while another, in this process or in any, fetches the content into this store, and gives the right to be the next
+    /// one who does. It may be there by then. `None` where nobody takes turns, and when the other gets on no further: what is
+    /// fetched twice is no worse for it.
+    ///
+    /// # Errors
+    /// `Io`.
+    async fn flight(&self, digest: &Digest) -> Result<Option<Flight>> {
+        let _nobody_waits = digest;
         Ok(None)
     }
 
@@ -174,6 +185,11 @@ pub trait Fill: Send {
     /// # Errors
     /// `Io`; `Full`; `Size` beyond the promised bytes. The fill is of no use then.
     async fn write(&mut self, chunk: Bytes) -> Result<()>;
+
+    /// Holds `flight` until the bytes show or the fill has ended otherwise, and shows by it how it gets on.
+    fn hold(&mut self, flight: Flight) {
+        drop(flight);
+    }
 
     /// Lets the bytes show in the store. Whether they survive a power cut is not waited for.
     ///

@@ -17,7 +17,10 @@ use refs_registry::{Blob, ByteStream, Descriptor, Error, ErrorKind, Manifest, Me
 use refs_url::{Digest, Tag};
 use serde::{Deserialize, de::IgnoredAny};
 
-use crate::store::{Fill, Origin, Partial, Store, TagRecord};
+use crate::{
+    flight::Flight,
+    store::{Fill, Origin, Partial, Store, TagRecord},
+};
 
 /// What the store has of an origin.
 #[derive(Debug)]
@@ -110,12 +113,12 @@ impl Local {
     }
 
     /// Keeps a manifest, if its bytes tell what it is.
-    pub(super) async fn keep_manifest(&self, manifest: &Manifest) {
+    pub(super) async fn keep_manifest(&self, manifest: &Manifest, flight: Option<Flight>) {
         let Descriptor { media_type: announced, digest, size, .. } = &manifest.descriptor;
         if media_type(&manifest.raw).as_ref() != Some(announced) {
             return;
         }
-        if let Some(mut keeping) = self.fill(digest, *size).await {
+        if let Some(mut keeping) = self.fill(digest, *size, flight).await {
             keeping.write(&manifest.raw).await;
             keeping.finish().await;
         }
@@ -145,11 +148,17 @@ impl Local {
         self.shared.undamaged(digest, store.file(digest).await).await.flatten()
     }
 
-    /// Begins to keep content of `size` bytes.
-    pub(super) async fn fill(&self, digest: &Digest, size: u64) -> Option<Keeping> {
+    /// The right to fetch the content, once nobody else does. It may be kept by then.
+    pub(super) async fn flight(&self, digest: &Digest) -> Option<Flight> {
+        let store = self.readable()?;
+        self.shared.granted(store.flight(digest).await).flatten()
+    }
+
+    /// Begins to keep content of `size` bytes, for which those wait who want the flight.
+    pub(super) async fn fill(&self, digest: &Digest, size: u64, flight: Option<Flight>) -> Option<Keeping> {
         let store = self.shared.usable()?;
         let fill = self.shared.granted(store.fill(&self.shared.origin, digest, size).await)?;
-        Some(self.keeping(digest, fill?))
+        Some(self.keeping(digest, fill?).holding(flight))
     }
 
     /// The beginning of the content, if one is kept that nobody fills. Nobody may see it before the origin has given the rest.
@@ -278,7 +287,22 @@ impl Shared {
     }
 }
 
+impl Beginning {
+    /// See [`Keeping::holding`].
+    pub(super) fn holding(self, flight: Option<Flight>) -> Self {
+        Self { keeping: self.keeping.holding(flight), ..self }
+    }
+}
+
 impl Keeping {
+    /// Lets go of `flight` when nothing more comes, and not before that shows.
+    pub(super) fn holding(mut self, flight: Option<Flight>) -> Self {
+        if let (Some(fill), Some(flight)) = (&mut self.fill, flight) {
+            fill.hold(flight);
+        }
+        self
+    }
+
     pub(super) async fn write(&mut self, chunk: &Bytes) {
         if let Some(fill) = &mut self.fill
             && let Err(error) = fill.write(chunk.clone()).await
@@ -302,12 +326,11 @@ impl Keeping {
         }
     }
 
-    /// Lets the bytes show, and notes that the origin has them.
+    /// Lets the bytes show, and notes that the origin has them: before that, as those who wait for them look at once.
     pub(super) async fn finish(mut self) {
-        if let Some(fill) = self.fill.take()
-            && self.shared.granted(fill.commit().await).is_some()
-        {
+        if let Some(fill) = self.fill.take() {
             self.shared.add_member(&self.digest).await;
+            self.shared.granted(fill.commit().await);
         }
     }
 }

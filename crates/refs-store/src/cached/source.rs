@@ -12,7 +12,10 @@ use super::{
     local::{Beginning, Local},
     tee::{tee, tee_part},
 };
-use crate::store::{Origin, Store};
+use crate::{
+    flight::Flight,
+    store::{Origin, Store},
+};
 
 /// A longer part is not kept without the rest: it is no table of contents.
 const MAX_PART_BYTES: u64 = 32 << 20;
@@ -79,6 +82,37 @@ impl Cached {
         Ok(Some(Blob { size: total, stream: stream.chain(tee(rest.stream, keeping)).boxed() }))
     }
 
+    /// The manifest that the origin has under `digest`, which is kept. Others who want it wait, and read what is kept.
+    async fn manifest_by_digest(&self, digest: &Digest) -> Result<Manifest> {
+        let flight = self.local.flight(digest).await;
+        if flight.is_some()
+            && self.local.is_member(digest).await
+            && let Some(manifest) = self.local.manifest(digest).await
+        {
+            return Ok(manifest);
+        }
+        let manifest = self.origin.manifest(&Target::Digest(digest.clone())).await?;
+        self.local.keep_manifest(&manifest, flight).await;
+        Ok(manifest)
+    }
+
+    /// The blob as the origin gives it from its start, or the rest of it where its beginning is kept.
+    async fn fetched(&self, digest: &Digest, flight: Option<Flight>) -> Result<Blob> {
+        let flight = match self.local.partial(digest).await {
+            Some(beginning) => match self.resumed(digest, beginning.holding(flight)).await? {
+                Some(blob) => return Ok(blob),
+                // It was let go with the beginning.
+                None => self.local.flight(digest).await,
+            },
+            None => flight,
+        };
+        let blob = self.origin.blob(digest, Resume::START).await?;
+        Ok(match self.local.fill(digest, blob.size, flight).await {
+            Some(fill) => Blob { size: blob.size, stream: tee(blob.stream, fill) },
+            None => blob,
+        })
+    }
+
     /// Whether the whole blob may be read from the store: it is there, and the origin has it.
     async fn is_kept(&self, digest: &Digest) -> bool {
         if !self.local.has(digest).await {
@@ -116,11 +150,13 @@ impl Source for Cached {
         if let Some(manifest) = kept {
             return Ok(manifest);
         }
+        let tag = match target {
+            Target::Digest(digest) => return self.manifest_by_digest(digest).await,
+            Target::Tag(tag) => tag,
+        };
         let manifest = self.origin.manifest(target).await?;
-        self.local.keep_manifest(&manifest).await;
-        if let Target::Tag(tag) = target {
-            self.local.record(tag, &manifest.descriptor).await;
-        }
+        self.local.keep_manifest(&manifest, None).await;
+        self.local.record(tag, &manifest.descriptor).await;
         Ok(manifest)
     }
 
@@ -133,16 +169,15 @@ impl Source for Cached {
         if from.offset() > 0 {
             return self.origin.blob(digest, from).await;
         }
-        if let Some(beginning) = self.local.partial(digest).await
-            && let Some(blob) = self.resumed(digest, beginning).await?
+        let flight = self.local.flight(digest).await;
+        // Whoever had the flight before may have brought it.
+        if flight.is_some()
+            && self.is_kept(digest).await
+            && let Some(blob) = self.local.blob(digest, from).await
         {
             return Ok(blob);
         }
-        let blob = self.origin.blob(digest, from).await?;
-        Ok(match self.local.fill(digest, blob.size).await {
-            Some(fill) => Blob { size: blob.size, stream: tee(blob.stream, fill) },
-            None => blob,
-        })
+        self.fetched(digest, flight).await
     }
 
     async fn blob_part(&self, digest: &Digest, range: Range<u64>) -> Result<Part> {

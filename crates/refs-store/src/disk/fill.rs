@@ -14,6 +14,7 @@ use tokio::{
 use crate::{
     evict::Bound,
     file::{is_absent, joined},
+    flight::Flight,
     ingest::{BLOB_MODE, Ingest},
     layout::Folder,
     store::{Fill, wrong_size},
@@ -69,6 +70,7 @@ pub(super) struct DiskFill {
 
 enum Message {
     Chunk(Bytes, usize),
+    Hold(Flight),
     Commit,
     Discard,
 }
@@ -115,6 +117,11 @@ impl Fill for DiskFill {
         }
     }
 
+    fn hold(&mut self, flight: Flight) {
+        // A thread that has ended early has nothing to wait for.
+        drop(self.chunks.send(Message::Hold(flight)));
+    }
+
     async fn commit(mut self: Box<Self>) -> Result<()> {
         if self.taken != self.size {
             return Err(wrong_size(&self.digest, self.size, self.taken));
@@ -139,6 +146,8 @@ impl Incoming {
     fn write(mut self, mut order: Order) -> Result<()> {
         let place = std::mem::replace(&mut order.place, Place::Anonymous);
         let (mut ingest, is_partial) = order.open(place)?;
+        // Dropped last, when what came shows, or waits for the rest.
+        let mut held = None;
         while let Some(message) = self.chunks.blocking_recv() {
             match message {
                 Message::Chunk(chunk, cost) => {
@@ -147,7 +156,11 @@ impl Incoming {
                         return Err(error);
                     }
                     self.room.add_permits(cost);
+                    if let Some(flight) = &held {
+                        Flight::note(flight, ingest.bytes());
+                    }
                 }
+                Message::Hold(flight) => held = Some(flight),
                 Message::Commit => return order.show(ingest),
                 Message::Discard => {
                     ingest.discard();

@@ -6,6 +6,7 @@ use std::{
     ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -29,6 +30,7 @@ use super::{
 use crate::{
     evict::Bound,
     file::{blocking, each_chunk, is_absent, read_range},
+    flight::{Flight, Patience, Turn},
     journal::{Begun, Journal},
     layout::{Folder, Layout},
     part::within,
@@ -54,6 +56,7 @@ use crate::{
 pub struct DiskStore {
     path: Arc<Path>,
     bound: Bound,
+    patience: Duration,
     layout: Arc<OnceCell<Layout>>,
     remains: Remains,
     begun: Begun,
@@ -64,11 +67,13 @@ pub struct DiskStore {
 pub struct DiskOptions {
     /// How many bytes of content it keeps; 4 GiB unless set. What is pinned stays beyond it.
     pub max_bytes: u64,
+    /// How long a reader waits for another who fetches the same content and brings no more of it; 10 s unless set.
+    pub patience: Duration,
 }
 
 impl Default for DiskOptions {
     fn default() -> Self {
-        Self { max_bytes: 4 << 30 }
+        Self { max_bytes: 4 << 30, patience: Duration::from_secs(10) }
     }
 }
 
@@ -79,7 +84,8 @@ impl DiskStore {
     #[must_use]
     pub fn new(path: impl Into<PathBuf>, options: &DiskOptions) -> Self {
         let (path, bound) = (path.into().into(), Bound { max_bytes: options.max_bytes });
-        Self { path, bound, layout: Arc::default(), remains: Remains::default(), begun: Begun::default() }
+        let (layout, remains, begun) = (Arc::default(), Remains::default(), Begun::default());
+        Self { path, bound, patience: options.patience, layout, remains, begun }
     }
 
     /// The content that was on its way into this store, and its clones, when whoever read it stopped or failed: what of it
@@ -212,6 +218,20 @@ impl Store for DiskStore {
         let Some(partials::Found { ingest, total, resume, stream }) = found else { return Ok(None) };
         let order = self.whole(origin, digest, total, Filling::Left(Box::new(ingest))).await?;
         Ok(Some(Partial { total, resume, stream, fill: Box::new(DiskFill::begin(order)) }))
+    }
+
+    async fn flight(&self, digest: &Digest) -> Result<Option<Flight>> {
+        let mut patience = Patience::new(self.patience);
+        loop {
+            let wanted = digest.clone();
+            match self.run(move |folder| Flight::take(folder.root(), &wanted)).await? {
+                Turn::Ours(flight) => return Ok(Some(flight)),
+                Turn::Theirs(bytes) => match patience.next_step(bytes) {
+                    Some(step) => tokio::time::sleep(step).await,
+                    None => return Ok(None),
+                },
+            }
+        }
     }
 
     async fn fill_part(

@@ -89,7 +89,7 @@ async fn check_is_left_alone(path: &Path) {
         names
     };
     let before = names();
-    let store = DiskStore::new(path, &DiskOptions { max_bytes: 10 });
+    let store = DiskStore::new(path, &DiskOptions { max_bytes: 10, ..DiskOptions::default() });
     fails(store.stat(&digest("one")).await, ErrorKind::Io);
     fails(store.remove(&here(), &digest("one")).await, ErrorKind::Io);
     fails(fill(&store, "0123456789").await, ErrorKind::Io);
@@ -313,7 +313,8 @@ async fn content_beyond_the_bound_is_not_taken() -> Result<()> {
 async fn the_bound_holds_for_any_number_of_fills() -> Result<()> {
     const MAX_BYTES: u64 = 1000;
     let (store, folder) = bounded(MAX_BYTES);
-    let other = DiskStore::new(folder.path().join("cache"), &DiskOptions { max_bytes: MAX_BYTES });
+    let other =
+        DiskStore::new(folder.path().join("cache"), &DiskOptions { max_bytes: MAX_BYTES, ..DiskOptions::default() });
     for number in 0..200 {
         fill(if number % 2 == 0 { &store } else { &other }, &format!("{number:050}")).await?;
         let files = std::fs::read_dir(folder.path().join("cache/blobs/sha256")).unwrap();

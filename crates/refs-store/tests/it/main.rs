@@ -7,6 +7,7 @@ mod cached;
 mod conformance;
 mod content;
 mod disk;
+mod flights;
 mod layout;
 mod memory;
 mod place;

@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use refs_registry::{Options, Registries, Resolver, Retry, Sink, Source, Wire};
@@ -28,7 +29,13 @@ impl Place {
     }
 
     pub(crate) async fn on_disk() -> Self {
-        Self::new(|path| Arc::new(DiskStore::new(path, &DiskOptions::default()))).await
+        Self::patient(DiskOptions::default().patience).await
+    }
+
+    /// With a cache on disk whose readers wait so long for each other.
+    pub(crate) async fn patient(patience: Duration) -> Self {
+        let options = DiskOptions { patience, ..DiskOptions::default() };
+        Self::new(|path| Arc::new(DiskStore::new(path, &options))).await
     }
 
     pub(crate) fn repository(&self) -> Arc<dyn Sink> {
@@ -37,8 +44,13 @@ impl Place {
 
     /// The repository `name`, as another process would open it.
     pub(crate) fn cached(&self, name: &str) -> Arc<dyn Source> {
+        self.cached_in(name, Arc::clone(&self.store))
+    }
+
+    /// The same with a store of its own.
+    pub(crate) fn cached_in(&self, name: &str, store: Arc<dyn Store>) -> Arc<dyn Source> {
         let name = RepoName::parse(name).unwrap();
-        self.resolver().source(&self.registry.host(), &name).unwrap()
+        resolver(store).source(&self.registry.host(), &name).unwrap()
     }
 
     /// What the repository `name` is called in the store.
@@ -47,9 +59,7 @@ impl Place {
     }
 
     pub(crate) fn resolver(&self) -> CachedResolver {
-        let retry = Retry { attempts: 1, ..Retry::default() };
-        let registries = Registries::new(Options { retry, ..Options::default() });
-        CachedResolver::new(Arc::new(registries), Arc::clone(&self.store))
+        resolver(Arc::clone(&self.store))
     }
 
     pub(crate) fn path_of(&self, content: &str) -> PathBuf {
@@ -64,6 +74,12 @@ impl Place {
             seen.iter().map(|request| request.replace("/v2/o/r/", "").replace(" /v2/", " ")).collect();
         assert_eq!(short, expected);
     }
+}
+
+fn resolver(store: Arc<dyn Store>) -> CachedResolver {
+    let retry = Retry { attempts: 1, ..Retry::default() };
+    let registries = Registries::new(Options { retry, ..Options::default() });
+    CachedResolver::new(Arc::new(registries), store)
 }
 
 pub(crate) fn get(content: &str) -> String {

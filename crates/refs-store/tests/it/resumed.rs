@@ -4,6 +4,7 @@ use std::{
     fs,
     path::PathBuf,
     sync::{Arc, LazyLock},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -235,7 +236,9 @@ async fn whoever_comes_while_it_is_filled_reads_from_the_registry() -> Result<()
     while place.partials().is_empty() {
         tokio::task::yield_now().await;
     }
-    assert!(read(&*place.cached("o/r"), &digest(&LONG)).await? == *LONG);
+    let options = DiskOptions { patience: Duration::ZERO, ..DiskOptions::default() };
+    let impatient = DiskStore::new(place.folder.path().join("cache"), &options);
+    assert!(read(&*place.cached_in("o/r", impatient), &digest(&LONG)).await? == *LONG);
     let bytes = first.stream.map(|chunk| chunk.unwrap()).collect::<Vec<Bytes>>().await.concat();
     assert!(bytes == LONG.as_bytes());
     place.registry.take_requests();

@@ -49,7 +49,8 @@ pub(crate) fn on_disk() -> (DiskStore, TempDir) {
 
 pub(crate) fn bounded(max_bytes: u64) -> (DiskStore, TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    (DiskStore::new(folder.path().join("cache"), &DiskOptions { max_bytes }), folder)
+    let options = DiskOptions { max_bytes, ..DiskOptions::default() };
+    (DiskStore::new(folder.path().join("cache"), &options), folder)
 }
 
 pub(crate) fn origin(host: &str, repository: &str) -> Origin {

@@ -8,13 +8,14 @@ use std::{
 };
 
 use refs_registry::{Error, Result, error::Doing};
+use refs_url::Digest;
 
 use crate::{
-    disk::{MEMBERS_FOLDER, ORIGINS_FOLDER, PARTIALS_FOLDER, PARTS_FOLDER, PINS_FOLDER},
+    disk::{MEMBERS_FOLDER, ORIGINS_FOLDER, PARTIALS_FOLDER, PARTS_FOLDER, PINS_FOLDER, QUARANTINE_FOLDER},
     file::{is_absent, itself},
     flight::LOCKS_FOLDER,
     ingest::{DOCUMENT_MODE, Ingest, reclaim},
-    layout::{BLOBS_FOLDER, INGEST_FOLDER, LOCK_FILE as LAYOUT_LOCK_FILE},
+    layout::{BLOBS_FOLDER, Folder, INGEST_FOLDER, LOCK_FILE as LAYOUT_LOCK_FILE, Needs},
     lock::{Lock, PATIENCE},
 };
 
@@ -59,6 +60,10 @@ impl Bound {
             walk(&origin.join(PARTS_FOLDER), &mut kept)?;
             walk(&origin.join(PARTIALS_FOLDER), &mut kept)?;
         }
+        let mut damaged = Vec::new();
+        walk(&root.join(QUARANTINE_FOLDER), &mut damaged)?;
+        // Nobody reads it, so that it goes first.
+        kept.extend(damaged.into_iter().map(|damaged| Kept { read: SystemTime::UNIX_EPOCH, ..damaged }));
         let mut total = kept.iter().map(|kept| kept.bytes).sum::<u64>();
         if total > self.max_bytes {
             kept.retain(|kept| kept.path != added);
@@ -116,6 +121,7 @@ fn walk(folder: &Path, kept: &mut Vec<Kept>) -> Result<()> {
 /// reads one of them at this moment holds it open, and reads on.
 fn remove_oldest(root: &Path, mut kept: Vec<Kept>, excess: u64) -> Result<u64> {
     kept.sort_by_key(|kept| kept.read);
+    let (folder, mut needs) = (Folder::at(root.to_owned()), Needs::default());
     let mut removed = 0;
     for Kept { path, bytes, .. } in kept {
         if removed >= excess {
@@ -125,6 +131,10 @@ fn remove_oldest(root: &Path, mut kept: Vec<Kept>, excess: u64) -> Result<u64> {
         let held = Lock::take(&root.join(LAYOUT_LOCK_FILE), PATIENCE)?;
         if is_pinned(root, &path)? {
             continue;
+        }
+        // An image is listed as long as all of it is here, and no longer.
+        if let Some(blob) = blob(root, &path) {
+            needs.unlist(&folder, &held, &blob)?;
         }
         present(&path, fs::remove_file(&path))?;
         drop(held);
@@ -166,6 +176,15 @@ fn forget_members(root: &Path, origin: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The digest of the content whose file is `path`.
+pub(crate) fn blob(root: &Path, path: &Path) -> Option<Digest> {
+    let mut names = path.strip_prefix(root.join(BLOBS_FOLDER)).ok()?.iter().map(|name| name.to_str());
+    let (Some(Some(algorithm)), Some(Some(digits)), None) = (names.next(), names.next(), names.next()) else {
+        return None;
+    };
+    Digest::parse(&format!("{algorithm}:{digits}")).ok()
 }
 
 /// Whether the content that `path` is of, or a part of, is to stay.

@@ -19,7 +19,7 @@ mod spool;
 mod store;
 
 pub use cached::{Cached, CachedResolver};
-pub use disk::{DiskOptions, DiskStore, Left};
+pub use disk::{DiskOptions, DiskStore, Left, ListedImage};
 pub use flight::Flight;
 pub use journal::{Journal, UploadProgress};
 pub use layer_file::LayerFile;
@@ -27,4 +27,4 @@ pub use layout::Layout;
 pub use layouts::Layouts;
 pub use memory::{Memories, Memory, MemoryStore};
 pub use spool::Spool;
-pub use store::{Fill, Origin, Partial, Store, TagRecord};
+pub use store::{Fill, Origin, Partial, Store, StoredImage, TagRecord};

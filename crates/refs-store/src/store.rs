@@ -10,7 +10,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use refs_registry::{Blob, ByteStream, Descriptor, Error, Part, Result, Resume, Wire, error::Wanted};
-use refs_url::{Digest, Host, RepoName, Tag};
+use refs_url::{Digest, Host, RepoName, Tag, Target};
 use serde::{Deserialize, Serialize};
 
 use crate::{flight::Flight, journal::Journal};
@@ -107,6 +107,15 @@ pub trait Store: Debug + Send + Sync {
     /// `NotCached`; `Conflict` when it is pinned.
     async fn remove(&self, origin: &Origin, digest: &Digest) -> Result<()>;
 
+    /// Takes content out of the way that was found to be damaged, with the parts of it that came from `origin`, so that it is
+    /// fetched anew. What proves to be undamaged by now may stay.
+    ///
+    /// # Errors
+    /// As [`remove`](Store::remove), which it is unless a store keeps what is damaged elsewhere.
+    async fn quarantine(&self, origin: &Origin, digest: &Digest) -> Result<()> {
+        self.remove(origin, digest).await
+    }
+
     /// The journal of an upload to `origin`, which is told from others by the words `upload`; `None` where nothing is
     /// written down, and while another has it open.
     ///
@@ -140,6 +149,16 @@ pub trait Store: Debug + Send + Sync {
     /// # Errors
     /// `Io`.
     async fn is_member(&self, origin: &Origin, digest: &Digest) -> Result<bool>;
+
+    /// Lists an image that was asked of `origin`, and whose manifest, config and layers are all here, by what it was asked by,
+    /// where the store has a list of images.
+    ///
+    /// # Errors
+    /// `NotCached` when something of it is missing; `Io`; `Full`. What was listed by that name is listed on then.
+    async fn list_image(&self, origin: &Origin, image: &StoredImage) -> Result<()> {
+        let _lists_none = (origin, image);
+        Ok(())
+    }
 
     /// Protects content from being removed, whether or not it is there yet.
     ///
@@ -210,6 +229,17 @@ pub struct Origin {
     pub host: Host,
     /// The repository's name there.
     pub repository: RepoName,
+}
+
+/// An image, all of which is in a [`Store`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredImage {
+    /// What it was asked by.
+    pub target: Target,
+    /// The image's manifest.
+    pub manifest: Descriptor,
+    /// The index that it was chosen from, if it was.
+    pub index: Option<Descriptor>,
 }
 
 /// What a tag led to when somebody looked.

@@ -23,7 +23,7 @@ mod wire;
 pub use faults::{Close, Fault, On};
 pub use http2::Http2Peer;
 pub use image::Image;
-pub use invariants::{check_layout, require_layout};
+pub use invariants::{Flaw, check_layout, require_layout};
 pub use log::Seen;
 pub use quirks::Quirks;
 pub use raw::RawPeer;

@@ -154,6 +154,11 @@ impl Local {
         self.shared.granted(store.flight(digest).await).flatten()
     }
 
+    /// Takes content out of the store that is not what it should be.
+    pub(super) async fn drop_damaged(&self, digest: &Digest) {
+        self.shared.drop_damaged(digest).await;
+    }
+
     /// Begins to keep content of `size` bytes, for which those wait who want the flight.
     pub(super) async fn fill(&self, digest: &Digest, size: u64, flight: Option<Flight>) -> Option<Keeping> {
         let store = self.shared.usable()?;
@@ -230,7 +235,7 @@ impl Local {
                 Ok(chunk) => Ok(chunk.map(|chunk| (chunk, (stream, shared, digest)))),
                 Err(error) => {
                     if is_damage(&error) {
-                        shared.drop_damaged(&digest, &error).await;
+                        shared.drop_damaged(&digest).await;
                     }
                     Err(error)
                 }
@@ -264,7 +269,7 @@ impl Shared {
     async fn undamaged<T>(&self, digest: &Digest, result: Result<T>) -> Option<T> {
         match result {
             Err(error) if is_damage(&error) => {
-                self.drop_damaged(digest, &error).await;
+                self.drop_damaged(digest).await;
                 None
             }
             other => self.granted(other),
@@ -277,9 +282,9 @@ impl Shared {
         }
     }
 
-    async fn drop_damaged(&self, digest: &Digest, damage: &Error) {
-        tracing::debug!(%digest, %damage, "what the cache has is damaged");
-        match self.store.remove(&self.origin, digest).await {
+    async fn drop_damaged(&self, digest: &Digest) {
+        tracing::debug!(%digest, "what the cache has is damaged");
+        match self.store.quarantine(&self.origin, digest).await {
             // What is pinned is replaced when it has come again.
             Err(error) if error.kind() == ErrorKind::Conflict => {}
             removed => drop(self.granted(removed)),

@@ -5,7 +5,7 @@ use std::{fs::File, ops::Range, sync::Arc};
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
 use futures_util::StreamExt;
-use refs_registry::{Blob, Descriptor, Filter, Manifest, Part, Result, Resume, Source};
+use refs_registry::{Blob, Descriptor, Error, Filter, Manifest, Part, Result, Resume, Source, error::Wanted};
 use refs_url::{Digest, Tag, Target};
 
 use super::{
@@ -50,6 +50,31 @@ impl Cached {
     #[must_use]
     pub fn new(source: Arc<dyn Source>, origin: Origin, store: Arc<dyn Store>) -> Self {
         Self { origin: source, local: Local::new(store, origin) }
+    }
+
+    /// Makes sure that the store has `blob` as a whole: fetches it unless it is there and the repository is known to have it. Its
+    /// bytes are not hashed when it is; whoever reads them has them hashed.
+    ///
+    /// # Errors
+    /// Those of the origin; `Digest` and `Size` when it gives something else; `NotCached` when the store does not take it.
+    pub async fn keep(&self, blob: &Descriptor) -> Result<()> {
+        let digest = &blob.digest;
+        if self.is_kept(digest).await {
+            if self.local.stat(digest).await == Some(blob.size) {
+                return Ok(());
+            }
+            self.local.drop_damaged(digest).await;
+        }
+        let Blob { size: actual, mut stream } = self.blob(digest, Resume::START).await?;
+        if actual != blob.size {
+            return Err(Error::Size { wanted: Wanted::Blob(digest.clone()), expected: blob.size, actual });
+        }
+        while stream.next().await.transpose()?.is_some() {}
+        if self.local.has(digest).await {
+            Ok(())
+        } else {
+            Err(Error::NotCached { wanted: Wanted::Blob(digest.clone()) })
+        }
     }
 
     /// The manifest that the origin says `tag` leads to, if it is kept. Nothing is asked when it can't be.

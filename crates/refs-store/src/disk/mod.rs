@@ -2,11 +2,14 @@
 
 mod fill;
 mod home;
+mod images;
 mod notes;
 mod partials;
 mod parts;
+mod removal;
 mod store;
 
+pub use images::ListedImage;
 pub use partials::Left;
 pub use store::{DiskOptions, DiskStore};
 
@@ -19,8 +22,8 @@ pub(crate) const MEMBERS_FOLDER: &str = "_members";
 pub(crate) const PARTS_FOLDER: &str = "_parts";
 /// Of an origin, the beginnings of what was not read to its end.
 pub(crate) const PARTIALS_FOLDER: &str = "_partials";
-/// Folders that were in the place of content.
-const ASIDE_FOLDER: &str = "aside";
+/// What was in the place of content, and damaged.
+pub(crate) const QUARANTINE_FOLDER: &str = "quarantine";
 /// The digests of what is to stay.
 pub(crate) const PINS_FOLDER: &str = "pins";
 /// Journals of uploads.

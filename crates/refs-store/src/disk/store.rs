@@ -1,8 +1,7 @@
 //! The store on disk itself.
 
 use std::{
-    fs::{self, File},
-    io,
+    fs::File,
     ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
@@ -10,41 +9,39 @@ use std::{
 };
 
 use async_trait::async_trait;
-use refs_registry::{
-    Blob, Error, ErrorKind, Part, Result, Resume, Source, Verify, Wire,
-    error::{Detail, Doing, Place, Wanted},
-    verified,
-};
+use refs_registry::{Blob, Error, ErrorKind, Part, Result, Resume, Source, Verify, Wire, error::Wanted, verified};
 use refs_url::{Digest, Tag};
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, futimens};
 use tokio::sync::OnceCell;
 
 use super::{
-    ASIDE_FOLDER, MEMBERS_FOLDER, ORIGINS_FOLDER, PINS_FOLDER, UPLOADS_FOLDER,
+    MEMBERS_FOLDER, ORIGINS_FOLDER, PINS_FOLDER, UPLOADS_FOLDER,
     fill::{DiskFill, Order, Place as Filling},
     home,
-    notes::{is_marked, make_folders_of, mark, mark_durably, read_record, unmark, write_record},
+    notes::{is_marked, mark, mark_durably, read_record, unmark, write_record},
     partials::{self, Left, Remains},
     parts::{self, Kept},
+    removal,
 };
 use crate::{
     evict::Bound,
-    file::{blocking, each_chunk, is_absent, read_range},
+    file::{blocking, each_chunk, read_range},
     flight::{Flight, Patience, Turn},
     journal::{Begun, Journal},
     layout::{Folder, Layout},
     part::within,
-    store::{Fill, Origin, Partial, Store, TagRecord},
+    store::{Fill, Origin, Partial, Store, StoredImage, TagRecord},
 };
 
 /// A [`Store`] whose content is an image layout on disk, shared by all processes that open it, and bounded: what nobody
 /// has read for the longest time goes first.
 ///
-/// Beside the layout's own files there are `pins`, `uploads`, and `origins/WIRE/HOST/NAME` with `_tags`, `_members`, `_parts`
-/// and `_partials`; `CACHEDIR.TAG` tells programs that make backups to leave all of it out. The layout's index lists nothing, and
-/// keeps nothing from being evicted: what is to stay is [pinned](Store::pin), or put into a layout of its own.
+/// Beside the layout's own files there are `pins`, `uploads`, `locks`, `quarantine`, and `origins/WIRE/HOST/NAME` with `_tags`,
+/// `_members`, `_parts` and `_partials`; `CACHEDIR.TAG` tells programs that make backups to leave all of it out. The layout's index
+/// lists the [images](DiskStore::images) that are here as a whole. It keeps none from being evicted: what is to stay is
+/// [pinned](Store::pin), or put into a layout of its own.
 ///
-/// Nothing waits for the disk here but a pin. What a power cut damages is found when it is read, and fetched anew.
+/// Nothing waits for the disk here but a pin and the listing of an image. What a power cut damages is found when it is read, and fetched anew.
 ///
 /// A clone is cheap and is of the same store.
 ///
@@ -114,14 +111,15 @@ impl DiskStore {
         self.layout.get_or_try_init(open).await
     }
 
-    /// Makes the layout's own files once more: they list nothing, so that nothing is lost with them.
+    /// Makes those of the layout's own files once more that say nothing. Images that were listed are listed when they are fetched
+    /// again, which costs what is missing of them.
     async fn layout_anew(&self) -> Result<Layout> {
         let path = Arc::clone(&self.path);
         blocking(&self.path, move || Folder::renew(path.to_path_buf())).await?;
         Layout::create(self.path.as_ref()).await
     }
 
-    async fn run<T, F>(&self, work: F) -> Result<T>
+    pub(super) async fn run<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnOnce(&Arc<Folder>) -> Result<T> + Send + 'static,
@@ -249,6 +247,11 @@ impl Store for DiskStore {
         Ok(Some(Box::new(DiskFill::begin(Order { name, ..self.order(digest, size).await? }))))
     }
 
+    async fn quarantine(&self, origin: &Origin, digest: &Digest) -> Result<()> {
+        let (notes, digest) = (self.path_of(origin), digest.clone());
+        self.run(move |folder| removal::quarantine(folder, &digest, &notes)).await
+    }
+
     async fn journal(&self, origin: &Origin, upload: &str) -> Result<Option<Journal>> {
         let key = format!("{}\n{}\n{}\n{upload}", wire_name(origin.wire), origin.host, origin.repository);
         let begun = self.begun.clone();
@@ -257,7 +260,11 @@ impl Store for DiskStore {
 
     async fn remove(&self, origin: &Origin, digest: &Digest) -> Result<()> {
         let (pin, notes, digest) = (self.pin_path(digest), self.path_of(origin), digest.clone());
-        self.run(move |folder| remove_unless(&pin, folder, &digest, &notes)).await
+        self.run(move |folder| removal::remove_unless(&pin, folder, &digest, &notes)).await
+    }
+
+    async fn list_image(&self, origin: &Origin, image: &StoredImage) -> Result<()> {
+        self.list(origin, image).await
     }
 
     async fn record(&self, origin: &Origin, tag: &Tag, record: &TagRecord) -> Result<()> {
@@ -319,51 +326,21 @@ impl Found {
         Ok(found.map(|(file, path, kept)| Self { file, path, kept }.touched()))
     }
 
-    /// The time of the last change, as that of the last reading is not kept by every file system, says what to evict last.
     fn touched(self) -> Self {
-        let omit = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
-        let times = Timestamps { last_access: omit, last_modification: Timespec { tv_nsec: UTIME_NOW, ..omit } };
-        if let Err(error) = futimens(&self.file, &times) {
-            tracing::debug!(path = %self.path.display(), %error, "it is not noted that this was read");
-        }
+        touch(&self.file, &self.path);
         self
     }
 }
 
-fn remove_unless(pin: &Path, folder: &Folder, digest: &Digest, notes: &Path) -> Result<()> {
-    let _held = folder.lock()?;
-    if is_marked(pin)? {
-        let (wanted, at) = (Wanted::Blob(digest.clone()), Place::from(folder.root().to_string_lossy()));
-        return Err(Error::Conflict { wanted, at, detail: Detail::new("it is pinned") });
+/// The time of the last change, as that of the last reading is not kept by every file system, says what to evict last.
+pub(super) fn touch(file: &File, path: &Path) {
+    let omit = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+    let times = Timestamps { last_access: omit, last_modification: Timespec { tv_nsec: UTIME_NOW, ..omit } };
+    if let Err(error) = futimens(file, &times) {
+        tracing::debug!(path = %path.display(), %error, "it is not noted that this was read");
     }
-    let parts = parts::folder(notes, digest);
-    let had_parts = match fs::remove_dir_all(&parts) {
-        Ok(()) => true,
-        Err(error) if is_absent(&error) => false,
-        Err(error) => return Err(Error::io(Doing::Remove, parts, error)),
-    };
-    let had_other = put_aside(folder, digest)?;
-    let had_partials = partials::remove(notes, digest)?;
-    if folder.remove_blob(digest)? || had_parts || had_partials || had_other { Ok(()) } else { Err(not_cached(digest)) }
 }
 
-/// Clears the place of a blob of a folder that is in it: an empty one is removed, and what somebody put into it is theirs, and
-/// moved. Says whether there was one.
-fn put_aside(folder: &Folder, digest: &Digest) -> Result<bool> {
-    let path = folder.blob_path(digest);
-    match fs::remove_dir(&path) {
-        Ok(()) => return Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
-        Err(error) if is_absent(&error) => return Ok(false),
-        Err(error) => return Err(Error::io(Doing::Remove, path, error)),
-    }
-    let aside = folder.root().join(ASIDE_FOLDER).join(digest.algorithm_str()).join(digest.encoded());
-    make_folders_of(&aside)?;
-    fs::rename(&path, &aside).map_err(|error| Error::io(Doing::Rename, path, error))?;
-    tracing::warn!(path = %aside.display(), "a folder was in the place of a blob of the cache, and is put aside");
-    Ok(true)
-}
-
-fn not_cached(digest: &Digest) -> Error {
+pub(super) fn not_cached(digest: &Digest) -> Error {
     Error::NotCached { wanted: Wanted::Blob(digest.clone()) }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use refs_registry::{
-    Error, Result,
+    Error, ErrorKind, Result,
     error::{Doing, Place, Wanted},
 };
 use refs_url::{Digest, RepoName};
@@ -69,12 +69,25 @@ impl Folder {
         Ok(folder)
     }
 
-    /// Makes the folder `root` a layout that lists nothing, whatever it was. Its blobs stay.
+    /// The layout at `root`, which is known to be one.
+    pub(crate) const fn at(root: PathBuf) -> Self {
+        Self { root, shelf: None }
+    }
+
+    /// Makes those files of the layout at `root` anew that say nothing: an index lists nothing then. Blobs stay.
     pub(crate) fn renew(root: PathBuf) -> Result<()> {
         let folder = Self { root, shelf: None };
         let _held = folder.lock()?;
-        folder.write_index(&LayoutIndex::empty())?;
-        replace(&folder.ingest(), &folder.path(VERSION_FILE), VERSION)
+        // Another process may have done so meanwhile, and have listed something.
+        if folder.index().is_err_and(|error| error.kind() == ErrorKind::Corrupt) {
+            folder.write_index(&LayoutIndex::empty())?;
+        }
+        match folder.check_version() {
+            Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => {
+                replace(&folder.ingest(), &folder.path(VERSION_FILE), VERSION)
+            }
+            other => other,
+        }
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -152,7 +165,7 @@ impl Folder {
         open_file(OpenOptions::new().read(true), &self.blob_path(digest))
     }
 
-    pub(super) fn blob_size(&self, digest: &Digest) -> Result<Option<u64>> {
+    pub(crate) fn blob_size(&self, digest: &Digest) -> Result<Option<u64>> {
         let path = self.blob_path(digest);
         match fs::symlink_metadata(&path) {
             Ok(metadata) if metadata.is_file() => Ok(Some(metadata.len())),
@@ -276,10 +289,14 @@ impl Folder {
         }
     }
 
-    fn write_index(&self, index: &LayoutIndex) -> Result<()> {
+    pub(super) fn write_index(&self, index: &LayoutIndex) -> Result<()> {
         let path = self.path(INDEX_FILE);
         let json = index.to_json().map_err(|error| Error::io(Doing::Write, &path, error.into()))?;
         replace(&self.ingest(), &path, &json)
+    }
+
+    pub(super) fn index_path(&self) -> PathBuf {
+        self.path(INDEX_FILE)
     }
 
     fn path(&self, file: &str) -> PathBuf {

@@ -1,6 +1,6 @@
 //! `index.json`: which manifests a layout lists, and by which tags.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use refs_registry::{Descriptor, MediaType, spec::Index};
 use refs_url::{Digest, Reference, Tag, Target};
@@ -8,6 +8,9 @@ use serde_json::Value;
 
 /// The annotation that names a manifest in an image layout.
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
+
+/// The annotation of an image that was chosen from an index: that one's digest.
+const CHOSEN_FROM: &str = "io.github.refs-rs.index";
 
 /// The index of a layout. Each manifest has an entry for each of its tags, or a single one without a tag. What other
 /// programs wrote beside that is kept.
@@ -90,6 +93,27 @@ impl LayoutIndex {
         }
     }
 
+    /// Lists `entry` in the place of whatever has its name.
+    pub(super) fn put_named(&mut self, entry: &Descriptor) {
+        let name = entry.annotations.get(REF_NAME);
+        let mut same = self.entries().iter().filter(|other| other.annotations.get(REF_NAME) == name);
+        if same.next() == Some(entry) && same.next().is_none() {
+            return;
+        }
+        self.0.manifests.retain(|other| other.annotations.get(REF_NAME) != name);
+        self.0.manifests.push(entry.clone());
+    }
+
+    /// Drops all entries of `digests`.
+    pub(super) fn remove_all(&mut self, digests: &BTreeSet<Digest>) {
+        self.0.manifests.retain(|entry| !digests.contains(&entry.digest));
+    }
+
+    /// The index that the image of `entry` was chosen from, where that was noted.
+    pub(super) fn chosen_from(entry: &Descriptor) -> Option<Digest> {
+        entry.annotations.get(CHOSEN_FROM).and_then(|digest| Digest::parse(digest).ok())
+    }
+
     /// Takes `tag` from its manifest, which stays listed; says whether there was one.
     pub(super) fn remove_tag(&mut self, tag: &Tag) -> bool {
         let mut found = false;
@@ -142,6 +166,19 @@ impl LayoutIndex {
     }
 }
 
+/// `manifest` as an index lists it under `name`, with the index that it was chosen from.
+pub(crate) fn named(manifest: &Descriptor, name: &str, chosen_from: Option<&Digest>) -> Descriptor {
+    let mut entry = manifest.clone();
+    entry.annotations.insert(REF_NAME.to_owned(), name.to_owned());
+    entry.annotations.extend(chosen_from.map(|index| (CHOSEN_FROM.to_owned(), index.to_string())));
+    entry
+}
+
+/// The name and the index of an entry that [`named`] made.
+pub(crate) fn name_and_index(entry: &Descriptor) -> (Option<&str>, Option<Digest>) {
+    (entry.annotations.get(REF_NAME).map(String::as_str), LayoutIndex::chosen_from(entry))
+}
+
 /// How an entry comes by its tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Name {
@@ -170,8 +207,6 @@ fn is_referred(entry: &Descriptor, tag: &Tag) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use proptest::prelude::*;
 
     use super::*;

@@ -1,10 +1,13 @@
 //! OCI image layouts on disk ([image layout](https://github.com/opencontainers/image-spec/blob/main/image-layout.md)).
 
 mod folder;
+mod images;
 mod index;
 mod manifests;
 mod repository;
 mod upload;
 
 pub(crate) use folder::{BLOBS_FOLDER, CACHE_TAG_FILE, Folder, INGEST_FOLDER, LAYOUT_FOLDER, LOCK_FILE, Shelf};
+pub(crate) use images::{Needs, Whole};
+pub(crate) use index::{name_and_index, named};
 pub use repository::Layout;

@@ -8,6 +8,7 @@ mod conformance;
 mod content;
 mod disk;
 mod flights;
+mod images;
 mod layout;
 mod memory;
 mod place;

@@ -1,0 +1,93 @@
+//! The images of a store on disk, in the index of its layout.
+
+use std::fs::File;
+
+use refs_registry::{Descriptor, Error, Result, error::Doing};
+use refs_url::{Digest, Target};
+
+use super::store::{DiskStore, not_cached, touch};
+use crate::{
+    ingest::sync_folder_of,
+    layout::{Folder, Whole, name_and_index, named},
+    store::{Origin, StoredImage},
+};
+
+/// An image that a [`DiskStore`] has as a whole, as its index lists it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ListedImage {
+    /// What it was asked by: a whole reference.
+    pub name: String,
+    /// The image's manifest.
+    pub manifest: Descriptor,
+    /// The digest of the index that it was chosen from.
+    pub index: Option<Digest>,
+}
+
+impl DiskStore {
+    /// The images that are here as a whole, in the order in which they came.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub async fn images(&self) -> Result<Vec<ListedImage>> {
+        Ok(self.run(|folder| folder.images()).await?.iter().map(ListedImage::of).collect())
+    }
+
+    pub(super) async fn list(&self, origin: &Origin, image: &StoredImage) -> Result<()> {
+        let chosen_from = image.index.as_ref().map(|index| &index.digest);
+        let entry = named(&image.manifest, &name(origin, &image.target), chosen_from);
+        self.run(move |folder| list(folder, &entry)).await
+    }
+}
+
+impl ListedImage {
+    pub(super) fn of(entry: &Descriptor) -> Self {
+        let (name, index) = name_and_index(entry);
+        let (name, mut manifest) = (name.unwrap_or_default().to_owned(), entry.clone());
+        manifest.annotations.clear();
+        Self { name, manifest, index }
+    }
+}
+
+/// What an image of `origin` is called by other programs, too.
+fn name(origin: &Origin, target: &Target) -> String {
+    let Origin { host, repository, .. } = origin;
+    match target {
+        Target::Tag(tag) => format!("{host}/{repository}:{tag}"),
+        Target::Digest(digest) => format!("{host}/{repository}@{digest}"),
+    }
+}
+
+/// Lists an image whose blobs are all here. They are on the disk before the index speaks of them: other programs, which do not
+/// hash what they read, find it there.
+fn list(folder: &Folder, entry: &Descriptor) -> Result<()> {
+    let whole = folder.whole(entry).map_err(crate::store::not_cached)?;
+    if folder.images()?.contains(entry) {
+        each_file(folder, &whole, |digest, file| {
+            touch(&file, &folder.blob_path(digest));
+            Ok(())
+        })?;
+        return check_whole(folder, &whole);
+    }
+    each_file(folder, &whole, |digest, file| {
+        let path = folder.blob_path(digest);
+        touch(&file, &path);
+        file.sync_data().map_err(|error| Error::io(Doing::Sync, path, error))
+    })?;
+    sync_folder_of(&folder.blob_path(&entry.digest))?;
+    let held = folder.lock()?;
+    // Eviction holds the lock, too: from now on it takes the image off the index first.
+    check_whole(folder, &whole)?;
+    folder.list(&held, entry)
+}
+
+fn each_file(folder: &Folder, whole: &Whole, mut take: impl FnMut(&Digest, File) -> Result<()>) -> Result<()> {
+    for digest in whole.blobs.keys() {
+        let (file, _) = folder.open_blob(digest)?.ok_or_else(|| not_cached(digest))?;
+        take(digest, file)?;
+    }
+    Ok(())
+}
+
+fn check_whole(folder: &Folder, whole: &Whole) -> Result<()> {
+    folder.missing(whole)?.map_or(Ok(()), |digest| Err(not_cached(digest)))
+}

@@ -1,0 +1,142 @@
+//! Takes content out of a store on disk: for good, or into quarantine when it is damaged.
+
+use std::{
+    fs, io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use refs_registry::{
+    Error, ErrorKind, Result, Resume, Verify,
+    error::{Detail, Doing, Place, Wanted},
+};
+use refs_url::Digest;
+
+use super::{QUARANTINE_FOLDER, notes::is_marked, partials, parts, store::not_cached};
+use crate::{
+    file::{each_chunk, is_absent},
+    ingest::make_folder,
+    layout::{Folder, Needs},
+    lock::Lock,
+};
+
+/// What is in the place of a blob.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Absent,
+    Sound,
+    /// A file with other bytes, by what the file system knows it by; or something that is no file.
+    Damaged(Option<(u64, u64)>),
+}
+
+/// Removes content, and what came of it from the origin whose notes are in `notes`, unless there is the mark `pin`.
+pub(super) fn remove_unless(pin: &Path, folder: &Folder, digest: &Digest, notes: &Path) -> Result<()> {
+    let held = folder.lock()?;
+    if is_marked(pin)? {
+        let (wanted, at) = (Wanted::Blob(digest.clone()), Place::from(folder.root().to_string_lossy()));
+        return Err(Error::Conflict { wanted, at, detail: Detail::new("it is pinned") });
+    }
+    Needs::default().unlist(folder, &held, digest)?;
+    let had_parts = forget_parts(digest, notes)?;
+    let had_other = folder.blob_path(digest).is_dir() && put_aside(folder, digest)?;
+    if folder.remove_blob(digest)? || had_parts || had_other { Ok(()) } else { Err(not_cached(digest)) }
+}
+
+/// Moves damaged content into quarantine, pinned or not, and removes what came of it from the origin whose notes are in
+/// `notes`.
+pub(super) fn quarantine(folder: &Folder, digest: &Digest, notes: &Path) -> Result<()> {
+    let state = look(folder, digest, |_| ())?;
+    let had_parts = forget_parts(digest, notes)?;
+    let was_there = state != State::Absent;
+    if move_damaged(folder, digest, &state)? || had_parts || was_there { Ok(()) } else { Err(not_cached(digest)) }
+}
+
+/// Hashes the content, if it is there, and tells `hashed` of the bytes as they are.
+pub(super) fn look(folder: &Folder, digest: &Digest, mut hashed: impl FnMut(u64)) -> Result<State> {
+    let (file, size) = match folder.open_blob(digest) {
+        Ok(Some(opened)) => opened,
+        Ok(None) => return Ok(State::Absent),
+        Err(error) if error.kind() == ErrorKind::Corrupt => return Ok(State::Damaged(None)),
+        Err(error) => return Err(error),
+    };
+    let path = folder.blob_path(digest);
+    let mut verify = Verify::new(digest, size, Resume::START)?;
+    let read = each_chunk(&file, &path, 0..size, |chunk| {
+        hashed(chunk.len() as u64);
+        verify.update(chunk)
+    });
+    match read.and_then(|()| verify.finish()) {
+        Ok(()) => Ok(State::Sound),
+        Err(error) if matches!(error.kind(), ErrorKind::Digest | ErrorKind::Size | ErrorKind::Corrupt) => {
+            let metadata = file.metadata().map_err(|error| Error::io(Doing::Read, path, error))?;
+            Ok(State::Damaged(Some((metadata.dev(), metadata.ino()))))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Moves what was found to be damaged into quarantine, after all images that need it were taken off the index. Says whether it
+/// was still there: somebody may have replaced it meanwhile.
+pub(super) fn move_damaged(folder: &Folder, digest: &Digest, state: &State) -> Result<bool> {
+    let State::Damaged(found) = state else { return Ok(false) };
+    let held = folder.lock()?;
+    let path = folder.blob_path(digest);
+    let there = match fs::symlink_metadata(&path) {
+        Ok(metadata) => metadata.is_file().then(|| (metadata.dev(), metadata.ino())),
+        Err(error) if is_absent(&error) => return Ok(false),
+        Err(error) => return Err(Error::io(Doing::Read, path, error)),
+    };
+    if there != *found {
+        return Ok(false);
+    }
+    unlist(folder, &held, digest)?;
+    put_aside(folder, digest)
+}
+
+fn unlist(folder: &Folder, held: &Lock, digest: &Digest) -> Result<()> {
+    Needs::default().unlist(folder, held, digest)
+}
+
+/// Removes the parts and the beginnings that came from the origin whose notes are in `notes`; says whether there were any.
+fn forget_parts(digest: &Digest, notes: &Path) -> Result<bool> {
+    let parts = parts::folder(notes, digest);
+    let had_parts = match fs::remove_dir_all(&parts) {
+        Ok(()) => true,
+        Err(error) if is_absent(&error) => false,
+        Err(error) => return Err(Error::io(Doing::Remove, parts, error)),
+    };
+    Ok(partials::remove(notes, digest)? || had_parts)
+}
+
+/// Moves whatever is in the place of a blob into quarantine, where the last of each name is kept. Says whether there was
+/// anything.
+fn put_aside(folder: &Folder, digest: &Digest) -> Result<bool> {
+    let (path, aside) = (folder.blob_path(digest), place(folder.root(), digest));
+    make_folder(&folder.root().join(QUARANTINE_FOLDER))?;
+    remove_all(&aside)?;
+    match fs::rename(&path, &aside) {
+        Ok(()) => {}
+        Err(error) if is_absent(&error) => return Ok(false),
+        Err(error) => return Err(Error::io(Doing::Rename, path, error)),
+    }
+    tracing::warn!(path = %aside.display(), "content of the cache was damaged, and is in quarantine");
+    Ok(true)
+}
+
+fn place(root: &Path, digest: &Digest) -> PathBuf {
+    root.join(QUARANTINE_FOLDER).join(format!("{}-{}", digest.algorithm_str(), digest.encoded()))
+}
+
+/// Removes a file, or a folder with all that is in it.
+pub(super) fn remove_all(path: &Path) -> Result<()> {
+    let removed = match fs::remove_file(path) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::IsADirectory | io::ErrorKind::PermissionDenied) => {
+            fs::remove_dir_all(path)
+        }
+        other => other,
+    };
+    match removed {
+        Err(error) if !is_absent(&error) => Err(Error::io(Doing::Remove, path, error)),
+        _ => Ok(()),
+    }
+}

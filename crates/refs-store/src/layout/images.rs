@@ -1,0 +1,143 @@
+//! The images that a cache has as a whole: what its index lists, and what keeps it true.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    os::unix::fs::MetadataExt,
+    time::SystemTime,
+};
+
+use refs_registry::{
+    Descriptor, Error, ErrorKind, Manifest, Result,
+    error::{Doing, Wanted},
+    spec::Document,
+};
+use refs_url::{Digest, Target};
+
+use super::{folder::Folder, index::LayoutIndex};
+use crate::lock::Lock;
+
+/// What an image is without which nobody can use it: its manifest, config and layers, and the index that it was chosen from.
+/// Layers that are fetched from elsewhere are not of it.
+#[derive(Debug)]
+pub(crate) struct Whole {
+    /// Digests, and how many bytes each has to have.
+    pub(crate) blobs: BTreeMap<Digest, u64>,
+}
+
+/// Which of the listed images need a blob, by the index as it was last read.
+#[derive(Debug, Default)]
+pub(crate) struct Needs {
+    read: Option<Stamp>,
+    by_blob: BTreeMap<Digest, BTreeSet<Digest>>,
+}
+
+/// Tells one state of the index from another: it is replaced as a whole.
+type Stamp = (u64, u64, u64, Option<SystemTime>);
+
+impl Folder {
+    /// What belongs to the image of `entry`, whose manifest is here.
+    pub(crate) fn whole(&self, entry: &Descriptor) -> Result<Whole> {
+        let missing = || self.not_found(Wanted::Manifest(Target::Digest(entry.digest.clone())));
+        let raw = self.manifest_bytes(&entry.digest)?.ok_or_else(missing)?;
+        let mut blobs = BTreeMap::from([(entry.digest.clone(), entry.size)]);
+        if let Document::Image(image) = (Manifest { descriptor: entry.clone(), raw: raw.into() }).parse()? {
+            let own = image.layers.iter().filter(|layer| layer.urls.is_empty()).chain([&image.config]);
+            blobs.extend(own.map(|blob| (blob.digest.clone(), blob.size)));
+        }
+        if let Some(index) = LayoutIndex::chosen_from(entry) {
+            let size = self.blob_size(&index)?.ok_or_else(|| self.not_found(Wanted::Blob(index.clone())))?;
+            blobs.insert(index, size);
+        }
+        Ok(Whole { blobs })
+    }
+
+    /// The first blob of `whole` that is not here as it must be.
+    pub(crate) fn missing<'a>(&self, whole: &'a Whole) -> Result<Option<&'a Digest>> {
+        for (digest, size) in &whole.blobs {
+            match self.blob_size(digest) {
+                Ok(found) if found == Some(*size) => {}
+                Ok(_) => return Ok(Some(digest)),
+                Err(error) if error.kind() == ErrorKind::Corrupt => return Ok(Some(digest)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The images that the index lists. One that can't be read lists none.
+    pub(crate) fn images(&self) -> Result<Vec<Descriptor>> {
+        Ok(self.sound_index()?.entries().to_vec())
+    }
+
+    /// Lists `entry` by its name, in the place of what had it before.
+    pub(crate) fn list(&self, held: &Lock, entry: &Descriptor) -> Result<()> {
+        self.change_images(held, |index| index.put_named(entry))
+    }
+
+    fn sound_index(&self) -> Result<LayoutIndex> {
+        match self.index() {
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                tracing::debug!(%error, "the index of the cache says nothing");
+                Ok(LayoutIndex::empty())
+            }
+            other => other,
+        }
+    }
+
+    /// Lets `change` change what the index lists, and writes it when it did, or when it could not be read.
+    fn change_images(&self, _held: &Lock, change: impl FnOnce(&mut LayoutIndex)) -> Result<()> {
+        let before = self.index();
+        let mut index = self.sound_index()?;
+        change(&mut index);
+        if before.is_ok_and(|before| before == index) { Ok(()) } else { self.write_index(&index) }
+    }
+
+    fn stamp(&self) -> Result<Option<Stamp>> {
+        let path = self.index_path();
+        match fs::symlink_metadata(&path) {
+            Ok(file) => Ok(Some((file.dev(), file.ino(), file.len(), file.modified().ok()))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::io(Doing::Read, path, error)),
+        }
+    }
+}
+
+impl Needs {
+    /// Takes off the index of `folder` all images that need `blob`, which is about to go.
+    pub(crate) fn unlist(&mut self, folder: &Folder, held: &Lock, blob: &Digest) -> Result<()> {
+        let stamp = folder.stamp()?;
+        if self.read.is_none() || self.read != stamp {
+            *self = Self::read(folder, held)?;
+        }
+        let Some(images) = self.by_blob.remove(blob) else { return Ok(()) };
+        folder.change_images(held, |index| index.remove_all(&images))?;
+        self.read = folder.stamp()?;
+        Ok(())
+    }
+
+    /// Images that are not whole are taken off the index now.
+    fn read(folder: &Folder, held: &Lock) -> Result<Self> {
+        let (mut needs, mut broken) = (Self::default(), BTreeSet::new());
+        for entry in folder.images()? {
+            match folder.whole(&entry) {
+                Ok(whole) => {
+                    for blob in whole.blobs.into_keys() {
+                        needs.by_blob.entry(blob).or_default().insert(entry.digest.clone());
+                    }
+                }
+                Err(error) if is_about_content(&error) => drop(broken.insert(entry.digest)),
+                Err(error) => return Err(error),
+            }
+        }
+        folder.change_images(held, |index| index.remove_all(&broken))?;
+        Ok(Self { read: folder.stamp()?, ..needs })
+    }
+}
+
+/// Whether the content is to blame, and not the disk.
+fn is_about_content(error: &Error) -> bool {
+    use ErrorKind::{Corrupt, Digest, NotCached, NotFound, Protocol, Size, Unsupported};
+    matches!(error.kind(), Corrupt | Digest | NotCached | NotFound | Protocol | Size | Unsupported)
+        || matches!(error, Error::TooLarge { .. } | Error::Manifest { .. })
+}

@@ -1,0 +1,177 @@
+//! The images that a store on disk has as a whole, and that its index tells nothing else.
+
+use std::{fs, path::PathBuf};
+
+use bytes::Bytes;
+use futures_util::future;
+use refs_registry::{Descriptor, ErrorKind, Manifest, MediaType, Result, Resume, Source};
+use refs_store::{DiskOptions, DiskStore, Layout, Origin, Store, StoredImage};
+use refs_testkit::{Flaw, check_layout, require_layout};
+use refs_url::{Digest, Target};
+use tempfile::TempDir;
+
+use crate::content::{digest, drain, fails, image, index, tag, tagged};
+use crate::store::{bounded, here, on_disk, origin};
+
+async fn keep(store: &DiskStore, origin: &Origin, bytes: &[u8]) -> Result<()> {
+    let mut fill = store.fill(origin, &Digest::sha256(bytes), bytes.len() as u64).await?.unwrap();
+    fill.write(Bytes::copy_from_slice(bytes)).await?;
+    fill.commit().await
+}
+
+/// Keeps the image of `content` with its blobs, and gives it as it is asked for by `target`.
+async fn kept(store: &DiskStore, content: &str, target: impl Into<Target>) -> Result<StoredImage> {
+    let manifest = Manifest::image(&image(content))?;
+    for bytes in [b"{}".as_slice(), content.as_bytes(), &manifest.raw] {
+        keep(store, &here(), bytes).await?;
+    }
+    Ok(StoredImage { target: target.into(), manifest: manifest.descriptor, index: None })
+}
+
+async fn listed(store: &DiskStore, content: &str, name: &str) -> Result<StoredImage> {
+    let image = kept(store, content, tag(name)).await?;
+    store.list_image(&here(), &image).await?;
+    Ok(image)
+}
+
+async fn names(store: &DiskStore) -> Result<Vec<String>> {
+    Ok(store.images().await?.into_iter().map(|image| image.name).collect())
+}
+
+fn path_of(folder: &TempDir, bytes: &[u8]) -> PathBuf {
+    folder.path().join("cache/blobs/sha256").join(Digest::sha256(bytes).encoded())
+}
+
+#[tokio::test]
+async fn an_image_is_listed_by_what_it_was_asked_by_and_once() -> Result<()> {
+    let (store, folder) = on_disk();
+    let one = listed(&store, "one", "v1").await?;
+    store.list_image(&here(), &one).await?;
+    let by_digest = StoredImage { target: one.manifest.digest.clone().into(), ..one.clone() };
+    store.list_image(&here(), &by_digest).await?;
+    store.list_image(&origin("b.io:5000", "org/b"), &one).await?;
+    let digest = &one.manifest.digest;
+    let expected = ["a.io/org/a:v1", &format!("a.io/org/a@{digest}"), "b.io:5000/org/b:v1"];
+    assert_eq!(names(&store).await?, expected);
+
+    let two = listed(&store, "two", "v1").await?;
+    assert_eq!(names(&store).await?, [expected[1], expected[2], expected[0]]);
+    assert_eq!(store.images().await?[2].manifest, two.manifest);
+    require_layout(&folder.path().join("cache"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_listed_image_is_found_by_readers_of_layouts() -> Result<()> {
+    let (store, folder) = on_disk();
+    let one = listed(&store, "one", "v1").await?;
+    let layout = Layout::open(folder.path().join("cache")).await?;
+    assert_eq!(layout.resolve(&tagged("v1")).await?, one.manifest);
+    assert_eq!(layout.manifest(&one.manifest.digest.clone().into()).await?.descriptor, one.manifest);
+    drain(layout.blob(&digest("one"), Resume::START).await?.stream).await
+}
+
+#[tokio::test]
+async fn the_index_that_an_image_was_chosen_from_is_noted() -> Result<()> {
+    let (store, folder) = on_disk();
+    let one = kept(&store, "one", tag("v1")).await?;
+    let other = Descriptor::of(MediaType::OCI_MANIFEST, b"of another platform");
+    let index = Manifest::index(&index(vec![other, one.manifest.clone()]))?;
+    let one = StoredImage { index: Some(index.descriptor.clone()), ..one };
+    fails(store.list_image(&here(), &one).await, ErrorKind::NotCached);
+    keep(&store, &here(), &index.raw).await?;
+    store.list_image(&here(), &one).await?;
+    let [image] = store.images().await?.try_into().unwrap();
+    assert_eq!((image.index, image.manifest), (Some(index.descriptor.digest), one.manifest));
+    require_layout(&folder.path().join("cache"));
+    fs::remove_file(path_of(&folder, &index.raw)).unwrap();
+    assert!(matches!(check_layout(&folder.path().join("cache")).unwrap()[..], [Flaw::Missing { .. }]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_image_that_is_not_whole_is_not_listed() -> Result<()> {
+    for missing in [b"{}".as_slice(), b"one", &Manifest::image(&image("one"))?.raw] {
+        let (store, folder) = on_disk();
+        let one = kept(&store, "one", tag("v1")).await?;
+        fs::remove_file(path_of(&folder, missing)).unwrap();
+        fails(store.list_image(&here(), &one).await, ErrorKind::NotCached);
+        fs::write(path_of(&folder, missing), "cut off").unwrap();
+        assert!(store.list_image(&here(), &one).await.is_err());
+        assert_eq!(store.images().await?, []);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_image_is_unlisted_before_anything_of_it_goes() -> Result<()> {
+    let (store, folder) = on_disk();
+    listed(&store, "one", "v1").await?;
+    listed(&store, "two", "v2").await?;
+    store.remove(&here(), &digest("one")).await?;
+    assert_eq!(names(&store).await?, ["a.io/org/a:v2"]);
+    require_layout(&folder.path().join("cache"));
+    // Both have the same config.
+    listed(&store, "one", "v1").await?;
+    store.remove(&here(), &digest("{}")).await?;
+    assert_eq!(names(&store).await?, [] as [&str; 0]);
+    require_layout(&folder.path().join("cache"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn eviction_leaves_no_image_that_is_not_whole() -> Result<()> {
+    const IMAGES: usize = 12;
+    let (store, folder) = bounded(20_000);
+    for number in 0..IMAGES {
+        listed(&store, &format!("{number:04}").repeat(1_000), &format!("v{number}")).await?;
+        require_layout(&folder.path().join("cache"));
+    }
+    let names = names(&store).await?;
+    assert!((1..IMAGES).contains(&names.len()), "{names:?}");
+    assert_eq!(names.last().unwrap(), &format!("a.io/org/a:v{}", IMAGES - 1));
+    Ok(())
+}
+
+#[tokio::test]
+async fn m147_many_who_list_lose_nothing() -> Result<()> {
+    let (store, folder) = on_disk();
+    let path = folder.path().join("cache");
+    kept(&store, "0", tag("v0")).await?;
+    let listing = |number: usize| {
+        let store = DiskStore::new(&path, &DiskOptions::default());
+        async move { listed(&store, &number.to_string(), &format!("v{number}")).await.map(drop) }
+    };
+    future::try_join_all((0..20).map(listing)).await?;
+    let mut names = names(&store).await?;
+    names.sort();
+    let mut expected: Vec<_> = (0..20).map(|number| format!("a.io/org/a:v{number}")).collect();
+    expected.sort();
+    assert_eq!(names, expected);
+    require_layout(&path);
+    Ok(())
+}
+
+#[tokio::test]
+async fn m141_a_half_written_index_lists_nothing_and_is_written_anew() -> Result<()> {
+    let (store, folder) = on_disk();
+    let one = listed(&store, "one", "v1").await?;
+    fs::write(folder.path().join("cache/index.json"), r#"{"schemaVersion":2,"manif"#).unwrap();
+    assert_eq!(names(&store).await?, [] as [&str; 0]);
+    store.list_image(&here(), &one).await?;
+    assert_eq!(names(&store).await?, ["a.io/org/a:v1"]);
+    require_layout(&folder.path().join("cache"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn m141_an_index_that_leads_nowhere_heals_when_something_is_evicted() -> Result<()> {
+    let (store, folder) = bounded(20_000);
+    listed(&store, "one", "v1").await?;
+    fs::remove_file(path_of(&folder, &Manifest::image(&image("one"))?.raw)).unwrap();
+    for number in 0..8 {
+        keep(&store, &here(), format!("{number:04}").repeat(1_000).as_bytes()).await?;
+    }
+    require_layout(&folder.path().join("cache"));
+    Ok(())
+}

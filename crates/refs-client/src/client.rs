@@ -12,13 +12,14 @@ use futures_core::stream::BoxStream;
 use futures_util::TryStreamExt;
 use refs_registry::{Descriptor, Platform, Sink, Source, Writable};
 use refs_store::{Cached, Layout, Origin, Store};
-use refs_url::{Digest, Host, RepoName, Tag, Target};
+use refs_url::{Digest, Host, Reference, RepoName, Tag, Target};
 
 use crate::{
-    ByteRange, Error, Existing, Inspection, Listing, Location, ManifestFile, Meter, PackOptions, Packed, PullOptions,
-    Pulled, PushOptions, Pushed, ReadOptions, Result, Trust,
+    ByteRange, Error, Existing, FetchOptions, Fetched, Inspection, Listing, Location, ManifestFile, Meter, PackOptions,
+    Packed, PullOptions, Pulled, PushOptions, Pushed, ReadOptions, Result, Trust,
     artifact::Artifact,
     error::LocationFault,
+    fetch,
     healed::healed,
     inspect,
     layer::{self, Contents},
@@ -211,6 +212,26 @@ impl Client {
         Ok(Pulled { fetched_bytes: meter.fetched(), ..pulled })
     }
 
+    /// Fetches an image as a whole into the client's store: what it does not have of manifests, config and layers. The
+    /// store lists it then by what `at` says. What is there costs no request: for all of it that is one by tag, and none by
+    /// digest. What a tag leads to is asked once, and just that is fetched.
+    ///
+    /// # Errors
+    /// `NoStore` when the client has none; `Location` when `at` is not of a registry, or names no tag and no digest;
+    /// `PlatformNotFound` and `IndexTooDeep` of an index; `Registry`, with the kind `NotCached` when the store can't hold
+    /// all of the image at once. What has come by then stays, and is not fetched again.
+    pub async fn fetch(&self, at: &Location, options: &FetchOptions) -> Result<Fetched> {
+        let Location::Registry(reference) = at else { return Err(at.fault(LocationFault::NotRegistry)) };
+        let target = at.needs_target()?;
+        let Some(store) = &self.store else { return Err(Error::NoStore { at: at.to_string() }) };
+        let meter = Arc::new(Meter::part_of(&self.meter));
+        let (cached, origin) = self.cached(reference, store, &meter)?;
+        let place = (&cached, &origin, store.as_ref());
+        // Boxed, as the future of a pull is.
+        let fetched = Box::pin(fetch::fetch(place, &at.to_string(), &target, options)).await?;
+        Ok(Fetched { fetched_bytes: meter.fetched(), ..fetched })
+    }
+
     /// Packs `directory` as an eStargz layer and pushes it to the tag that `at` names. The same tree, its
     /// modification times included unless `options` fix them, gives the same digest on every machine.
     ///
@@ -313,15 +334,18 @@ impl Client {
             Location::Layout { path, .. } => return Ok(metered(Arc::new(Layout::open(path).await?))),
             Location::File(path) => return Ok(metered(Arc::new(layer::open_file(path).await?))),
         };
-        let (host, repository) = (reference.host().clone(), reference.repository().clone());
-        let source = metered(self.registries.source(&host, &repository)?);
         Ok(match &self.store {
-            Some(store) => {
-                let origin = Origin { wire: self.registries.wire(&host), host, repository };
-                Arc::new(Cached::new(source, origin, Arc::clone(store)))
-            }
-            None => source,
+            Some(store) => Arc::new(self.cached(reference, store, meter)?.0),
+            None => metered(self.registries.source(reference.host(), reference.repository())?),
         })
+    }
+
+    /// The repository of `reference`, read through `store`, and what it is called there.
+    fn cached(&self, reference: &Reference, store: &Arc<dyn Store>, meter: &Arc<Meter>) -> Result<(Cached, Origin)> {
+        let (host, repository) = (reference.host().clone(), reference.repository().clone());
+        let source = Arc::new(Metered::new(self.registries.source(&host, &repository)?, Arc::clone(meter)));
+        let origin = Origin { wire: self.registries.wire(&host), host, repository };
+        Ok((Cached::new(source, origin.clone(), Arc::clone(store)), origin))
     }
 
     /// Where the artifact is, and what it is called there. What has to be fetched of it counts in `meter`.

@@ -32,6 +32,12 @@ pub enum Error {
     /// The registry, or the store on this machine, failed.
     #[error(transparent)]
     Registry(#[from] refs_registry::Error),
+    /// An image is to be kept, and the client has no store.
+    #[error("{at} can't be kept: there is no store")]
+    NoStore {
+        /// The image.
+        at: String,
+    },
     /// A layer's table of contents or its chunks are not what they must be.
     #[error("layer `{layer}` cannot be read")]
     Estargz {

@@ -7,6 +7,7 @@ mod determinism;
 mod doubles;
 mod errors;
 mod exclusions;
+mod fetches;
 mod foreign;
 mod globs;
 mod graphs;

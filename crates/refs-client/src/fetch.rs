@@ -1,0 +1,71 @@
+//! Fetches an image as a whole into the store.
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use refs_registry::{Descriptor, ErrorKind, Platform, Source};
+use refs_store::{Cached, Origin, Store, StoredImage};
+use refs_url::Target;
+
+use crate::{Result, artifact::Artifact};
+
+/// What to fetch of an image.
+#[derive(Debug, Clone, Default)]
+pub struct FetchOptions {
+    /// The platform to choose from an index; Linux on this machine's processor when not set.
+    pub platform: Option<Platform>,
+}
+
+/// An image that the store has as a whole.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fetched {
+    /// The index that the image was chosen from, if its tag or digest led to one.
+    pub index: Option<Descriptor>,
+    /// The image's manifest.
+    pub manifest: Descriptor,
+    /// Its config, and then its layers, the lowest first.
+    pub blobs: Vec<Descriptor>,
+    /// The bytes of manifests and blobs that were fetched for it.
+    pub fetched_bytes: u64,
+}
+
+/// So many blobs come at once.
+const MAX_CONCURRENT: usize = 6;
+/// How often it is begun again when somebody empties the store meanwhile.
+const ATTEMPTS: u32 = 3;
+
+/// Fetches what the store does not have of the image at `target`, and lists it there.
+pub(crate) async fn fetch(
+    (cached, origin, store): (&Cached, &Origin, &dyn Store),
+    at: &str,
+    target: &Target,
+    options: &FetchOptions,
+) -> Result<Fetched> {
+    let manifest = cached.manifest(target).await?;
+    let index = manifest.descriptor.media_type.is_index().then(|| manifest.descriptor.clone());
+    let platform = options.platform.clone().unwrap_or_else(Platform::linux_here);
+    let Artifact { manifest, image, .. } = Artifact::follow(cached, at, manifest, &platform).await?;
+    let blobs: Vec<Descriptor> = std::iter::once(image.config).chain(image.layers).collect();
+    let stored = StoredImage { target: target.clone(), manifest: manifest.descriptor.clone(), index: index.clone() };
+    let mut attempt = 1;
+    loop {
+        keep(cached, &blobs).await?;
+        match store.list_image(origin, &stored).await {
+            Err(error) if error.kind() == ErrorKind::NotCached && attempt < ATTEMPTS => attempt += 1,
+            listed => break listed?,
+        }
+        for known in index.iter().chain([&stored.manifest]) {
+            cached.manifest(&Target::Digest(known.digest.clone())).await?;
+        }
+    }
+    Ok(Fetched { index, manifest: stored.manifest, blobs, fetched_bytes: 0 })
+}
+
+/// Brings `blobs` into the store, each once. Those that are to be fetched from elsewhere are not of the registry.
+async fn keep(cached: &Cached, blobs: &[Descriptor]) -> Result<()> {
+    let mut own: Vec<&Descriptor> = blobs.iter().filter(|blob| blob.urls.is_empty()).collect();
+    own.sort_by(|one, other| one.digest.cmp(&other.digest));
+    own.dedup_by(|one, other| one.digest == other.digest);
+    // The largest first, so that none is left alone at the end.
+    own.sort_by_key(|blob| std::cmp::Reverse(blob.size));
+    let kept = stream::iter(own).map(|blob| cached.keep(blob)).buffer_unordered(MAX_CONCURRENT);
+    Ok(kept.try_collect::<()>().await?)
+}

@@ -258,20 +258,12 @@ fn has_fraction(raw: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::{fs, panic, path::Path};
+#[path = "../../../fuzz/replay.rs"]
+mod replay;
 
-    #[track_caller]
-    fn replay(target: &str, property: fn(&[u8])) {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
-        let inputs: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-        assert!(!inputs.is_empty(), "{} is empty", folder.display());
-        for input in inputs {
-            let bytes = fs::read(&input).unwrap();
-            let held = panic::catch_unwind(|| property(&bytes));
-            assert!(held.is_ok(), "{}", input.display());
-        }
-    }
+#[cfg(test)]
+mod tests {
+    use super::replay::replay;
 
     #[test]
     fn what_was_found_in_challenges_holds() {

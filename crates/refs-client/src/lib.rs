@@ -8,6 +8,9 @@ mod client;
 mod config;
 mod error;
 mod fetch;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod healed;
 mod inspect;
 mod layer;

@@ -13,6 +13,9 @@ mod emit;
 mod entry;
 mod error;
 mod footer;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gzip;
 mod header;
 mod index;

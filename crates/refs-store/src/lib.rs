@@ -6,6 +6,9 @@ mod disk;
 mod evict;
 mod file;
 mod flight;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod ingest;
 mod journal;
 mod layer_file;

@@ -9,6 +9,8 @@ mod cutter;
 mod deliver;
 mod find;
 mod form;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod header;
 mod listed;
 #[expect(dead_code, reason = "listing and unpacking come to use all of it")]

@@ -1,6 +1,8 @@
 //! OCI image layouts on disk ([image layout](https://github.com/opencontainers/image-spec/blob/main/image-layout.md)).
 
 mod folder;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod images;
 mod index;
 mod manifests;

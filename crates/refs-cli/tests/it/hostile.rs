@@ -75,7 +75,7 @@ fn a_flipped_bit_is_an_error_of_integrity() {
 }
 
 #[test]
-fn a_flipped_bit_of_the_table_of_contents_is_an_error_of_integrity() {
+fn m104_a_flipped_bit_of_the_table_of_contents_is_an_error_of_integrity() {
     let machine = Machine::new();
     let (registry, at) = artifact(&machine);
     machine.prints(&format!("ls {at} --no-cache"));
@@ -113,14 +113,14 @@ fn refused(entry: Vec<u8>, code: i32, words: &[&str]) {
 }
 
 #[test]
-fn a_path_that_leads_out_is_refused() {
+fn m114_a_path_that_leads_out_is_refused() {
     for path in ["../evil.txt", "a/../../evil.txt"] {
         refused(tar_entry(path, b'0', "", b"evil"), 9, &[path, "is not safe"]);
     }
 }
 
 #[test]
-fn a_link_that_leads_out_is_refused() {
+fn m116_m121_a_link_that_leads_out_is_refused() {
     for target in ["../../etc/passwd", "/etc/passwd"] {
         refused(tar_entry("link", b'2', target, b""), 9, &["`link`", target, "is not safe"]);
     }
@@ -128,7 +128,7 @@ fn a_link_that_leads_out_is_refused() {
 }
 
 #[test]
-fn what_is_no_file_is_refused() {
+fn m125_what_is_no_file_is_refused() {
     refused(tar_entry("pipe", b'6', "", b""), 9, &["`pipe` in a layer is a"]);
     refused(tar_entry("tty", b'3', "", b""), 9, &["`tty` in a layer is a"]);
 }

@@ -69,7 +69,7 @@ async fn archives_compressed_with_zstd_are_read() {
 }
 
 #[tokio::test]
-async fn gzip_of_several_members_is_read() {
+async fn m132_gzip_of_several_members_is_read() {
     use std::io::Write;
     let tar = Tree::parse(TREE).tar();
     let mut members = Vec::new();

@@ -5,7 +5,7 @@
 //! is announced, 22 sizes beyond the limits, 23 a table kept elsewhere. Those that tables alone tell are in refs-estargz.
 
 use refs_client::{ArchiveFault, Client, Error, Kind, Limits, PullOptions, ReadOptions};
-use refs_estargz::{Error as EstargzError, Footer, LinkFault, PathFault, TOC_DIGEST_ANNOTATION};
+use refs_estargz::{Error as EstargzError, Footer, LinkFault, MemberFault, PathFault, TOC_DIGEST_ANNOTATION};
 use refs_registry::{ErrorKind, MediaType};
 use refs_store::Memories;
 use refs_testkit::{Close, Fault, Image, On, Tree, image::gzip};
@@ -26,10 +26,14 @@ macro_rules! rejected {
 
 /// A layer that holds "abcd" once, and a table of contents with these elements, which the manifest vouches for.
 fn image(elements: &[&str]) -> Image {
-    let payload = gzip(b"abcd");
+    indexed(&gzip(b"abcd"), elements)
+}
+
+/// A layer of `payload`, and a table with these elements.
+fn indexed(payload: &[u8], elements: &[&str]) -> Image {
     let json = format!(r#"{{"version":1,"entries":[{}]}}"#, elements.join(","));
     let toc = gzip(&Tree::new().file("stargz.index.json", json.clone()).tar());
-    let blob = [&payload[..], &toc, &Footer::encode(payload.len() as u64)].concat();
+    let blob = [payload, &toc, &Footer::encode(payload.len() as u64)].concat();
     let digest = Digest::sha256(json.as_bytes());
     Image::new().layer(MediaType::OCI_LAYER_GZIP, blob).annotate_last(TOC_DIGEST_ANNOTATION, digest.as_str())
 }
@@ -43,7 +47,11 @@ async fn client_of(image: Image) -> Client {
 
 /// Pulls everything by the table of contents. Of a pull that fails nothing is left.
 async fn pull_by_table(elements: &[&str]) -> Result<Tree, Error> {
-    let pulled = pull(&client_of(image(elements)).await, &at(IN_MEMORY), &pull_of(&["**"])).await;
+    pull_by_patterns(image(elements)).await
+}
+
+async fn pull_by_patterns(image: Image) -> Result<Tree, Error> {
+    let pulled = pull(&client_of(image).await, &at(IN_MEMORY), &pull_of(&["**"])).await;
     pulled.map(|(tree, _)| crate::setup::without_times(&tree))
 }
 
@@ -66,12 +74,7 @@ async fn table_that_tells_the_truth_is_pulled() {
 
 /// A layer with the archive `archive`, which may have its end, and a table with these elements.
 fn archived(archive: &[u8], elements: &[&str]) -> Image {
-    let json = format!(r#"{{"version":1,"entries":[{}]}}"#, elements.join(","));
-    let toc = gzip(&Tree::new().file("stargz.index.json", json.clone()).tar());
-    let payload = gzip(archive);
-    let blob = [&payload[..], &toc, &Footer::encode(payload.len() as u64)].concat();
-    let digest = Digest::sha256(json.as_bytes());
-    Image::new().layer(MediaType::OCI_LAYER_GZIP, blob).annotate_last(TOC_DIGEST_ANNOTATION, digest.as_str())
+    indexed(&gzip(archive), elements)
 }
 
 /// Pulls everything as the archive tells it.
@@ -230,6 +233,27 @@ async fn lie_17_special_modes_and_attributes_are_not_written() {
     let special = abcd("f").replace(r#""mode":420"#, r#""mode":4095,"xattrs":{"security.capability":"AQAAAg=="}"#);
     let tree = pull_by_table(&[&special]).await.unwrap();
     assert_eq!(tree, Tree::parse(r#"755 f "abcd""#));
+}
+
+/// The digest of a chunk is of other bytes, or its place that of another file's.
+#[tokio::test]
+async fn m107_chunks_that_are_not_what_the_table_says() {
+    let (first, second) = (gzip(b"abcd"), gzip(b"efgh"));
+    let payload = [&first[..], &second].concat();
+    let [f, g] = [abcd("f"), abcd("g").replace(Digest::sha256(b"abcd").as_str(), Digest::sha256(b"efgh").as_str())];
+    let placed =
+        |element: &str, offset: usize| element.replace(r#""digest""#, &format!(r#""offset":{offset},"digest""#));
+    let pull = async |[f, g]: [String; 2]| pull_by_patterns(indexed(&payload, &[&f, &g])).await;
+    let right = [placed(&f, 0), placed(&g, first.len())];
+    assert_eq!(pull(right).await.unwrap(), Tree::parse("644 f \"abcd\"\n644 g \"efgh\""));
+    for elements in
+        [[placed(&f, first.len()), placed(&g, 0)], [placed(&g.replace("\"g\"", "\"f\""), 0), placed(&g, first.len())]]
+    {
+        rejected!(
+            pull(elements).await,
+            Error::Estargz { source: EstargzError::Member { fault: MemberFault::Digest, .. }, .. }
+        );
+    }
 }
 
 /// Lists what a registry has that answers with `fault` when it is asked for bytes of the layer.

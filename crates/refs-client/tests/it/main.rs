@@ -11,6 +11,7 @@ mod fetches;
 mod foreign;
 mod globs;
 mod graphs;
+mod hostile;
 mod inspections;
 mod lies;
 mod limits;

@@ -217,7 +217,7 @@ async fn changed_and_cut_streams_fail_by_digest_and_size() {
 }
 
 #[tokio::test]
-async fn a_broken_archive_that_is_what_the_manifest_names_is_corrupt() {
+async fn m132_a_broken_archive_that_is_what_the_manifest_names_is_corrupt() {
     let mut source = Counted::default();
     let archive = tar(&[("a", &noise(7, 100_000))]);
     let layer = layer(&mut source, MediaType::OCI_LAYER, archive[..5_000].to_vec());
@@ -226,7 +226,7 @@ async fn a_broken_archive_that_is_what_the_manifest_names_is_corrupt() {
 }
 
 #[tokio::test]
-async fn nothing_of_a_chunk_that_was_changed_is_handed_over() {
+async fn m107_nothing_of_a_chunk_that_was_changed_is_handed_over() {
     let mut source = Counted::default();
     let files = vec![("a", noise(1, 1 << 20)), ("b", noise(2, 3 << 20))];
     let layer = estargz(&mut source, &files, &[]);

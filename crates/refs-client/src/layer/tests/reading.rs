@@ -96,7 +96,7 @@ async fn without_ranges_the_layer_is_streamed() {
 }
 
 #[tokio::test]
-async fn a_table_of_contents_that_nothing_vouches_for_is_not_read() {
+async fn m104_a_table_of_contents_that_nothing_vouches_for_is_not_read() {
     let mut source = Counted::default();
     let mut layer = estargz(&mut source, &large(), &[]);
     layer.annotations.clear();
@@ -112,7 +112,7 @@ async fn a_table_of_contents_that_nothing_vouches_for_is_not_read() {
 }
 
 #[tokio::test]
-async fn another_table_of_contents_than_the_manifest_s_is_refused() {
+async fn m104_another_table_of_contents_than_the_manifest_s_is_refused() {
     let mut source = Counted::default();
     let layer = estargz(&mut source, &large(), &[]);
     let layer = annotated(layer, &[(TOC_DIGEST_ANNOTATION, Digest::sha256(b"other").as_ref())]);

@@ -110,7 +110,7 @@ fn the_mode_is_twelve_bits() {
 }
 
 #[test]
-fn paths_that_lead_elsewhere_are_refused() {
+fn m114_m121_paths_that_lead_elsewhere_are_refused() {
     let unsafe_path = |path: &str, reason: &str| format!("path `{path}` in a layer is not safe: {reason}");
     for path in ["/abs", "//x"] {
         check_error(&[block(b'0', path.as_bytes(), b"")], &unsafe_path(path, "it is absolute"));
@@ -168,7 +168,7 @@ fn an_extended_size_is_not_taken_for_a_long_name_s() {
 }
 
 #[test]
-fn what_two_readers_may_take_for_different_things_is_refused() {
+fn m127_what_two_readers_may_take_for_different_things_is_refused() {
     let field = |name: &str| format!("a header's field `{name}` cannot be read");
     check_error(&[pax(&[("path", "a")]), block(b'L', b"L", b"b\0"), block(b'0', b"x", b"")], &field("path"));
     check_error(&[pax(&[("path", "a")]), pax(&[("path", "b")]), block(b'0', b"x", b"")], &field("extended header"));
@@ -193,7 +193,7 @@ fn extensions_are_bounded_before_they_are_read() {
 }
 
 #[test]
-fn broken_archives_are_told_apart() {
+fn m132_broken_archives_are_told_apart() {
     let archive = [block(b'0', b"a", b"content"), end()].concat();
     check_error(&[archive[..100].to_vec()], "it ends in the middle of an entry");
     check_error(&[archive[..514].to_vec()], "it ends in the middle of an entry");

@@ -32,6 +32,8 @@ fn nothing_goes_outside(by_component: bool) {
 
     let mut items = vec![directory("a").mode(0o700), directory("a/b").mode(0o700), directory("c")];
     for i in 0..40 {
+        // The link is the last of the way to what is in `a`, and in the middle of the way to what is in `a/b`.
+        items.push(file(&format!("a/{i}"), "x"));
         items.push(file(&format!("a/b/{i}"), "x"));
         items.push(file(&format!("c/{i}"), "x"));
         items.push(directory(&format!("a/b/d{i}")).mode(0o500));

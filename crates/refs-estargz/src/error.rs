@@ -4,6 +4,8 @@ use std::{io, sync::Arc};
 
 use refs_url::Digest;
 
+use crate::seek::SeekFault;
+
 /// The result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -167,6 +169,12 @@ pub enum Error {
     SpanCut {
         /// Where the member of the missing chunk starts in the blob.
         offset: u64,
+    },
+    /// A seek index can't be used, or does not fit the blob.
+    #[error("the seek index of the layer is of no use: {fault}")]
+    Seek {
+        /// What is wrong with it.
+        fault: SeekFault,
     },
 
     /// The compression level is not between 0 and 9.

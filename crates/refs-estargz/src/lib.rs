@@ -27,6 +27,7 @@ mod pieces;
 mod plan;
 mod read;
 mod record;
+pub mod seek;
 mod table;
 mod text;
 mod time;

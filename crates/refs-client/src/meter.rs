@@ -10,6 +10,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures_core::stream::BoxStream;
 use futures_util::StreamExt;
 use refs_registry::{Blob, ByteStream, Descriptor, Filter, Manifest, Part, Result, Resume, Source};
@@ -143,6 +144,14 @@ impl Source for Metered {
 
     async fn blob_file(&self, digest: &Digest) -> Option<File> {
         self.inner.blob_file(digest).await
+    }
+
+    async fn seek_index(&self, digest: &Digest) -> Option<Bytes> {
+        self.inner.seek_index(digest).await
+    }
+
+    async fn keep_seek_index(&self, digest: &Digest, index: Bytes) {
+        self.inner.keep_seek_index(digest, index).await;
     }
 
     async fn distrust(&self) -> bool {

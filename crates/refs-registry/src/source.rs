@@ -68,6 +68,19 @@ pub trait Source: Debug + Send + Sync {
         None
     }
 
+    /// What a reader of this blob left for those after it with [`keep_seek_index`](Source::keep_seek_index): how to read parts
+    /// of what it inflates to. It is a note beside the blob, and no content: whoever uses it checks what it says.
+    async fn seek_index(&self, digest: &Digest) -> Option<Bytes> {
+        let _keeps_none = digest;
+        None
+    }
+
+    /// Leaves `index` for the next reader of the blob, where the place keeps such notes. It must have been made of the blob's
+    /// verified bytes, all of which came from here.
+    async fn keep_seek_index(&self, digest: &Digest, index: Bytes) {
+        let _keeps_none = (digest, index);
+    }
+
     /// Told by a reader that what it was given can't be, such as parts that hold none of the digests that they should. A
     /// place that gives copies drops those that it gave, and gives none of them again. Says whether it did: reading once
     /// more may help then.

@@ -11,7 +11,9 @@ use refs_registry::{Error, Result, error::Doing};
 use refs_url::Digest;
 
 use crate::{
-    disk::{MEMBERS_FOLDER, ORIGINS_FOLDER, PARTIALS_FOLDER, PARTS_FOLDER, PINS_FOLDER, QUARANTINE_FOLDER},
+    disk::{
+        INDEXES_FOLDER, MEMBERS_FOLDER, ORIGINS_FOLDER, PARTIALS_FOLDER, PARTS_FOLDER, PINS_FOLDER, QUARANTINE_FOLDER,
+    },
     file::{is_absent, itself},
     flight::LOCKS_FOLDER,
     ingest::{DOCUMENT_MODE, Ingest, reclaim},
@@ -22,7 +24,7 @@ use crate::{
 /// How much a store may hold.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bound {
-    /// Bytes of content and parts.
+    /// Bytes of content, parts and notes on content.
     pub(crate) max_bytes: u64,
 }
 
@@ -54,6 +56,7 @@ impl Bound {
         };
         let mut kept = Vec::new();
         walk(&root.join(BLOBS_FOLDER), &mut kept)?;
+        walk(&root.join(INDEXES_FOLDER), &mut kept)?;
         let mut origins = Vec::new();
         find_origins(&root.join(ORIGINS_FOLDER), &mut origins)?;
         for origin in &origins {
@@ -171,7 +174,8 @@ fn forget_members(root: &Path, origin: &Path) -> Result<()> {
     for mark in marks {
         let Ok(content) = mark.path.strip_prefix(&members) else { continue };
         let is_gone = |shelf: PathBuf| fs::symlink_metadata(shelf.join(content)).is_err();
-        if is_gone(root.join(BLOBS_FOLDER)) && is_gone(origin.join(PARTS_FOLDER)) {
+        let shelves = [root.join(BLOBS_FOLDER), root.join(INDEXES_FOLDER), origin.join(PARTS_FOLDER)];
+        if shelves.into_iter().all(is_gone) {
             present(&mark.path, fs::remove_file(&mark.path))?;
         }
     }
@@ -187,9 +191,10 @@ pub(crate) fn blob(root: &Path, path: &Path) -> Option<Digest> {
     Digest::parse(&format!("{algorithm}:{digits}")).ok()
 }
 
-/// Whether the content that `path` is of, or a part of, is to stay.
+/// Whether the content that `path` is of, a part of, or a note on, is to stay.
 fn is_pinned(root: &Path, path: &Path) -> Result<bool> {
-    let content = if path.starts_with(root.join(BLOBS_FOLDER)) { Some(path) } else { path.parent() };
+    let is_by_digest = [BLOBS_FOLDER, INDEXES_FOLDER].iter().any(|folder| path.starts_with(root.join(folder)));
+    let content = if is_by_digest { Some(path) } else { path.parent() };
     let names = content.and_then(|content| Some((content.parent()?.file_name()?, content.file_name()?)));
     let Some((algorithm, digits)) = names else { return Ok(false) };
     let pin = root.join(PINS_FOLDER).join(algorithm).join(digits);

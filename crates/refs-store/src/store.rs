@@ -101,7 +101,26 @@ pub trait Store: Debug + Send + Sync {
         total: u64,
     ) -> Result<Option<Box<dyn Fill>>>;
 
-    /// Removes content, and the parts of it that came from `origin`. Records and members stay.
+    /// Keeps a note on how to read parts of what the content inflates to, in the place of the one before, whether or not the
+    /// store has the content. A store may leave it; one with a bound counts it as content.
+    ///
+    /// # Errors
+    /// `Io`; `Full`.
+    async fn keep_seek_index(&self, digest: &Digest, index: Bytes) -> Result<()> {
+        let _keeps_none = (digest, index);
+        Ok(())
+    }
+
+    /// The note that was kept. Nothing vouches for it but the checksum in it.
+    ///
+    /// # Errors
+    /// `Io`; `Corrupt` when something else than a file is in its place.
+    async fn seek_index(&self, digest: &Digest) -> Result<Option<Bytes>> {
+        let _keeps_none = digest;
+        Ok(None)
+    }
+
+    /// Removes content, its seek index, and the parts of it that came from `origin`. Records and members stay.
     ///
     /// # Errors
     /// `NotCached`; `Conflict` when it is pinned.

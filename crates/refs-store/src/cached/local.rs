@@ -159,6 +159,21 @@ impl Local {
         self.shared.drop_damaged(digest).await;
     }
 
+    /// The note on how to read parts of the content, if one is kept.
+    pub(super) async fn seek_index(&self, digest: &Digest) -> Option<Bytes> {
+        let store = self.readable()?;
+        self.shared.undamaged(digest, store.seek_index(digest).await).await.flatten()
+    }
+
+    /// Keeps a note on content that has come from the origin.
+    pub(super) async fn keep_seek_index(&self, digest: &Digest, index: Bytes) {
+        if let Some(store) = self.shared.usable()
+            && self.shared.granted(store.keep_seek_index(digest, index).await).is_some()
+        {
+            self.shared.add_member(digest).await;
+        }
+    }
+
     /// Begins to keep content of `size` bytes, for which those wait who want the flight.
     pub(super) async fn fill(&self, digest: &Digest, size: u64, flight: Option<Flight>) -> Option<Keeping> {
         let store = self.shared.usable()?;

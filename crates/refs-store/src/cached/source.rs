@@ -3,6 +3,7 @@
 use std::{fs::File, ops::Range, sync::Arc};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures_core::stream::BoxStream;
 use futures_util::StreamExt;
 use refs_registry::{Blob, Descriptor, Error, Filter, Manifest, Part, Result, Resume, Source, error::Wanted};
@@ -25,7 +26,7 @@ const MAX_PART_BYTES: u64 = 32 << 20;
 /// What is asked for by digest asks the origin for nothing once it is kept. A tag that led to something kept is asked for
 /// by one request, which moves no manifest. Blobs are kept when they have been read to their end, and served in whole and
 /// in parts. Of a blob that is read in parts, what may be its table of contents is kept: the part that is read first, and
-/// those at its end.
+/// those at its end. Seek indexes that readers leave are kept, too, and outlast the blob where it is evicted before them.
 ///
 /// When a read of a long blob breaks off, or its process dies, a store on disk keeps what has come. The next read of the blob,
 /// in whatever process, hashes that, and asks the origin for the rest only; the digest is verified over all of it.
@@ -140,9 +141,11 @@ impl Cached {
 
     /// Whether the whole blob may be read from the store: it is there, and the origin has it.
     async fn is_kept(&self, digest: &Digest) -> bool {
-        if !self.local.has(digest).await {
-            return false;
-        }
+        self.local.has(digest).await && self.has_shown(digest).await
+    }
+
+    /// Whether the origin has said that it has the blob. It is asked, if it has not.
+    async fn has_shown(&self, digest: &Digest) -> bool {
         if self.local.is_member(digest).await {
             return true;
         }
@@ -245,6 +248,19 @@ impl Source for Cached {
 
     async fn blob_file(&self, digest: &Digest) -> Option<File> {
         if self.is_kept(digest).await { self.local.file(digest).await } else { None }
+    }
+
+    async fn seek_index(&self, digest: &Digest) -> Option<Bytes> {
+        let index = self.local.seek_index(digest).await?;
+        if !self.has_shown(digest).await {
+            return None;
+        }
+        self.local.give(digest);
+        Some(index)
+    }
+
+    async fn keep_seek_index(&self, digest: &Digest, index: Bytes) {
+        self.local.keep_seek_index(digest, index).await;
     }
 
     async fn distrust(&self) -> bool {

@@ -3,6 +3,7 @@
 mod fill;
 mod home;
 mod images;
+mod indexes;
 mod notes;
 mod partials;
 mod parts;
@@ -24,6 +25,8 @@ pub(crate) const PARTS_FOLDER: &str = "_parts";
 pub(crate) const PARTIALS_FOLDER: &str = "_partials";
 /// What was in the place of content, and damaged.
 pub(crate) const QUARANTINE_FOLDER: &str = "quarantine";
+/// Notes on how to read parts of content, of all origins.
+pub(crate) const INDEXES_FOLDER: &str = "indexes";
 /// The digests of what is to stay.
 pub(crate) const PINS_FOLDER: &str = "pins";
 /// Journals of uploads.

@@ -12,7 +12,7 @@ use refs_registry::{
 };
 use refs_url::Digest;
 
-use super::{QUARANTINE_FOLDER, notes::is_marked, partials, parts, store::not_cached};
+use super::{QUARANTINE_FOLDER, indexes, notes::is_marked, partials, parts, store::not_cached};
 use crate::{
     file::{each_chunk, is_absent},
     ingest::make_folder,
@@ -39,7 +39,9 @@ pub(super) fn remove_unless(pin: &Path, folder: &Folder, digest: &Digest, notes:
     Needs::default().unlist(folder, &held, digest)?;
     let had_parts = forget_parts(digest, notes)?;
     let had_other = folder.blob_path(digest).is_dir() && put_aside(folder, digest)?;
-    if folder.remove_blob(digest)? || had_parts || had_other { Ok(()) } else { Err(not_cached(digest)) }
+    let had_index = indexes::remove(folder.root(), digest)?;
+    let had_any = folder.remove_blob(digest)? || had_parts || had_other || had_index;
+    if had_any { Ok(()) } else { Err(not_cached(digest)) }
 }
 
 /// Moves damaged content into quarantine, pinned or not, and removes what came of it from the origin whose notes are in
@@ -47,7 +49,7 @@ pub(super) fn remove_unless(pin: &Path, folder: &Folder, digest: &Digest, notes:
 pub(super) fn quarantine(folder: &Folder, digest: &Digest, notes: &Path) -> Result<()> {
     let state = look(folder, digest, |_| ())?;
     let had_parts = forget_parts(digest, notes)?;
-    let was_there = state != State::Absent;
+    let was_there = indexes::remove(folder.root(), digest)? || state != State::Absent;
     if move_damaged(folder, digest, &state)? || had_parts || was_there { Ok(()) } else { Err(not_cached(digest)) }
 }
 

@@ -1,7 +1,7 @@
 //! The store on disk itself.
 
 use std::{
-    fs::File,
+    fs::{File, OpenOptions},
     ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
@@ -9,6 +9,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use refs_registry::{Blob, Error, ErrorKind, Part, Result, Resume, Source, Verify, Wire, error::Wanted, verified};
 use refs_url::{Digest, Tag};
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, futimens};
@@ -17,7 +18,7 @@ use tokio::sync::OnceCell;
 use super::{
     MEMBERS_FOLDER, ORIGINS_FOLDER, PINS_FOLDER, UPLOADS_FOLDER,
     fill::{DiskFill, Order, Place as Filling},
-    home,
+    home, indexes,
     notes::{is_marked, mark, mark_durably, read_record, unmark, write_record},
     partials::{self, Left, Remains},
     parts::{self, Kept},
@@ -25,7 +26,7 @@ use super::{
 };
 use crate::{
     evict::Bound,
-    file::{blocking, each_chunk, read_range},
+    file::{blocking, each_chunk, open_file, read_range},
     flight::{Flight, Patience, Turn},
     journal::{Begun, Journal},
     layout::{Folder, Layout},
@@ -36,7 +37,7 @@ use crate::{
 /// A [`Store`] whose content is an image layout on disk, shared by all processes that open it, and bounded: what nobody
 /// has read for the longest time goes first.
 ///
-/// Beside the layout's own files there are `pins`, `uploads`, `locks`, `quarantine`, and `origins/WIRE/HOST/NAME` with `_tags`,
+/// Beside the layout's own files there are `pins`, `uploads`, `locks`, `indexes`, `quarantine`, and `origins/WIRE/HOST/NAME` with `_tags`,
 /// `_members`, `_parts` and `_partials`; `CACHEDIR.TAG` tells programs that make backups to leave all of it out. The layout's index
 /// lists the [images](DiskStore::images) that are here as a whole. It keeps none from being evicted: what is to stay is
 /// [pinned](Store::pin), or put into a layout of its own.
@@ -258,6 +259,21 @@ impl Store for DiskStore {
         self.run(move |folder| Journal::open(&folder.root().join(UPLOADS_FOLDER), &key, &begun)).await
     }
 
+    async fn keep_seek_index(&self, digest: &Digest, index: Bytes) -> Result<()> {
+        let (digest, bound) = (digest.clone(), self.bound);
+        self.run(move |folder| indexes::write(folder, &digest, &index, bound)).await
+    }
+
+    async fn seek_index(&self, digest: &Digest) -> Result<Option<Bytes>> {
+        let path = indexes::path(&self.path, digest);
+        self.run(move |_| {
+            let Some((file, total)) = open_file(OpenOptions::new().read(true), &path)? else { return Ok(None) };
+            let Found { file, path, .. } = Found { file, path, kept: Kept { range: 0..total, total } }.touched();
+            indexes::read(file, &path).map(Some)
+        })
+        .await
+    }
+
     async fn remove(&self, origin: &Origin, digest: &Digest) -> Result<()> {
         let (pin, notes, digest) = (self.pin_path(digest), self.path_of(origin), digest.clone());
         self.run(move |folder| removal::remove_unless(&pin, folder, &digest, &notes)).await
@@ -305,7 +321,7 @@ const fn wire_name(wire: Wire) -> &'static str {
     }
 }
 
-/// A file that holds content, or a part of it. That it was found counts as its being read.
+/// A file that holds content, a part of it, or a note on it. That it was found counts as its being read.
 struct Found {
     file: File,
     path: PathBuf,

@@ -32,6 +32,7 @@ struct Notes {
     members: BTreeSet<(Origin, Digest)>,
     pins: BTreeSet<Digest>,
     parts: BTreeMap<(Origin, Digest), Vec<KeptPart>>,
+    seek_indexes: BTreeMap<Digest, Bytes>,
 }
 
 /// Bytes of content that is not here as a whole.
@@ -121,6 +122,15 @@ impl Store for MemoryStore {
         Ok(Some(self.begin(origin, digest, size, Filled::Part { range, total })))
     }
 
+    async fn keep_seek_index(&self, digest: &Digest, index: Bytes) -> Result<()> {
+        self.notes().seek_indexes.insert(digest.clone(), index);
+        Ok(())
+    }
+
+    async fn seek_index(&self, digest: &Digest) -> Result<Option<Bytes>> {
+        Ok(self.notes().seek_indexes.get(digest).cloned())
+    }
+
     async fn remove(&self, origin: &Origin, digest: &Digest) -> Result<()> {
         let wanted = Wanted::Blob(digest.clone());
         // Held until the content is gone, so that nobody pins it in between.
@@ -129,9 +139,10 @@ impl Store for MemoryStore {
             return Err(Error::Conflict { wanted, at: "memory".into(), detail: Detail::new("it is pinned") });
         }
         let had_parts = notes.parts.remove(&(origin.clone(), digest.clone())).is_some();
+        let had_index = notes.seek_indexes.remove(digest).is_some();
         match self.content.write(|contents| contents.blobs.remove(digest)) {
             Some(_) => Ok(()),
-            None if had_parts => Ok(()),
+            None if had_parts || had_index => Ok(()),
             None => Err(Error::NotCached { wanted }),
         }
     }

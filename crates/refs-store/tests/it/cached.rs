@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
 use proptest::prelude::*;
@@ -48,6 +49,7 @@ facts! {
     the_first_part_of_a_blob_is_kept_and_those_at_its_end
     content_of_one_repository_is_given_for_another_only_if_it_has_it
     parts_of_one_repository_are_not_given_for_another
+    a_seek_index_is_given_to_those_who_have_the_blob_until_it_is_distrusted
     a_cached_repository_is_a_source_like_any
 }
 
@@ -206,6 +208,27 @@ async fn parts_of_one_repository_are_not_given_for_another(place: Place) -> Resu
         assert!(evil.distrust().await, "what is kept of it goes, and nothing of others");
     }
     place.asked(&[&format!("GET evil/blobs/{one}"), &get("one"), &format!("GET evil/blobs/{one}")]);
+    Ok(())
+}
+
+async fn a_seek_index_is_given_to_those_who_have_the_blob_until_it_is_distrusted(place: Place) -> Result<()> {
+    put(&*place.repository(), "one").await?;
+    let one = digest("one");
+    place.cached("o/r").keep_seek_index(&one, Bytes::from("an index")).await;
+    let other = place.cached("public");
+    assert_eq!(other.seek_index(&one).await, None);
+    put(&*place.registry.repository("public"), "one").await?;
+    place.registry.take_requests();
+    for _ in 0..2 {
+        assert_eq!(other.seek_index(&one).await.as_deref(), Some(&b"an index"[..]));
+    }
+    assert_eq!(place.cached("o/r").seek_index(&one).await.as_deref(), Some(&b"an index"[..]));
+    place.asked(&[&format!("HEAD public/blobs/{one}")]);
+
+    assert!(other.distrust().await);
+    for name in ["public", "o/r"] {
+        assert_eq!(place.cached(name).seek_index(&one).await, None);
+    }
     Ok(())
 }
 

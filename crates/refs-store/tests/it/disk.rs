@@ -301,6 +301,29 @@ async fn parts_count_and_go_as_content_does() -> Result<()> {
 }
 
 #[tokio::test]
+async fn seek_indexes_count_and_go_as_content_does() -> Result<()> {
+    let (store, folder) = bounded(100);
+    let contents = ["a", "b", "c"].map(|letter| letter.repeat(40));
+    store.pin(&digest(&contents[0])).await?;
+    for content in &contents {
+        store.add_member(&here(), &digest(content)).await?;
+        store.keep_seek_index(&digest(content), Bytes::from(content.clone())).await?;
+    }
+    assert!(store.seek_index(&digest(&contents[0])).await?.is_some(), "it is pinned");
+    assert_eq!(store.seek_index(&digest(&contents[1])).await?, None);
+    assert!(store.seek_index(&digest(&contents[2])).await?.is_some());
+    assert!(store.is_member(&here(), &digest(&contents[2])).await?);
+    assert!(!store.is_member(&here(), &digest(&contents[1])).await?);
+
+    store.keep_seek_index(&digest("large"), Bytes::from(vec![0; 101])).await?;
+    assert_eq!(store.seek_index(&digest("large")).await?, None);
+    let place = folder.path().join("cache/indexes/sha256").join(digest("linked").encoded());
+    symlink("/etc/hostname", place).unwrap();
+    fails(store.seek_index(&digest("linked")).await, ErrorKind::Corrupt);
+    Ok(())
+}
+
+#[tokio::test]
 async fn content_beyond_the_bound_is_not_taken() -> Result<()> {
     let (store, _folder) = bounded(100);
     assert!(store.fill(&here(), &digest("one"), 101).await?.is_none());

@@ -41,6 +41,7 @@ facts! {
     a_record_is_replaced_and_is_of_one_tag_of_one_origin
     membership_is_of_one_origin
     pinned_content_stays
+    a_seek_index_is_replaced_and_goes_with_its_content
 }
 
 pub(crate) fn on_disk() -> (DiskStore, TempDir) {
@@ -188,5 +189,24 @@ async fn pinned_content_stays(store: Arc<dyn Store>) -> Result<()> {
     store.unpin(&digest("one")).await?;
     store.remove(&here(), &digest("one")).await?;
     fails(store.remove(&here(), &digest("one")).await, ErrorKind::NotCached);
+    Ok(())
+}
+
+async fn a_seek_index_is_replaced_and_goes_with_its_content(store: Arc<dyn Store>) -> Result<()> {
+    let content = digest("content");
+    assert_eq!(store.seek_index(&content).await?, None);
+    for index in ["an index", "another"] {
+        store.keep_seek_index(&content, Bytes::from(index)).await?;
+        assert_eq!(store.seek_index(&content).await?.as_deref(), Some(index.as_bytes()));
+    }
+    assert_eq!(store.stat(&content).await?, None);
+    assert_eq!(store.seek_index(&digest("other")).await?, None);
+    fill(&*store, "content").await?;
+    assert!(store.seek_index(&content).await?.is_some());
+    store.remove(&here(), &content).await?;
+    assert_eq!(store.seek_index(&content).await?, None);
+    store.keep_seek_index(&content, Bytes::from("alone")).await?;
+    store.remove(&here(), &content).await?;
+    fails(store.remove(&here(), &content).await, ErrorKind::NotCached);
     Ok(())
 }

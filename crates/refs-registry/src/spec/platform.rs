@@ -43,23 +43,42 @@ impl Platform {
             "x86_64" => "amd64",
             "x86" => "386",
             "aarch64" => "arm64",
+            "powerpc64" if cfg!(target_endian = "big") => "ppc64",
             "powerpc64" => "ppc64le",
+            "loongarch64" => "loong64",
             other => other,
         };
         Self::new("linux", architecture)
     }
 
-    /// Reads `os/architecture[/variant]`; `None` when `text` is something else.
+    /// Reads `os/architecture[/variant]`; behind the system its version and features may stand, as in
+    /// `windows(10.0.20348+win32k)/amd64`. `None` when `text` is something else. Words are kept as they are: `x86_64` means
+    /// `amd64` to who chooses, but is not changed into it.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('/');
-        let (os, architecture) = (parts.next()?, parts.next()?);
+        let (system, architecture) = (parts.next()?, parts.next()?);
         let variant = parts.next();
-        let well_formed = [Some(os), Some(architecture), variant].into_iter().flatten().all(is_word);
+        let (os, options) = match system.split_once('(') {
+            Some((os, options)) => (os, options.strip_suffix(')')?),
+            None => (system, ""),
+        };
+        let (version, features) = match options.split_once('+') {
+            Some((version, features)) => (version, features.split('+').collect()),
+            None => (options, Vec::new()),
+        };
+        let version = Some(version).filter(|version| !version.is_empty());
+        let words = [Some(os), Some(architecture), variant, version].into_iter().flatten();
+        let well_formed = words.chain(features.iter().copied()).all(is_word) && (os == system || !options.is_empty());
         if !well_formed || parts.next().is_some() {
             return None;
         }
-        Some(Self { variant: variant.map(str::to_owned), ..Self::new(os, architecture) })
+        Some(Self {
+            variant: variant.map(str::to_owned),
+            os_version: version.map(str::to_owned),
+            os_features: features.into_iter().map(str::to_owned).collect(),
+            ..Self::new(os, architecture)
+        })
     }
 }
 
@@ -67,12 +86,63 @@ fn is_word(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 }
 
+/// As [`parse`](Platform::parse) reads it.
 impl fmt::Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.os, self.architecture)?;
-        match &self.variant {
-            Some(variant) => write!(f, "/{variant}"),
-            None => Ok(()),
+        f.write_str(&self.os)?;
+        let version = self.os_version.as_deref().unwrap_or_default();
+        if !version.is_empty() || !self.os_features.is_empty() {
+            write!(f, "({version}")?;
+            self.os_features.iter().try_for_each(|feature| write!(f, "+{feature}"))?;
+            f.write_str(")")?;
+        }
+        write!(f, "/{}", self.architecture)?;
+        match self.variant.as_deref() {
+            Some(variant) if !variant.is_empty() => write!(f, "/{variant}"),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: Option<(&str, &str, &[&str], &str, &str)>) {
+        let read = Platform::parse(text);
+        let parts = read.as_ref().map(|platform| {
+            let features: Vec<_> = platform.os_features.iter().map(String::as_str).collect();
+            let option = |field: &Option<String>| field.clone().unwrap_or_default();
+            let (version, variant) = (option(&platform.os_version), option(&platform.variant));
+            (platform.os.clone(), version, features, platform.architecture.clone(), variant)
+        });
+        let expected = expected.map(|(os, version, features, architecture, variant)| {
+            (os.to_owned(), version.to_owned(), features.to_vec(), architecture.to_owned(), variant.to_owned())
+        });
+        assert_eq!(parts, expected, "{text}");
+        if let Some(platform) = read {
+            assert_eq!(platform.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn system_and_processor_are_read() {
+        check("linux/amd64", Some(("linux", "", &[], "amd64", "")));
+        check("linux/arm/v7", Some(("linux", "", &[], "arm", "v7")));
+        check("Linux/x86_64", Some(("Linux", "", &[], "x86_64", "")));
+        for text in ["", "linux", "linux/", "/amd64", "linux/arm/", "linux/arm/v7/x", "linux /amd64", "linux/a*"] {
+            check(text, None);
+        }
+    }
+
+    #[test]
+    fn version_and_features_stand_behind_the_system() {
+        check("windows(10.0.20348.1)/amd64", Some(("windows", "10.0.20348.1", &[], "amd64", "")));
+        check("windows(10.0.1+win32k)/amd64", Some(("windows", "10.0.1", &["win32k"], "amd64", "")));
+        check("linux(+gpu+sse4)/arm64/v8", Some(("linux", "", &["gpu", "sse4"], "arm64", "v8")));
+        for text in ["linux()/a", "linux(/a", "linux)/a", "(1)/a", "linux(1/a", "linux(+)/a", "linux(1)x/a"] {
+            check(text, None);
         }
     }
 }

@@ -254,6 +254,8 @@ impl Error {
             Self::Unreachable { .. } | Self::Cut { .. } => ErrorKind::Unreachable,
             Self::Refused { status: 500..=599, .. } => ErrorKind::Unreachable,
             Self::Timeout { .. } => ErrorKind::Timeout,
+            // Nothing is wrong with it.
+            Self::Manifest { fault: ManifestFault::Unknown(_), .. } => ErrorKind::Unsupported,
             Self::Refused { .. } | Self::Protocol { .. } | Self::Manifest { .. } => ErrorKind::Protocol,
             Self::Digest { .. } => ErrorKind::Digest,
             Self::Size { .. } | Self::TooLarge { .. } => ErrorKind::Size,

@@ -74,7 +74,10 @@ pub(crate) fn layers(image: &ImageManifest, trust: Trust) -> Result<Vec<Layer>> 
 }
 
 fn form(layer: &Descriptor, config: &Descriptor, trust: Trust) -> Result<Form> {
-    let is_image = [MediaType::OCI_CONFIG, MediaType::DOCKER_CONFIG].contains(&config.media_type);
+    if layer.media_type.is_encrypted() {
+        return Err(unsupported(layer, "it is encrypted"));
+    }
+    let is_image = config.media_type.is_config();
     let format = layer.media_type.layer_format();
     let has_title = layer.annotations.contains_key(TITLE);
     // Without a type of its own, oras gives a file the type of an image's layer: only an image's config tells.

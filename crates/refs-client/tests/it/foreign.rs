@@ -4,7 +4,7 @@ use flate2::Compression;
 use refs_client::{Client, Error, FileEntry, Kind, ReadOptions, Trust};
 use refs_registry::{MediaType, Sink};
 use refs_testkit::{
-    Image, Tree,
+    FakeRegistry, Image, Tree,
     image::{gzip, zstd},
 };
 
@@ -136,6 +136,57 @@ async fn layers_of_other_kinds_are_refused() {
     let error = client.list_files(&at(IN_MEMORY), &ReadOptions::default()).await.unwrap_err();
     let Error::UnsupportedLayer { media_type, .. } = error else { panic!("{error:?}") };
     assert_eq!(media_type, MediaType::new("application/vnd.example"));
+}
+
+#[tokio::test]
+async fn m074_encrypted_layers_are_refused_by_name() {
+    let tree = Tree::parse(TREE);
+    for name in
+        ["application/vnd.oci.image.layer.v1.tar+gzip+encrypted", "application/vnd.oci.image.layer.v1.tar+encrypted"]
+    {
+        let media_type = MediaType::new(name);
+        let client = client_of(Image::new().tree(&tree).layer(media_type.clone(), noise(1_000, 1))).await;
+        let error = crate::setup::pull(&client, &at(IN_MEMORY), &pull_of(&[])).await.unwrap_err();
+        let Error::UnsupportedLayer { media_type: told, reason, .. } = error else { panic!("{error:?}") };
+        assert_eq!((told, reason), (media_type, "it is encrypted"));
+        let image = client.inspect(&at(IN_MEMORY), &ReadOptions::default()).await.unwrap().image.unwrap();
+        assert_eq!(image.layers.len(), 2, "it can still be described");
+    }
+}
+
+#[tokio::test]
+async fn layers_of_every_type_with_a_name_are_read() {
+    use MediaType as M;
+    let tree = Tree::parse(TREE);
+    let tar = tree.tar();
+    for (media_types, bytes) in [
+        (vec![M::OCI_LAYER, M::OCI_NONDISTRIBUTABLE, M::DOCKER_LAYER, M::DOCKER_FOREIGN], tar.clone().into()),
+        (
+            vec![M::OCI_LAYER_GZIP, M::OCI_NONDISTRIBUTABLE_GZIP, M::DOCKER_LAYER_GZIP, M::DOCKER_FOREIGN_GZIP],
+            gzip(&tar),
+        ),
+        (
+            vec![M::OCI_LAYER_ZSTD, M::OCI_NONDISTRIBUTABLE_ZSTD, M::DOCKER_LAYER_ZSTD, M::DOCKER_FOREIGN_ZSTD],
+            zstd(&tar),
+        ),
+    ] {
+        for media_type in media_types {
+            check(Image::new().layer(media_type, bytes.clone()), TREE).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn foreign_layers_come_from_the_registry_and_not_from_their_urls() {
+    let registry = FakeRegistry::start().await;
+    let repository = registry.repository("o/r");
+    let image = Image::new().layer(MediaType::DOCKER_FOREIGN_GZIP, gzip(&Tree::parse(TREE).tar()));
+    let manifest = image.push(&*repository, &[]).await.unwrap();
+    let refs_registry::spec::Document::Image(mut image) = manifest.parse().unwrap() else { panic!("{manifest:?}") };
+    image.layers[0].urls = vec!["http://127.0.0.1:1/elsewhere".to_owned()];
+    let manifest = refs_registry::Manifest::image(&image).unwrap();
+    repository.put_manifest(&manifest, &["v1".parse().unwrap()]).await.unwrap();
+    assert_eq!(pulled(&crate::setup::anonymous(), &artifact(&registry), &pull_of(&[])).await, Tree::parse(TREE));
 }
 
 #[tokio::test]

@@ -43,8 +43,14 @@ impl Repository {
         let wanted = Wanted::Manifest(target.clone());
         let call = Call { scopes, ..self.manifest_call(Method::GET, target) };
         let (answer, raw) = self.remote.document(&call, Manifest::MAX_BYTES).await?;
-        let digest = checked_digest(target, &answer, &raw)?;
         let announced = answer.header(&header::CONTENT_TYPE).map(MediaType::new);
+        let digest = match (checked_digest(target, &answer, &raw), &announced) {
+            // The digest of one that is signed is that of what was signed.
+            (Err(_), Some(schema1)) if schema1.is_schema1() => {
+                return Err(Error::Manifest { wanted, fault: ManifestFault::Unknown(schema1.to_string()) });
+            }
+            (digest, _) => digest?,
+        };
         if raw.trim_ascii_start().starts_with(b"<") {
             return Err(answer.protocol(Fault::BadBody("a manifest but a page for a browser")));
         }

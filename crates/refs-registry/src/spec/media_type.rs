@@ -50,9 +50,45 @@ known! {
     OCI_LAYER_GZIP = "application/vnd.oci.image.layer.v1.tar+gzip";
     /// A zstd-compressed tar layer.
     OCI_LAYER_ZSTD = "application/vnd.oci.image.layer.v1.tar+zstd";
+    /// A tar layer that was not for everyone to pass on; obsolete.
+    OCI_NONDISTRIBUTABLE = "application/vnd.oci.image.layer.nondistributable.v1.tar";
+    /// The same, gzipped.
+    OCI_NONDISTRIBUTABLE_GZIP = "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip";
+    /// The same, compressed with zstd.
+    OCI_NONDISTRIBUTABLE_ZSTD = "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd";
+    /// Docker's tar layer.
+    DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar";
     /// Docker's gzipped tar layer.
     DOCKER_LAYER_GZIP = "application/vnd.docker.image.rootfs.diff.tar.gzip";
+    /// Docker's zstd-compressed tar layer.
+    DOCKER_LAYER_ZSTD = "application/vnd.docker.image.rootfs.diff.tar.zstd";
+    /// Docker's tar layer that comes from elsewhere, such as those of Windows did.
+    DOCKER_FOREIGN = "application/vnd.docker.image.rootfs.foreign.diff.tar";
+    /// The same, gzipped.
+    DOCKER_FOREIGN_GZIP = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
+    /// The same, compressed with zstd.
+    DOCKER_FOREIGN_ZSTD = "application/vnd.docker.image.rootfs.foreign.diff.tar.zstd";
+    /// Docker's image manifest of schema 1, which nothing here reads.
+    DOCKER_SCHEMA1 = "application/vnd.docker.distribution.manifest.v1+json";
+    /// The same, signed.
+    DOCKER_SCHEMA1_SIGNED = "application/vnd.docker.distribution.manifest.v1+prettyjws";
 }
+
+/// Docker's types, each with what the image spec calls the same. Of schema 1 there is none.
+static TWINS: [(MediaType, MediaType); 9] = [
+    (MediaType::DOCKER_MANIFEST, MediaType::OCI_MANIFEST),
+    (MediaType::DOCKER_INDEX, MediaType::OCI_INDEX),
+    (MediaType::DOCKER_CONFIG, MediaType::OCI_CONFIG),
+    (MediaType::DOCKER_LAYER, MediaType::OCI_LAYER),
+    (MediaType::DOCKER_LAYER_GZIP, MediaType::OCI_LAYER_GZIP),
+    (MediaType::DOCKER_LAYER_ZSTD, MediaType::OCI_LAYER_ZSTD),
+    (MediaType::DOCKER_FOREIGN, MediaType::OCI_NONDISTRIBUTABLE),
+    (MediaType::DOCKER_FOREIGN_GZIP, MediaType::OCI_NONDISTRIBUTABLE_GZIP),
+    (MediaType::DOCKER_FOREIGN_ZSTD, MediaType::OCI_NONDISTRIBUTABLE_ZSTD),
+];
+
+/// What tools append to the type of a layer that they encrypt.
+const ENCRYPTED: &str = "+encrypted";
 
 impl MediaType {
     /// The media type `text`, of which parameters (`; charset=…`) are dropped.
@@ -84,16 +120,40 @@ impl MediaType {
     /// The types that a client asks for when it asks for a manifest, best first.
     pub const MANIFESTS: [Self; 4] = [Self::OCI_MANIFEST, Self::OCI_INDEX, Self::DOCKER_MANIFEST, Self::DOCKER_INDEX];
 
+    /// What the image spec calls the same; all but Docker's types are their own.
+    #[must_use]
+    pub fn oci(&self) -> &Self {
+        TWINS.iter().find(|(docker, _)| docker == self).map_or(self, |(_, oci)| oci)
+    }
+
     /// Whether this is an image manifest, OCI's or Docker's.
     #[must_use]
     pub fn is_image(&self) -> bool {
-        *self == Self::OCI_MANIFEST || *self == Self::DOCKER_MANIFEST
+        *self.oci() == Self::OCI_MANIFEST
     }
 
     /// Whether this is an index of manifests, OCI's or Docker's.
     #[must_use]
     pub fn is_index(&self) -> bool {
-        *self == Self::OCI_INDEX || *self == Self::DOCKER_INDEX
+        *self.oci() == Self::OCI_INDEX
+    }
+
+    /// Whether this is the config of an image, OCI's or Docker's.
+    #[must_use]
+    pub fn is_config(&self) -> bool {
+        *self.oci() == Self::OCI_CONFIG
+    }
+
+    /// Whether this is a manifest of Docker's schema 1, signed or not.
+    #[must_use]
+    pub fn is_schema1(&self) -> bool {
+        *self == Self::DOCKER_SCHEMA1 || *self == Self::DOCKER_SCHEMA1_SIGNED
+    }
+
+    /// Whether this is a layer that only those can read who have a key.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        self.as_str().ends_with(ENCRYPTED)
     }
 
     /// How a layer of this type is packed; `None` when its name does not say.
@@ -115,5 +175,53 @@ impl MediaType {
 impl fmt::Display for MediaType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(name: &str, oci: &str, format: Option<LayerFormat>) {
+        let media_type = MediaType::new(name);
+        assert_eq!((media_type.oci().as_str(), media_type.layer_format()), (oci, format), "{name}");
+        assert_eq!(MediaType::new(oci).layer_format(), format, "{oci}");
+    }
+
+    #[test]
+    fn docker_types_have_twins() {
+        use LayerFormat::{Tar, TarGzip, TarZstd};
+        let docker = |rest: &str| format!("application/vnd.docker.{rest}");
+        let oci = |rest: &str| format!("application/vnd.oci.image.{rest}");
+        check(&docker("distribution.manifest.v2+json"), &oci("manifest.v1+json"), None);
+        check(&docker("distribution.manifest.list.v2+json"), &oci("index.v1+json"), None);
+        check(&docker("container.image.v1+json"), &oci("config.v1+json"), None);
+        check(&docker("image.rootfs.diff.tar"), &oci("layer.v1.tar"), Some(Tar));
+        check(&docker("image.rootfs.diff.tar.gzip"), &oci("layer.v1.tar+gzip"), Some(TarGzip));
+        check(&docker("image.rootfs.diff.tar.zstd"), &oci("layer.v1.tar+zstd"), Some(TarZstd));
+        let nondistributable = |rest: &str| oci(&format!("layer.nondistributable.v1.tar{rest}"));
+        check(&docker("image.rootfs.foreign.diff.tar"), &nondistributable(""), Some(Tar));
+        check(&docker("image.rootfs.foreign.diff.tar.gzip"), &nondistributable("+gzip"), Some(TarGzip));
+        check(&docker("image.rootfs.foreign.diff.tar.zstd"), &nondistributable("+zstd"), Some(TarZstd));
+    }
+
+    #[test]
+    fn other_types_are_their_own() {
+        for own in ["application/vnd.oci.image.layer.v1.tar+gzip", "application/vnd.example", "text/plain", ""] {
+            assert_eq!(MediaType::new(own).oci().as_str(), own);
+        }
+        assert_eq!(MediaType::DOCKER_SCHEMA1.oci(), &MediaType::DOCKER_SCHEMA1);
+    }
+
+    #[test]
+    fn encrypted_layers_are_told_by_their_types() {
+        for layer in
+            [MediaType::OCI_LAYER, MediaType::OCI_LAYER_GZIP, MediaType::OCI_LAYER_ZSTD, MediaType::DOCKER_LAYER_GZIP]
+        {
+            let encrypted = MediaType::new(&format!("{layer}+encrypted"));
+            assert_eq!((encrypted.is_encrypted(), encrypted.layer_format()), (true, None), "{encrypted}");
+            assert!(!layer.is_encrypted(), "{layer}");
+        }
     }
 }

@@ -87,6 +87,28 @@ async fn m058_m060_m061_m064_manifests_that_are_not_what_they_claim_are_refused(
         .await;
 }
 
+/// The digest that registries report of a signed one is that of what was signed.
+#[tokio::test]
+async fn m074_manifests_of_schema_1_are_unsupported_whatever_their_digest() {
+    let raw = r#"{"schemaVersion":1,"name":"o/r","tag":"v1","fsLayers":[],"history":[],"signatures":[]}"#;
+    for media_type in [
+        "application/vnd.docker.distribution.manifest.v1+json",
+        "application/vnd.docker.distribution.manifest.v1+prettyjws",
+    ] {
+        for digest in [Digest::sha256(raw.as_bytes()), Digest::sha256(b"what was signed")] {
+            let reply =
+                Reply::ok(raw).header("content-type", media_type).header("docker-content-digest", digest.as_str());
+            let peer = Peer::start(move |_| reply.clone()).await;
+            for target in [tag("v1"), at(&digest)] {
+                let read = repository(&anonymous(), &peer).manifest(&target).await;
+                let error = read.and_then(|manifest| manifest.parse()).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Unsupported, "{error:?}");
+                assert!(error.to_string().contains(media_type), "{error}");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_cut_manifest_is_asked_for_again() {
     let mut count = 0;

@@ -226,6 +226,42 @@ pub enum ManifestFault {
     Unknown(String),
 }
 
+/// What is wrong with the config of an image.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigFault {
+    /// A field holds another kind of value than it must.
+    #[error("`{field}` is {found}, and must be {expected}")]
+    Field {
+        /// The field, with those that it is in, as in `config.Env`.
+        field: &'static str,
+        /// What it must be.
+        expected: &'static str,
+        /// What it is, or what is in it.
+        found: &'static str,
+    },
+    /// The manifest points to something that is no config of an image.
+    #[error("it is of type `{found}`, and must be of Docker's or the image spec's for configs")]
+    MediaType {
+        /// The type that the manifest gives it.
+        found: String,
+    },
+    /// The root file system is made of something else than layers.
+    #[error("`rootfs.type` is `{found}`, and must be `layers`")]
+    RootFsType {
+        /// What it says; empty when it says nothing.
+        found: String,
+    },
+    /// It does not say of each layer what it is before compression.
+    #[error("`rootfs.diff_ids` has {diff_ids} for the {layers} of the manifest's layers")]
+    DiffIds {
+        /// How many it has.
+        diff_ids: usize,
+        /// How many layers the manifest has.
+        layers: usize,
+    },
+}
+
 /// An operation on a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]

@@ -4,7 +4,7 @@ use std::{fmt, io, path::PathBuf, sync::Arc, time::Duration};
 
 use refs_url::{Digest, Host};
 
-pub use crate::context::{Detail, Doing, Fault, ManifestFault, Place, RequestLine, Wanted};
+pub use crate::context::{ConfigFault, Detail, Doing, Fault, ManifestFault, Place, RequestLine, Wanted};
 
 /// A result with an [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -2,6 +2,7 @@
 //! Docker's twins of them are read by the same types; only the media types differ.
 
 mod config;
+mod container;
 mod descriptor;
 mod manifest;
 mod media_type;

@@ -1,4 +1,4 @@
-//! `cargo xtask golden`: makes the layers that tests read again, with the reference implementations.
+//! `cargo xtask golden`: makes the layers and the tables that tests read again, with the reference implementations.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,26 +7,36 @@ use crate::error::Result;
 use crate::interop::process::Outcome;
 use crate::workspace::Workspace;
 
-/// The Go module that pins the reference implementations.
-const MODULE: &str = "xtask/peers/estargz";
-/// Where the layers are, and the list of what is in them.
-const DATA: &str = "crates/refs-estargz/tests/data";
+/// A Go module that pins reference implementations, the program in it, and where that writes.
+struct Golden {
+    module: &'static str,
+    program: &'static str,
+    data: &'static str,
+}
 
-/// Writes the layers and the list over those that are there, and says which have changed.
+const ALL: [Golden; 2] = [
+    Golden { module: "xtask/peers/estargz", program: "./golden", data: "crates/refs-estargz/tests/data" },
+    Golden { module: "xtask/peers/platforms", program: ".", data: "crates/refs-client/tests/data" },
+];
+
+/// Writes golden data over what is there, and says which has changed.
 ///
 /// The same versions of Go and of the modules give the same bytes; another Go may compress otherwise.
 pub(crate) fn run() -> Result<()> {
     let root = Workspace::load()?.root;
-    println!("golden: making layers in {DATA}");
-    let mut go = Command::new("go");
-    go.args(["run", "-trimpath", "./golden"]).arg(root.join(DATA)).current_dir(root.join(MODULE));
-    Outcome::of(&mut go)?.stdout()?;
+    for Golden { module, program, data } in ALL {
+        println!("golden: {module} writes {data}");
+        let mut go = Command::new("go");
+        go.args(["run", "-trimpath", program]).arg(root.join(data)).current_dir(root.join(module));
+        Outcome::of(&mut go)?.stdout()?;
+    }
     let changed = changes(&root)?;
     println!("golden: {}", if changed.is_empty() { "nothing has changed" } else { &changed });
     Ok(())
 }
 
-/// What git says of the layers: one line for each that is not as it was committed.
+/// What git says of the data: one line for each file that is not as it was committed.
 fn changes(root: &Path) -> Result<String> {
-    Outcome::of(Command::new("git").args(["status", "--short", "--", DATA]).current_dir(root))?.text()
+    let data = ALL.map(|golden| golden.data);
+    Outcome::of(Command::new("git").args(["status", "--short", "--"]).args(data).current_dir(root))?.text()
 }

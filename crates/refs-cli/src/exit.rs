@@ -153,12 +153,14 @@ pub(crate) fn client_code(error: &Error) -> u8 {
         | Error::FileNotFound { .. }
         | Error::NotFile { .. }
         | Error::ManifestNotFound { .. }
-        | Error::PlatformNotFound { .. } => NOT_FOUND,
+        | Error::PlatformNotFound { .. }
+        | Error::PlatformUnknown { .. } => NOT_FOUND,
         Error::Registry(error) => registry_code(error),
         Error::Estargz { source, .. } => estargz_code(source),
         Error::Corrupt { .. } | Error::FileDigest { .. } => INTEGRITY,
         Error::UnsupportedLayer { .. } | Error::NotArchive { .. } => UNSUPPORTED,
         Error::IndexTooDeep { .. }
+        | Error::IndexTooWide { .. }
         | Error::UnsafePath { .. }
         | Error::UnsafeLink { .. }
         | Error::SpecialFile { .. }

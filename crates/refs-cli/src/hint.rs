@@ -62,6 +62,9 @@ pub(crate) fn client_hint(error: &Error) -> Option<String> {
         Error::FileNotFound { nearest: Some(nearest), .. } => format!("there is `{nearest}`"),
         Error::FileNotFound { nearest: None, .. } => "`refs ls` shows the paths".to_owned(),
         Error::PlatformNotFound { .. } => "choose one of these with `--platform`".to_owned(),
+        Error::PlatformUnknown { .. } => {
+            "name one by its digest, as in REPO@sha256:…; `refs inspect` lists them".to_owned()
+        }
         Error::FileTooLarge { .. } => "allow more with `--max-file-size BYTES`, 0 for any".to_owned(),
         Error::TotalTooLarge { .. } => "allow more with `--max-total-size BYTES`, 0 for any".to_owned(),
         Error::TooManyEntries { .. } => "allow more with `--max-files N`, 0 for any".to_owned(),

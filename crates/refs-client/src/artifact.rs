@@ -2,19 +2,21 @@
 
 use refs_registry::{
     Descriptor, Manifest, Platform, Source,
-    spec::{Document, ImageManifest, Index},
+    spec::{Document, ImageConfig, ImageManifest},
 };
 use refs_url::Target;
 
-use crate::{Error, Result};
-
-const MAX_INDEX_DEPTH: u32 = 4;
+use crate::{Result, config, platform::fit, search::search};
 
 /// An artifact, found: its manifest, and what it says.
 #[derive(Debug, Clone)]
 pub(crate) struct Artifact {
     /// Where it was found, for errors.
     pub(crate) at: String,
+    /// The index that it was found through: the outermost, where they are nested.
+    pub(crate) index: Option<Descriptor>,
+    /// The platform that it is for, in the words of the index.
+    pub(crate) platform: Option<Platform>,
     /// The manifest of the image.
     pub(crate) manifest: Manifest,
     /// What the manifest says.
@@ -35,80 +37,46 @@ impl Artifact {
         mut manifest: Manifest,
         platform: &Platform,
     ) -> Result<Self> {
-        let mut depth = 0;
+        let (mut outermost, mut named, mut depth) = (None, None, 0);
         loop {
             let index = match manifest.parse()? {
-                Document::Image(image) => return Ok(Self { at: at.to_owned(), manifest, image: *image }),
-                Document::Index(index) => index,
+                Document::Image(image) => {
+                    let at = at.to_owned();
+                    return Ok(Self { at, index: outermost, platform: named, manifest, image: *image });
+                }
+                Document::Index(index) => *index,
             };
-            if depth == MAX_INDEX_DEPTH {
-                return Err(Error::IndexTooDeep { at: at.to_owned(), limit: MAX_INDEX_DEPTH });
-            }
-            let chosen = choose(&index, platform, at)?;
-            manifest = source.manifest(&Target::Digest(chosen.digest.clone())).await?;
-            depth += 1;
+            outermost.get_or_insert_with(|| manifest.descriptor.clone());
+            // Boxed: most artifacts are in no index, and what finds them needs no room for one.
+            let found = Box::pin(search(source, at, index, depth, platform)).await?;
+            (named, depth) = (found.platform, found.depth);
+            // Whatever its descriptor says, this may be one more index.
+            manifest = source.manifest(&Target::Digest(found.descriptor.digest)).await?;
         }
     }
-}
 
-fn choose<'a>(index: &'a Index, wanted: &Platform, at: &str) -> Result<&'a Descriptor> {
-    let fits =
-        |candidate: &&Descriptor| candidate.platform.as_ref().is_some_and(|platform| satisfies(platform, wanted));
-    // An index of one artifact that names no platform has nothing to choose from.
-    let only = match index.manifests.as_slice() {
-        [only] if only.platform.is_none() => Some(only),
-        _ => None,
-    };
-    index.manifests.iter().find(fits).or(only).ok_or_else(|| Error::PlatformNotFound {
-        at: at.to_owned(),
-        wanted: Box::new(wanted.clone()),
-        available: index.manifests.iter().filter_map(|manifest| manifest.platform.clone()).filter(is_known).collect(),
-    })
-}
-
-fn satisfies(offered: &Platform, wanted: &Platform) -> bool {
-    offered.os == wanted.os
-        && offered.architecture == wanted.architecture
-        && (wanted.variant.is_none() || variant(offered) == variant(wanted))
-}
-
-/// The variant, unless it is the only one of its processor: `arm64` and `arm64/v8` are the same.
-fn variant(platform: &Platform) -> Option<&str> {
-    platform.variant.as_deref().filter(|variant| (platform.architecture.as_str(), *variant) != ("arm64", "v8"))
-}
-
-/// Builders put attestations into an index as images for a platform named so.
-fn is_known(platform: &Platform) -> bool {
-    platform.os != "unknown"
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(offered: &str, wanted: &str, expected: bool) {
-        let (offers, wants) = (Platform::parse(offered).unwrap(), Platform::parse(wanted).unwrap());
-        assert_eq!(satisfies(&offers, &wants), expected, "{offered} for {wanted}");
+    /// Warns of an image that runs elsewhere than was asked for. An index says where its images run; of others only the
+    /// config does, which is not read when nothing was asked.
+    pub(crate) async fn compare(&self, source: &dyn Source, wanted: &Platform) {
+        if self.platform.is_some() {
+            return;
+        }
+        match config::fetch(source, &self.image.config).await {
+            Ok(Some(config)) => self.compare_with(&config, wanted),
+            Ok(None) => {}
+            Err(error) => tracing::debug!(at = self.at, %error, "the config cannot be read for its platform"),
+        }
     }
 
-    #[test]
-    fn variant_counts_when_one_is_wanted() {
-        check("linux/amd64", "linux/amd64", true);
-        check("linux/amd64", "linux/arm64", false);
-        check("windows/amd64", "linux/amd64", false);
-        check("linux/arm/v7", "linux/arm", true);
-        check("linux/arm/v7", "linux/arm/v7", true);
-        check("linux/arm/v6", "linux/arm/v7", false);
-        check("linux/arm", "linux/arm/v7", false);
-        check("linux/amd64/v3", "linux/amd64", true);
-    }
-
-    #[test]
-    fn arm64_is_its_eighth_version() {
-        check("linux/arm64", "linux/arm64/v8", true);
-        check("linux/arm64/v8", "linux/arm64", true);
-        check("linux/arm64/v8", "linux/arm64/v8", true);
-        check("linux/arm64/v9", "linux/arm64/v8", false);
+    /// As [`compare`](Artifact::compare) for those who have the config.
+    pub(crate) fn compare_with(&self, config: &ImageConfig, wanted: &Platform) {
+        // Files run nowhere: the platform in the config that they must have means nothing.
+        if self.platform.is_some() || config.config.is_empty() {
+            return;
+        }
+        let Ok(platform) = config.platform() else { return };
+        if fit(&platform, wanted).is_none() {
+            tracing::warn!(at = self.at, "the image is for {platform}, not for {wanted}; it is taken as it is");
+        }
     }
 }

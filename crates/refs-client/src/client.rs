@@ -93,14 +93,15 @@ impl Client {
     ///
     /// # Errors
     /// `InvalidGlob`, before anything is requested; `NoMatch` when patterns were given and nothing matches; `Location`
-    /// when `at` names no tag and no digest; `PlatformNotFound` and `IndexTooDeep` of an index; `Registry` with its
-    /// kinds; `Estargz`, `Corrupt` and `UnsupportedLayer` of a layer.
+    /// when `at` names no tag and no digest; `PlatformNotFound`, `PlatformUnknown`, `IndexTooDeep` and `IndexTooWide` of an
+    /// index; `Registry` with its kinds; `Estargz`, `Corrupt` and `UnsupportedLayer` of a layer.
     pub async fn list_files(&self, at: &Location, options: &ReadOptions) -> Result<Listing> {
         let selection = Selection::new(&options.patterns)?;
         let (source, target) = self.find(at, &self.meter).await?;
         healed(source, async |source| {
             let (artifact, contents) = open(source, at, &target, options).await?;
-            list::list(&artifact, &contents, &selection, options).await
+            // Boxed, as the future of a pull is.
+            Box::pin(list::list(&artifact, &contents, &selection, options)).await
         })
         .await
     }
@@ -112,7 +113,7 @@ impl Client {
     /// A small artifact that [`push`](Client::push) made takes three requests: manifest, config, end of the layer.
     ///
     /// # Errors
-    /// `PlatformNotFound` when a platform was asked for; `Location` when `at` names no tag and no digest; `Registry`;
+    /// `PlatformNotFound` and `PlatformUnknown` when a platform was asked for; `Location` when `at` names no tag and no digest; `Registry`;
     /// `Estargz` for a table of contents that does not hold.
     pub async fn inspect(&self, at: &Location, options: &ReadOptions) -> Result<Inspection> {
         let (source, target) = self.find(at, &self.meter).await?;
@@ -279,10 +280,11 @@ impl Client {
         Ok(self.resolve_tag(at).await?.digest)
     }
 
-    /// The image for `platform` behind the tag or digest of `at`: an index is followed.
+    /// The image for `platform` behind the tag or digest of `at`: an index is followed. A lone image is taken as it is,
+    /// whatever platform its config names.
     ///
     /// # Errors
-    /// `PlatformNotFound` with the platforms there are; else as [`resolve_tag`](Client::resolve_tag).
+    /// `PlatformNotFound` with the platforms there are, `PlatformUnknown` when they are not named; else as [`resolve_tag`](Client::resolve_tag).
     pub async fn resolve_platform(&self, at: &Location, platform: &Platform) -> Result<Descriptor> {
         let target = at.needs_target()?;
         let source = self.source(at).await?;
@@ -368,6 +370,9 @@ async fn open(
 ) -> Result<(Artifact, Contents)> {
     let platform = options.platform.clone().unwrap_or_else(Platform::linux_here);
     let artifact = Artifact::find(source.as_ref(), &at.to_string(), target, &platform).await?;
+    if options.platform.is_some() {
+        Box::pin(artifact.compare(source.as_ref(), &platform)).await;
+    }
     let contents = Contents::open(source, &artifact, trust_in(at, options))?;
     Ok((artifact, contents))
 }

@@ -1,9 +1,19 @@
-//! The image config of an artifact made of files.
+//! The image config: of an artifact made of files, and as others have written it.
 
 use std::collections::BTreeMap;
 
-use refs_registry::spec::{ImageConfig, RootFs};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use refs_registry::{
+    Descriptor, Resume, Source,
+    spec::{ImageConfig, RootFs},
+};
 use refs_url::Digest;
+
+use crate::Result;
+
+/// A config is not read beyond this: it is shown, not needed.
+const MAX_CONFIG_BYTES: u64 = 1 << 20;
 
 /// The config of an image whose one layer unpacks to `diff_id`. Files have no platform, but a config must name one, and
 /// the same on every machine or the digest would not be the same: builders take a file out of a `linux/amd64` image
@@ -16,4 +26,30 @@ pub(crate) fn image_config(diff_id: Digest) -> ImageConfig {
         rootfs: RootFs::layers(vec![diff_id]),
         extra: BTreeMap::new(),
     }
+}
+
+/// The config that `descriptor` points to; `None` when it is no image's, or larger than 1 MiB.
+///
+/// # Errors
+/// Those of the source.
+pub(crate) async fn fetch(source: &dyn Source, descriptor: &Descriptor) -> Result<Option<ImageConfig>> {
+    if !descriptor.media_type.is_config() || descriptor.size > MAX_CONFIG_BYTES {
+        return Ok(None);
+    }
+    let Some(json) = bytes(source, descriptor).await? else { return Ok(None) };
+    Ok(ImageConfig::parse(&json)
+        .inspect_err(|error| tracing::warn!(config = %descriptor.digest, %error, "the config is not an image's"))
+        .ok())
+}
+
+async fn bytes(source: &dyn Source, config: &Descriptor) -> Result<Option<Bytes>> {
+    let mut stream = source.blob(&config.digest, Resume::START).await?.stream;
+    let mut json = BytesMut::new();
+    while let Some(chunk) = stream.next().await {
+        json.extend_from_slice(&chunk?);
+        if json.len() as u64 > MAX_CONFIG_BYTES {
+            return Ok(None);
+        }
+    }
+    Ok(Some(json.freeze()))
 }

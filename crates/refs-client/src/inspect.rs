@@ -2,11 +2,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt;
 use refs_estargz::{Entry, UNCOMPRESSED_SIZE_ANNOTATION};
 use refs_registry::{
-    Descriptor, MediaType, Platform, Resume, Source,
+    Descriptor, MediaType, Platform, Source,
     spec::{Document, ImageConfig, LayerFormat},
 };
 use refs_url::Target;
@@ -14,12 +12,10 @@ use refs_url::Target;
 use crate::{
     ByteRange, Error, ManifestFile, ReadOptions, Result,
     artifact::Artifact,
+    config,
     layer::{Access, Contents, Outline},
     manifest_file::{Faults, Finding, FindingKind},
 };
-
-/// A config is not read beyond this: it is shown, not needed.
-const MAX_CONFIG_BYTES: u64 = 1 << 20;
 
 /// What a tag or digest leads to.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,7 +28,7 @@ pub struct Inspection {
     pub annotations: BTreeMap<String, String>,
     /// The manifests that an index lists, each with its platform; none when it is an image itself.
     pub manifests: Vec<Descriptor>,
-    /// The image: of an index that for the platform, if it has one.
+    /// The image: of an index that for the platform, if it has one. Its digest is another than that of the index.
     pub image: Option<Inspected>,
 }
 
@@ -95,7 +91,8 @@ pub enum LayerKind {
 /// Inspects what `target` leads to.
 ///
 /// # Errors
-/// `PlatformNotFound` when a platform was asked for and is not there; those of the source and of layers' formats.
+/// `PlatformNotFound` and `PlatformUnknown` when a platform was asked for and is not there; those of the source and of
+/// layers' formats.
 pub(crate) async fn inspect(
     source: Arc<dyn Source>,
     at: &str,
@@ -112,14 +109,17 @@ pub(crate) async fn inspect(
     let image = match Artifact::follow(source.as_ref(), at, manifest, &platform).await {
         Ok(artifact) => Some(image(source, artifact, options).await?),
         // Nobody asked for this machine's platform: the list of those there are is the answer.
-        Err(Error::PlatformNotFound { .. }) if options.platform.is_none() => None,
+        Err(Error::PlatformNotFound { .. } | Error::PlatformUnknown { .. }) if options.platform.is_none() => None,
         Err(error) => return Err(error),
     };
     Ok(Inspection { descriptor, artifact_type, annotations, manifests, image })
 }
 
 async fn image(source: Arc<dyn Source>, artifact: Artifact, options: &ReadOptions) -> Result<Inspected> {
-    let image_config = image_config(source.as_ref(), &artifact.image.config).await?;
+    let image_config = config::fetch(source.as_ref(), &artifact.image.config).await?;
+    if let (Some(config), Some(wanted)) = (&image_config, &options.platform) {
+        artifact.compare_with(config, wanted);
+    }
     let (layers, manifest_file) = match Contents::open(source, &artifact, options.trust) {
         Ok(contents) => {
             let layers = contents.outline().await?.iter().map(inspected).collect();
@@ -140,29 +140,6 @@ async fn image(source: Arc<dyn Source>, artifact: Artifact, options: &ReadOption
         layers,
         manifest_file,
     })
-}
-
-async fn image_config(source: &dyn Source, config: &Descriptor) -> Result<Option<ImageConfig>> {
-    let is_image = [MediaType::OCI_CONFIG, MediaType::DOCKER_CONFIG].contains(&config.media_type);
-    if !is_image || config.size > MAX_CONFIG_BYTES {
-        return Ok(None);
-    }
-    let Some(json) = config_bytes(source, config).await? else { return Ok(None) };
-    Ok(ImageConfig::parse(&json)
-        .inspect_err(|error| tracing::warn!(config = %config.digest, %error, "the config is not an image's"))
-        .ok())
-}
-
-async fn config_bytes(source: &dyn Source, config: &Descriptor) -> Result<Option<Bytes>> {
-    let mut stream = source.blob(&config.digest, Resume::START).await?.stream;
-    let mut json = BytesMut::new();
-    while let Some(chunk) = stream.next().await {
-        json.extend_from_slice(&chunk?);
-        if json.len() as u64 > MAX_CONFIG_BYTES {
-            return Ok(None);
-        }
-    }
-    Ok(Some(json.freeze()))
 }
 
 async fn manifest_file(

@@ -15,7 +15,10 @@ use crate::{
 pub struct ReadOptions {
     /// Globs that choose paths; all when there are none. See [`PullOptions`](crate::PullOptions) for their grammar.
     pub patterns: Vec<String>,
-    /// Which image of an index; Linux on this machine's processor when `None`.
+    /// Which image of an index; Linux on this machine's processor when `None`. What runs there suits, too, such as
+    /// `linux/arm/v7` for `linux/arm64`: of several what suits best, as containerd chooses. An image that is in no index is
+    /// taken as it is, and costs no request more; when its config says that it runs elsewhere than was asked for here, that
+    /// is told as a warning of [`tracing`].
     pub platform: Option<Platform>,
     /// Whether a table of contents that nothing vouches for may be read.
     pub trust: Trust,
@@ -28,6 +31,8 @@ pub struct ReadOptions {
 /// Where they come from one table of contents, it keeps that, and makes an entry when one is asked for.
 #[derive(Debug, Clone)]
 pub struct Listing {
+    /// The index that the image was found through, the outermost; `None` when there is none.
+    pub index: Option<Descriptor>,
     /// The image's manifest.
     pub descriptor: Descriptor,
     /// What it took to find them.
@@ -83,5 +88,6 @@ pub(crate) async fn list(
     if listed.len() == 0 && !options.patterns.is_empty() {
         return Err(Error::NoMatch { at: artifact.at.clone(), patterns: options.patterns.clone() });
     }
-    Ok(Listing { descriptor: artifact.manifest.descriptor.clone(), access: contents.access(), listed })
+    let (index, descriptor) = (artifact.index.clone(), artifact.manifest.descriptor.clone());
+    Ok(Listing { index, descriptor, access: contents.access(), listed })
 }

@@ -32,6 +32,8 @@ pub struct PullOptions {
 /// What a pull wrote.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pulled {
+    /// The index that the image was found through, the outermost; `None` when there is none.
+    pub index: Option<Descriptor>,
     /// The image's manifest.
     pub descriptor: Descriptor,
     /// Files.
@@ -103,6 +105,7 @@ pub(crate) async fn pull(
     })
     .await?;
     Ok(Pulled {
+        index: artifact.index.clone(),
         descriptor: artifact.manifest.descriptor.clone(),
         files: unpacked.files,
         directories: unpacked.directories,

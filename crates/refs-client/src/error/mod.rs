@@ -170,8 +170,16 @@ pub enum Error {
         at: String,
         /// The platform asked for.
         wanted: Box<Platform>,
-        /// The platforms that the index has images for.
+        /// The platforms that the index has images for, each once, sorted by name.
         available: Vec<Platform>,
+    },
+    /// The index has several images, and nothing says which of them is for which platform.
+    #[error("none of the {manifests} manifests in {at} names its platform")]
+    PlatformUnknown {
+        /// The index.
+        at: String,
+        /// How many there are.
+        manifests: usize,
     },
     /// An index leads to an index leads to an index, deeper than this library follows.
     #[error("{at} nests indexes more than {limit} deep")]
@@ -180,6 +188,14 @@ pub enum Error {
         at: String,
         /// How deep is followed.
         limit: u32,
+    },
+    /// An index leads to more indexes than this library looks into.
+    #[error("{at} leads to more than {limit} indexes")]
+    IndexTooWide {
+        /// The outermost index.
+        at: String,
+        /// How many are looked into.
+        limit: usize,
     },
     /// A path in a layer leads, or might lead, out of the destination.
     #[error("path `{path}` in a layer is not safe: {reason}")]
@@ -291,6 +307,9 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
+/// No image is built for more platforms, and a stranger could name any number.
+const MOST_LISTED: usize = 64;
+
 struct Listed<'a>(&'a [Platform]);
 
 impl fmt::Display for Listed<'_> {
@@ -298,9 +317,12 @@ impl fmt::Display for Listed<'_> {
         if self.0.is_empty() {
             return f.write_str("none that says its platform");
         }
-        for (i, platform) in self.0.iter().enumerate() {
+        for (i, platform) in self.0.iter().take(MOST_LISTED).enumerate() {
             write!(f, "{}{platform}", if i == 0 { "" } else { ", " })?;
         }
-        Ok(())
+        match self.0.len().checked_sub(MOST_LISTED) {
+            None | Some(0) => Ok(()),
+            Some(more) => write!(f, " and {more} more"),
+        }
     }
 }

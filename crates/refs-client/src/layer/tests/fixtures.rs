@@ -125,7 +125,8 @@ pub(crate) fn artifact(config: MediaType, layers: Vec<Descriptor>) -> Artifact {
         annotations: BTreeMap::new(),
         extra: BTreeMap::new(),
     };
-    Artifact { at: "memory".to_owned(), manifest: Manifest::image(&image).unwrap(), image }
+    let manifest = Manifest::image(&image).unwrap();
+    Artifact { at: "memory".to_owned(), index: None, platform: None, manifest, image }
 }
 
 /// A layer of `bytes`, in the source.

@@ -1,0 +1,140 @@
+//! Looks for the image of a platform in an index, and in those that it lists.
+
+use std::collections::{HashSet, VecDeque};
+
+use refs_registry::{
+    Descriptor, Platform, Source,
+    spec::{Document, Index},
+};
+use refs_url::{Digest, Target};
+
+use crate::{
+    Error, Result,
+    platform::{Fit, distinct, fit, is_attestation},
+};
+
+/// The outermost index counts.
+const MAX_INDEX_DEPTH: u32 = 4;
+/// Each costs a request; nobody nests more than a handful.
+const MAX_INDEXES: usize = 32;
+/// What marks attestations, whatever platform they name.
+const ATTESTATION: &str = "vnd.docker.reference.type";
+
+/// The image that was looked for.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// Its descriptor, in the index that lists it.
+    pub(crate) descriptor: Descriptor,
+    /// Its platform, or that of the index that lists it, if they name one.
+    pub(crate) platform: Option<Platform>,
+    /// How many indexes lead to it.
+    pub(crate) depth: u32,
+}
+
+/// Looks for the image that suits `wanted` best in `index`, to which `depth` others have led, and in those that it lists:
+/// from the outermost to the innermost, until there can be no better one. Of an index that names a platform, the images
+/// that name none are for that one. An image without a platform is taken when it is the only one, and nothing else is there
+/// but attestations.
+///
+/// # Errors
+/// `PlatformNotFound` with all platforms there are; `PlatformUnknown` when there are several images, and none names one;
+/// `IndexTooDeep` and `IndexTooWide` when nothing was found within the bounds, and there is more beyond; those of the source.
+pub(crate) async fn search(
+    source: &dyn Source,
+    at: &str,
+    index: Index,
+    depth: u32,
+    wanted: &Platform,
+) -> Result<Found> {
+    if depth >= MAX_INDEX_DEPTH {
+        return Err(Error::IndexTooDeep { at: at.to_owned(), limit: MAX_INDEX_DEPTH });
+    }
+    let mut search = Search { wanted, best: None, unnamed: Vec::new(), others: Vec::new(), beneath: VecDeque::new() };
+    let (mut seen, mut bound) = (HashSet::new(), None);
+    search.index(index, None, depth + 1);
+    while let Some(Found { descriptor, platform, depth }) = search.next() {
+        if depth >= MAX_INDEX_DEPTH {
+            bound.get_or_insert(Error::IndexTooDeep { at: at.to_owned(), limit: MAX_INDEX_DEPTH });
+        } else if seen.len() == MAX_INDEXES {
+            bound = Some(Error::IndexTooWide { at: at.to_owned(), limit: MAX_INDEXES });
+            break;
+        } else if seen.insert(descriptor.digest.clone()) {
+            match source.manifest(&Target::Digest(descriptor.digest.clone())).await?.parse()? {
+                Document::Index(index) => search.index(*index, platform.as_ref(), depth + 1),
+                Document::Image(_) => search.image(Found { descriptor, platform, depth }),
+            }
+        }
+    }
+    search.finish(at, bound)
+}
+
+struct Search<'a> {
+    wanted: &'a Platform,
+    best: Option<(Fit, Found)>,
+    /// Images that nobody names a platform for.
+    unnamed: Vec<Found>,
+    /// The platforms that do not suit.
+    others: Vec<Platform>,
+    /// The indexes that may hold something better.
+    beneath: VecDeque<Found>,
+}
+
+impl Search<'_> {
+    /// Takes note of all that `index` lists, which is for `platform`, if it is for one.
+    fn index(&mut self, index: Index, platform: Option<&Platform>, depth: u32) {
+        for descriptor in index.manifests {
+            let platform = descriptor.platform.as_ref().or(platform).cloned();
+            if descriptor.annotations.contains_key(ATTESTATION) || platform.as_ref().is_some_and(is_attestation) {
+                continue;
+            }
+            let is_index = descriptor.media_type.is_index();
+            let found = Found { descriptor, platform, depth };
+            match &found.platform {
+                Some(other) if is_index && fit(other, self.wanted).is_none() => self.others.push(other.clone()),
+                _ if is_index => self.beneath.push_back(found),
+                _ => self.image(found),
+            }
+        }
+    }
+
+    fn image(&mut self, found: Found) {
+        let Some(platform) = &found.platform else {
+            self.unnamed.push(found);
+            return;
+        };
+        match fit(platform, self.wanted) {
+            None => self.others.push(platform.clone()),
+            // Of equals the first.
+            Some(fit) if self.best.as_ref().is_none_or(|(best, _)| fit < *best) => self.best = Some((fit, found)),
+            Some(_) => {}
+        }
+    }
+
+    /// The next index to look into.
+    fn next(&mut self) -> Option<Found> {
+        match &self.best {
+            Some((fit, _)) if fit.is_unsurpassed(self.wanted) => None,
+            _ => self.beneath.pop_front(),
+        }
+    }
+
+    /// What was found; `bound` is what has kept this from looking at all there is.
+    fn finish(mut self, at: &str, bound: Option<Error>) -> Result<Found> {
+        if let Some((_, best)) = self.best {
+            return Ok(best);
+        }
+        if let Some(bound) = bound {
+            return Err(bound);
+        }
+        let at = at.to_owned();
+        let manifests = self.unnamed.iter().map(|found| &found.descriptor.digest).collect::<HashSet<&Digest>>().len();
+        match self.unnamed.pop() {
+            Some(only) if self.others.is_empty() && manifests == 1 => Ok(only),
+            Some(_) if self.others.is_empty() => Err(Error::PlatformUnknown { at, manifests }),
+            _ => {
+                let (wanted, available) = (Box::new(self.wanted.clone()), distinct(self.others));
+                Err(Error::PlatformNotFound { at, wanted, available })
+            }
+        }
+    }
+}

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use refs_client::Location;
-use refs_registry::{MediaType, Method};
+use refs_registry::{MediaType, Method, Platform};
 use refs_url::{Host, Tag};
 
 use crate::{
     place::Place,
-    values::{api_path, header, media_type, method},
+    values::{api_path, header, media_type, method, platform},
 };
 
 #[derive(Debug, Args)]
@@ -87,6 +87,9 @@ pub(crate) struct Manifest {
     /// The artifact
     #[arg(value_name = "REF")]
     pub(crate) at: Location,
+    /// Follow an index to its image for this platform
+    #[arg(long, value_name = "PLATFORM", value_parser = platform)]
+    pub(crate) platform: Option<Platform>,
     /// Print the bytes exactly as they are stored, whatever --format says
     #[arg(long)]
     pub(crate) raw: bool,

@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, sync::Arc};
 use refs_estargz::{Entry, UNCOMPRESSED_SIZE_ANNOTATION};
 use refs_registry::{
     Descriptor, MediaType, Platform, Source,
-    spec::{Document, ImageConfig, LayerFormat},
+    spec::{Document, ImageConfig, ImageManifest, LayerFormat},
 };
-use refs_url::Target;
+use refs_url::{Digest, Target};
 
 use crate::{
     ByteRange, Error, ManifestFile, ReadOptions, Result,
@@ -57,6 +57,8 @@ pub struct Inspected {
 pub struct InspectedLayer {
     /// Its type, digest and compressed size.
     pub descriptor: Descriptor,
+    /// The digest of its archive before compression, if the config can be that of the image.
+    pub diff_id: Option<Digest>,
     /// How its files are packed.
     pub kind: LayerKind,
     /// The size of its archive before compression, in bytes, as far as an annotation claims one.
@@ -120,17 +122,20 @@ async fn image(source: Arc<dyn Source>, artifact: Artifact, options: &ReadOption
     if let (Some(config), Some(wanted)) = (&image_config, &options.platform) {
         artifact.compare_with(config, wanted);
     }
-    let (layers, manifest_file) = match Contents::open(source, &artifact, options.trust) {
+    let (mut layers, manifest_file): (Vec<_>, _) = match Contents::open(source, &artifact, options.trust) {
         Ok(contents) => {
             let layers = contents.outline().await?.iter().map(inspected).collect();
             (layers, manifest_file(&contents, options).await?)
         }
         // What can't be read can still be described.
         Err(Error::UnsupportedLayer { .. } | Error::UnsafePath { .. }) => {
-            (artifact.image.layers.iter().map(|layer| described(layer, by_media_type(layer))).collect(), None)
+            (filled(&artifact.image).map(|layer| described(layer, by_media_type(layer))).collect(), None)
         }
         Err(error) => return Err(error),
     };
+    if let Some(config) = image_config.as_ref().filter(|config| config.check(&artifact.image).is_ok()) {
+        add_diff_ids(&mut layers, &artifact.image, &config.rootfs.diff_ids);
+    }
     Ok(Inspected {
         descriptor: artifact.manifest.descriptor,
         artifact_type: artifact.image.artifact_type,
@@ -140,6 +145,21 @@ async fn image(source: Arc<dyn Source>, artifact: Artifact, options: &ReadOption
         layers,
         manifest_file,
     })
+}
+
+/// The layers that hold something.
+fn filled(image: &ImageManifest) -> impl Iterator<Item = &Descriptor> {
+    image.layers.iter().filter(|layer| layer.media_type != MediaType::OCI_EMPTY)
+}
+
+/// Gives each of `layers`, those of `image` that hold something, the one of `diff_ids` that is its own: there is one for
+/// each layer of `image`.
+fn add_diff_ids(layers: &mut [InspectedLayer], image: &ImageManifest, diff_ids: &[Digest]) {
+    let all = image.layers.iter().zip(diff_ids);
+    let own = all.filter(|(layer, _)| layer.media_type != MediaType::OCI_EMPTY).map(|(_, diff_id)| diff_id);
+    for (layer, diff_id) in layers.iter_mut().zip(own) {
+        layer.diff_id = Some(diff_id.clone());
+    }
 }
 
 async fn manifest_file(
@@ -189,7 +209,7 @@ fn counted(entries: impl IntoIterator<Item = Entry>) -> (u64, u64) {
 fn described(layer: &Descriptor, kind: LayerKind) -> InspectedLayer {
     let claimed = layer.annotations.get(UNCOMPRESSED_SIZE_ANNOTATION);
     let uncompressed_bytes = claimed.and_then(|bytes| bytes.parse().ok());
-    InspectedLayer { descriptor: layer.clone(), kind, uncompressed_bytes, files: None, file_bytes: None }
+    InspectedLayer { descriptor: layer.clone(), diff_id: None, kind, uncompressed_bytes, files: None, file_bytes: None }
 }
 
 fn by_media_type(layer: &Descriptor) -> LayerKind {

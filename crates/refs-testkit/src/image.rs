@@ -19,6 +19,7 @@ use crate::Tree;
 pub struct Image {
     layers: Vec<(Descriptor, Bytes)>,
     diff_ids: Vec<Digest>,
+    container: serde_json::Map<String, serde_json::Value>,
     artifact_type: Option<MediaType>,
     subject: Option<Descriptor>,
     annotations: BTreeMap<String, String>,
@@ -68,6 +69,12 @@ impl Image {
             descriptor.annotations.insert(key.to_owned(), value.to_owned());
         }
         self
+    }
+
+    /// What the config says of how a container runs, if there are layers of file trees.
+    #[must_use]
+    pub fn container(self, container: serde_json::Map<String, serde_json::Value>) -> Self {
+        Self { container, ..self }
     }
 
     /// An annotation on the manifest.
@@ -130,7 +137,7 @@ impl Image {
             let config = ImageConfig {
                 architecture: "amd64".to_owned(),
                 os: "linux".to_owned(),
-                config: serde_json::Map::new(),
+                config: self.container.clone(),
                 rootfs: RootFs::layers(self.diff_ids.clone()),
                 extra: BTreeMap::new(),
             };

@@ -6,7 +6,7 @@ use refs_client::{Inspected, InspectedLayer, Inspection, LayerKind, ManifestFile
 use refs_registry::{Descriptor, spec::ImageConfig};
 use serde::Serialize;
 
-use super::Failure;
+use super::{Failure, container::Container};
 use crate::{
     args::Inspect,
     output::{Bytes, escape},
@@ -49,6 +49,9 @@ struct Image {
     #[serde(flatten)]
     manifest: Document,
     config: Document,
+    /// How a container runs; `None` when the config says nothing of that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    container: Option<Container>,
     #[serde(skip_serializing_if = "Option::is_none")]
     image_config: Option<ImageConfig>,
     /// The bytes of all layers as they are stored.
@@ -68,6 +71,9 @@ struct Image {
 struct Layer {
     #[serde(flatten)]
     blob: Document,
+    /// The digest of the archive before compression.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    diff_id: Option<String>,
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     uncompressed_bytes: Option<u64>,
@@ -111,9 +117,12 @@ fn shown_image(image: Inspected) -> Image {
     let (files, file_bytes) = (sum(|layer| layer.files), sum(|layer| layer.file_bytes));
     let layer_bytes = sum(|layer| Some(layer.descriptor.size)).unwrap_or_default();
     let artifact_type = image.artifact_type.map(|artifact_type| artifact_type.to_string());
+    let container = image.image_config.as_ref().map(Container::of).filter(|found| *found != Container::default());
+    let platform = image.image_config.as_ref().and_then(platform_in);
     Image {
-        manifest: Document { artifact_type, annotations: image.annotations, ..document(image.descriptor) },
+        manifest: Document { artifact_type, platform, annotations: image.annotations, ..document(image.descriptor) },
         config: document(image.config),
+        container,
         image_config: image.image_config,
         layer_bytes,
         files,
@@ -123,9 +132,16 @@ fn shown_image(image: Inspected) -> Image {
     }
 }
 
+/// The platform that a config names. That of an artifact may be empty, and name none.
+fn platform_in(config: &ImageConfig) -> Option<String> {
+    let platform = config.platform().ok()?;
+    Some(platform).filter(|platform| !platform.os.is_empty()).map(|platform| platform.to_string())
+}
+
 fn shown_layer(layer: InspectedLayer) -> Layer {
-    let InspectedLayer { descriptor, kind, uncompressed_bytes, files, file_bytes } = layer;
-    Layer { blob: document(descriptor), kind: kind_word(kind), uncompressed_bytes, files, file_bytes }
+    let InspectedLayer { descriptor, diff_id, kind, uncompressed_bytes, files, file_bytes } = layer;
+    let diff_id = diff_id.map(|diff_id| diff_id.to_string());
+    Layer { blob: document(descriptor), diff_id, kind: kind_word(kind), uncompressed_bytes, files, file_bytes }
 }
 
 fn document(descriptor: Descriptor) -> Document {
@@ -186,12 +202,17 @@ impl fmt::Display for Shown {
 impl fmt::Display for Image {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         line(f, "config", &format!("{} {}", self.config.digest, self.config.media_type))?;
-        // The config of an artifact is empty, and says nothing of a platform.
-        if let Some(config) = self.image_config.as_ref().filter(|config| !config.os.is_empty()) {
-            line(f, "platform", &format!("{}/{}", config.os, config.architecture))?;
+        if let Some(platform) = &self.manifest.platform {
+            line(f, "platform", platform)?;
+        }
+        if let Some(container) = &self.container {
+            write!(f, "{container}")?;
         }
         for layer in &self.layers {
             line(f, "layer", &layer.to_string())?;
+            if let Some(diff_id) = &layer.diff_id {
+                line(f, "diff id", diff_id)?;
+            }
         }
         if let (Some(files), Some(bytes)) = (self.files, self.file_bytes) {
             line(f, "files", &format!("{files}, {} together", Bytes(bytes)))?;
@@ -240,6 +261,6 @@ fn annotations(f: &mut fmt::Formatter<'_>, document: &Document) -> fmt::Result {
     document.annotations.iter().try_for_each(|(key, value)| line(f, "annotation", &format!("{key}={value}")))
 }
 
-fn line(f: &mut fmt::Formatter<'_>, name: &str, value: &str) -> fmt::Result {
+pub(super) fn line(f: &mut fmt::Formatter<'_>, name: &str, value: &str) -> fmt::Result {
     write!(f, "\n{name:<14} {}", escape(value))
 }

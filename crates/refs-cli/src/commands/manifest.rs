@@ -1,6 +1,7 @@
 //! `refs manifest`
 
 use refs_client::{Error, LocationFault};
+use refs_url::Target;
 use serde::Serialize;
 
 use super::Failure;
@@ -26,8 +27,12 @@ pub(super) async fn run(session: &Session, args: Manifest) -> Result<(), Failure
         let (input, fault) = (args.at.to_string(), LocationFault::NoTarget);
         return Err(Failure::Client(Error::Location { input, fault }));
     };
-    let refs_registry::Manifest { descriptor, raw } =
-        session.client().source(&args.at).await?.manifest(&target).await?;
+    let client = session.client();
+    let target = match &args.platform {
+        Some(platform) => Target::Digest(client.resolve_platform(&args.at, platform).await?.digest),
+        None => target,
+    };
+    let refs_registry::Manifest { descriptor, raw } = client.source(&args.at).await?.manifest(&target).await?;
     let mut output = session.output();
     match (args.raw, session.format()) {
         (true, _) => output.bytes(&raw)?,

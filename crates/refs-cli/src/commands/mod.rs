@@ -5,6 +5,7 @@ mod blob;
 mod branches;
 mod cat;
 mod completions;
+mod container;
 mod demo;
 mod doctor;
 mod each;

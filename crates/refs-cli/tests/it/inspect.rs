@@ -1,7 +1,11 @@
 //! `refs inspect`
 
 use refs_registry::{MediaType, Platform};
-use refs_testkit::{Image, Tree, image::push_index};
+use refs_testkit::{
+    Image, Tree,
+    image::{index, push_index},
+};
+use refs_url::Digest;
 
 use crate::support::{MANIFEST, Machine, now, pushed, put, registry, small};
 
@@ -75,6 +79,111 @@ fn an_index_without_this_platform_lists_those_there_are() {
     assert_eq!(told["image"]["digest"], told["manifests"][1]["digest"]);
     assert_eq!(told["image"]["layers"][0]["kind"], "tar+gzip");
     machine.fails(&format!("inspect {at} --platform linux/amd64"), 3, &["no image for platform linux/amd64"]);
+}
+
+fn container(json: &serde_json::Value) -> serde_json::Map<String, serde_json::Value> {
+    json.as_object().unwrap().clone()
+}
+
+/// An image of two layers, and how it runs.
+fn server() -> Image {
+    let json = serde_json::json!({
+        "Entrypoint": ["/bin/server", "--port"], "Cmd": ["80"], "Env": ["PATH=/bin", "A=1", "A=b=c", "NOTHING"],
+        "WorkingDir": "/srv", "User": "1000:50", "Labels": {"vendor": "us"}, "ExposedPorts": {"80/tcp": {}},
+        "Volumes": {"/data": {}}, "StopSignal": "SIGQUIT", "Healthcheck": {"Test": ["NONE"]},
+    });
+    let tree = |text: &str| Tree::new().file("a", text.to_owned());
+    Image::new().tree(&tree("low")).tree(&tree("high")).container(container(&json))
+}
+
+#[test]
+fn image_is_told_with_its_container_and_both_digests() {
+    let (machine, registry) = (Machine::new(), registry());
+    let images = [(Platform::parse("linux/amd64").unwrap(), server())];
+    let index = now(push_index(&*registry.repository("o/r"), &images, &["v1"])).unwrap().descriptor.digest;
+    let manifest = server().manifest().unwrap().descriptor.digest;
+    let told = machine.prints(&format!("inspect {}/o/r:v1 --platform linux/amd64", registry.host()));
+    let diff_id = |text: &str| Digest::sha256(&Tree::new().file("a", text.to_owned()).tar());
+    for line in [
+        format!("digest         {index}"),
+        format!("image          {manifest}"),
+        "platform       linux/amd64".to_owned(),
+        r#"entrypoint     ["/bin/server","--port"]"#.to_owned(),
+        r#"cmd            ["80"]"#.to_owned(),
+        "workdir        /srv".to_owned(),
+        "user           1000:50".to_owned(),
+        "stop signal    SIGQUIT".to_owned(),
+        "env            A=b=c".to_owned(),
+        "env            PATH=/bin".to_owned(),
+        "label          vendor=us".to_owned(),
+        "port           80/tcp".to_owned(),
+        "volume         /data".to_owned(),
+        r#"healthcheck    {"Test":["NONE"]}"#.to_owned(),
+        format!("diff id        {}", diff_id("low")),
+        format!("diff id        {}", diff_id("high")),
+    ] {
+        assert!(told.lines().any(|told| told == line), "{line} is not in\n{told}");
+    }
+    let told = machine.json(&format!("inspect {}/o/r:v1 --platform linux/amd64", registry.host()));
+    let image = &told["image"];
+    assert_eq!((&told["digest"], &image["digest"]), (&index.to_string().into(), &manifest.to_string().into()));
+    assert_eq!(image["platform"], "linux/amd64");
+    let container = &image["container"];
+    assert_eq!(container["entrypoint"], serde_json::json!(["/bin/server", "--port"]));
+    assert_eq!(container["env"], serde_json::json!({"PATH": "/bin", "A": "b=c"}));
+    assert_eq!((&container["workingDir"], &container["labels"]["vendor"]), (&"/srv".into(), &"us".into()));
+    assert_eq!(image["imageConfig"]["config"]["Env"][3], "NOTHING", "as it is written");
+    let layers = [&image["layers"][0], &image["layers"][1]].map(|layer| layer["diffId"].as_str().unwrap().to_owned());
+    assert_eq!(layers, ["low", "high"].map(|text| diff_id(text).to_string()));
+}
+
+#[test]
+fn what_a_config_says_wrongly_does_not_hide_the_rest() {
+    let (machine, registry) = (Machine::new(), registry());
+    let json = serde_json::json!({"Env": {"A": "1"}, "Cmd": ["sh"], "User": 5});
+    put(&registry, &Image::new().tree(&small()).container(container(&json)));
+    let told = machine.prints(&format!("inspect {}/o/r:v1", registry.host()));
+    for line in [
+        r#"cmd            ["sh"]"#,
+        "config fault   `config.Env` is an object, and must be a list of texts",
+        "config fault   `config.User` is a number, and must be a text",
+    ] {
+        assert!(told.lines().any(|told| told == line), "{line} is not in\n{told}");
+    }
+}
+
+#[test]
+fn lone_image_for_another_platform_is_taken_with_a_warning() {
+    let (machine, registry) = (Machine::new(), registry());
+    put(&registry, &server());
+    let at = format!("{}/o/r:v1", registry.host());
+    let words = "the image is for linux/amd64, not for linux/arm64; it is taken as it is";
+    for (line, is_told) in [
+        (format!("inspect {at} --platform linux/arm64"), true),
+        (format!("ls {at} --platform linux/arm64"), true),
+        (format!("ls {at} --platform linux/x86_64/v3"), false),
+        (format!("ls {at}"), false),
+    ] {
+        let run = machine.run(&line);
+        assert_eq!(run.stderr.contains(words), is_told, "{line}: {}", run.stderr);
+        assert!(!run.stdout.is_empty(), "{line}");
+    }
+    pushed(&machine, &registry, &small());
+    let stderr = machine.run(&format!("ls {at} --platform linux/arm64")).stderr;
+    assert!(!stderr.contains("the image is for"), "files run nowhere: {stderr}");
+}
+
+#[test]
+fn index_that_names_no_platforms_is_not_guessed_at() {
+    let (machine, registry) = (Machine::new(), registry());
+    let manifests = ["a", "b"].map(|name| put(&registry, &Image::new().file(name, name)).descriptor);
+    let index = index(manifests.to_vec()).unwrap();
+    now(registry.repository("o/r").put_manifest(&index, &["v1".parse().unwrap()])).unwrap();
+    let at = format!("{}/o/r:v1", registry.host());
+    let words = ["none of the 2 manifests in", "names its platform", "hint: name one by its digest"];
+    machine.fails(&format!("ls {at}"), 3, &words);
+    machine.fails(&format!("inspect {at} --platform linux/amd64"), 3, &words);
+    assert!(machine.prints(&format!("inspect {at}")).contains("\nmanifest       no platform sha256:"));
 }
 
 #[test]

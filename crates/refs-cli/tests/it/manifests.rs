@@ -1,11 +1,11 @@
 //! `refs manifest`
 
-use refs_registry::MediaType;
-use refs_testkit::{Fault, Image, On};
+use refs_registry::{MediaType, Platform};
+use refs_testkit::{Fault, Image, On, image::push_index};
 use refs_url::Digest;
 use serde_json::Value;
 
-use crate::support::{Machine, put, registry, small};
+use crate::support::{Machine, now, put, registry, small};
 
 #[test]
 fn a_manifest_is_laid_out_or_as_it_is() {
@@ -66,4 +66,20 @@ fn a_layout_shows_its_manifests() {
         machine.prints("manifest ocidir://layout:v1 --raw"),
         machine.prints(&format!("manifest ocidir://layout@{digest} --raw"))
     );
+}
+
+#[test]
+fn manifest_of_an_image_in_an_index_is_found_by_its_platform() {
+    let (machine, registry) = (Machine::new(), registry());
+    let image = |text: &str| Image::new().file("a.txt", text.to_owned());
+    let images = ["linux/386", "linux/arm/v6"].map(|name| (Platform::parse(name).unwrap(), image(name)));
+    let index = now(push_index(&*registry.repository("o/r"), &images, &["v1"])).unwrap();
+    let at = format!("{}/o/r", registry.host());
+    assert_eq!(machine.run(&format!("manifest {at}:v1 --raw")).stdout, index.raw);
+    let arm = image("linux/arm/v6").manifest().unwrap();
+    assert_eq!(machine.run(&format!("manifest {at}:v1 --raw --platform linux/arm64")).stdout, arm.raw);
+    let shown = machine.json(&format!("manifest {at}:v1 --platform linux/arm/v6"));
+    assert_eq!(shown["reference"], format!("{at}@{}", arm.descriptor.digest));
+    let words = ["no image for platform linux/riscv64", "it has linux/386, linux/arm/v6"];
+    machine.fails(&format!("manifest {at}:v1 --platform linux/riscv64"), 3, &words);
 }

@@ -96,7 +96,9 @@ fn a_whiteout_spares_what_its_own_layer_has() {
         check(&[&["a"], &order], &["1 a"]);
     }
     check(&[&["d/", "d/old"], &[".wh.d", "d/new"]], &["* d/", "1 d/new"]);
-    check(&[&["d/", "d/old"], &["d/new", ".wh.d"]], &["0 d/", "1 d/new"]);
+    check(&[&["d/", "d/old"], &["d/new", ".wh.d"]], &["* d/", "1 d/new"]);
+    check(&[&["d/", "d/e/", "d/e/f"], &["d/e/g", ".wh.d"]], &["* d/", "* d/e/", "1 d/e/g"]);
+    check(&[&["d/", "d/e/", "d/e/f"], &[".wh.d", "d/e/g"]], &["* d/", "* d/e/", "1 d/e/g"]);
     check(&[&["d/", "d/old"], &["d/", "d/.wh.old", "d/new"]], &["1 d/", "1 d/new"]);
 }
 
@@ -104,6 +106,7 @@ fn a_whiteout_spares_what_its_own_layer_has() {
 fn an_opaque_directory_keeps_what_its_own_layer_has() {
     check(&[&["d/", "d/a", "d/e/f"], &["d/", "d/.wh..wh..opq", "d/b"]], &["1 d/", "1 d/b"]);
     check(&[&["d/", "d/a", "d/e/f"], &["d/b", "d/e/g", "d/.wh..wh..opq"]], &["0 d/", "1 d/b", "* d/e/", "1 d/e/g"]);
+    check(&[&["d/", "d/e/"], &["d/", "d/e/g", "d/.wh..wh..opq"]], &["1 d/", "* d/e/", "1 d/e/g"]);
     check(&[&["a", "d/x"], &[".wh..wh..opq", "b"]], &["1 b"]);
     check(&[&["a"], &["none/.wh..wh..opq"]], &["0 a"]);
     check(&[&["l -> d", "d/x", "e"], &["l/.wh..wh..opq"]], &["* d/", "0 e", "0 l -> d"]);
@@ -178,6 +181,34 @@ fn m121_a_hard_link_to_no_file_is_refused() {
 #[test]
 fn files_of_the_layer_format_are_not_shown() {
     check(&[&["a", "stargz.index.json", ".no.prefetch.landmark"]], &["0 a"]);
+}
+
+#[test]
+fn paths_behind_links_are_no_deeper_than_others() {
+    let deep = "d/".repeat(120);
+    let link = format!("l -> {deep}");
+    let lines = |path: &str| merged(&[&[&link], &[path]]).map(|shown| shown.len());
+    assert_eq!(lines("l/1/2/3/4/5/6/7/8").unwrap(), 129);
+    let error = lines("l/1/2/3/4/5/6/7/8/9").unwrap_err().to_string();
+    assert_eq!(error, "path `l/1/2/3/4/5/6/7/8/9` in a layer is not safe: it leads too deep");
+}
+
+#[test]
+fn directories_that_no_entry_names_count_as_well() {
+    let directory = "d".repeat(200);
+    let deep = format!("{directory}/").repeat(20);
+    let files: Vec<String> = (0..2_000).map(|at| format!("{at}/{deep}f")).collect();
+    let files: Vec<&str> = files.iter().map(String::as_str).collect();
+    let error = merged(&[&files]).unwrap_err();
+    assert!(matches!(error, Error::UnsupportedLayer { .. }), "{error:?}");
+}
+
+#[test]
+fn what_is_deleted_over_and_over_is_refused() {
+    let files: Vec<String> = (0..10_000).map(|at| at.to_string()).collect();
+    let mut lines: Vec<&str> = files.iter().map(String::as_str).collect();
+    lines.resize(lines.len() + 2_000, ".wh..wh..opq");
+    check_error(&[&lines], "path `` in a layer is not safe: what is in it is deleted over and over");
 }
 
 /// A tree as a program would keep it that makes each change in place: directories in directories.

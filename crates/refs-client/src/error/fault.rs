@@ -82,6 +82,9 @@ pub enum ArchiveFault {
     /// A type that carries no data declares some.
     #[error("`{0}` declares data that its type cannot have")]
     UnexpectedData(String),
+    /// It was read twice, and was not the same.
+    #[error("it is not what it was when it was read before")]
+    Changed,
     /// The archive and the layer's table of contents differ in what is at a path: who reads the one sees other files than
     /// who reads the other.
     #[error("its table of contents tells otherwise of `{0}`")]

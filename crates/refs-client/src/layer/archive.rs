@@ -24,7 +24,18 @@ pub(crate) type Archive = Walk<Box<dyn BufRead + Send>>;
 ///
 /// # Errors
 /// `UnsupportedLayer` when the bytes are no such archive and the media type doesn't claim it either.
-pub(crate) fn open(mut bytes: impl BufRead + Send + 'static, layer: &Descriptor) -> Result<Archive> {
+pub(crate) fn open(bytes: impl BufRead + Send + 'static, layer: &Descriptor) -> Result<Archive> {
+    Ok(Walk::new(inflated(bytes, layer)?, layer.digest.clone()))
+}
+
+/// The tar archive in `bytes`, the whole blob of `layer`, as [`open`] finds it.
+///
+/// # Errors
+/// As of [`open`].
+pub(crate) fn inflated(
+    mut bytes: impl BufRead + Send + 'static,
+    layer: &Descriptor,
+) -> Result<Box<dyn BufRead + Send>> {
     let mut start = Vec::with_capacity(tar::BLOCK_BYTES);
     // An error here comes again at the next read, where it is reported.
     let _ = bytes.by_ref().take(tar::BLOCK_BYTES as u64).read_to_end(&mut start);
@@ -34,12 +45,11 @@ pub(crate) fn open(mut bytes: impl BufRead + Send + 'static, layer: &Descriptor)
         return Err(unsupported(layer, "it is no tar archive, and has no title that would make it a file"));
     }
     let whole = Cursor::new(start).chain(bytes);
-    let inflated: Box<dyn BufRead + Send> = match compression {
+    Ok(match compression {
         Compression::None => Box::new(whole),
         Compression::Gzip => Box::new(BufReader::with_capacity(INFLATED_BUFFER_BYTES, MultiGzDecoder::new(whole))),
         Compression::Zstd => Box::new(BufReader::with_capacity(INFLATED_BUFFER_BYTES, ZstdReader::new(whole))),
-    };
-    Ok(Walk::new(inflated, layer.digest.clone()))
+    })
 }
 
 /// How an archive is compressed.

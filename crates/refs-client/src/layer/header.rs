@@ -5,7 +5,7 @@ use tar::Header;
 
 use super::{
     path::{self, shown},
-    pax::Pax,
+    pax::{Mtime, Pax},
 };
 use crate::{ArchiveFault, Error};
 
@@ -104,7 +104,7 @@ pub(crate) fn entry(fields: &Fields, extensions: &Extensions, global: &Pax) -> R
     Ok(Entry {
         kind,
         mode: fields.mode,
-        mtime: pax.mtime.or(global.mtime).unwrap_or(fields.mtime),
+        mtime: mtime(extensions, global).map_or(fields.mtime, |mtime| mtime.seconds),
         uid: pax.uid.or(global.uid).map_or(fields.uid, owner),
         gid: pax.gid.or(global.gid).map_or(fields.gid, owner),
         xattrs: pax.xattrs.clone(),
@@ -127,6 +127,11 @@ fn kind(fields: &Fields, path: &str, name: &[u8], link: &[u8], size: u64) -> Res
         b'6' => Kind::Fifo,
         _ => return Err(special(path, "thing of an unknown type")),
     })
+}
+
+/// The modification time that extended headers give, which may be finer than the header's own.
+pub(crate) fn mtime(extensions: &Extensions, global: &Pax) -> Option<Mtime> {
+    extensions.pax.as_ref().and_then(|pax| pax.mtime).or(global.mtime)
 }
 
 /// A name that two extensions give must be the same in both, as readers differ in which one they believe.

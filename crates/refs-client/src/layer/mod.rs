@@ -18,6 +18,8 @@ mod merge;
 mod on_disk;
 mod one;
 mod outline;
+#[cfg_attr(not(test), expect(dead_code, reason = "unpacking comes to use all of it"))]
+mod passes;
 mod path;
 mod pax;
 mod pipe;

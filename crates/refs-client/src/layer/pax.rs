@@ -9,12 +9,19 @@ pub(crate) struct Pax {
     pub(crate) path: Option<Vec<u8>>,
     pub(crate) link: Option<Vec<u8>>,
     pub(crate) size: Option<u64>,
-    pub(crate) mtime: Option<i64>,
+    pub(crate) mtime: Option<Mtime>,
     pub(crate) uid: Option<u64>,
     pub(crate) gid: Option<u64>,
     pub(crate) xattrs: BTreeMap<String, Vec<u8>>,
     /// The content is a map of holes and what lies between them.
     pub(crate) is_sparse: bool,
+}
+
+/// A modification time, and what it has beyond whole seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mtime {
+    pub(crate) seconds: i64,
+    pub(crate) nanos: u32,
 }
 
 /// The field that can't be read, by its name.
@@ -41,7 +48,7 @@ impl Pax {
             b"size" => self.size = number(value, "size")?,
             b"uid" => self.uid = number(value, "uid")?,
             b"gid" => self.gid = number(value, "gid")?,
-            b"mtime" => self.mtime = seconds(value)?,
+            b"mtime" => self.mtime = time(value)?,
             _ if key.starts_with(b"GNU.sparse.") => self.is_sparse = true,
             _ => self.set_xattr(key, value)?,
         }
@@ -80,8 +87,8 @@ fn number(value: &[u8], field: &'static str) -> Result<Option<u64>, BadField> {
     decimal(value).map(Some).ok_or(BadField(field))
 }
 
-/// Whole seconds of a time that may have a fraction, rounded down.
-fn seconds(value: &[u8]) -> Result<Option<i64>, BadField> {
+/// A time that may have a fraction, of which nine digits count.
+fn time(value: &[u8]) -> Result<Option<Mtime>, BadField> {
     const BAD: BadField = BadField("mtime");
     if value.is_empty() {
         return Ok(None);
@@ -92,9 +99,14 @@ fn seconds(value: &[u8]) -> Result<Option<i64>, BadField> {
     if !fraction.iter().all(u8::is_ascii_digit) {
         return Err(BAD);
     }
-    let whole = decimal(&value[..point]).and_then(|whole| i64::try_from(whole).ok()).ok_or(BAD)?;
-    let has_fraction = fraction.iter().any(|&digit| digit != b'0');
-    Ok(Some(if is_negative { -whole - i64::from(has_fraction) } else { whole }))
+    let seconds = decimal(&value[..point]).and_then(|whole| i64::try_from(whole).ok()).ok_or(BAD)?;
+    let nanos = fraction.iter().chain(&[b'0'; 9]).take(9).fold(0, |nanos, digit| nanos * 10 + u32::from(digit - b'0'));
+    Ok(Some(match (is_negative, nanos) {
+        (false, nanos) => Mtime { seconds, nanos },
+        (true, 0) => Mtime { seconds: -seconds, nanos: 0 },
+        // The nanoseconds count on from the second before.
+        (true, nanos) => Mtime { seconds: -seconds - 1, nanos: 1_000_000_000 - nanos },
+    }))
 }
 
 /// Digits and nothing else, so that `+1`, `0x1` and ` 1` mean nothing to one reader and a number to another.
@@ -123,8 +135,12 @@ mod tests {
         check(b"9 path=a\n\0\0\0", Ok(Pax { path: Some(b"a".to_vec()), ..default() }));
         check(b"10 size=42\n", Err("extended header"));
         check(b"11 size=42\n", Ok(Pax { size: Some(42), ..default() }));
-        check(b"15 mtime=12.75\n", Ok(Pax { mtime: Some(12), ..default() }));
-        check(b"14 mtime=-1.5\n", Ok(Pax { mtime: Some(-2), ..default() }));
+        let at = |seconds, nanos| Ok(Pax { mtime: Some(Mtime { seconds, nanos }), ..default() });
+        check(b"12 mtime=12\n", at(12, 0));
+        check(b"15 mtime=12.75\n", at(12, 750_000_000));
+        check(b"23 mtime=12.1234567899\n", at(12, 123_456_789));
+        check(b"14 mtime=-1.5\n", at(-2, 500_000_000));
+        check(b"14 mtime=-1.0\n", at(-1, 0));
         check(b"22 GNU.sparse.major=1\n", Ok(Pax { is_sparse: true, ..default() }));
         let xattrs = BTreeMap::from([("user.a".to_owned(), b"x\0y".to_vec())]);
         check(b"27 SCHILY.xattr.user.a=x\0y\n", Ok(Pax { xattrs, ..default() }));

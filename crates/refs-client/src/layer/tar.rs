@@ -11,6 +11,7 @@ use tar::Header;
 
 use super::{
     header::{self, Extensions, Fields},
+    merge::Met,
     pax::{BadField, Pax},
     pipe::Abandoned,
 };
@@ -33,13 +34,15 @@ pub(crate) struct Walk<R> {
     /// Bytes of the current entry that were not read yet, and those behind them that fill its last block.
     content: u64,
     padding: u64,
+    /// How many entries were given.
+    entries: usize,
     global: Pax,
 }
 
 impl<R: BufRead> Walk<R> {
     /// Reads the archive of `layer` from its first byte on.
     pub(crate) fn new(reader: R, layer: Digest) -> Self {
-        Self { reader, layer, offset: 0, header_offset: 0, content: 0, padding: 0, global: Pax::default() }
+        Self { reader, layer, offset: 0, header_offset: 0, content: 0, padding: 0, entries: 0, global: Pax::default() }
     }
 
     /// The next entry, whatever was left of the one before. `None` at the end of the archive. The root directory is
@@ -49,14 +52,26 @@ impl<R: BufRead> Walk<R> {
     /// `Corrupt`, `UnsafePath`, `UnsafeLink`, `SpecialFile`. Nothing can be read after an error.
     pub(crate) fn next_entry(&mut self) -> Result<Option<Entry>> {
         loop {
-            let Some((fields, extensions)) = self.next_header()? else { return Ok(None) };
-            let entry = header::entry(&fields, &extensions, &self.global).map_err(|fault| self.refuse(fault))?;
-            self.content = entry.size();
-            self.padding = padding(self.content);
-            if !entry.path.is_empty() {
-                return Ok(Some(entry));
+            match self.next_met()? {
+                Some(met) if met.entry.path.is_empty() => {}
+                met => return Ok(met.map(|met| met.entry)),
             }
         }
+    }
+
+    /// As [`next_entry`](Self::next_entry), the root directory included, and with all that an image keeps of an entry.
+    ///
+    /// # Errors
+    /// As [`next_entry`](Self::next_entry).
+    pub(crate) fn next_met(&mut self) -> Result<Option<Met>> {
+        let Some((fields, extensions)) = self.next_header()? else { return Ok(None) };
+        let entry = header::entry(&fields, &extensions, &self.global).map_err(|fault| self.refuse(fault))?;
+        let nanos = header::mtime(&extensions, &self.global).map_or(0, |mtime| mtime.nanos);
+        self.content = entry.size();
+        self.padding = padding(self.content);
+        let index = self.entries;
+        self.entries += 1;
+        Ok(Some(Met { entry, nanos, index }))
     }
 
     /// Gives the content of the current entry to `take`, in portions.
@@ -101,6 +116,11 @@ impl<R: BufRead> Walk<R> {
         Ok(Some(entry))
     }
 
+    /// The error for an archive that is not the one that was read before.
+    pub(crate) fn changed(&self) -> Error {
+        self.fault(ArchiveFault::Changed)
+    }
+
     /// Where the header of the current entry is, in bytes of the archive.
     pub(crate) fn header_offset(&self) -> u64 {
         self.header_offset
@@ -110,11 +130,19 @@ impl<R: BufRead> Walk<R> {
     ///
     /// # Errors
     /// `Corrupt`, and so it is when more follows than any writer pads an archive with: it may be inflated from nothing.
-    pub(crate) fn finish(mut self) -> Result<()> {
+    pub(crate) fn finish(self) -> Result<()> {
+        self.into_reader().map(drop)
+    }
+
+    /// As [`finish`](Self::finish), and gives the reader, of which nothing is left, back.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish).
+    pub(crate) fn into_reader(mut self) -> Result<R> {
         let mut padding = 0;
         loop {
             match self.reader.fill_buf() {
-                Ok([]) => return Ok(()),
+                Ok([]) => return Ok(self.reader),
                 Ok(rest) => {
                     let rest = rest.len();
                     self.reader.consume(rest);

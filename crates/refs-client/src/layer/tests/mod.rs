@@ -4,5 +4,6 @@ mod extraction;
 mod fixtures;
 mod golden;
 mod merging;
+mod passes;
 mod reading;
 mod walking;

@@ -22,6 +22,7 @@ use crate::{
     fetch,
     healed::healed,
     inspect,
+    kept::{kept, kept_meanwhile},
     layer::{self, Contents},
     list,
     meter::Metered,
@@ -156,8 +157,9 @@ impl Client {
         let (source, target) = self.find(at, &self.meter).await?;
         let output = Resumed::new(output);
         let read = healed(source, async |source| {
-            let (_, contents) = open(source, at, &target, options).await?;
+            let (_, contents) = open(Arc::clone(&source), at, &target, options).await?;
             contents.index_all().await?;
+            let (contents, _folder) = kept_meanwhile(contents, source, self.unkept(at)).await?;
             contents.read_file(path, range, u64::MAX, output.reading()).await.map(drop)
         });
         read.await?;
@@ -173,7 +175,8 @@ impl Client {
     pub async fn get_manifest(&self, at: &Location, options: &ReadOptions) -> Result<Bytes> {
         let (source, target) = self.find(at, &self.meter).await?;
         let read = healed(source, async |source| {
-            let (_, contents) = open(source, at, &target, options).await?;
+            let (_, contents) = open(Arc::clone(&source), at, &target, options).await?;
+            let (contents, _folder) = kept_meanwhile(contents, source, self.unkept(at)).await?;
             let name = options.manifest_file.as_str();
             contents.read_file(name, ByteRange::ALL, ManifestFile::MAX_BYTES, Vec::new()).await
         });
@@ -204,8 +207,9 @@ impl Client {
                 Some(prepared) => prepared,
                 None => Pull::prepare(destination, options).await?,
             };
-            let (artifact, contents) = open(source, at, &target, &options.read).await?;
-            let contents = contents.metered(Arc::clone(&meter));
+            let (artifact, contents) = open(Arc::clone(&source), at, &target, &options.read).await?;
+            let streams = self.kept(at, source, &prepared.aside());
+            let contents = contents.metered(Arc::clone(&meter)).with_streams(streams);
             // Boxed: a pull's future holds the state of many requests, too much to be moved about.
             Box::pin(pull::pull(&artifact, &contents, prepared, options)).await
         });
@@ -323,9 +327,28 @@ impl Client {
     /// Where it is written down how far a push of `directory` has come; only registries lose what was sent to them.
     fn journal(&self, at: &Location, tag: &Tag, directory: &Path) -> Option<JournalAt> {
         let (Location::Registry(reference), Some(store)) = (at, &self.store) else { return None };
+        Some(JournalAt::new(Arc::clone(store), self.origin(reference), tag, directory))
+    }
+
+    /// `source`, the repository at `at`, for a verb that reads blobs twice: what nothing else keeps is kept in `folder`.
+    pub(crate) fn kept(&self, at: &Location, source: Arc<dyn Source>, folder: &Path) -> Arc<dyn Source> {
+        match self.unkept(at) {
+            Some(origin) => kept(source, origin, folder),
+            None => source,
+        }
+    }
+
+    /// Where the blobs at `at` come from, if that is far away and nothing keeps them.
+    fn unkept(&self, at: &Location) -> Option<Origin> {
+        match (at, &self.store) {
+            (Location::Registry(reference), None) => Some(self.origin(reference)),
+            _ => None,
+        }
+    }
+
+    fn origin(&self, reference: &Reference) -> Origin {
         let (host, repository) = (reference.host().clone(), reference.repository().clone());
-        let origin = Origin { wire: self.registries.wire(&host), host, repository };
-        Some(JournalAt::new(Arc::clone(store), origin, tag, directory))
+        Origin { wire: self.registries.wire(&host), host, repository }
     }
 
     /// The repository at `at`; what it has to fetch counts in `meter`.
@@ -344,9 +367,8 @@ impl Client {
 
     /// The repository of `reference`, read through `store`, and what it is called there.
     fn cached(&self, reference: &Reference, store: &Arc<dyn Store>, meter: &Arc<Meter>) -> Result<(Cached, Origin)> {
-        let (host, repository) = (reference.host().clone(), reference.repository().clone());
-        let source = Arc::new(Metered::new(self.registries.source(&host, &repository)?, Arc::clone(meter)));
-        let origin = Origin { wire: self.registries.wire(&host), host, repository };
+        let source = self.registries.source(reference.host(), reference.repository())?;
+        let (source, origin) = (Arc::new(Metered::new(source, Arc::clone(meter))), self.origin(reference));
         Ok((Cached::new(source, origin.clone(), Arc::clone(store)), origin))
     }
 

@@ -13,6 +13,7 @@ mod fetch;
 pub mod fuzzing;
 mod healed;
 mod inspect;
+mod kept;
 mod layer;
 mod list;
 mod location;

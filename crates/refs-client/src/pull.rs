@@ -1,6 +1,9 @@
 //! Extracts an artifact, or a part of it.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use refs_estargz::Entry;
 use refs_registry::Descriptor;
@@ -63,6 +66,11 @@ impl Pull {
         let (destination, existing) = (destination.to_owned(), options.existing);
         let staging = thread::run(move || Staging::beside(&destination, existing)).await?;
         Ok(Self { selection, staging, budget })
+    }
+
+    /// A place for what is of use only during the pull.
+    pub(crate) fn aside(&self) -> PathBuf {
+        self.staging.aside()
     }
 }
 

@@ -29,6 +29,7 @@ mod resolve;
 mod resume;
 mod serve;
 mod signals;
+mod stacks;
 mod support;
 mod tags;
 mod trees;

@@ -1,6 +1,10 @@
 //! Opens an artifact, lists it, and hands its files over.
 
-use std::{io::Write, ops::Range, sync::Arc};
+use std::{
+    io::Write,
+    ops::Range,
+    sync::{Arc, OnceLock},
+};
 
 use refs_estargz::Entry;
 use refs_registry::{Source, error::Wanted};
@@ -12,13 +16,15 @@ use super::{
     find,
     form::{self, Form, Layer, Vouched},
     listed::Listed,
+    merge::{Origin, Shown},
     one::One,
     path,
     pipe::PipeReader,
     ranges::{Indexed, Ranges},
     spans::Choice,
+    spool::{Capture, Spool},
     stream::read_blob,
-    survey::{Capture, Found, Spool, Survey},
+    survey::Survey,
 };
 use crate::{ByteRange, Error, Meter, Result, artifact::Artifact, receive::Receive, select::Selection, thread};
 
@@ -48,11 +54,15 @@ pub enum Access {
 /// The files of an artifact.
 #[derive(Debug)]
 pub(crate) struct Contents {
-    source: Arc<dyn Source>,
+    pub(super) source: Arc<dyn Source>,
+    /// The same, for layers that are read as streams where several lie on each other.
+    pub(super) streams: Arc<dyn Source>,
     at: String,
-    meter: Arc<Meter>,
+    pub(super) meter: Arc<Meter>,
     /// The lowest first.
     pub(super) layers: Vec<Layer>,
+    /// What there is in them, once that is known.
+    pub(super) found: OnceLock<Arc<[Shown]>>,
 }
 
 impl Contents {
@@ -62,12 +72,18 @@ impl Contents {
     /// `UnsupportedLayer`; `UnsafePath` for a file whose title is no path.
     pub(crate) fn open(source: Arc<dyn Source>, artifact: &Artifact, trust: Trust) -> Result<Self> {
         let layers = form::layers(&artifact.image, trust)?;
-        Ok(Self { source, at: artifact.at.clone(), meter: Arc::default(), layers })
+        let streams = Arc::clone(&source);
+        Ok(Self { source, streams, at: artifact.at.clone(), meter: Arc::default(), layers, found: OnceLock::new() })
     }
 
     /// The same, which tells `meter` of what it skips. What passes is counted by the source.
     pub(crate) fn metered(self, meter: Arc<Meter>) -> Self {
         Self { meter, ..self }
+    }
+
+    /// The same, which reads from `streams`, another way to the same blobs, what has to be read twice.
+    pub(crate) fn with_streams(self, streams: Arc<dyn Source>) -> Self {
+        Self { streams, ..self }
     }
 
     /// The entries that `selection` means.
@@ -80,9 +96,8 @@ impl Contents {
         {
             return Ok(Listed::of_layer(index, selection));
         }
-        let survey = self.survey(None).await?;
-        let entries = survey.found.into_iter().map(|found| found.entry);
-        Ok(Listed::Met(entries.filter(|entry| selection.contains(entry)).collect()))
+        let Survey { found, .. } = self.survey(None).await?;
+        Ok(Listed::of_found(found, selection))
     }
 
     /// Reads the tables of contents, so that nothing else is left to be read before a file is.
@@ -101,16 +116,13 @@ impl Contents {
     /// # Errors
     /// As of [`list`](Self::list).
     pub(crate) async fn foreseen(&self, selection: &Selection) -> Result<Option<Listed>> {
-        for layer in &self.layers {
-            let is_known = match &layer.form {
-                Form::File(_) => true,
-                _ => layer.is_better_by_index(selection) && self.index(layer).await?.is_some(),
-            };
-            if !is_known {
-                return Ok(None);
-            }
-        }
-        self.list(selection).await.map(Some)
+        let is_known = match self.layers.as_slice() {
+            [Layer { form: Form::File(_), .. }] => true,
+            [layer] => layer.is_better_by_index(selection) && self.index(layer).await?.is_some(),
+            // What they show together is worked out before anything is handed over.
+            _ => true,
+        };
+        if is_known { self.list(selection).await.map(Some) } else { Ok(None) }
     }
 
     /// How the entries were found, once they were asked for.
@@ -129,13 +141,11 @@ impl Contents {
     /// # Errors
     /// Those of the receiver, the source and the layers' formats. What was handed over before an error may be anything.
     pub(crate) async fn extract<R: Receive>(&self, selection: &Selection, receiver: R) -> Result<R> {
-        let mut delivery = Delivery::new(selection.clone(), self.layers.len(), receiver);
-        for (at, layer) in self.layers.iter().enumerate().rev() {
-            delivery = self.deliver(at, layer, delivery).await?;
-            delivery.union.descend();
-        }
-        for (at, names) in delivery.missing() {
-            delivery = self.deliver_renamed(&self.layers[at], names, delivery).await?;
+        let [layer] = self.layers.as_slice() else { return self.extract_merged(selection, receiver).await };
+        let mut delivery = self.deliver(layer, Delivery::new(selection.clone(), receiver)).await?;
+        let names = delivery.missing();
+        if !names.is_empty() {
+            delivery = self.deliver_renamed(layer, names, delivery).await?;
         }
         thread::run(move || delivery.links().map(|()| delivery.receiver)).await
     }
@@ -157,46 +167,41 @@ impl Contents {
             return Err(Error::FileNotFound { at: self.at.clone(), path: path.to_owned(), nearest: None });
         };
         let survey = self.survey(Some(Capture { path: wanted.clone(), max_bytes })).await?;
-        let Found { entry, layer: at } = find::file(&survey.found, &wanted, &self.at)?;
+        let Shown { entry, origin, .. } = find::file(&survey.found, &wanted, &self.at)?;
+        // Only directories come from nowhere.
+        let origin = origin.ok_or(Error::Worker)?;
         if entry.size() > max_bytes {
             return Err(Error::FileTooLarge { path: entry.path.clone(), size: entry.size(), limit: max_bytes });
         }
         let part = range.within(&entry.path, entry.size())?;
-        if let Some(spool) = survey.captured.filter(|spool| spool.is_of(*at, &entry.path)) {
+        if let Some(spool) = survey.captured.filter(|spool| spool.is_of(origin, &entry.path)) {
             return thread::run(move || spool.copy_to(part, output)).await;
         }
-        self.read_entry(*at, &entry.path, part, output).await
+        self.read_entry(origin, &entry.path, part, output).await
     }
 
     async fn read_entry<W: Write + Send + 'static>(
         &self,
-        at: usize,
+        origin: Origin,
         path: &str,
         part: Range<u64>,
         output: W,
     ) -> Result<W> {
-        let layer = &self.layers[at];
-        if let Some(archive) = self.index(layer).await?
-            && let Some(index) = archive.toc().index_of(path)
-        {
-            let one = One { archive, layer: Arc::clone(&layer.descriptor), index, part };
+        let layer = &self.layers[origin.layer];
+        if let Some(archive) = self.index(layer).await? {
+            let one = One { archive, layer: Arc::clone(&layer.descriptor), index: origin.index, part };
             return one.write(self.ranges(layer), output).await;
         }
         let spool = match &layer.form {
-            Form::File(_) => Some(self.spool(at, path, layer).await?),
-            Form::Indexed { .. } | Form::Archive { .. } => {
-                let capture = Capture { path: path.to_owned(), max_bytes: u64::MAX };
-                self.survey_archive(at, layer, Survey::new(1, Some(capture))).await?.captured
-            }
+            Form::File(_) => self.spool(origin, path, layer).await?,
+            Form::Indexed { .. } | Form::Archive { .. } => self.spooled(origin, path, layer).await?,
         };
-        // It was there when the layer was listed, and the digest says that it still is.
-        let spool = spool.ok_or(Error::Worker)?;
         thread::run(move || spool.copy_to(part, output)).await
     }
 
     /// The content of a blob that is one file.
-    async fn spool(&self, at: usize, path: &str, layer: &Layer) -> Result<Spool> {
-        let (mut spool, size) = (Spool::new(at, path), layer.descriptor.size);
+    async fn spool(&self, origin: Origin, path: &str, layer: &Layer) -> Result<Spool> {
+        let (mut spool, size) = (Spool::new(origin, path), layer.descriptor.size);
         let wanted = Wanted::Blob(layer.descriptor.digest.clone());
         let work = move |mut bytes: PipeReader| {
             let mut received = 0;
@@ -212,51 +217,26 @@ impl Contents {
         read_blob(self.source.as_ref(), &layer.descriptor.digest, work).await
     }
 
-    async fn survey(&self, capture: Option<Capture>) -> Result<Survey> {
-        let mut survey = Survey::new(self.layers.len(), capture);
-        for (at, layer) in self.layers.iter().enumerate().rev() {
-            survey = match (&layer.form, self.index(layer).await?) {
-                (_, Some(index)) => survey.with(at, &layer.descriptor, index.toc().entries())?,
-                (Form::File(entry), None) => survey.with(at, &layer.descriptor, [entry.clone()])?,
-                (_, None) => self.survey_archive(at, layer, survey).await?,
-            };
-            survey.descend();
-        }
-        Ok(survey.sorted())
-    }
-
-    async fn survey_archive(&self, at: usize, layer: &Layer, survey: Survey) -> Result<Survey> {
-        let (descriptor, root) = (Arc::clone(&layer.descriptor), layer.root().to_owned());
-        let work = move |bytes| survey.with_archive(at, &descriptor, archive::open(bytes, &descriptor)?, &root);
-        read_blob(self.source.as_ref(), &layer.descriptor.digest, work).await
-    }
-
-    async fn deliver<R: Receive>(&self, at: usize, layer: &Layer, mut delivery: Delivery<R>) -> Result<Delivery<R>> {
+    async fn deliver<R: Receive>(&self, layer: &Layer, mut delivery: Delivery<R>) -> Result<Delivery<R>> {
         let descriptor = Arc::clone(&layer.descriptor);
         if let Form::File(entry) = &layer.form {
-            if !delivery.wants(&descriptor, entry)? {
-                return Ok(delivery);
-            }
-            let entry = entry.clone();
-            if let Some(content) = self.source.blob_file(&descriptor.digest).await {
-                return thread::run(move || delivery.copied(&entry, &descriptor, content).map(|()| delivery)).await;
-            }
-            // The blob is verified as it is read: nobody need compare its digest with the file's once more.
-            let entry = Entry { digest: None, ..entry };
-            let work = move |bytes| delivery.file(&entry, &descriptor, bytes).map(|()| delivery);
-            return read_blob(self.source.as_ref(), &layer.descriptor.digest, work).await;
+            return if delivery.means(entry) {
+                self.deliver_file(layer, entry.clone(), delivery).await
+            } else {
+                Ok(delivery)
+            };
         }
         if layer.is_better_by_index(&delivery.selection)
             && let Some(index) = self.index(layer).await?
         {
-            let choice = Choice::new(index, Arc::clone(&descriptor), &delivery)?;
+            let choice = Choice::new(index, Arc::clone(&descriptor), &delivery);
             self.meter.add_skipped(choice.skipped_bytes());
             return choice.deliver(self.source.as_ref(), self.ranges(layer), delivery).await;
         }
         let (root, agreement) = (layer.root().to_owned(), layer.agreement());
         let work = move |bytes| {
             let archive = archive::open(bytes, &descriptor)?;
-            let undecided = delivery.archive(at, &descriptor, archive, &root, agreement)?;
+            let undecided = delivery.archive(&descriptor, archive, &root, agreement)?;
             Ok((delivery, undecided))
         };
         let (delivery, undecided) = read_blob(self.source.as_ref(), &layer.descriptor.digest, work).await?;
@@ -266,6 +246,23 @@ impl Contents {
             agreement.compare(index.toc(), &layer.descriptor)?;
         }
         Ok(delivery)
+    }
+
+    /// Hands over a layer that is one file, as `entry`.
+    pub(super) async fn deliver_file<R: Receive>(
+        &self,
+        layer: &Layer,
+        entry: Entry,
+        mut delivery: Delivery<R>,
+    ) -> Result<Delivery<R>> {
+        let descriptor = Arc::clone(&layer.descriptor);
+        if let Some(content) = self.source.blob_file(&descriptor.digest).await {
+            return thread::run(move || delivery.copied(&entry, &descriptor, content).map(|()| delivery)).await;
+        }
+        // The blob is verified as it is read: nobody need compare its digest with the file's once more.
+        let entry = Entry { digest: None, ..entry };
+        let work = move |bytes| delivery.file(&entry, &descriptor, bytes).map(|()| delivery);
+        read_blob(self.source.as_ref(), &layer.descriptor.digest, work).await
     }
 
     /// Reads a layer again for files that are wanted by another name than their own, which came too late.
@@ -287,7 +284,7 @@ impl Contents {
         index.get_or_try_init(open).await.cloned()
     }
 
-    fn ranges(&self, layer: &Layer) -> Ranges {
+    pub(super) fn ranges(&self, layer: &Layer) -> Ranges {
         Ranges::new(Arc::clone(&self.source), &layer.descriptor)
     }
 }
@@ -313,7 +310,7 @@ impl Layer {
         }
     }
 
-    fn root(&self) -> &str {
+    pub(super) fn root(&self) -> &str {
         match &self.form {
             Form::Archive { root } => root,
             Form::Indexed { .. } | Form::File(_) => "",

@@ -9,9 +9,9 @@ use super::{
     agreement::Agreement,
     archive::Archive,
     blocks::{Blocks, written},
+    passes::Tally,
     path,
     pipe::PipeReader,
-    union::Union,
 };
 use crate::{Error, Result, receive::Receive, select::Selection};
 
@@ -20,31 +20,30 @@ use crate::{Error, Result, receive::Receive, select::Selection};
 pub(crate) struct Delivery<R> {
     pub(crate) selection: Selection,
     pub(crate) receiver: R,
-    pub(crate) union: Union,
-    /// Hard links, which come last: the file that one names may be in a layer that is read later.
+    pub(crate) tally: Tally,
+    /// Hard links, which come last: the file that one names may come later.
     links: Vec<Entry>,
-    /// By layer, hard links whose files are not handed over.
-    missing: BTreeMap<usize, Names>,
+    /// Hard links whose files are not handed over.
+    missing: Names,
 }
 
 /// Names of files that were not handed over themselves, by the path of the file.
 pub(crate) type Names = BTreeMap<String, Vec<Entry>>;
 
 impl<R: Receive> Delivery<R> {
-    pub(crate) fn new(selection: Selection, layers: usize, receiver: R) -> Self {
-        Self { selection, receiver, union: Union::of(layers), links: Vec::new(), missing: BTreeMap::new() }
+    pub(crate) fn new(selection: Selection, receiver: R) -> Self {
+        Self { selection, receiver, tally: Tally::default(), links: Vec::new(), missing: Names::new() }
     }
 
-    /// Whether `entry` is to be handed over: it is meant, and no layer above has another of its path.
-    pub(crate) fn wants(&mut self, layer: &Descriptor, entry: &Entry) -> Result<bool> {
-        Ok(self.union.admit(layer, entry)? && self.selection.contains(entry))
+    /// Whether `entry` is to be handed over.
+    pub(crate) fn means(&self, entry: &Entry) -> bool {
+        !path::is_format_file(&entry.path) && self.selection.contains(entry)
     }
 
     /// Hands over what `archive` holds. Its table of contents must tell the same if there is an `agreement`, which is given
     /// back undecided where the archive shows no table.
     pub(crate) fn archive(
         &mut self,
-        at: usize,
         layer: &Descriptor,
         mut archive: Archive,
         root: &str,
@@ -56,8 +55,9 @@ impl<R: Receive> Delivery<R> {
                 if let Some(agreement) = &mut agreement {
                     agreement.see(&entry, layer, &mut archive)?;
                 }
-                if delivery.wants(layer, &entry)? {
-                    delivery.take(at, entry, layer, &mut archive, blocks)?;
+                delivery.tally.count(layer, &entry)?;
+                if delivery.means(&entry) {
+                    delivery.take(entry, &mut archive, blocks)?;
                 }
             }
             let undecided = agreement.map(|agreement| agreement.check(layer, &mut archive)).transpose()?;
@@ -93,9 +93,8 @@ impl<R: Receive> Delivery<R> {
         self.links.push(entry);
     }
 
-    /// By layer, the hard links whose files were not asked for, or were replaced by a layer above while the link still
-    /// has the old content. They are to be handed over by [`renamed`](Delivery::renamed).
-    pub(crate) fn missing(&mut self) -> BTreeMap<usize, Names> {
+    /// The hard links whose files were not asked for. They are to be handed over by [`renamed`](Delivery::renamed).
+    pub(crate) fn missing(&mut self) -> Names {
         mem::take(&mut self.missing)
     }
 
@@ -133,21 +132,14 @@ impl<R: Receive> Delivery<R> {
         written(hands, |blocks| work(self, blocks))
     }
 
-    fn take(
-        &mut self,
-        at: usize,
-        entry: Entry,
-        layer: &Descriptor,
-        archive: &mut Archive,
-        blocks: &mut Blocks<'_>,
-    ) -> Result<()> {
+    fn take(&mut self, entry: Entry, archive: &mut Archive, blocks: &mut Blocks<'_>) -> Result<()> {
         match &entry.kind {
             Kind::Hardlink { target } => {
                 let file = Entry { path: target.clone(), ..entry.clone() };
-                if self.union.shows(layer, &file)? && self.selection.contains(&file) {
+                if self.means(&file) {
                     self.link(entry);
                 } else {
-                    self.missing.entry(at).or_default().entry(file.path).or_default().push(entry);
+                    self.missing.entry(file.path).or_default().push(entry);
                 }
                 Ok(())
             }

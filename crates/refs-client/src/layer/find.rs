@@ -1,8 +1,8 @@
 //! Finds the file that a path leads to, through links, as far as they stay inside the artifact.
 
-use refs_estargz::{Entry, Kind, path_order};
+use refs_estargz::{Kind, path_order};
 
-use super::survey::Found;
+use super::{merge::Shown, portions::find};
 use crate::{Error, Result};
 
 /// So many links are followed.
@@ -12,7 +12,7 @@ const MAX_LINKS: u32 = 40;
 ///
 /// # Errors
 /// `FileNotFound`, `NotFile`, `UnsafeLink`.
-pub(crate) fn file<'f>(found: &'f [Found], path: &str, at: &str) -> Result<&'f Found> {
+pub(crate) fn file<'f>(found: &'f [Shown], path: &str, at: &str) -> Result<&'f Shown> {
     let not_file = |kind| Error::NotFile { at: at.to_owned(), path: path.to_owned(), kind };
     let reached = follow(found, path)?;
     match find(found, &reached).map(|found| (found, kind_name(&found.entry.kind))) {
@@ -24,7 +24,7 @@ pub(crate) fn file<'f>(found: &'f [Found], path: &str, at: &str) -> Result<&'f F
 }
 
 /// Where `path` leads, through links; there need not be anything.
-fn follow(found: &[Found], path: &str) -> Result<String> {
+fn follow(found: &[Shown], path: &str) -> Result<String> {
     let mut reached = String::new();
     let mut left: Vec<String> = components(path);
     let mut links = 0;
@@ -41,7 +41,7 @@ fn follow(found: &[Found], path: &str) -> Result<String> {
             continue;
         };
         links += 1;
-        link.check(found, links)?;
+        link.check(links)?;
         left.extend(components(link.target));
         let directory_bytes = link.directory.len();
         reached.truncate(directory_bytes);
@@ -51,14 +51,14 @@ fn follow(found: &[Found], path: &str) -> Result<String> {
 
 /// A link on the way.
 struct Link<'f> {
-    found: &'f Found,
+    found: &'f Shown,
     target: &'f str,
     /// What the target is relative to.
     directory: &'f str,
 }
 
 impl<'f> Link<'f> {
-    fn of(found: &'f Found, directory: &'f str) -> Option<Self> {
+    fn of(found: &'f Shown, directory: &'f str) -> Option<Self> {
         match &found.entry.kind {
             Kind::Symlink { target } if !target.starts_with('/') => Some(Self { found, target, directory }),
             // In an image, the root is the image's.
@@ -67,19 +67,15 @@ impl<'f> Link<'f> {
         }
     }
 
-    /// Refuses one link too many, one that climbs out of the artifact, judged by its text, and one whose file is gone.
-    fn check(&self, found: &[Found], links: u32) -> Result<()> {
-        let Entry { path, kind, .. } = &self.found.entry;
+    /// Refuses one link too many, and one that climbs out of the artifact, judged by its text.
+    fn check(&self, links: u32) -> Result<()> {
+        let path = &self.found.entry.path;
         let refuse = |reason| Err(Error::UnsafeLink { path: path.clone(), target: self.target.to_owned(), reason });
         if links > MAX_LINKS {
             return refuse("it is one of more than 40 links on the way");
         }
         if self.climbs_out() {
             return refuse("it leads out of the artifact");
-        }
-        let is_replaced = |target: &Found| target.layer > self.found.layer;
-        if matches!(kind, Kind::Hardlink { .. }) && find(found, self.target).is_some_and(is_replaced) {
-            return refuse("its file was replaced in a layer above, and is known by this name alone");
         }
         Ok(())
     }
@@ -103,15 +99,10 @@ fn join(directory: &str, name: &str) -> String {
     if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") }
 }
 
-fn find<'f>(found: &'f [Found], path: &str) -> Option<&'f Found> {
-    let index = found.binary_search_by(|found| path_order(&found.entry.path, path)).ok()?;
-    found.get(index)
-}
-
 /// Whether anything lies below `path`.
-fn is_directory(found: &[Found], path: &str) -> bool {
+fn is_directory(found: &[Shown], path: &str) -> bool {
     let next = found.partition_point(|found| path_order(&found.entry.path, path).is_le());
-    let below = |found: &Found| found.entry.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'));
+    let below = |found: &Shown| found.entry.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'));
     path.is_empty() || found.get(next).is_some_and(below)
 }
 
@@ -127,7 +118,7 @@ const fn kind_name(kind: &Kind) -> Option<&'static str> {
 }
 
 /// The path that was most likely meant: one of the same name elsewhere, else the one with the fewest letters changed.
-fn nearest(found: &[Found], path: &str) -> Option<String> {
+fn nearest(found: &[Shown], path: &str) -> Option<String> {
     let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_lowercase();
     let wanted = name(path);
     let files = || found.iter().filter(|found| !found.entry.is_directory()).map(|found| found.entry.path.as_str());
@@ -164,10 +155,11 @@ mod tests {
     use std::collections::BTreeMap;
 
     use proptest::prelude::*;
+    use refs_estargz::Entry;
 
-    use super::*;
+    use super::{super::merge::Origin, *};
 
-    fn tree() -> Vec<Found> {
+    fn tree() -> Vec<Shown> {
         let link = |target: &str| Kind::Symlink { target: target.to_owned() };
         let file = || Kind::File { size: 1 };
         let entries = [
@@ -187,10 +179,10 @@ mod tests {
         entries.into_iter().map(|(path, kind)| found(path, kind)).collect()
     }
 
-    fn found(path: &str, kind: Kind) -> Found {
+    fn found(path: &str, kind: Kind) -> Shown {
         let (path, xattrs) = (path.to_owned(), BTreeMap::new());
         let entry = Entry { path, kind, mode: 0o644, mtime: 0, uid: 0, gid: 0, xattrs, digest: None };
-        Found { entry, layer: 0 }
+        Shown { entry, nanos: 0, origin: Some(Origin { layer: 0, index: 0 }) }
     }
 
     #[track_caller]
@@ -261,7 +253,7 @@ mod tests {
             tree in prop::collection::btree_map("[ab](/[ab]){0,2}", any_kind(), 0..10),
             path in "[ab](/([ab]|\\.\\.)){0,4}",
         ) {
-            let mut tree: Vec<Found> = tree.into_iter().map(|(path, kind)| found(&path, kind)).collect();
+            let mut tree: Vec<Shown> = tree.into_iter().map(|(path, kind)| found(&path, kind)).collect();
             tree.sort_by(|left, right| path_order(&left.entry.path, &right.entry.path));
             if let Ok(found) = file(&tree, &path, "here") {
                 prop_assert!(found.entry.is_file());

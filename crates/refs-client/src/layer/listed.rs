@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use refs_estargz::Entry;
 
-use super::ranges::Indexed;
+use super::{merge::Shown, ranges::Indexed};
 use crate::select::Selection;
 
 /// Entries in the order of a walk through the sorted tree.
@@ -14,8 +14,8 @@ pub(crate) enum Listed {
     All(Arc<Indexed>),
     /// Some of them, by index.
     Some(Arc<Indexed>, Vec<u32>),
-    /// Entries that were met one by one, in layers that have no table or lie on each other.
-    Met(Vec<Entry>),
+    /// Some of what a survey found, by index, of layers that have no table or lie on each other.
+    Found(Arc<[Shown]>, Vec<u32>),
 }
 
 impl Listed {
@@ -29,11 +29,17 @@ impl Listed {
         Self::Some(layer, chosen)
     }
 
+    /// What `selection` means of what was found. A directory that no entry names is not made up.
+    pub(crate) fn of_found(found: Arc<[Shown]>, selection: &Selection) -> Self {
+        let is_meant = |shown: &Shown| shown.origin.is_some() && selection.contains(&shown.entry);
+        let chosen = (0..).zip(found.iter()).filter(|(_, shown)| is_meant(shown)).map(|(index, _)| index).collect();
+        Self::Found(found, chosen)
+    }
+
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::All(layer) => layer.toc().len(),
-            Self::Some(_, chosen) => chosen.len(),
-            Self::Met(entries) => entries.len(),
+            Self::Some(_, chosen) | Self::Found(_, chosen) => chosen.len(),
         }
     }
 
@@ -41,7 +47,7 @@ impl Listed {
         match self {
             Self::All(layer) => layer.toc().entry_at(index),
             Self::Some(layer, chosen) => layer.toc().entry_at(chosen[index] as usize),
-            Self::Met(entries) => entries[index].clone(),
+            Self::Found(found, chosen) => found[chosen[index] as usize].entry.clone(),
         }
     }
 
@@ -49,7 +55,7 @@ impl Listed {
         match self {
             Self::All(layer) => layer.toc().path_at(index),
             Self::Some(layer, chosen) => layer.toc().path_at(chosen[index] as usize),
-            Self::Met(entries) => &entries[index].path,
+            Self::Found(found, chosen) => &found[chosen[index] as usize].entry.path,
         }
     }
 

@@ -7,13 +7,14 @@ mod contents;
 mod copied;
 mod cutter;
 mod deliver;
+mod fetch;
 mod find;
 mod form;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod header;
 mod listed;
-#[expect(dead_code, reason = "listing and unpacking come to use all of it")]
+#[expect(dead_code, reason = "unpacking comes to use all of it")]
 mod merge;
 mod on_disk;
 mod one;
@@ -23,15 +24,17 @@ mod passes;
 mod path;
 mod pax;
 mod pipe;
+mod portions;
 mod queue;
 mod ranges;
 mod spans;
+mod spool;
+mod stack;
 mod stream;
 mod survey;
 mod tar;
 #[cfg(test)]
 mod tests;
-mod union;
 
 pub(crate) use contents::Contents;
 pub use contents::{Access, Trust};

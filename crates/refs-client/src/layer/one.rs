@@ -8,10 +8,10 @@ use refs_estargz::{Piece, Plan, PlanOptions, RangeRead, Span, SpanDecoder};
 use refs_registry::Descriptor;
 
 use super::{
+    fetch::requests,
     pipe::{PipeReader, PipeWriter, Unwanted, pipe},
     ranges::{Indexed, Ranges, read_error},
-    spans::requests,
-    survey::output_error,
+    spool::output_error,
 };
 use crate::{Error, Result};
 

@@ -46,10 +46,24 @@ impl Tally {
 /// # Errors
 /// `Corrupt`, `UnsafePath`, `UnsafeLink`, `SpecialFile`; `TooManyEntries` and `UnsupportedLayer` when the layers in `tally`
 /// hold more together than memory should.
-pub(crate) fn entries<R: BufRead>(mut archive: Walk<R>, layer: &Descriptor, tally: &Tally) -> Result<(Vec<Met>, R)> {
+pub(crate) fn entries<R: BufRead>(archive: Walk<R>, layer: &Descriptor, tally: &Tally) -> Result<(Vec<Met>, R)> {
+    entries_seen(archive, layer, tally, |_, _| Ok(()))
+}
+
+/// As [`entries`], and lets `see` have a look at each of them, and at its content.
+///
+/// # Errors
+/// As of [`entries`], and those of `see`.
+pub(crate) fn entries_seen<R: BufRead>(
+    mut archive: Walk<R>,
+    layer: &Descriptor,
+    tally: &Tally,
+    mut see: impl FnMut(&Met, &mut Walk<R>) -> Result<()>,
+) -> Result<(Vec<Met>, R)> {
     let mut all = Vec::new();
     while let Some(met) = archive.next_met()? {
         tally.count(layer, &met.entry)?;
+        see(&met, &mut archive)?;
         all.push(met);
     }
     Ok((all, archive.into_reader()?))

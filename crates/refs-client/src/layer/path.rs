@@ -25,11 +25,6 @@ pub(crate) fn is_format_file(path: &str) -> bool {
     FORMAT_FILES.contains(&path)
 }
 
-/// Whether the path marks the deletion of what a lower layer holds.
-pub(crate) fn is_whiteout(path: &str) -> bool {
-    path.rsplit('/').next().is_some_and(|name| name.starts_with(WHITEOUT_PREFIX))
-}
-
 /// What the name of an entry deletes
 /// ([whiteouts](https://github.com/opencontainers/image-spec/blob/main/layer.md#whiteouts)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

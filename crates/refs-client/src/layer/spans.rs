@@ -1,25 +1,17 @@
 //! Hands over an eStargz layer, or a part of it: few ranges of its blob, decoded by all cores.
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, VecDeque},
-    num::NonZeroUsize,
-    ops::Range,
-    sync::Arc,
-    thread,
-};
+use std::{borrow::Cow, collections::BTreeMap, num::NonZeroUsize, sync::Arc, thread};
 
-use bytes::Bytes;
-use futures_util::StreamExt;
 use refs_estargz::{Entry, Kind, Plan, PlanOptions, Span, SpanDecoder};
-use refs_registry::{ByteStream, Descriptor, Resume, Source};
-use tokio::{select, sync::mpsc, task::JoinSet};
+use refs_registry::{Descriptor, Resume, Source};
+use tokio::select;
 
 use super::{
     cutter::{Batch, Cutter},
     deliver::Delivery,
+    fetch::{feed, fetch, requests},
     pipe::Unwanted,
-    queue::{BatchQueue, BatchWriter, Progress, queue},
+    queue::{BatchQueue, Progress, queue},
     ranges::{Indexed, Ranges, read_error},
     stream::{drain, may_be_changed_on_the_way},
 };
@@ -30,9 +22,6 @@ use crate::{
 
 /// A thread gets so many bytes of the blob at a time: enough to be worth waking it.
 const BATCH_BYTES: u64 = 128 << 10;
-/// A longer span is fetched in several requests, so that several connections share the work.
-const REQUEST_BYTES: u64 = 4 << 20;
-const REQUESTS_AT_ONCE: usize = 8;
 /// More threads than this are not fed by one connection.
 const MOST_THREADS: usize = 8;
 /// The content of files may follow after so many entries more.
@@ -44,25 +33,38 @@ pub(crate) struct Choice {
     archive: Arc<Indexed>,
     layer: Arc<Descriptor>,
     plan: Plan,
-    /// Which entries are wanted, in order.
-    entries: Vec<usize>,
+    wanted: Wanted,
+}
+
+/// What is wanted of a layer.
+#[derive(Debug)]
+enum Wanted {
+    /// These entries, in order.
+    Entries(Vec<usize>),
+    /// The content of these files, each as the entry that it is to be known by.
+    Files(BTreeMap<usize, Entry>),
 }
 
 impl Choice {
     /// What the selection of `delivery` means for the layer.
-    pub(crate) fn new<R: Receive>(
-        archive: Arc<Indexed>,
-        layer: Arc<Descriptor>,
-        delivery: &Delivery<R>,
-    ) -> Result<Self> {
+    pub(crate) fn new<R: Receive>(archive: Arc<Indexed>, layer: Arc<Descriptor>, delivery: &Delivery<R>) -> Self {
         let mut entries = Vec::new();
         for (index, entry) in archive.toc().entries().enumerate() {
-            if delivery.union.shows(&layer, &entry)? && delivery.selection.contains(&entry) {
+            if delivery.means(&entry) {
                 entries.push(index);
             }
         }
-        let plan = archive.plan(entries.iter().copied(), &PlanOptions::default());
-        Ok(Self { archive, layer, plan, entries })
+        Self::of(archive, layer, Wanted::Entries(entries))
+    }
+
+    /// The content of files, by their indexes in the table of contents.
+    pub(crate) fn of_files(archive: Arc<Indexed>, layer: Arc<Descriptor>, files: BTreeMap<usize, Entry>) -> Self {
+        Self::of(archive, layer, Wanted::Files(files))
+    }
+
+    fn of(archive: Arc<Indexed>, layer: Arc<Descriptor>, wanted: Wanted) -> Self {
+        let plan = archive.plan(wanted.indexes(), &PlanOptions::default());
+        Self { archive, layer, plan, wanted }
     }
 
     /// Fetches, checks and hands over: entries in their order, symbolic links last, and content as it comes.
@@ -73,6 +75,14 @@ impl Choice {
         delivery: Delivery<R>,
     ) -> Result<Delivery<R>> {
         if self.is_better_whole() { self.whole(source, delivery).await } else { self.parts(ranges, delivery).await }
+    }
+
+    /// Whether nothing is wanted.
+    pub(crate) fn is_empty(&self) -> bool {
+        match &self.wanted {
+            Wanted::Entries(entries) => entries.is_empty(),
+            Wanted::Files(files) => files.is_empty(),
+        }
     }
 
     /// How many bytes of the blob are not fetched.
@@ -86,12 +96,23 @@ impl Choice {
         let request_cost = PlanOptions::default().request_cost;
         let requests = requests(&self.plan.spans).len() as u64;
         let costs_as_much = || requests * request_cost + self.plan.fetch_bytes() >= request_cost + self.layer.size;
-        requests > 0 && (self.entries.len() == self.archive.toc().len() || costs_as_much())
+        requests > 0 && (self.wants_all() || costs_as_much())
+    }
+
+    /// Whether all content is wanted.
+    fn wants_all(&self) -> bool {
+        let toc = self.archive.toc();
+        match &self.wanted {
+            Wanted::Entries(entries) => entries.len() == toc.len(),
+            Wanted::Files(files) => {
+                files.len() == (0..toc.len()).filter(|&index| toc.file_of(index) == Some(index)).count()
+            }
+        }
     }
 
     async fn whole<R: Receive>(self, source: &dyn Source, delivery: Delivery<R>) -> Result<Delivery<R>> {
         let mut stream = source.blob(&self.layer.digest, Resume::START).await?.stream;
-        let plan = self.archive.toc().plan(self.entries.iter().copied(), &PlanOptions::default());
+        let plan = self.archive.toc().plan(self.wanted.indexes(), &PlanOptions::default());
         let cutter = Cutter::new(batches(plan.spans));
         let (writer, queue) = queue();
         let worker = tokio::task::spawn_blocking(move || self.hand_over(delivery, &queue));
@@ -147,16 +168,39 @@ impl Choice {
 
     /// Hands over entries from this thread, and content from others while they follow.
     fn hand_over<R: Receive>(self, mut delivery: Delivery<R>, queue: &BatchQueue) -> Result<Delivery<R>> {
-        for entry in self.archive.toc().entries() {
-            delivery.union.admit(&self.layer, &entry)?;
+        match &self.wanted {
+            Wanted::Entries(entries) => {
+                for entry in self.archive.toc().entries() {
+                    delivery.tally.count(&self.layer, &entry)?;
+                }
+                let names = self.names(entries);
+                let renamed = self.renamed(&names);
+                self.decode(&mut delivery, queue, &renamed, |delivery, progress| {
+                    self.take_entries(entries, delivery, progress, names, &renamed)
+                })?;
+                self.take_links(entries, &mut delivery)?;
+            }
+            Wanted::Files(files) => {
+                self.decode(&mut delivery, queue, files, |delivery, progress| take_files(files, delivery, progress))?;
+            }
         }
-        let names = self.names();
-        let renamed = self.renamed(&names);
+        Ok(delivery)
+    }
+
+    /// Lets threads decode content while `take` hands the entries over. Files of `renamed` are known by other entries than
+    /// those of the table.
+    fn decode<R: Receive>(
+        &self,
+        delivery: &mut Delivery<R>,
+        queue: &BatchQueue,
+        renamed: &BTreeMap<usize, Entry>,
+        take: impl FnOnce(&mut Delivery<R>, &Progress) -> Result<()>,
+    ) -> Result<()> {
         let progress = Progress::default();
         let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN).get().min(MOST_THREADS);
         let hands: Vec<R::Hand> = (0..threads).map(|_| delivery.receiver.hand()).collect();
         let work = |hand| {
-            let worked = self.write(hand, queue, &progress, &renamed);
+            let worked = self.write(hand, queue, &progress, renamed);
             if worked.is_err() {
                 queue.fail();
             }
@@ -165,7 +209,7 @@ impl Choice {
         let work = &work;
         thread::scope(|scope| {
             let workers: Vec<_> = hands.into_iter().map(|hand| scope.spawn(move || work(hand))).collect();
-            let taken = self.take_entries(&mut delivery, &progress, names, &renamed);
+            let taken = take(delivery, &progress);
             if taken.is_err() {
                 progress.fail();
                 queue.fail();
@@ -177,14 +221,13 @@ impl Choice {
                 (first, _) => first,
             });
             worked.and_then(|()| queue.check_complete())
-        })?;
-        self.take_links(&mut delivery)?;
-        Ok(delivery)
+        })
     }
 
     /// Hands over everything but links, in order; files that are wanted by other names than their own at the end.
     fn take_entries<R: Receive>(
         &self,
+        entries: &[usize],
         delivery: &mut Delivery<R>,
         progress: &Progress,
         mut names: BTreeMap<usize, Vec<Entry>>,
@@ -192,7 +235,7 @@ impl Choice {
     ) -> Result<()> {
         let toc = self.archive.toc();
         let mut hand = delivery.receiver.hand();
-        for (position, &index) in self.entries.iter().enumerate() {
+        for (position, &index) in entries.iter().enumerate() {
             let entry = &toc.entry_at(index);
             match entry.kind {
                 Kind::Symlink { .. } | Kind::Hardlink { .. } => {}
@@ -210,8 +253,8 @@ impl Choice {
         Ok(())
     }
 
-    fn take_links<R: Receive>(&self, delivery: &mut Delivery<R>) -> Result<()> {
-        let entries = self.entries.iter().map(|&index| self.archive.toc().entry_at(index));
+    fn take_links<R: Receive>(&self, entries: &[usize], delivery: &mut Delivery<R>) -> Result<()> {
+        let entries = entries.iter().map(|&index| self.archive.toc().entry_at(index));
         for entry in entries.filter(|entry| matches!(entry.kind, Kind::Symlink { .. })) {
             delivery.receiver.entry(&entry)?;
         }
@@ -256,12 +299,12 @@ impl Choice {
     }
 
     /// For each file that is wanted by other names, these names; its own comes first where it is wanted, too.
-    fn names(&self) -> BTreeMap<usize, Vec<Entry>> {
+    fn names(&self, entries: &[usize]) -> BTreeMap<usize, Vec<Entry>> {
         let toc = self.archive.toc();
         let mut names: BTreeMap<usize, Vec<Entry>> = BTreeMap::new();
-        for &index in &self.entries {
+        for &index in entries {
             let Some(file) = toc.file_of(index).filter(|&file| file != index) else { continue };
-            let is_wanted = self.entries.binary_search(&file).is_ok();
+            let is_wanted = entries.binary_search(&file).is_ok();
             let known = names.entry(file).or_insert_with(|| Vec::from_iter(is_wanted.then(|| toc.entry_at(file))));
             known.push(toc.entry_at(index));
         }
@@ -277,6 +320,29 @@ impl Choice {
         });
         renamed.collect()
     }
+}
+
+impl Wanted {
+    fn indexes(&self) -> Vec<usize> {
+        match self {
+            Self::Entries(entries) => entries.clone(),
+            Self::Files(files) => files.keys().copied().collect(),
+        }
+    }
+}
+
+/// Hands over files without the content that they have.
+fn take_files<R: Receive>(
+    files: &BTreeMap<usize, Entry>,
+    delivery: &mut Delivery<R>,
+    progress: &Progress,
+) -> Result<()> {
+    let mut hand = delivery.receiver.hand();
+    for file in files.values() {
+        take_file(file, None, delivery, &mut hand)?;
+    }
+    progress.reach(usize::MAX);
+    Ok(())
 }
 
 /// Hands over a file by the first of its names; the others become links to that, for the end.
@@ -296,82 +362,4 @@ fn take_file<R: Receive>(
 
 fn batches(spans: Vec<Span>) -> Vec<Span> {
     spans.into_iter().flat_map(|span| span.split(BATCH_BYTES)).collect()
-}
-
-/// The requests that fetch `spans`, in order.
-pub(crate) fn requests(spans: &[Span]) -> Vec<Range<u64>> {
-    let cut = |range: Range<u64>| {
-        let end = range.end;
-        range.step_by(REQUEST_BYTES as usize).map(move |start| start..end.min(start + REQUEST_BYTES))
-    };
-    spans.iter().flat_map(|span| cut(span.range.clone())).collect()
-}
-
-/// Moves all bytes of the blob, to the end, where they are known to be the right ones, or until nobody wants more batches.
-async fn feed(stream: &mut ByteStream, mut cutter: Cutter, writer: BatchWriter) -> refs_registry::Result<()> {
-    let mut at = 0;
-    loop {
-        let chunk = select! {
-            biased;
-            () = writer.unwanted() => return Ok(()),
-            chunk = stream.next() => chunk,
-        };
-        let Some(chunk) = chunk.transpose()? else { break };
-        let start = at;
-        at += chunk.len() as u64;
-        for batch in cutter.push(start, chunk) {
-            if let Err(Unwanted) = writer.write(batch).await {
-                return Ok(());
-            }
-        }
-    }
-    writer.finish();
-    Ok(())
-}
-
-/// Makes `requests`, several at once, and gives what they bring to `take` as it comes, in order and with its place in the
-/// blob, as long as it is wanted. Every answer is read from when it begins: answers that share a connection share how much
-/// may be on its way, so that one which nobody reads would hold up the others.
-async fn fetch(
-    ranges: &Ranges,
-    requests: Vec<Range<u64>>,
-    mut take: impl AsyncFnMut(u64, Bytes) -> Result<(), Unwanted>,
-) -> Result<()> {
-    let mut requests = requests.into_iter();
-    let mut readers = JoinSet::new();
-    let mut answers = VecDeque::new();
-    loop {
-        while answers.len() < REQUESTS_AT_ONCE
-            && let Some(range) = requests.next()
-        {
-            let (sender, answer) = mpsc::unbounded_channel();
-            readers.spawn(read_all(ranges.clone(), range.clone(), sender));
-            answers.push_back((range, answer));
-        }
-        let Some((Range { start: mut at, end }, mut answer)) = answers.pop_front() else { return Ok(()) };
-        while let Some(bytes) = answer.recv().await {
-            let bytes = bytes?;
-            let start = at;
-            at += bytes.len() as u64;
-            if let Err(Unwanted) = take(start, bytes).await {
-                return Ok(());
-            }
-        }
-        if at < end {
-            return Err(Error::Worker);
-        }
-    }
-}
-
-/// Sends all bytes of `range` on, or what they failed of, as long as somebody takes them.
-async fn read_all(ranges: Ranges, range: Range<u64>, answer: mpsc::UnboundedSender<refs_registry::Result<Bytes>>) {
-    let mut stream = match ranges.stream(range).await {
-        Ok(stream) => stream,
-        Err(error) => return drop(answer.send(Err(error))),
-    };
-    while let Some(bytes) = stream.next().await {
-        if answer.send(bytes).is_err() {
-            return;
-        }
-    }
 }

@@ -1,147 +1,80 @@
-//! What there is in an artifact, and one file of it on the way.
+//! What there is in an artifact.
 
-use std::{
-    io::{self, Read, Seek, SeekFrom, Write},
-    ops::Range,
+use std::sync::Arc;
+
+use refs_estargz::path_order;
+use refs_registry::Descriptor;
+
+use super::{
+    contents::Contents,
+    form::{Form, Layer},
+    merge::{Met, Origin, Shown},
+    passes::Tally,
+    path::is_format_file,
+    spool::{Capture, Spool},
 };
+use crate::Result;
 
-use refs_estargz::{Entry, path_order};
-use refs_registry::{Descriptor, error::Doing};
-use tempfile::SpooledTempFile;
-
-use super::{archive::Archive, deliver::check_below, union::Union};
-use crate::{Error, Result};
-
-/// A file larger than this waits on the disk, not in memory, until its layer is verified.
-const SPOOL_MEMORY_BYTES: usize = 1 << 20;
-
-/// An entry, and the index of its layer.
-#[derive(Debug, Clone)]
-pub(crate) struct Found {
-    pub(crate) entry: Entry,
-    pub(crate) layer: usize,
-}
-
-/// All entries as far as layers were looked at, from the top down.
+/// All entries, ordered by path.
 #[derive(Debug)]
 pub(crate) struct Survey {
-    pub(crate) found: Vec<Found>,
+    pub(crate) found: Arc<[Shown]>,
     /// The content of the file that was to be captured, if it came by.
     pub(crate) captured: Option<Spool>,
-    capture: Option<Capture>,
-    union: Union,
 }
 
-/// A file whose content to keep if it comes by while an archive is listed, so that it need not be read again.
-#[derive(Debug)]
-pub(crate) struct Capture {
-    pub(crate) path: String,
-    pub(crate) max_bytes: u64,
-}
-
-impl Survey {
-    pub(crate) fn new(layers: usize, capture: Option<Capture>) -> Self {
-        Self { found: Vec::new(), captured: None, capture, union: Union::of(layers) }
+impl Contents {
+    /// What there is. What was found before is not read again.
+    ///
+    /// # Errors
+    /// Those of the source and of the layers' formats.
+    pub(super) async fn survey(&self, capture: Option<Capture>) -> Result<Survey> {
+        if let Some(found) = self.found.get() {
+            return Ok(Survey { found: Arc::clone(found), captured: None });
+        }
+        let survey = match self.layers.as_slice() {
+            [layer] => self.survey_lone(layer, capture).await?,
+            _ => self.merged(capture).await?,
+        };
+        // Whoever asked at the same time has found the same.
+        let _ = self.found.set(Arc::clone(&survey.found));
+        Ok(survey)
     }
 
-    /// Adds entries that are known already.
-    pub(crate) fn with(
-        mut self,
-        at: usize,
-        layer: &Descriptor,
-        entries: impl IntoIterator<Item = Entry>,
-    ) -> Result<Self> {
-        for entry in entries {
-            if self.union.admit(layer, &entry)? {
-                self.found.push(Found { entry, layer: at });
+    async fn survey_lone(&self, layer: &Layer, capture: Option<Capture>) -> Result<Survey> {
+        let tally = Arc::<Tally>::default();
+        let (found, captured) = match (&layer.form, self.index(layer).await?) {
+            (_, Some(index)) => {
+                let entries = index.toc().entries().enumerate();
+                let mets = entries.map(|(index, entry)| Met { entry, nanos: 0, index });
+                (lone(mets, &layer.descriptor, Some(&tally))?, None)
             }
-        }
-        Ok(self)
-    }
-
-    /// Adds the entries of `archive`, which must be below `root`.
-    pub(crate) fn with_archive(
-        mut self,
-        at: usize,
-        layer: &Descriptor,
-        mut archive: Archive,
-        root: &str,
-    ) -> Result<Self> {
-        while let Some(entry) = archive.next_entry()? {
-            check_below(&entry.path, root)?;
-            if self.add(at, layer, &entry)? && self.captures(&entry) {
-                let mut spool = Spool::new(at, &entry.path);
-                archive.content(|bytes| spool.take(bytes))?;
-                self.captured = Some(spool);
+            (Form::File(entry), None) => {
+                let met = Met { entry: entry.clone(), nanos: 0, index: 0 };
+                (lone([met], &layer.descriptor, Some(&tally))?, None)
             }
+            (_, None) => {
+                let (mets, captured) = self.streamed(0, layer, tally, capture.map(Arc::new)).await?;
+                (lone(mets, &layer.descriptor, None)?, captured)
+            }
+        };
+        Ok(Survey { found: found.into(), captured })
+    }
+}
+
+/// What a layer shows on which no other lies: all of it, of each path the last. What was not counted before is counted now.
+fn lone(mets: impl IntoIterator<Item = Met>, layer: &Descriptor, tally: Option<&Tally>) -> Result<Vec<Shown>> {
+    let mut found = Vec::new();
+    for Met { entry, nanos, index } in mets {
+        if let Some(tally) = tally {
+            tally.count(layer, &entry)?;
         }
-        archive.finish()?;
-        Ok(self)
-    }
-
-    /// Turns to the layer below.
-    pub(crate) fn descend(&mut self) {
-        self.union.descend();
-    }
-
-    /// The entries in the order of a walk through the sorted tree, of each path the last one.
-    pub(crate) fn sorted(mut self) -> Self {
-        self.found.reverse();
-        self.found.sort_by(|left, right| path_order(&left.entry.path, &right.entry.path));
-        self.found.dedup_by(|later, kept| later.entry.path == kept.entry.path);
-        self
-    }
-
-    fn add(&mut self, at: usize, layer: &Descriptor, entry: &Entry) -> Result<bool> {
-        let is_shown = self.union.admit(layer, entry)?;
-        if is_shown {
-            self.found.push(Found { entry: entry.clone(), layer: at });
+        if !entry.path.is_empty() && !is_format_file(&entry.path) {
+            found.push(Shown { entry, nanos, origin: Some(Origin { layer: 0, index }) });
         }
-        Ok(is_shown)
     }
-
-    fn captures(&self, entry: &Entry) -> bool {
-        let is_wanted = |capture: &Capture| capture.path == entry.path && entry.size() <= capture.max_bytes;
-        entry.is_file() && self.capture.as_ref().is_some_and(is_wanted)
-    }
-}
-
-/// The content of one file, kept until all of its layer is verified.
-#[derive(Debug)]
-pub(crate) struct Spool {
-    layer: usize,
-    path: String,
-    content: SpooledTempFile,
-}
-
-impl Spool {
-    pub(crate) fn new(layer: usize, path: &str) -> Self {
-        Self { layer, path: path.to_owned(), content: SpooledTempFile::new(SPOOL_MEMORY_BYTES) }
-    }
-
-    pub(crate) fn is_of(&self, layer: usize, path: &str) -> bool {
-        self.layer == layer && self.path == path
-    }
-
-    /// Appends to the content.
-    pub(crate) fn take(&mut self, bytes: &[u8]) -> Result<()> {
-        self.content.write_all(bytes).map_err(|source| spool_error(Doing::Write, source))
-    }
-
-    /// Writes the bytes `part` of the content to `output`.
-    pub(crate) fn copy_to<W: Write>(mut self, part: Range<u64>, mut output: W) -> Result<W> {
-        self.content.seek(SeekFrom::Start(part.start)).map_err(|source| spool_error(Doing::Read, source))?;
-        let mut wanted = self.content.take(part.end - part.start);
-        let copied = io::copy(&mut wanted, &mut output).and_then(|_| output.flush());
-        copied.map_err(|source| output_error(&self.path, source))?;
-        Ok(output)
-    }
-}
-
-fn spool_error(doing: Doing, source: io::Error) -> Error {
-    Error::Io { doing, path: std::env::temp_dir(), source }
-}
-
-pub(crate) fn output_error(path: &str, source: io::Error) -> Error {
-    Error::Output { path: path.to_owned(), source }
+    found.reverse();
+    found.sort_by(|left, right| path_order(&left.entry.path, &right.entry.path));
+    found.dedup_by(|later, kept| later.entry.path == kept.entry.path);
+    Ok(found)
 }

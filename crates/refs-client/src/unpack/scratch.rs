@@ -59,6 +59,11 @@ impl Scratch {
         self.fd.as_fd()
     }
 
+    /// Its name in the directory that it was made in.
+    pub(super) fn name(&self) -> &OsStr {
+        &self.name
+    }
+
     fn first_free(parent: &OwnedFd, prefix: &[u8]) -> rustix::io::Result<Self> {
         let mut attempts = 0;
         loop {

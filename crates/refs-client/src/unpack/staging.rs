@@ -23,6 +23,8 @@ use crate::{Error, Result, beneath::OPENED, error::DestinationFault};
 
 /// What the tree is called in its scratch directory.
 const TREE: &str = "tree";
+/// What lies beside it.
+const ASIDE: &str = "aside";
 
 /// What to do with what is at a destination: a directory with something in it, or the file that a file is to be.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -102,6 +104,12 @@ impl Staging {
     /// The root of the tree.
     pub(crate) fn root(&self) -> &Arc<Root> {
         &self.root
+    }
+
+    /// A place beside the tree for what is of use only until the tree is complete. Nothing is there yet, and nothing will
+    /// be left there.
+    pub(crate) fn aside(&self) -> PathBuf {
+        self.destination.folder().join(self.scratch.name()).join(ASIDE)
     }
 
     /// Gives the tree its name, in one step wherever the file system can, and makes the name durable. The content of files

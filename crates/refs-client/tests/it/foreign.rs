@@ -123,14 +123,6 @@ async fn upper_layer_replaces_what_the_lower_has() {
 }
 
 #[tokio::test]
-async fn layer_that_deletes_is_refused() {
-    let lower = Tree::parse(r#"644 a "a""#);
-    let client = client_of(Image::new().tree(&lower).tree(&Tree::parse(r#"644 .wh.a """#))).await;
-    let error = crate::setup::pull(&client, &at(IN_MEMORY), &pull_of(&[])).await.unwrap_err();
-    assert!(matches!(error, Error::UnsupportedLayer { .. }), "{error:?}");
-}
-
-#[tokio::test]
 async fn layers_of_other_kinds_are_refused() {
     let client = client_of(Image::new().layer(MediaType::new("application/vnd.example"), "what is this?")).await;
     let error = client.list_files(&at(IN_MEMORY), &ReadOptions::default()).await.unwrap_err();

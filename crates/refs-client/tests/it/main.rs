@@ -22,5 +22,6 @@ mod pushes;
 mod requests;
 mod setup;
 mod sources;
+mod stacks;
 mod trees;
 mod windows;

@@ -1,0 +1,237 @@
+//! Layers that lie on each other. All of them are read before it is known what they show together, and those that are
+//! streams are read once more for the content of what is shown, so that nothing is handed over that a layer above hides.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use futures_util::StreamExt;
+use refs_estargz::{Entry, Kind, Toc};
+use refs_registry::Descriptor;
+use tokio::sync::mpsc;
+
+use super::{
+    archive,
+    contents::Contents,
+    deliver::{Delivery, check_below},
+    form::{Form, Layer},
+    merge::{Merge, Met, Origin},
+    passes::{self, Tally},
+    portions::Portions,
+    ranges::Indexed,
+    spans::Choice,
+    spool::{Capture, Spool},
+    stream::read_blob,
+    survey::Survey,
+};
+use crate::{Error, Result, receive::Receive, select::Selection, thread};
+
+/// So many layers are read at once: each that is a stream is inflated by a thread of its own.
+const LAYERS_AT_ONCE: usize = 3;
+
+/// What was read of a layer.
+struct Read {
+    layer: Arc<Descriptor>,
+    held: Held,
+    captured: Option<Spool>,
+}
+
+/// What a layer holds.
+enum Held {
+    /// What a table of contents tells, deletions included.
+    Table(Arc<Indexed>),
+    /// What an archive has, deletions included.
+    Changes(Vec<Met>),
+    /// Files, whatever they are called.
+    Files(Vec<Met>),
+}
+
+impl Contents {
+    /// Whether layers are to be read twice, as streams, when content of them is wanted.
+    ///
+    /// # Errors
+    /// Those of the source and of tables of contents.
+    pub(crate) async fn is_streamed_twice(&self) -> Result<bool> {
+        if self.layers.len() < 2 {
+            return Ok(false);
+        }
+        for layer in &self.layers {
+            if !matches!(layer.form, Form::File(_)) && self.index(layer).await?.is_none() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// What all layers show together.
+    ///
+    /// # Errors
+    /// Those of the source and of the layers' formats; `UnsafePath` and `UnsafeLink` for what layers can't make of each other.
+    pub(super) async fn merged(&self, capture: Option<Capture>) -> Result<Survey> {
+        let (tally, capture) = (Arc::<Tally>::default(), capture.map(Arc::new));
+        let layers = self.layers.iter().enumerate();
+        let reads = layers.map(|(at, layer)| self.read(at, layer, Arc::clone(&tally), capture.clone()));
+        let mut reads = futures_util::stream::iter(reads).buffered(LAYERS_AT_ONCE);
+        let (sender, receiver) = mpsc::channel(1);
+        let worker = tokio::task::spawn_blocking(move || merge(receiver));
+        while let Some(read) = reads.next().await {
+            if sender.send(read?).await.is_err() {
+                break;
+            }
+        }
+        drop(sender);
+        worker.await.unwrap_or(Err(Error::Worker))
+    }
+
+    async fn read(&self, at: usize, layer: &Layer, tally: Arc<Tally>, capture: Option<Arc<Capture>>) -> Result<Read> {
+        let (held, captured) = match (&layer.form, self.index(layer).await?) {
+            (_, Some(index)) => (Held::Table(index), None),
+            (Form::File(entry), None) => (Held::Files(vec![Met { entry: entry.clone(), nanos: 0, index: 0 }]), None),
+            (_, None) => {
+                let (mets, captured) = self.streamed(at, layer, tally, capture).await?;
+                let held = if layer.root().is_empty() { Held::Changes(mets) } else { Held::Files(mets) };
+                (held, captured)
+            }
+        };
+        Ok(Read { layer: Arc::clone(&layer.descriptor), held, captured })
+    }
+
+    /// All entries of a layer that is read as a stream, and the content of the file that was to be captured.
+    ///
+    /// # Errors
+    /// Those of the source and of the archive.
+    pub(super) async fn streamed(
+        &self,
+        at: usize,
+        layer: &Layer,
+        tally: Arc<Tally>,
+        capture: Option<Arc<Capture>>,
+    ) -> Result<(Vec<Met>, Option<Spool>)> {
+        let (descriptor, root) = (Arc::clone(&layer.descriptor), layer.root().to_owned());
+        let work = move |bytes| {
+            let mut captured = None;
+            let archive = archive::open(bytes, &descriptor)?;
+            let (mets, _) = passes::entries_seen(archive, &descriptor, &tally, |met, archive| {
+                if !met.entry.path.is_empty() {
+                    check_below(&met.entry.path, &root)?;
+                }
+                if capture.as_ref().is_some_and(|capture| capture.means(&met.entry)) {
+                    let mut spool = Spool::new(Origin { layer: at, index: met.index }, &met.entry.path);
+                    archive.content(|bytes| spool.take(bytes))?;
+                    captured = Some(spool);
+                }
+                Ok(())
+            })?;
+            Ok((mets, captured))
+        };
+        read_blob(self.streams.as_ref(), &layer.descriptor.digest, work).await
+    }
+
+    /// The content of a file of a layer that is read as a stream.
+    ///
+    /// # Errors
+    /// Those of the source and of the archive.
+    pub(super) async fn spooled(&self, origin: Origin, path: &str, layer: &Layer) -> Result<Spool> {
+        let (descriptor, mut spool) = (Arc::clone(&layer.descriptor), Spool::new(origin, path));
+        let work = move |bytes| {
+            let mut archive = archive::open(bytes, &descriptor)?;
+            while let Some(met) = archive.next_met()? {
+                if met.index == origin.index {
+                    return archive.content(|bytes| spool.take(bytes)).map(|()| spool);
+                }
+            }
+            Err(archive.changed())
+        };
+        read_blob(self.streams.as_ref(), &layer.descriptor.digest, work).await
+    }
+
+    /// Hands over what is shown and selected: what has no content first, then files by layer, further names of them last.
+    ///
+    /// # Errors
+    /// Those of the receiver, the source and the layers' formats.
+    pub(super) async fn extract_merged<R: Receive>(&self, selection: &Selection, receiver: R) -> Result<R> {
+        let survey = self.survey(None).await?;
+        let mut delivery = Delivery::new(selection.clone(), receiver);
+        let (mut delivery, mut files, names) = thread::run(move || {
+            let Portions { entries, files, names } = Portions::of(&survey.found, &delivery.selection);
+            entries.iter().try_for_each(|entry| delivery.receiver.entry(entry))?;
+            Ok((delivery, files, names))
+        })
+        .await?;
+        for (at, layer) in self.layers.iter().enumerate() {
+            delivery = self.deliver_files(layer, files.remove(&at).unwrap_or_default(), delivery).await?;
+        }
+        thread::run(move || {
+            names.iter().try_for_each(|name| delivery.receiver.entry(name))?;
+            Ok(delivery.receiver)
+        })
+        .await
+    }
+
+    /// Hands over files of a layer, each by its index there.
+    async fn deliver_files<R: Receive>(
+        &self,
+        layer: &Layer,
+        mut files: BTreeMap<usize, Entry>,
+        delivery: Delivery<R>,
+    ) -> Result<Delivery<R>> {
+        if let Form::File(_) = layer.form {
+            let Some((_, file)) = files.pop_first() else { return Ok(delivery) };
+            return self.deliver_file(layer, file, delivery).await;
+        }
+        let Some(index) = self.index(layer).await? else { return self.deliver_streamed(layer, files, delivery).await };
+        let choice = Choice::of_files(index, Arc::clone(&layer.descriptor), files);
+        self.meter.add_skipped(choice.skipped_bytes());
+        if choice.is_empty() {
+            return Ok(delivery);
+        }
+        choice.deliver(self.source.as_ref(), self.ranges(layer), delivery).await
+    }
+
+    async fn deliver_streamed<R: Receive>(
+        &self,
+        layer: &Layer,
+        files: BTreeMap<usize, Entry>,
+        mut delivery: Delivery<R>,
+    ) -> Result<Delivery<R>> {
+        if files.is_empty() {
+            return Ok(delivery);
+        }
+        let descriptor = Arc::clone(&layer.descriptor);
+        let work = move |bytes| {
+            let archive = archive::open(bytes, &descriptor)?;
+            files.values().try_for_each(|file| delivery.receiver.entry(file))?;
+            let hands = std::array::from_fn(|_| delivery.receiver.hand());
+            passes::contents(archive, HashMap::from_iter(files), hands)?;
+            Ok(delivery)
+        };
+        read_blob(self.streams.as_ref(), &layer.descriptor.digest, work).await
+    }
+}
+
+/// What the layers show together, which come from the lowest up.
+fn merge(mut layers: mpsc::Receiver<Read>) -> Result<Survey> {
+    let (mut merge, mut captured) = (Merge::default(), None);
+    while let Some(read) = layers.blocking_recv() {
+        captured = read.captured.or(captured);
+        match read.held {
+            Held::Table(index) => add_table(&mut merge, &read.layer, index.toc())?,
+            Held::Changes(mets) => mets.into_iter().try_for_each(|met| merge.add(&read.layer, met))?,
+            Held::Files(mets) => mets.into_iter().try_for_each(|met| merge.add_file(&read.layer, met))?,
+        }
+        merge.next_layer()?;
+    }
+    Ok(Survey { found: merge.into_shown().into(), captured })
+}
+
+/// A table is sorted by path: the file that a hard link of it names is in it, and may come later.
+fn add_table(merge: &mut Merge, layer: &Descriptor, toc: &Toc) -> Result<()> {
+    let mut links = Vec::new();
+    for (index, entry) in toc.entries().enumerate() {
+        let is_link = matches!(entry.kind, Kind::Hardlink { .. });
+        let met = Met { entry, nanos: 0, index };
+        if is_link { links.push(met) } else { merge.add(layer, met)? }
+    }
+    links.into_iter().try_for_each(|met| merge.add(layer, met))
+}

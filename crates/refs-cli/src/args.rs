@@ -7,6 +7,7 @@ use refs_client::{ByteRange, Location};
 use refs_registry::{MediaType, Platform};
 use refs_url::{Host, Tag};
 
+pub(crate) use crate::image_args::Unpack;
 pub(crate) use crate::registry_args::{
     Api, Blob, Doctor, Login, Logout, Manifest, Referrers, Repos, Retag, Rm, Tags, Tree,
 };
@@ -131,6 +132,8 @@ pub(crate) enum Command {
     Cat(Cat),
     /// Extract an artifact, or a part of it
     Pull(Pull),
+    /// Unpack the root filesystem of a container image, without being root
+    Unpack(Unpack),
     /// Print the digest that a reference stands for
     Resolve(Resolve),
     /// List the tags of a repository
@@ -179,6 +182,7 @@ impl Command {
             Self::Cat(cat) => &cat.at,
             Self::Inspect(inspect) => &inspect.at,
             Self::Pull(pull) => &pull.at,
+            Self::Unpack(unpack) => &unpack.at,
             Self::Resolve(resolve) => &resolve.at,
             Self::Tags(tags) => &tags.at,
             Self::Repos(repos) => return vec![repos.host.clone()],

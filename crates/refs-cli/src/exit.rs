@@ -157,8 +157,8 @@ pub(crate) fn client_code(error: &Error) -> u8 {
         | Error::PlatformUnknown { .. } => NOT_FOUND,
         Error::Registry(error) => registry_code(error),
         Error::Estargz { source, .. } => estargz_code(source),
-        Error::Corrupt { .. } | Error::FileDigest { .. } => INTEGRITY,
-        Error::UnsupportedLayer { .. } | Error::NotArchive { .. } => UNSUPPORTED,
+        Error::Corrupt { .. } | Error::FileDigest { .. } | Error::DiffId { .. } => INTEGRITY,
+        Error::UnsupportedLayer { .. } | Error::NotArchive { .. } | Error::Config { .. } => UNSUPPORTED,
         Error::IndexTooDeep { .. }
         | Error::IndexTooWide { .. }
         | Error::UnsafePath { .. }

@@ -83,7 +83,10 @@ pub(crate) fn client_hint(error: &Error) -> Option<String> {
             "leave it out with `--exclude PATTERN`".to_owned()
         }
         Error::Registry(error) => registry_hint(error)?,
-        Error::Estargz { .. } | Error::FileDigest { .. } if client_code(error) == INTEGRITY => {
+        Error::Config { .. } => {
+            "`refs inspect` tells what it is; `refs pull` extracts what is no container image".to_owned()
+        }
+        Error::Estargz { .. } | Error::FileDigest { .. } | Error::DiffId { .. } if client_code(error) == INTEGRITY => {
             "the layer is not what its manifest says; do not trust it, push it again or ask its owner".to_owned()
         }
         _ => return None,

@@ -6,6 +6,7 @@ mod credentials;
 mod duration;
 mod exit;
 mod hint;
+mod image_args;
 mod kept;
 mod log;
 mod output;

@@ -16,7 +16,7 @@ use refs_url::{Digest, Host, Reference, RepoName, Tag, Target};
 
 use crate::{
     ByteRange, Error, Existing, FetchOptions, Fetched, Inspection, Listing, Location, ManifestFile, Meter, PackOptions,
-    Packed, PullOptions, Pulled, PushOptions, Pushed, ReadOptions, Result, Trust,
+    Packed, PullOptions, Pulled, PushOptions, Pushed, ReadOptions, Result, Trust, UnpackOptions, Unpacked,
     artifact::Artifact,
     error::LocationFault,
     fetch,
@@ -30,6 +30,7 @@ use crate::{
     pull::{self, Pull},
     push,
     resumed::Resumed,
+    rootfs,
     select::Selection,
     upload::JournalAt,
 };
@@ -235,6 +236,37 @@ impl Client {
         // Boxed, as the future of a pull is.
         let fetched = Box::pin(fetch::fetch(place, &at.to_string(), &target, options)).await?;
         Ok(Fetched { fetched_bytes: meter.fetched(), ..fetched })
+    }
+
+    /// Unpacks the root file system of a container image into `destination`, which is complete or absent at every moment: what
+    /// all layers show together, whoever the user is. All of it belongs to that user; the owner that a file has in the image is
+    /// written down in the attribute `user.rootlesscontainers`, modes and times are the image's, devices become empty files.
+    /// A rootless container runtime makes of that what the image means.
+    ///
+    /// The config is checked first, then each layer and what it unpacks to; only then is anything written.
+    ///
+    /// # Errors
+    /// `Config`, `DiffId`; `UnsupportedLayer` for an artifact that is no container image, and for layers that are encrypted or
+    /// kept elsewhere; a limit; unsafe paths and hard links; else as [`pull`](Client::pull). After an error the destination is
+    /// as it was.
+    pub async fn unpack(&self, at: &Location, destination: &Path, options: &UnpackOptions) -> Result<Unpacked> {
+        if !matches!(at, Location::File(_)) {
+            at.needs_target()?;
+        }
+        pull::keep_apart(at, destination)?;
+        let mut prepared = Some(rootfs::prepare(destination, options.existing).await?);
+        let meter = Arc::new(Meter::part_of(&self.meter));
+        let (source, target) = self.find(at, &meter).await?;
+        let unpacked = healed(source, async |source| {
+            let staging = match prepared.take() {
+                Some(staging) => staging,
+                None => rootfs::prepare(destination, options.existing).await?,
+            };
+            // Boxed, as the future of a pull is.
+            Box::pin(rootfs::unpack(source, &at.to_string(), &target, staging, options)).await
+        });
+        let unpacked = unpacked.await?;
+        Ok(Unpacked { fetched_bytes: meter.fetched(), ..unpacked })
     }
 
     /// Packs `directory` as an eStargz layer and pushes it to the tag that `at` names. The same tree, its

@@ -26,6 +26,7 @@ mod pull;
 mod push;
 mod receive;
 mod resumed;
+mod rootfs;
 mod search;
 mod select;
 mod send;
@@ -37,7 +38,7 @@ mod upload;
 
 pub use byte_range::ByteRange;
 pub use client::Client;
-pub use error::{ArchiveFault, DestinationFault, Error, LocationFault, Result, SourceFault};
+pub use error::{ArchiveFault, ConfigFault, DestinationFault, Error, LocationFault, Result, SourceFault};
 pub use fetch::{FetchOptions, Fetched};
 pub use inspect::{Inspected, InspectedLayer, Inspection, LayerKind};
 pub use layer::{Access, Trust};
@@ -50,6 +51,7 @@ pub use pull::{PullOptions, Pulled};
 pub use push::{PushOptions, Pushed};
 pub use refs_estargz::{Entry as FileEntry, Kind};
 pub use refs_registry::Sent;
+pub use rootfs::{UnpackOptions, Unpacked};
 pub use tree::{Beneath, Node, Role, TreeOptions};
 pub use unpack::{Existing, Limits};
 

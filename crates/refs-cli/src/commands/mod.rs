@@ -26,6 +26,7 @@ mod serve;
 mod tag;
 mod tags;
 mod tree;
+mod unpack;
 
 use std::{io, path::PathBuf, time::Duration};
 
@@ -102,6 +103,7 @@ async fn dispatch(session: &Session, command: Command) -> Result<Result<(), Fail
         Command::Inspect(args) => until_stopped(inspect::run(session, args)).await,
         Command::Cat(args) => until_stopped(cat::run(session, args)).await,
         Command::Pull(args) => until_stopped(pull::run(session, args)).await,
+        Command::Unpack(args) => until_stopped(unpack::run(session, args)).await,
         Command::Resolve(args) => until_stopped(resolve::run(session, args)).await,
         Command::Tags(args) => until_stopped(tags::run(session, args)).await,
         Command::Repos(args) => until_stopped(repos::run(session, args)).await,

@@ -37,7 +37,7 @@ impl fmt::Display for Pulled {
 }
 
 /// So many of what has these words for one and for others.
-struct Count(u64, &'static str, &'static str);
+pub(super) struct Count(pub(super) u64, pub(super) &'static str, pub(super) &'static str);
 
 impl fmt::Display for Count {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

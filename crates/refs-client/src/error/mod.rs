@@ -4,7 +4,7 @@ mod fault;
 
 use std::{fmt, io, path::PathBuf};
 
-pub use fault::{ArchiveFault, DestinationFault, LocationFault, SourceFault};
+pub use fault::{ArchiveFault, ConfigFault, DestinationFault, LocationFault, SourceFault};
 
 use refs_registry::{MediaType, Platform, error::Doing};
 use refs_url::{Digest, ParseError};
@@ -75,6 +75,24 @@ pub enum Error {
         expected: Digest,
         /// The digest of what its chunks make.
         actual: Digest,
+    },
+    /// A layer unpacks to something else than the image's config says.
+    #[error("layer `{layer}` unpacks to {actual}, and the image's config says {expected}")]
+    DiffId {
+        /// The layer's digest.
+        layer: Digest,
+        /// The digest that the config gives for its archive.
+        expected: Digest,
+        /// The digest of its archive.
+        actual: Digest,
+    },
+    /// What the manifest calls a config is none that a root file system could be made by.
+    #[error("config `{config}` is not that of a container image: {fault}")]
+    Config {
+        /// The config's digest.
+        config: Digest,
+        /// What is wrong with it.
+        fault: ConfigFault,
     },
     /// The artifact holds something that this version does not read.
     #[error("`{layer}` of type `{media_type}` is not read: {reason}")]

@@ -13,13 +13,12 @@ mod form;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod header;
+mod image;
 mod listed;
-#[expect(dead_code, reason = "unpacking comes to use all of it")]
 mod merge;
 mod on_disk;
 mod one;
 mod outline;
-#[cfg_attr(not(test), expect(dead_code, reason = "unpacking comes to use all of it"))]
 mod passes;
 mod path;
 mod pax;
@@ -40,7 +39,11 @@ pub(crate) use contents::Contents;
 pub use contents::{Access, Trust};
 pub(crate) use find::distance;
 pub(crate) use form::{TITLE, UNPACK};
+pub(crate) use image::ImageLayers;
 pub(crate) use listed::Listed;
+#[cfg(test)]
+pub(crate) use merge::Origin;
+pub(crate) use merge::Shown;
 pub(crate) use on_disk::open_file;
 pub(crate) use outline::Outline;
 pub(crate) use ranges::{Indexed, Ranges};

@@ -41,20 +41,13 @@ impl Tally {
     }
 }
 
-/// The first pass: all entries of `layer`, and the reader of its archive, which has been read to its end.
+/// The first pass: all entries of `layer`, and the reader of its archive, which has been read to its end. Lets `see` have a
+/// look at each entry, and at its content.
 ///
 /// # Errors
 /// `Corrupt`, `UnsafePath`, `UnsafeLink`, `SpecialFile`; `TooManyEntries` and `UnsupportedLayer` when the layers in `tally`
-/// hold more together than memory should.
-pub(crate) fn entries<R: BufRead>(archive: Walk<R>, layer: &Descriptor, tally: &Tally) -> Result<(Vec<Met>, R)> {
-    entries_seen(archive, layer, tally, |_, _| Ok(()))
-}
-
-/// As [`entries`], and lets `see` have a look at each of them, and at its content.
-///
-/// # Errors
-/// As of [`entries`], and those of `see`.
-pub(crate) fn entries_seen<R: BufRead>(
+/// hold more together than memory should; those of `see`.
+pub(crate) fn entries<R: BufRead>(
     mut archive: Walk<R>,
     layer: &Descriptor,
     tally: &Tally,

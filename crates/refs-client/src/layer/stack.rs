@@ -112,7 +112,7 @@ impl Contents {
         let work = move |bytes| {
             let mut captured = None;
             let archive = archive::open(bytes, &descriptor)?;
-            let (mets, _) = passes::entries_seen(archive, &descriptor, &tally, |met, archive| {
+            let (mets, _) = passes::entries(archive, &descriptor, &tally, |met, archive| {
                 if !met.entry.path.is_empty() {
                     check_below(&met.entry.path, &root)?;
                 }

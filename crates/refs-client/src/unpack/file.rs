@@ -11,6 +11,7 @@ use refs_estargz::Entry;
 use refs_registry::error::Doing;
 
 use super::{
+    attributes::{Attributes, has_xattrs},
     budget::Budget,
     large::LargeFile,
     root::{Cursor, Root, modified},
@@ -26,20 +27,40 @@ pub(crate) struct FileWriter {
     cursor: Cursor,
     budget: Arc<Budget>,
     unfinished: Unfinished,
+    finish: Finish,
+}
+
+/// What a file is given beside its content.
+#[derive(Debug, Clone)]
+pub(super) enum Finish {
+    /// The permissions of its entry less the process's mask, and the time in whole seconds.
+    Pulled,
+    /// All that its entry in an image says.
+    Image(Arc<Attributes>),
 }
 
 impl FileWriter {
-    pub(super) fn new(root: Arc<Root>, budget: Arc<Budget>, unfinished: Unfinished) -> Self {
-        Self { cursor: Cursor::new(root), budget, unfinished }
+    pub(super) fn new(root: Arc<Root>, budget: Arc<Budget>, unfinished: Unfinished, finish: Finish) -> Self {
+        Self { cursor: Cursor::new(root), budget, unfinished, finish }
     }
 
     /// Makes a file of all its bytes: three calls make it, the fourth sets its time.
     fn whole(&mut self, entry: &Entry, bytes: &[u8]) -> Result<()> {
         self.budget.produced(&entry.path, &mut 0, bytes.len() as u64)?;
-        let mut file = self.cursor.create(&entry.path, entry.mode)?;
+        let mut file = self.cursor.create(&entry.path, self.finish.mode(entry))?;
         let failed = |error| self.cursor.root().failed(Doing::Write, &entry.path, error);
         file.write_all(bytes).map_err(failed)?;
-        rustix::fs::futimens(&file, &modified(entry.mtime)).map_err(|errno| failed(errno.into()))
+        self.complete(&file, entry)
+    }
+
+    /// Gives a file that has its content all else.
+    fn complete(&self, file: &File, entry: &Entry) -> Result<()> {
+        let root = self.cursor.root();
+        let done = match &self.finish {
+            Finish::Pulled => rustix::fs::futimens(file, &modified(entry.mtime)),
+            Finish::Image(attributes) => attributes.set(file, entry, root.masked(self.finish.mode(entry))),
+        };
+        done.map_err(|errno| root.failed(Doing::Write, &entry.path, errno))
     }
 
     /// The file of an entry whose content comes in pieces; it is made for the first of them.
@@ -48,7 +69,7 @@ impl FileWriter {
         if let Some(file) = unfinished.get(&entry.path) {
             return Ok(Arc::clone(file));
         }
-        let file = self.cursor.create_readable(&entry.path, entry.mode)?;
+        let file = self.cursor.create_readable(&entry.path, self.finish.mode(entry))?;
         let file = Arc::new(LargeFile::new(file, entry));
         unfinished.insert(entry.path.clone(), Arc::clone(&file));
         Ok(file)
@@ -69,6 +90,7 @@ impl Hand for FileWriter {
         let io = |error| self.cursor.root().failed(Doing::Write, &file.path, error);
         if large.write(offset, bytes, &self.budget, io)? {
             self.unfinished.lock().unwrap_or_else(PoisonError::into_inner).remove(&file.path);
+            return self.complete(large.file(), file);
         }
         Ok(())
     }
@@ -80,12 +102,22 @@ impl Hand for FileWriter {
     /// As [`piece`](Hand::piece), but for `FileDigest`.
     fn copy(&mut self, file: &Entry, content: File) -> Result<()> {
         self.budget.produced(&file.path, &mut 0, file.size())?;
-        let made = self.cursor.create(&file.path, file.mode)?;
+        let made = self.cursor.create(&file.path, self.finish.mode(file))?;
         let failed = |error| self.cursor.root().failed(Doing::Write, &file.path, error);
         if !is_cloned(&content, &made) && copy(content, &made).map_err(failed)? != file.size() {
             return Err(failed(io::ErrorKind::UnexpectedEof.into()));
         }
-        rustix::fs::futimens(&made, &modified(file.mtime)).map_err(|errno| failed(errno.into()))
+        self.complete(&made, file)
+    }
+}
+
+impl Finish {
+    /// The mode that a file is made with.
+    fn mode(&self, entry: &Entry) -> u32 {
+        match self {
+            Self::Image(_) if has_xattrs(entry) => 0o600,
+            Self::Pulled | Self::Image(_) => entry.mode,
+        }
     }
 }
 

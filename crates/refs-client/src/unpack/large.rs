@@ -11,7 +11,7 @@ use std::{
 use refs_estargz::Entry;
 use refs_url::{Digest, Hasher};
 
-use super::{budget::Budget, root::modified};
+use super::budget::Budget;
 use crate::{Error, Result};
 
 /// How much is read back at a time to be hashed.
@@ -22,7 +22,6 @@ const READ_BYTES: u64 = 256 << 10;
 pub(super) struct LargeFile {
     file: File,
     path: String,
-    mtime: i64,
     size: u64,
     expected: Option<Digest>,
     state: Mutex<State>,
@@ -52,11 +51,11 @@ impl LargeFile {
             hashed: 0,
             hasher: expected.as_ref().and_then(Hasher::for_digest),
         };
-        Self { file, path: entry.path.clone(), mtime: entry.mtime, size: entry.size(), expected, state: state.into() }
+        Self { file, path: entry.path.clone(), size: entry.size(), expected, state: state.into() }
     }
 
     /// Writes a piece, once it is counted, and says whether the file is complete by that, which it is for one of the
-    /// pieces only. A complete file has its time, and content of the digest that its entry says.
+    /// pieces only. The content of a complete file has the digest that its entry says.
     ///
     /// The hash goes through the file in order, by the hand of whichever thread has just added what it waited for.
     ///
@@ -76,20 +75,15 @@ impl LargeFile {
         let mut state = self.lock();
         state.written += bytes.len() as u64;
         state.unhashed.insert(offset, end);
-        let is_hashed = match &self.expected {
-            None => state.written == self.size,
+        match &self.expected {
+            None => Ok(state.written == self.size),
             Some(expected) => self.hash(state, expected, (offset, bytes)).map_err(|fault| match fault {
                 Fault::Read(error) => failed(error),
                 Fault::Digest(actual) => {
                     Error::FileDigest { path: self.path.clone(), expected: expected.clone(), actual }
                 }
-            })?,
-        };
-        if is_hashed {
-            let timed = rustix::fs::futimens(&self.file, &modified(self.mtime));
-            timed.map_err(|errno| failed(errno.into()))?;
+            }),
         }
-        Ok(is_hashed)
     }
 
     /// Hashes on as far as the file is written without a gap, unless another thread is at it; whether that was to its end.
@@ -132,6 +126,11 @@ impl LargeFile {
         Ok(())
     }
 
+    /// The file, of which there may be a part.
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -145,7 +144,7 @@ enum Fault {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeMap, os::unix::fs::MetadataExt};
+    use std::collections::BTreeMap;
 
     use proptest::prelude::*;
     use refs_estargz::Kind;
@@ -183,7 +182,7 @@ mod tests {
             prop_assert_eq!(write(&large, &content, &pieces).unwrap(), 1);
             let mut written = vec![0; content.len()];
             large.file.read_exact_at(&mut written, 0).unwrap();
-            prop_assert_eq!((written, large.file.metadata().unwrap().mtime()), (content, 7));
+            prop_assert_eq!(written, content);
         }
     }
 

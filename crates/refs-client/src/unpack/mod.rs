@@ -4,6 +4,7 @@
 //! [`Budget`]. A [`StagedFile`] is a file in the same way. `confine` has the rules for names, `plan` and `links` those for what entries make together; only `root`,
 //! `file` and `remove` touch the tree.
 
+mod attributes;
 mod budget;
 mod confine;
 mod file;
@@ -12,7 +13,9 @@ mod links;
 mod plan;
 mod remove;
 mod root;
+mod rootfs;
 mod scratch;
+mod special;
 mod staged_file;
 mod staging;
 mod tree;
@@ -21,6 +24,7 @@ pub(crate) use budget::Budget;
 pub use budget::Limits;
 pub(crate) use file::FileWriter;
 pub(crate) use links::check_tree;
+pub(crate) use rootfs::{Rootfs, Written};
 pub(crate) use staged_file::{StagedFile, Wanted};
 pub use staging::Existing;
 pub(crate) use staging::Staging;

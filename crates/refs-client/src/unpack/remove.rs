@@ -57,7 +57,7 @@ pub(super) fn names(directory: BorrowedFd<'_>) -> rustix::io::Result<Vec<CString
 }
 
 /// Opens a directory and makes sure that what is in it can be removed.
-fn open(parent: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<OwnedFd> {
+pub(super) fn open(parent: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<OwnedFd> {
     let directory = match rustix::fs::openat(parent, name, OPENED, Mode::empty()) {
         Err(Errno::ACCESS) => {
             unlock(parent, name)?;

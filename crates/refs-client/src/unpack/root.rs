@@ -100,25 +100,42 @@ impl Cursor {
         self.make(path, |parent, name| rustix::fs::mkdirat(parent, name, permissions(mode)))
     }
 
-    /// Makes a symbolic link with the modification time `mtime` in seconds.
-    pub(super) fn symlink(&mut self, path: &str, target: &str, mtime: i64) -> Result<()> {
+    /// Makes a symbolic link with its times.
+    pub(super) fn symlink(&mut self, path: &str, target: &str, times: &Timestamps) -> Result<()> {
         self.make(path, |parent, name| {
             rustix::fs::symlinkat(target, parent, name)?;
-            rustix::fs::utimensat(parent, name, &modified(mtime), AtFlags::SYMLINK_NOFOLLOW)
+            rustix::fs::utimensat(parent, name, times, AtFlags::SYMLINK_NOFOLLOW)
         })
     }
 
     /// Gives the file at `target` a further name.
     pub(super) fn hardlink(&mut self, path: &str, target: &str) -> Result<()> {
+        self.name(path, target, |from, file| {
+            // Should the file have become something else meanwhile: a name for a link or a device is not what was asked.
+            let stat = rustix::fs::statat(from, file, AtFlags::SYMLINK_NOFOLLOW)?;
+            match FileType::from_raw_mode(stat.st_mode) {
+                FileType::RegularFile => Ok(()),
+                _ => Err(Errno::LOOP),
+            }
+        })
+    }
+
+    /// Gives whatever is at `target`, which may be a symbolic link, a further name.
+    pub(super) fn further_name(&mut self, path: &str, target: &str) -> Result<()> {
+        self.name(path, target, |_, _| Ok(()))
+    }
+
+    fn name(
+        &mut self,
+        path: &str,
+        target: &str,
+        check: impl FnOnce(&OwnedFd, &str) -> rustix::io::Result<()>,
+    ) -> Result<()> {
         let (directory, file) = split(target);
         let from = self.root.directory.open(directory, HELD);
         let from = from.map_err(|errno| self.root.failed(Doing::Read, target, errno))?;
         self.make(path, |parent, name| {
-            // Should the file have become something else meanwhile: a name for a link or a device is not what was asked.
-            let stat = rustix::fs::statat(&from, file, AtFlags::SYMLINK_NOFOLLOW)?;
-            if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-                return Err(Errno::LOOP);
-            }
+            check(&from, file)?;
             rustix::fs::linkat(&from, file, parent, name, AtFlags::empty())
         })
     }
@@ -146,7 +163,11 @@ impl Cursor {
         sealed.map_err(|errno| self.root.failed(Doing::Write, path, errno))
     }
 
-    fn make<T>(&mut self, path: &str, call: impl FnOnce(BorrowedFd<'_>, &str) -> rustix::io::Result<T>) -> Result<T> {
+    pub(super) fn make<T>(
+        &mut self,
+        path: &str,
+        call: impl FnOnce(BorrowedFd<'_>, &str) -> rustix::io::Result<T>,
+    ) -> Result<T> {
         let (directory, name) = split(path);
         let parent = match &self.held {
             Some((held, fd)) if held == directory => fd,

@@ -10,7 +10,7 @@ use std::{
 
 use refs_registry::error::Doing;
 use rustix::{
-    fs::{AtFlags, FileType, Mode, OFlags},
+    fs::{AtFlags, FileType, Mode, OFlags, RawMode},
     io::Errno,
 };
 
@@ -112,22 +112,35 @@ impl Staging {
         self.destination.folder().join(self.scratch.name()).join(ASIDE)
     }
 
+    /// The same, whose directory gets the permissions and further bits of `mode`; where there is none, as an empty directory
+    /// whose place it takes, else 755.
+    pub(crate) fn with_mode(self, mode: Option<u32>) -> Self {
+        let mode = mode.map(|mode| Mode::from_raw_mode((mode & 0o7777) as RawMode)).or(self.mode);
+        Self { mode: Some(mode.unwrap_or(Mode::from_raw_mode(0o755))), ..self }
+    }
+
     /// Gives the tree its name, in one step wherever the file system can, and makes the name durable. The content of files
     /// is left to the system to write.
     ///
     /// # Errors
     /// `Destination` when something was put there meanwhile, `Io`. The destination is then as it was.
     pub(crate) fn publish(self) -> Result<()> {
-        if let Some(mode) = self.mode {
-            let set = rustix::fs::chmodat(self.scratch.fd(), TREE, mode, AtFlags::empty());
-            set.map_err(|errno| failure(Doing::Write, &self.destination.path, errno))?;
-        }
+        // A directory that its owner may not write to can't be moved.
+        self.set_mode(Mode::RWXU)?;
         match self.rename() {
             Err(Errno::EXIST | Errno::NOTEMPTY) if self.existing == Existing::Replace => self.replace()?,
             other => other.map_err(|errno| self.destination.taken(errno))?,
         }
+        self.set_mode(Mode::empty())?;
         let synced = rustix::fs::fsync(&self.destination.parent);
         synced.map_err(|errno| failure(Doing::Sync, &self.destination.path, errno))
+    }
+
+    /// Gives the tree's directory its mode, and what is `needed` for now.
+    fn set_mode(&self, needed: Mode) -> Result<()> {
+        let Some(mode) = self.mode else { return Ok(()) };
+        let set = self.root.directory.open("", OPENED).and_then(|root| rustix::fs::fchmod(root, mode | needed));
+        set.map_err(|errno| failure(Doing::Write, &self.destination.path, errno))
     }
 
     /// A directory takes the place of nothing, or of an empty directory; whatever else is there makes this fail.
@@ -137,9 +150,26 @@ impl Staging {
 
     /// Swaps the trees; the scratch directory then has the old one, and is removed with it.
     fn replace(&self) -> Result<()> {
-        match exchange(self.scratch.fd(), TREE, self.destination.parent.as_fd(), &self.destination.name) {
+        match self.exchange() {
             Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => self.replace_in_two_steps(),
             other => other.map_err(|errno| self.destination.taken(errno)),
+        }
+    }
+
+    fn exchange(&self) -> rustix::io::Result<()> {
+        let (parent, name) = (self.destination.parent.as_fd(), &self.destination.name);
+        let swap = || exchange(self.scratch.fd(), TREE, parent, name);
+        match swap() {
+            // The old tree's directory, too, must be one that can be moved.
+            Err(Errno::ACCESS) => {
+                let stat = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
+                let old = remove::open(parent, name)?;
+                swap().inspect_err(|_| {
+                    // The first failure is the one to tell.
+                    let _ = rustix::fs::fchmod(&old, Mode::from_raw_mode(stat.st_mode));
+                })
+            }
+            other => other,
         }
     }
 

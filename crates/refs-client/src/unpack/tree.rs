@@ -6,10 +6,10 @@ use refs_estargz::{Entry, Kind};
 
 use super::{
     budget::Budget,
-    file::{FileWriter, Unfinished, check_finished},
+    file::{FileWriter, Finish, Unfinished, check_finished},
     links,
     plan::{Place, Plan, Replaces, Step},
-    root::{Cursor, Root},
+    root::{Cursor, Root, modified},
 };
 use crate::{Result, receive::Receive};
 
@@ -86,7 +86,7 @@ impl Unpack {
                 Place::Name | Place::PlannedName { .. } => unpacked.links += 1,
                 Place::Symlink { target, mtime } => {
                     unpacked.links += 1;
-                    self.cursor.symlink(path, target, *mtime)?;
+                    self.cursor.symlink(path, target, &modified(*mtime))?;
                 }
             }
         }
@@ -136,6 +136,6 @@ impl Receive for Unpack {
     }
 
     fn hand(&self) -> FileWriter {
-        FileWriter::new(self.root.clone(), self.budget.clone(), self.unfinished.clone())
+        FileWriter::new(self.root.clone(), self.budget.clone(), self.unfinished.clone(), Finish::Pulled)
     }
 }

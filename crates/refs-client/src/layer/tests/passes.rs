@@ -25,7 +25,7 @@ fn met(archive: &[u8]) -> (Vec<Met>, Digest) {
     let layer = Descriptor::of(MediaType::OCI_LAYER, archive);
     let reader = Hashed::new(inflated(Cursor::new(archive.to_vec()), &layer).unwrap(), Hasher::sha256());
     let walk = Walk::new(reader, layer.digest.clone());
-    let (met, reader) = entries(walk, &layer, &Tally::default()).unwrap();
+    let (met, reader) = entries(walk, &layer, &Tally::default(), |_, _| Ok(())).unwrap();
     (met, reader.digest())
 }
 

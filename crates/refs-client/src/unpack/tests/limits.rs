@@ -6,7 +6,7 @@ use super::{Budget, Existing, Ground, Item, Limits, Staging, Unpack, directory, 
 use crate::{
     Error, Result,
     receive::{Hand, Receive},
-    unpack::file::{FileWriter, Unfinished},
+    unpack::file::{FileWriter, Finish, Unfinished},
 };
 
 const UNLIMITED: Limits = Limits { file_bytes: 0, total_bytes: 0, entries: 0 };
@@ -105,7 +105,8 @@ fn files_can_be_written_by_several_threads_within_one_budget() {
     let budget = Arc::new(Budget::new(Limits { total_bytes: 400, ..UNLIMITED }));
     std::thread::scope(|scope| {
         for thread in 0..4 {
-            let mut writer = FileWriter::new(staging.root().clone(), budget.clone(), Unfinished::default());
+            let mut writer =
+                FileWriter::new(staging.root().clone(), budget.clone(), Unfinished::default(), Finish::Pulled);
             scope.spawn(move || {
                 for i in 0..10 {
                     writer.piece(&file(&format!("{thread}-{i}"), "0123456789").entry, 0, b"0123456789").unwrap();
@@ -114,7 +115,7 @@ fn files_can_be_written_by_several_threads_within_one_budget() {
         }
     });
     assert_eq!(budget.bytes(), 400);
-    let mut writer = FileWriter::new(staging.root().clone(), budget, Unfinished::default());
+    let mut writer = FileWriter::new(staging.root().clone(), budget, Unfinished::default(), Finish::Pulled);
     assert_eq!(said(writer.piece(&file("more", "x").entry, 0, b"x")), Some(("total", 401, 400)));
     staging.publish().unwrap();
     assert_eq!(super::snapshot(&ground.dest()).len(), 40);

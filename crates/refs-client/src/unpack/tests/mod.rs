@@ -1,6 +1,7 @@
 //! What entries may do to a file system, and what they may not.
 
 mod hostile;
+mod images;
 mod limits;
 mod property;
 mod race;

@@ -1,0 +1,34 @@
+//! What can be said of container images.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use refs_client::Location;
+use refs_registry::Platform;
+
+use crate::values::{platform, size};
+
+#[derive(Debug, Args)]
+pub(crate) struct Unpack {
+    /// The image
+    #[arg(value_name = "REF")]
+    pub(crate) at: Location,
+    /// The directory that becomes the root
+    #[arg(value_name = "DEST")]
+    pub(crate) destination: PathBuf,
+    /// Which image of an index, such as linux/arm64 [default: linux on this machine's processor]
+    #[arg(long, value_name = "PLATFORM", value_parser = platform)]
+    pub(crate) platform: Option<Platform>,
+    /// Delete what is at the destination, all of it, and put the new tree in its place
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Bytes that one file may have, such as 500M; K, M and G, or KiB, MiB and GiB, are of 1024; 0 for any [default: any]
+    #[arg(long, value_name = "BYTES", value_parser = size)]
+    pub(crate) max_file_size: Option<u64>,
+    /// Bytes that the files of all layers may have together, such as 2G; 0 for any [default: 64G]
+    #[arg(long, value_name = "BYTES", value_parser = size)]
+    pub(crate) max_total_size: Option<u64>,
+    /// How many files, directories and links all layers may have; 0 for as many as refs can hold [default: 1000000]
+    #[arg(long, value_name = "N")]
+    pub(crate) max_files: Option<u64>,
+}

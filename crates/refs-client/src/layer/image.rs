@@ -1,0 +1,157 @@
+//! The layers of a container image, read twice: each is checked as a whole and against the image's config before anything
+//! of it is used, and what a layer above hides is not read out at all.
+
+use std::{collections::HashMap, sync::Arc};
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use refs_estargz::Entry;
+use refs_registry::{Descriptor, ErrorKind, Source, spec::ImageManifest};
+use refs_url::{Digest, Hasher};
+use tokio::sync::mpsc;
+
+use super::{
+    archive::{self, inflated, unsupported},
+    merge::{Merge, Met},
+    passes::{self, Hashed, Tally},
+    pipe::PipeReader,
+    stream::read_blob,
+    tar::Walk,
+};
+use crate::{Error, Result, receive::Hand, unpack::Budget};
+
+/// So many layers are read at once, each by a thread of its own.
+const LAYERS_AT_ONCE: usize = 4;
+/// Layers that lie on each other are no more than this.
+const MAX_LAYERS: usize = 128;
+
+/// The layers of an image, the lowest first.
+#[derive(Debug)]
+pub(crate) struct ImageLayers {
+    source: Arc<dyn Source>,
+    layers: Vec<ImageLayer>,
+}
+
+#[derive(Debug, Clone)]
+struct ImageLayer {
+    descriptor: Arc<Descriptor>,
+    /// The digest that its archive must have.
+    diff_id: Digest,
+}
+
+impl ImageLayers {
+    /// The layers of `image`, each with the diff ID that its config has for it.
+    ///
+    /// # Errors
+    /// `UnsupportedLayer` for what is no tar archive, what is encrypted, and what can't be checked.
+    pub(crate) fn of(source: Arc<dyn Source>, image: &ImageManifest, diff_ids: &[Digest]) -> Result<Self> {
+        if let Some(beyond) = image.layers.get(MAX_LAYERS) {
+            return Err(unsupported(beyond, "it is one of more than 128 layers"));
+        }
+        let layers =
+            image.layers.iter().zip(diff_ids).map(|(descriptor, diff_id)| ImageLayer::new(descriptor, diff_id));
+        Ok(Self { source, layers: layers.collect::<Result<_>>()? })
+    }
+
+    /// The first pass: what all layers show together, once each was read to its end and is what manifest and config say. All
+    /// entries and sizes of files count against `budget`, also those that a layer above hides.
+    ///
+    /// # Errors
+    /// `DiffId`; a limit; those of the source, and of archives as in a pull.
+    pub(crate) async fn merged(&self, budget: &Arc<Budget>) -> Result<Merge> {
+        let tally = Arc::<Tally>::default();
+        let reads = self.layers.iter().map(|layer| self.meet(layer.clone(), Arc::clone(&tally), Arc::clone(budget)));
+        let mut reads = stream::iter(reads).buffered(LAYERS_AT_ONCE);
+        let (sender, receiver) = mpsc::channel(1);
+        let worker = tokio::task::spawn_blocking(move || merge(receiver));
+        while let Some(read) = reads.next().await {
+            // A worker that has gone has an error to tell.
+            if sender.send(read?).await.is_err() {
+                break;
+            }
+        }
+        drop(sender);
+        worker.await.unwrap_or(Err(Error::Worker))
+    }
+
+    /// The second pass: hands over the content of `wanted` files, by the index of their layer and of their entry in it. Each
+    /// thread gets hands of its own, and lets go of what they keep when it is done.
+    ///
+    /// # Errors
+    /// Those of hands, of the source, and of archives.
+    pub(crate) async fn contents<H: Hand + 'static>(
+        &self,
+        wanted: impl IntoIterator<Item = (usize, HashMap<usize, Entry>)>,
+        hand: impl Fn() -> H,
+    ) -> Result<()> {
+        let reads = wanted.into_iter().map(|(at, files)| {
+            let hands = std::array::from_fn(|_| hand());
+            async move {
+                let descriptor = Arc::clone(&self.layers.get(at).ok_or(Error::Worker)?.descriptor);
+                let digest = descriptor.digest.clone();
+                let work = move |bytes| passes::contents(archive::open(bytes, &descriptor)?, files, hands);
+                read_blob(self.source.as_ref(), &digest, work).await
+            }
+        });
+        stream::iter(reads).buffer_unordered(LAYERS_AT_ONCE).try_collect().await
+    }
+
+    /// All entries of a layer.
+    async fn meet(&self, layer: ImageLayer, tally: Arc<Tally>, budget: Arc<Budget>) -> Result<(ImageLayer, Vec<Met>)> {
+        let reading = layer.clone();
+        let work = move |bytes| reading.entries(bytes, &tally, &budget);
+        match read_blob(self.source.as_ref(), &layer.descriptor.digest, work).await {
+            Ok(met) => Ok((layer, met)),
+            Err(Error::Registry(error)) if error.kind() == ErrorKind::NotFound && layer.is_foreign() => {
+                Err(unsupported(&layer.descriptor, "it is foreign: the registry does not have it"))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl ImageLayer {
+    fn new(descriptor: &Descriptor, diff_id: &Digest) -> Result<Self> {
+        if descriptor.media_type.as_str().ends_with("+encrypted") {
+            return Err(unsupported(descriptor, "it is encrypted"));
+        }
+        if descriptor.media_type.layer_format().is_none() {
+            return Err(unsupported(descriptor, "it is no layer of a container image"));
+        }
+        if Hasher::for_digest(diff_id).is_none() {
+            return Err(unsupported(descriptor, "its diff ID is of an algorithm that is not known here"));
+        }
+        Ok(Self { descriptor: Arc::new(descriptor.clone()), diff_id: diff_id.clone() })
+    }
+
+    /// Whether nobody may pass it on, so that registries need not have it.
+    fn is_foreign(&self) -> bool {
+        let media_type = self.descriptor.media_type.as_str();
+        media_type.contains(".nondistributable.") || media_type.contains(".foreign.")
+    }
+
+    fn entries(&self, bytes: PipeReader, tally: &Tally, budget: &Budget) -> Result<Vec<Met>> {
+        let hasher = Hasher::for_digest(&self.diff_id).ok_or(Error::Worker)?;
+        let archive = Hashed::new(inflated(bytes, &self.descriptor)?, hasher);
+        let walk = Walk::new(archive, self.descriptor.digest.clone());
+        let (met, archive) = passes::entries(walk, &self.descriptor, tally, |met, _| {
+            budget.entry()?;
+            budget.declared(&met.entry.path, met.entry.size())
+        })?;
+        let actual = archive.digest();
+        if actual == self.diff_id {
+            return Ok(met);
+        }
+        let (layer, expected) = (self.descriptor.digest.clone(), self.diff_id.clone());
+        Err(Error::DiffId { layer, expected, actual })
+    }
+}
+
+/// Puts layers on each other, which come from the lowest up.
+fn merge(mut layers: mpsc::Receiver<(ImageLayer, Vec<Met>)>) -> Result<Merge> {
+    let mut merge = Merge::default();
+    while let Some((layer, met)) = layers.blocking_recv() {
+        met.into_iter().try_for_each(|met| merge.add(&layer.descriptor, met))?;
+        merge.next_layer()?;
+    }
+    Ok(merge)
+}

@@ -1,0 +1,180 @@
+//! Unpacks the root file system of a container image.
+
+use std::{fs::File, path::Path, sync::Arc};
+
+use bytes::BytesMut;
+use futures_util::StreamExt;
+use refs_estargz::Entry;
+use refs_registry::{
+    Descriptor, MediaType, Platform, Resume, Source,
+    error::Wanted,
+    spec::{ImageConfig, ImageManifest},
+};
+use refs_url::Target;
+
+use crate::{
+    ConfigFault, Error, Existing, Limits, Result,
+    artifact::Artifact,
+    layer::ImageLayers,
+    receive::Hand,
+    thread,
+    unpack::{Budget, FileWriter, Rootfs, Staging, Written},
+};
+
+/// The config of an image has at most so many bytes.
+const MAX_CONFIG_BYTES: u64 = 4 << 20;
+
+/// How to unpack a container image.
+#[derive(Debug, Clone)]
+pub struct UnpackOptions {
+    /// Which image of an index; linux on this machine's processor unless set.
+    pub platform: Option<Platform>,
+    /// How much may be written: 64 GiB in 1,000,000 files, directories and links of any size, unless set. What a layer above
+    /// replaces or deletes counts, too.
+    pub limits: Limits,
+    /// What to do with a destination that is there already.
+    pub existing: Existing,
+}
+
+impl Default for UnpackOptions {
+    fn default() -> Self {
+        let limits = Limits { file_bytes: 0, total_bytes: 64 << 30, entries: 1_000_000 };
+        Self { platform: None, limits, existing: Existing::default() }
+    }
+}
+
+/// What an unpack wrote.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unpacked {
+    /// The index that the image was chosen from, if it was.
+    pub index: Option<Descriptor>,
+    /// The image's manifest.
+    pub manifest: Descriptor,
+    /// The image's config: how a container of it is to run.
+    pub config: ImageConfig,
+    /// Files, named pipes and placeholders not included.
+    pub files: u64,
+    /// Directories, those included that no entry names, but for the root.
+    pub directories: u64,
+    /// Symbolic links, and further names of what has one.
+    pub links: u64,
+    /// Named pipes.
+    pub pipes: u64,
+    /// Empty files in the place of devices.
+    pub placeholders: u64,
+    /// Extended attributes that this user, or the file system, could not set.
+    pub unset_xattrs: u64,
+    /// The bytes of the files together.
+    pub written_bytes: u64,
+    /// The bytes of manifests and blobs that were fetched for it.
+    pub fetched_bytes: u64,
+}
+
+/// Makes room beside `destination`.
+///
+/// # Errors
+/// `Destination`, `Io`.
+pub(crate) async fn prepare(destination: &Path, existing: Existing) -> Result<Staging> {
+    let destination = destination.to_owned();
+    thread::run(move || Staging::beside(&destination, existing)).await
+}
+
+/// Unpacks the image at `target` into `staging`, and gives it the destination's name.
+pub(crate) async fn unpack(
+    source: Arc<dyn Source>,
+    at: &str,
+    target: &Target,
+    staging: Staging,
+    options: &UnpackOptions,
+) -> Result<Unpacked> {
+    let platform = options.platform.clone().unwrap_or_else(Platform::linux_here);
+    let found = source.manifest(target).await?;
+    let index = found.descriptor.media_type.is_index().then(|| found.descriptor.clone());
+    let Artifact { manifest, image, .. } = Artifact::follow(source.as_ref(), at, found, &platform).await?;
+    let config = config(source.as_ref(), &image).await?;
+    let layers = ImageLayers::of(source, &image, &config.rootfs.diff_ids)?;
+    let written = write(&layers, staging, options.limits).await?;
+    Ok(Unpacked {
+        index,
+        manifest: manifest.descriptor,
+        config,
+        files: written.files,
+        directories: written.directories,
+        links: written.links,
+        pipes: written.pipes,
+        placeholders: written.placeholders,
+        unset_xattrs: written.unset_xattrs,
+        written_bytes: written.bytes,
+        fetched_bytes: 0,
+    })
+}
+
+/// Writes what `layers` show together. Each thread that writes owns the staged tree with the others, so that the last to end
+/// is the one that removes it when nobody waits for it any more.
+async fn write(layers: &ImageLayers, staging: Staging, limits: Limits) -> Result<Written> {
+    let merge = layers.merged(&Arc::new(Budget::new(limits))).await?;
+    let (staging, rootfs, wanted, top) = thread::run(move || {
+        let top = merge.root().map(|(top, nanos)| (top.clone(), nanos));
+        let (rootfs, wanted) = Rootfs::start(staging.root(), &Arc::new(Budget::new(limits)), merge.into_shown())?;
+        Ok((Arc::new(staging), rootfs, wanted, top))
+    })
+    .await?;
+    let hand = || OwningHand { writer: rootfs.hand(), _staging: Arc::clone(&staging) };
+    let filled = layers.contents(wanted, hand).await;
+    thread::run(move || {
+        filled?;
+        let mode = top.as_ref().map(|(top, _)| top.mode);
+        let written = rootfs.finish(top)?;
+        let staging = Arc::into_inner(staging).ok_or(Error::Worker)?;
+        staging.with_mode(mode).publish()?;
+        Ok(written)
+    })
+    .await
+}
+
+/// A hand that keeps the tree that it writes in.
+struct OwningHand {
+    writer: FileWriter,
+    _staging: Arc<Staging>,
+}
+
+impl Hand for OwningHand {
+    fn piece(&mut self, file: &Entry, offset: u64, bytes: &[u8]) -> Result<()> {
+        self.writer.piece(file, offset, bytes)
+    }
+
+    fn copy(&mut self, file: &Entry, content: File) -> Result<()> {
+        self.writer.copy(file, content)
+    }
+}
+
+/// The config of `image`, checked before any layer is fetched.
+///
+/// # Errors
+/// `Config`; `Registry` when it is too large, or no JSON.
+async fn config(source: &dyn Source, image: &ImageManifest) -> Result<ImageConfig> {
+    let descriptor = &image.config;
+    let refuse = |fault| Error::Config { config: descriptor.digest.clone(), fault };
+    let wanted = || Wanted::Blob(descriptor.digest.clone());
+    if ![MediaType::OCI_CONFIG, MediaType::DOCKER_CONFIG].contains(&descriptor.media_type) {
+        return Err(refuse(ConfigFault::MediaType(descriptor.media_type.to_string())));
+    }
+    let mut stream = source.blob(&descriptor.digest, Resume::START).await?.stream;
+    let mut json = BytesMut::new();
+    while let Some(chunk) = stream.next().await {
+        json.extend_from_slice(&chunk?);
+        if json.len() as u64 > MAX_CONFIG_BYTES {
+            return Err(refs_registry::Error::TooLarge { wanted: wanted(), limit: MAX_CONFIG_BYTES }.into());
+        }
+    }
+    let config = ImageConfig::parse(&json);
+    let config = config.map_err(|fault| refs_registry::Error::Manifest { wanted: wanted(), fault })?;
+    if config.rootfs.kind != "layers" {
+        return Err(refuse(ConfigFault::RootFsType(config.rootfs.kind)));
+    }
+    let (diff_ids, layers) = (config.rootfs.diff_ids.len(), image.layers.len());
+    if diff_ids != layers {
+        return Err(refuse(ConfigFault::DiffIds { diff_ids, layers }));
+    }
+    Ok(config)
+}

@@ -20,7 +20,7 @@ use crate::{
     artifact::Artifact,
     error::LocationFault,
     fetch,
-    healed::healed,
+    healed::{blames, healed},
     inspect,
     kept::{kept, kept_meanwhile},
     layer::{self, Contents},
@@ -254,18 +254,20 @@ impl Client {
             at.needs_target()?;
         }
         pull::keep_apart(at, destination)?;
-        let mut prepared = Some(rootfs::prepare(destination, options.existing).await?);
+        let staging = rootfs::prepare(destination, options.existing).await?;
         let meter = Arc::new(Meter::part_of(&self.meter));
         let (source, target) = self.find(at, &meter).await?;
-        let unpacked = healed(source, async |source| {
-            let staging = match prepared.take() {
-                Some(staging) => staging,
-                None => rootfs::prepare(destination, options.existing).await?,
-            };
-            // Boxed, as the future of a pull is.
-            Box::pin(rootfs::unpack(source, &at.to_string(), &target, staging, options)).await
-        });
-        let unpacked = unpacked.await?;
+        let here = at.to_string();
+        // Boxed, as the future of a pull is.
+        let unpacked = Box::pin(rootfs::unpack(Arc::clone(&source), &here, &target, staging, options)).await;
+        let unpacked = match unpacked {
+            Err(error) if blames(&error, source.as_ref()).await => {
+                tracing::debug!(%error, "what the cache has is damaged: it is fetched again");
+                let staging = rootfs::prepare(destination, options.existing).await?;
+                Box::pin(rootfs::unpack(source, &here, &target, staging, options)).await?
+            }
+            unpacked => unpacked?,
+        };
         Ok(Unpacked { fetched_bytes: meter.fetched(), ..unpacked })
     }
 

@@ -25,7 +25,7 @@ pub(crate) async fn healed<T>(
 }
 
 /// Whether `error` is about bytes that `source` gave from a cache, which has dropped them now.
-async fn blames(error: &Error, source: &dyn Source) -> bool {
+pub(crate) async fn blames(error: &Error, source: &dyn Source) -> bool {
     is_about_bytes(error) && source.distrust().await
 }
 

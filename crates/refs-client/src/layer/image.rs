@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use refs_estargz::Entry;
 use refs_registry::{Descriptor, ErrorKind, Source, spec::ImageManifest};
 use refs_url::{Digest, Hasher};
@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use super::{
     archive::{self, inflated, unsupported},
+    blocks::WRITERS,
     merge::{Merge, Met},
     passes::{self, Hashed, Tally},
     pipe::PipeReader,
@@ -59,7 +60,9 @@ impl ImageLayers {
     /// `DiffId`; a limit; those of the source, and of archives as in a pull.
     pub(crate) async fn merged(&self, budget: &Arc<Budget>) -> Result<Merge> {
         let tally = Arc::<Tally>::default();
-        let reads = self.layers.iter().map(|layer| self.meet(layer.clone(), Arc::clone(&tally), Arc::clone(budget)));
+        // Boxed, as are those of the second pass: what they borrow from would else be lost to the type of the verb's future.
+        let reads = self.layers.iter().cloned();
+        let reads = reads.map(|layer| meet(self.source(), layer, Arc::clone(&tally), Arc::clone(budget)).boxed());
         let mut reads = stream::iter(reads).buffered(LAYERS_AT_ONCE);
         let (sender, receiver) = mpsc::channel(1);
         let worker = tokio::task::spawn_blocking(move || merge(receiver));
@@ -83,30 +86,49 @@ impl ImageLayers {
         wanted: impl IntoIterator<Item = (usize, HashMap<usize, Entry>)>,
         hand: impl Fn() -> H,
     ) -> Result<()> {
-        let reads = wanted.into_iter().map(|(at, files)| {
+        let mut reads = Vec::new();
+        for (at, files) in wanted {
+            let layer = self.layers.get(at).ok_or(Error::Worker)?;
+            let (source, descriptor) = (self.source(), Arc::clone(&layer.descriptor));
             let hands = std::array::from_fn(|_| hand());
-            async move {
-                let descriptor = Arc::clone(&self.layers.get(at).ok_or(Error::Worker)?.descriptor);
-                let digest = descriptor.digest.clone();
-                let work = move |bytes| passes::contents(archive::open(bytes, &descriptor)?, files, hands);
-                read_blob(self.source.as_ref(), &digest, work).await
-            }
-        });
+            reads.push(read_out(source, descriptor, files, hands).boxed());
+        }
         stream::iter(reads).buffer_unordered(LAYERS_AT_ONCE).try_collect().await
     }
 
-    /// All entries of a layer.
-    async fn meet(&self, layer: ImageLayer, tally: Arc<Tally>, budget: Arc<Budget>) -> Result<(ImageLayer, Vec<Met>)> {
-        let reading = layer.clone();
-        let work = move |bytes| reading.entries(bytes, &tally, &budget);
-        match read_blob(self.source.as_ref(), &layer.descriptor.digest, work).await {
-            Ok(met) => Ok((layer, met)),
-            Err(Error::Registry(error)) if error.kind() == ErrorKind::NotFound && layer.is_foreign() => {
-                Err(unsupported(&layer.descriptor, "it is foreign: the registry does not have it"))
-            }
-            Err(error) => Err(error),
-        }
+    fn source(&self) -> Arc<dyn Source> {
+        Arc::clone(&self.source)
     }
+}
+
+/// All entries of a layer.
+async fn meet(
+    source: Arc<dyn Source>,
+    layer: ImageLayer,
+    tally: Arc<Tally>,
+    budget: Arc<Budget>,
+) -> Result<(ImageLayer, Vec<Met>)> {
+    let reading = layer.clone();
+    let work = move |bytes| reading.entries(bytes, &tally, &budget);
+    match read_blob(source.as_ref(), &layer.descriptor.digest, work).await {
+        Ok(met) => Ok((layer, met)),
+        Err(Error::Registry(error)) if error.kind() == ErrorKind::NotFound && layer.is_foreign() => {
+            Err(unsupported(&layer.descriptor, "it is foreign: the registry does not have it"))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Gives the content of `files` of a layer to `hands`.
+async fn read_out<H: Hand + 'static>(
+    source: Arc<dyn Source>,
+    layer: Arc<Descriptor>,
+    files: HashMap<usize, Entry>,
+    hands: [H; WRITERS],
+) -> Result<()> {
+    let digest = layer.digest.clone();
+    let work = move |bytes| passes::contents(archive::open(bytes, &layer)?, files, hands);
+    read_blob(source.as_ref(), &digest, work).await
 }
 
 impl ImageLayer {

@@ -24,4 +24,5 @@ mod setup;
 mod sources;
 mod stacks;
 mod trees;
+mod unpacks;
 mod windows;

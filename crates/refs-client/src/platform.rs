@@ -208,6 +208,8 @@ fn numbers(platform: &Platform) -> Vec<u32> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::vec, option, prelude::*};
+
     use super::*;
 
     const CONTAINERD: &str = include_str!("../tests/data/platforms.txt");
@@ -299,5 +301,41 @@ mod tests {
         let told = distinct(["linux/arm64", "linux/386", "linux/arm64", "windows(10.0.1)/amd64"].map(platform));
         let told: Vec<_> = told.iter().map(ToString::to_string).collect();
         assert_eq!(told, ["linux/386", "linux/arm64", "windows(10.0.1)/amd64"]);
+    }
+
+    fn any_platform() -> impl Strategy<Value = Platform> {
+        let os = prop_oneof!["linux", "windows", "macos", "[a-z]{0,3}"];
+        let architecture = prop_oneof!["amd64", "386", "arm", "arm64", "aarch64", "[a-z0-9]{0,3}"];
+        let variant = option::of("v?[0-9]{0,10}(\\.[0-9]{0,10})?");
+        let version = option::of("[0-9]{0,10}(\\.[0-9a]{0,10}){0,4}");
+        let features = vec(prop_oneof![Just("win32k".to_owned()), Just("gpu".to_owned())], 0..3);
+        (os, architecture, variant, version, features).prop_map(
+            |(os, architecture, variant, os_version, os_features)| Platform {
+                architecture,
+                os,
+                os_version,
+                os_features,
+                variant,
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_suits_better_than_what_was_asked_for(offered in any_platform(), wanted in any_platform()) {
+            prop_assert_eq!(fit(&wanted, &wanted), Some(Fit::Exact));
+            let fit = fit(&offered, &wanted);
+            prop_assert!(fit.is_none_or(|fit| fit >= Fit::Exact));
+        }
+
+        #[test]
+        fn what_suits_no_better_than_another_is_never_taken_for_the_best(
+            offered in any_platform(),
+            other in any_platform(),
+            wanted in any_platform(),
+        ) {
+            let (Some(first), Some(second)) = (fit(&offered, &wanted), fit(&other, &wanted)) else { return Ok(()) };
+            prop_assert!(!first.is_unsurpassed(&wanted) || first <= second || second == Fit::Exact);
+        }
     }
 }

@@ -32,6 +32,8 @@ pub(crate) enum Error {
     NotStarted { name: String, log: String },
     #[error("`{0}` is not installed")]
     MissingTool(&'static str),
+    #[error("this needs the rights of root: {0}")]
+    NotRoot(&'static str),
     #[error("{what}: expected {expected}, found {found}")]
     Unexpected { what: String, expected: String, found: String },
     #[error("cannot write a layer with {options:?}")]
@@ -48,6 +50,7 @@ impl Error {
         match self {
             Self::Step { hint, .. } => Some(hint),
             Self::MissingTool("docker-registry") => Some("apt-get install docker-registry"),
+            Self::MissingTool("skopeo" | "buildah") => Some("apt-get install skopeo buildah"),
             Self::MissingTool("nightly Rust") => Some("rustup toolchain install nightly"),
             Self::MissingTool("cargo-fuzz") => Some("cargo install cargo-fuzz --locked"),
             Self::MissingTool("c++") => Some("apt-get install g++; libFuzzer is built with it"),

@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 use error::{Error, Result};
 
-const USAGE: &str = "usage: cargo xtask ci | layers | interop [--long] | golden | \
+const USAGE: &str = "usage: cargo xtask ci | layers | interop [--long] [--only NAME] | golden | \
                      bench [--quick] [--scale] [--only NAME] [--json FILE] | \
                      fuzz [TARGET] [--seconds N] [--keep]";
 
@@ -39,8 +39,7 @@ fn run(words: &[&str]) -> Result<()> {
     match words {
         ["ci"] => ci::run(),
         ["layers"] => layers::run(),
-        ["interop"] => interop::run(interop::Extent::Short),
-        ["interop", "--long"] => interop::run(interop::Extent::Long),
+        ["interop", words @ ..] => interop::run(&interop::Options::parse(words).ok_or(Error::Usage(USAGE))?),
         ["golden"] => golden::run(),
         ["bench", words @ ..] => bench::run(words),
         ["fuzz", words @ ..] => fuzz::run(words),

@@ -21,7 +21,7 @@ pub(crate) fn gather(workspace: &Workspace) -> Result<(Tools, Names)> {
     let built = [
         ("crane", tools.crane.clone()),
         ("oras", tools.oras.clone()),
-        ("umoci", told("umoci", umoci(&peers.join("umoci"), &bin))),
+        ("umoci", tools.umoci.clone()),
         ("go-oci", told("go-oci", go_oci(&peers.join("go-oci"), &bin))),
         (
             "oci-client",
@@ -40,12 +40,6 @@ pub(crate) fn gather(workspace: &Workspace) -> Result<(Tools, Names)> {
         }
     }
     Ok((tools, names))
-}
-
-fn umoci(module: &Path, bin: &Path) -> Result<PathBuf> {
-    let mut go = go(module)?;
-    Outcome::of(go.args(["install", "-trimpath", "tool"]).env("GOBIN", bin))?.stdout()?;
-    Ok(bin.join("umoci"))
 }
 
 fn go_oci(module: &Path, bin: &Path) -> Result<PathBuf> {

@@ -113,6 +113,33 @@ impl<'a> Bench<'a> {
         Outcome::of(command.args(words).arg("--plain-http").current_dir(directory))
     }
 
+    /// Runs umoci.
+    pub(crate) fn umoci<W: AsRef<OsStr>>(&self, words: &[W]) -> Result<Outcome> {
+        let program = self.tools.umoci.as_ref().ok_or(Error::MissingTool("umoci"))?;
+        Outcome::of(self.command(program, &self.place.credentials.right).args(words))
+    }
+
+    /// Runs skopeo.
+    pub(crate) fn skopeo<W: AsRef<OsStr>>(&self, words: &[W]) -> Result<Outcome> {
+        let program = self.tools.skopeo.as_ref().ok_or(Error::MissingTool("skopeo"))?;
+        Outcome::of(self.command(program, &self.place.credentials.right).args(words))
+    }
+
+    /// Runs buildah with a storage of this scenario's own, in plain directories: no file system is mounted.
+    pub(crate) fn buildah<W: AsRef<OsStr>>(&self, words: &[W]) -> Result<Outcome> {
+        let program = self.tools.buildah.as_ref().ok_or(Error::MissingTool("buildah"))?;
+        let mut command = self.command(program, &self.place.credentials.right);
+        command.args(["--storage-driver", "vfs", "--root"]).arg(self.path("storage"));
+        command.arg("--runroot").arg(self.path("storage-run"));
+        Outcome::of(command.args(words))
+    }
+
+    /// Makes a layer of an archive with the reference implementation of eStargz, and gives the digest of its table of contents.
+    pub(crate) fn convert(&self, archive: &Path, blob: &Path) -> Result<String> {
+        let program = self.tools.convert.as_ref().ok_or(Error::MissingTool("convert"))?;
+        Outcome::of(Command::new(program).arg(archive).arg(blob))?.text()
+    }
+
     /// Checks the layer in `blob` with the reference implementation of eStargz, and gives what it lists.
     pub(crate) fn verify(&self, blob: &Path, toc_digest: &str) -> Result<Vec<u8>> {
         let program = self.tools.verify.as_ref().ok_or(Error::MissingTool("verify"))?;

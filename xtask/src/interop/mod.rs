@@ -7,8 +7,10 @@ pub(crate) mod certificates;
 mod compare;
 mod conformance;
 mod figures;
+mod images;
 mod link;
 pub(crate) mod process;
+mod rootfs;
 mod scenarios;
 pub(crate) mod servers;
 mod summary;
@@ -22,7 +24,7 @@ use crate::error::Result;
 use crate::workspace::Workspace;
 use bench::{Bench, Trees};
 use scenarios::Scenario;
-use servers::{Place, PlaceKind};
+use servers::PlaceKind;
 use summary::{Missing, Summary};
 use tools::Tools;
 
@@ -35,29 +37,64 @@ pub(crate) enum Extent {
     Long,
 }
 
+/// What to run.
+#[derive(Debug)]
+pub(crate) struct Options<'a> {
+    extent: Extent,
+    /// Only what has this in its name, without the suites and the figures.
+    only: Option<&'a str>,
+}
+
+impl<'a> Options<'a> {
+    /// Reads the words after `interop`.
+    pub(crate) fn parse(words: &[&'a str]) -> Option<Self> {
+        let mut options = Self { extent: Extent::Short, only: None };
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            match *word {
+                "--long" => options.extent = Extent::Long,
+                "--only" => options.only = Some(words.next()?),
+                _ => return None,
+            }
+        }
+        Some(options)
+    }
+
+    fn includes(&self, name: &str) -> bool {
+        self.only.is_none_or(|only| name.contains(only))
+    }
+}
+
 /// Runs every scenario; the last line counts them.
-pub(crate) fn run(extent: Extent) -> Result<()> {
+pub(crate) fn run(options: &Options<'_>) -> Result<()> {
     let workspace = Workspace::load()?;
     let tools = Tools::gather(&workspace)?;
     let trees = Trees::write(&workspace.root)?;
     let mut summary = Summary::new(Missing::from_environment());
     for kind in PlaceKind::ALL {
-        let start = Instant::now();
-        let place = kind.start(&tools);
-        match &place {
-            Ok(place) => run_at(place, &tools, &trees, extent, &mut summary),
-            Err(_) => summary.note(kind.name(), &place.map(|_| ()), start.elapsed()),
-        }
+        run_at(kind, &tools, &trees, options, &mut summary);
     }
-    conformance::run(&tools, &mut summary);
-    figures::run(&tools, &trees, &mut summary);
+    if options.only.is_none() {
+        conformance::run(&tools, &mut summary);
+        figures::run(&tools, &trees, &mut summary);
+    }
     summary.close()
 }
 
-fn run_at(place: &Place, tools: &Tools, trees: &Trees, extent: Extent, summary: &mut Summary) {
-    for scenario in Scenario::at(place.kind, extent) {
+fn run_at(kind: PlaceKind, tools: &Tools, trees: &Trees, options: &Options<'_>, summary: &mut Summary) {
+    let name = |scenario: &Scenario| format!("{}: {}", kind.name(), scenario.name);
+    let scenarios: Vec<_> = Scenario::at(kind, options.extent).filter(|it| options.includes(&name(it))).collect();
+    if scenarios.is_empty() {
+        return;
+    }
+    let start = Instant::now();
+    let place = match kind.start(tools) {
+        Ok(place) => place,
+        Err(error) => return summary.note(kind.name(), &Err(error), start.elapsed()),
+    };
+    for scenario in scenarios {
         let start = Instant::now();
-        let result = Bench::new(tools, place, trees).and_then(|bench| (scenario.run)(&bench));
-        summary.note(&format!("{}: {}", place.kind.name(), scenario.name), &result, start.elapsed());
+        let result = Bench::new(tools, &place, trees).and_then(|bench| (scenario.run)(&bench));
+        summary.note(&name(scenario), &result, start.elapsed());
     }
 }

@@ -23,7 +23,6 @@ const HTPASSWD: &str = "interop:$2a$05$wAT.BuH0blhXJAj/Uaat/uYLj6Sn4ILYMW7Bu89qx
 /// A running server, or a directory. Its data and processes go when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Place {
-    pub(crate) kind: PlaceKind,
     /// `HOST:PORT`, or `ocidir://DIR`.
     base: String,
     /// The directories for `DOCKER_CONFIG`.
@@ -108,7 +107,7 @@ impl PlaceKind {
             Self::Ocidir => (None, format!("ocidir://{}", dir.path().join("layouts").display())),
         };
         let credentials = Credentials::write(&dir.path().join("credentials"), &base)?;
-        Ok(Place { kind: self, base, credentials, tokens, certificates, _server: server, _dir: dir })
+        Ok(Place { base, credentials, tokens, certificates, _server: server, _dir: dir })
     }
 
     /// The `auth` part of docker-registry's configuration, as JSON, which YAML includes.

@@ -17,8 +17,13 @@ pub(crate) struct Tools {
     pub(crate) olareg: Option<PathBuf>,
     pub(crate) crane: Option<PathBuf>,
     pub(crate) oras: Option<PathBuf>,
+    pub(crate) umoci: Option<PathBuf>,
+    pub(crate) skopeo: Option<PathBuf>,
+    pub(crate) buildah: Option<PathBuf>,
     /// Checks a layer with the reference implementation of eStargz.
     pub(crate) verify: Option<PathBuf>,
+    /// Makes a layer with it.
+    pub(crate) convert: Option<PathBuf>,
 }
 
 impl Tools {
@@ -33,7 +38,11 @@ impl Tools {
             olareg: built("olareg"),
             crane: built("crane"),
             oras: built("oras"),
+            umoci: built("umoci"),
+            skopeo: in_path("skopeo"),
+            buildah: in_path("buildah"),
             verify: built("verify"),
+            convert: built("convert"),
         })
     }
 }
@@ -48,12 +57,16 @@ fn build_refs(workspace: &Workspace) -> Result<PathBuf> {
 /// Without Go this does nothing: the tools stay missing, and each use of one says so.
 fn install_peers(module: &Path, bin: &Path) -> Result<()> {
     let Some(go) = in_path("go") else { return Ok(()) };
-    println!("interop: building crane, oras, olareg and a reader of estargz");
+    println!("interop: building crane, oras, olareg, umoci, and a reader and a writer of estargz");
     fs::create_dir_all(bin).map_err(Error::file("create", bin))?;
     // Go's own cache makes a second build of the same versions a matter of a second.
-    for (packages, module) in [("tool", module), ("./verify", &module.join("estargz"))] {
+    let [umoci, estargz] = ["umoci", "estargz"].map(|name| module.join(name));
+    let rows: [(&[&str], &Path); 3] =
+        [(&["tool"], module), (&["tool"], &umoci), (&["./verify", "./convert"], &estargz)];
+    for (packages, module) in rows {
         let mut go = Command::new(&go);
-        Outcome::of(go.args(["install", "-trimpath", packages]).env("GOBIN", bin).current_dir(module))?.stdout()?;
+        go.args(["install", "-trimpath"]).args(packages).env("GOBIN", bin).current_dir(module);
+        Outcome::of(&mut go)?.stdout()?;
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ mod round_trip;
 
 use super::Extent;
 use super::bench::Bench;
+use super::images;
 use super::servers::PlaceKind;
 use crate::error::Result;
 
@@ -37,6 +38,8 @@ enum At {
     Layouts,
     /// At the plain docker-registry only, and everywhere in a long run.
     OnceUnlessLong,
+    /// At the plain docker-registry only.
+    Once,
     /// In a long run only, where nobody asks for a password: that adds nothing here.
     Long,
 }
@@ -77,6 +80,13 @@ const ALL: &[Scenario] = &[
     Scenario { name: "we read oras' files", at: At::Registries, run: peers_write::oras_files },
     Scenario { name: "we read oras' directory", at: At::Registries, run: peers_write::oras_directory },
     Scenario { name: "we read a plain tar without a title", at: At::Registries, run: peers_write::oras_untitled },
+    Scenario { name: "we unpack crane's layers as umoci does", at: At::Once, run: images::appended_by_crane },
+    Scenario { name: "we unpack docker's schema 2 as umoci does", at: At::Once, run: images::docker_schema_2 },
+    Scenario { name: "we unpack Zstandard as umoci does", at: At::Once, run: images::zstd },
+    Scenario { name: "we unpack the reference's eStargz as umoci does", at: At::Once, run: images::estargz },
+    Scenario { name: "we unpack umoci's images as umoci does", at: At::Once, run: images::built_by_umoci },
+    Scenario { name: "we unpack buildah's images as umoci does", at: At::Once, run: images::built_by_buildah },
+    Scenario { name: "we unpack the platform asked for", at: At::Once, run: images::platforms },
 ];
 
 impl Scenario {
@@ -95,6 +105,7 @@ impl At {
             Self::Certified => kind == PlaceKind::MutualTls,
             Self::Layouts => kind == PlaceKind::Ocidir,
             Self::Tokens => kind == PlaceKind::Token,
+            Self::Once => kind == PlaceKind::Plain,
             Self::OnceUnlessLong => kind == PlaceKind::Plain || extent == Extent::Long,
             Self::Long => extent == Extent::Long && !kind.asks_for_credentials(),
         }

@@ -34,6 +34,8 @@ pub(crate) enum Error {
     MissingTool(&'static str),
     #[error("this needs the rights of root: {0}")]
     NotRoot(&'static str),
+    #[error("{at}")]
+    At { at: String, source: Box<Self> },
     #[error("{what}: expected {expected}, found {found}")]
     Unexpected { what: String, expected: String, found: String },
     #[error("cannot write a layer with {options:?}")]
@@ -50,6 +52,7 @@ impl Error {
         match self {
             Self::Step { hint, .. } => Some(hint),
             Self::MissingTool("docker-registry") => Some("apt-get install docker-registry"),
+            Self::MissingTool("strace") => Some("apt-get install strace"),
             Self::MissingTool("skopeo" | "buildah") => Some("apt-get install skopeo buildah"),
             Self::MissingTool("nightly Rust") => Some("rustup toolchain install nightly"),
             Self::MissingTool("cargo-fuzz") => Some("cargo install cargo-fuzz --locked"),

@@ -140,6 +140,12 @@ impl<'a> Bench<'a> {
         Outcome::of(Command::new(program).arg(archive).arg(blob))?.text()
     }
 
+    /// Takes the power from the ext4 at `path`.
+    pub(crate) fn shut_down(&self, path: &Path) -> Result<()> {
+        let program = self.tools.shutdown.as_ref().ok_or(Error::MissingTool("shutdown"))?;
+        Outcome::of(Command::new(program).arg(path))?.stdout().map(drop)
+    }
+
     /// Checks the layer in `blob` with the reference implementation of eStargz, and gives what it lists.
     pub(crate) fn verify(&self, blob: &Path, toc_digest: &str) -> Result<Vec<u8>> {
         let program = self.tools.verify.as_ref().ok_or(Error::MissingTool("verify"))?;

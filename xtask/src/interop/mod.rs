@@ -9,6 +9,7 @@ mod conformance;
 mod figures;
 mod images;
 mod link;
+mod long;
 pub(crate) mod process;
 mod rootfs;
 mod scenarios;

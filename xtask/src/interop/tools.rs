@@ -24,6 +24,8 @@ pub(crate) struct Tools {
     pub(crate) verify: Option<PathBuf>,
     /// Makes a layer with it.
     pub(crate) convert: Option<PathBuf>,
+    /// Takes the power from a file system.
+    pub(crate) shutdown: Option<PathBuf>,
 }
 
 impl Tools {
@@ -43,6 +45,7 @@ impl Tools {
             buildah: in_path("buildah"),
             verify: built("verify"),
             convert: built("convert"),
+            shutdown: built("shutdown"),
         })
     }
 }
@@ -62,7 +65,7 @@ fn install_peers(module: &Path, bin: &Path) -> Result<()> {
     // Go's own cache makes a second build of the same versions a matter of a second.
     let [umoci, estargz] = ["umoci", "estargz"].map(|name| module.join(name));
     let rows: [(&[&str], &Path); 3] =
-        [(&["tool"], module), (&["tool"], &umoci), (&["./verify", "./convert"], &estargz)];
+        [(&["tool", "./shutdown"], module), (&["tool"], &umoci), (&["./verify", "./convert"], &estargz)];
     for (packages, module) in rows {
         let mut go = Command::new(&go);
         go.args(["install", "-trimpath"]).args(packages).env("GOBIN", bin).current_dir(module);

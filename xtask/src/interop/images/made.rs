@@ -156,6 +156,11 @@ pub(crate) fn platforms(bench: &Bench<'_>) -> Result<()> {
     bench.refs(&["unpack", &index, &nowhere.to_string_lossy(), "--platform", "plan9/mips"])?.fails_with(NOT_FOUND)
 }
 
+/// An image of several layers in the registry: links, deletions, replacements.
+pub(crate) fn layered(bench: &Bench<'_>) -> Result<String> {
+    appended(bench, &shapes::whiteouts())
+}
+
 /// Pushes the layers of a shape as crane does, and gives the reference.
 fn appended(bench: &Bench<'_>, shape: &Shape) -> Result<String> {
     let reference = bench.place.reference(&format!("images/{}", shape.name), "v1");

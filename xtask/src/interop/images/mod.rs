@@ -15,7 +15,9 @@ use super::process::Outcome;
 use super::rootfs::Rootfs;
 use crate::error::{Error, Result};
 
-pub(crate) use made::{appended_by_crane, built_by_buildah, built_by_umoci, docker_schema_2, estargz, platforms, zstd};
+pub(crate) use made::{
+    appended_by_crane, built_by_buildah, built_by_umoci, docker_schema_2, estargz, layered, platforms, zstd,
+};
 
 /// An image, where both programs find it.
 #[derive(Debug)]

@@ -20,7 +20,7 @@ pub(crate) fn of_directories() -> [Shape; 3] {
 }
 
 /// What upper layers delete, with siblings before and after in the same layer.
-fn whiteouts() -> Shape {
+pub(crate) fn whiteouts() -> Shape {
     let lower = vec![
         dir("etc").at(1_500_000_000, 1),
         file("etc/gone", "gone"),

@@ -11,8 +11,8 @@ mod round_trip;
 
 use super::Extent;
 use super::bench::Bench;
-use super::images;
 use super::servers::PlaceKind;
+use super::{images, long as interrupted};
 use crate::error::Result;
 
 /// One thing that must hold.
@@ -40,6 +40,8 @@ enum At {
     OnceUnlessLong,
     /// At the plain docker-registry only.
     Once,
+    /// At the plain docker-registry, in a long run only.
+    OnceAndLong,
     /// In a long run only, where nobody asks for a password: that adds nothing here.
     Long,
 }
@@ -87,6 +89,19 @@ const ALL: &[Scenario] = &[
     Scenario { name: "we unpack umoci's images as umoci does", at: At::Once, run: images::built_by_umoci },
     Scenario { name: "we unpack buildah's images as umoci does", at: At::Once, run: images::built_by_buildah },
     Scenario { name: "we unpack the platform asked for", at: At::Once, run: images::platforms },
+    Scenario { name: "unpack killed here and there", at: At::Once, run: interrupted::killed_here_and_there },
+    Scenario { name: "pull killed at every call", at: At::OnceAndLong, run: interrupted::pull_killed_everywhere },
+    Scenario { name: "push killed at every call", at: At::OnceAndLong, run: interrupted::push_killed_everywhere },
+    Scenario { name: "unpack killed at every call", at: At::OnceAndLong, run: interrupted::unpack_killed_everywhere },
+    Scenario { name: "pull with calls that fail", at: At::OnceAndLong, run: interrupted::pull_with_faults },
+    Scenario { name: "push with calls that fail", at: At::OnceAndLong, run: interrupted::push_with_faults },
+    Scenario { name: "unpack with calls that fail", at: At::OnceAndLong, run: interrupted::unpack_with_faults },
+    Scenario { name: "pull to a full disk", at: At::OnceAndLong, run: interrupted::pull_without_room },
+    Scenario { name: "push to a full disk", at: At::OnceAndLong, run: interrupted::push_without_room },
+    Scenario { name: "unpack to a full disk", at: At::OnceAndLong, run: interrupted::unpack_without_room },
+    Scenario { name: "pull to a disk without power", at: At::OnceAndLong, run: interrupted::pull_without_power },
+    Scenario { name: "push to a disk without power", at: At::OnceAndLong, run: interrupted::push_without_power },
+    Scenario { name: "unpack to a disk without power", at: At::OnceAndLong, run: interrupted::unpack_without_power },
 ];
 
 impl Scenario {
@@ -106,6 +121,7 @@ impl At {
             Self::Layouts => kind == PlaceKind::Ocidir,
             Self::Tokens => kind == PlaceKind::Token,
             Self::Once => kind == PlaceKind::Plain,
+            Self::OnceAndLong => kind == PlaceKind::Plain && extent == Extent::Long,
             Self::OnceUnlessLong => kind == PlaceKind::Plain || extent == Extent::Long,
             Self::Long => extent == Extent::Long && !kind.asks_for_credentials(),
         }

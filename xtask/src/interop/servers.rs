@@ -32,7 +32,7 @@ pub(crate) struct Place {
     pub(crate) certificates: Option<Certificates>,
     // The server before its directory: fields are dropped in this order.
     _server: Option<Server>,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 /// The kinds of place, each with what it is there for.
@@ -107,7 +107,7 @@ impl PlaceKind {
             Self::Ocidir => (None, format!("ocidir://{}", dir.path().join("layouts").display())),
         };
         let credentials = Credentials::write(&dir.path().join("credentials"), &base)?;
-        Ok(Place { base, credentials, tokens, certificates, _server: server, _dir: dir })
+        Ok(Place { base, credentials, tokens, certificates, _server: server, dir })
     }
 
     /// The `auth` part of docker-registry's configuration, as JSON, which YAML includes.
@@ -132,6 +132,13 @@ impl Place {
     /// `HOST:PORT`, where this is a registry.
     pub(crate) fn host(&self) -> &str {
         &self.base
+    }
+
+    /// The digest of each blob that docker-registry was asked to send, in that order, by its log.
+    pub(crate) fn blobs_sent(&self) -> Result<Vec<String>> {
+        let log = self.dir.path().join("server.log");
+        let log = fs::read_to_string(&log).map_err(Error::file("read", log))?;
+        Ok(log.lines().filter_map(blob_sent).map(str::to_owned).collect())
     }
 
     /// A repository here.
@@ -167,6 +174,13 @@ pub(super) fn token_service(tokens: &TokenServer, certificate: &Path) -> Value {
     json!({"token": {
         "realm": tokens.realm(), "service": SERVICE, "issuer": ISSUER, "rootcertbundle": certificate,
     }})
+}
+
+/// The digest in a line of an access log like `… "GET /v2/REPOSITORY/blobs/DIGEST HTTP/1.1" 200 …`.
+fn blob_sent(line: &str) -> Option<&str> {
+    let (_, request) = line.split_once("\"GET /v2/")?;
+    let (_, rest) = request.split_once("/blobs/")?;
+    rest.split_once(" HTTP/").map(|(digest, _)| digest)
 }
 
 pub(super) type Started = (Option<Server>, String);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::shapes::{self, Shape};
-use super::{Image, archives, as_root, disk, require_equal_trees, run, skopeo, unpacked};
+use super::{Image, archives, as_root, disk, layer, require_equal_trees, run, skopeo, unpacked};
 use crate::error::{Error, Result};
 use crate::interop::bench::{Bench, require_equal};
 use crate::interop::trees;
@@ -139,7 +139,7 @@ pub(crate) fn platforms(bench: &Bench<'_>) -> Result<()> {
     for platform in platforms {
         let reference = bench.place.reference("images/platforms", &platform.replace('/', "-"));
         let archive = bench.path("platform.tar");
-        super::layer::archive(&[super::layer::file("platform", platform)], &archive)?;
+        layer::archive(&[layer::file("platform", platform)], &archive)?;
         append(bench, &[archive], &reference)?;
         bench.crane(&["mutate", &reference, "--set-platform", platform, "-t", &reference])?.stdout()?;
         words.extend(["-m".to_owned(), reference]);
@@ -159,6 +159,24 @@ pub(crate) fn platforms(bench: &Bench<'_>) -> Result<()> {
 /// An image of several layers in the registry: links, deletions, replacements.
 pub(crate) fn layered(bench: &Bench<'_>) -> Result<String> {
     appended(bench, &shapes::whiteouts())
+}
+
+/// Images in one repository of the registry, which have all layers but the last in common.
+pub(crate) fn overlapping(bench: &Bench<'_>) -> Result<Vec<String>> {
+    const IMAGES: usize = 4;
+    let mut layers = archives(bench, &shapes::whiteouts())?;
+    let large = bench.path("large.tar");
+    layer::archive(&[layer::bytes("large", trees::noise(8 << 20))], &large)?;
+    layers.push(large);
+    (0..IMAGES)
+        .map(|number| {
+            let own = bench.path(&format!("own-{number}.tar"));
+            layer::archive(&[layer::file("own", &number.to_string())], &own)?;
+            let reference = bench.place.reference("images/overlapping", &number.to_string());
+            append(bench, &[&layers[..], &[own]].concat(), &reference)?;
+            Ok(reference)
+        })
+        .collect()
 }
 
 /// Pushes the layers of a shape as crane does, and gives the reference.

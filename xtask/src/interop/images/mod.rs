@@ -16,7 +16,8 @@ use super::rootfs::Rootfs;
 use crate::error::{Error, Result};
 
 pub(crate) use made::{
-    appended_by_crane, built_by_buildah, built_by_umoci, docker_schema_2, estargz, layered, platforms, zstd,
+    appended_by_crane, built_by_buildah, built_by_umoci, docker_schema_2, estargz, layered, overlapping, platforms,
+    zstd,
 };
 
 /// An image, where both programs find it.

@@ -2,6 +2,7 @@
 
 mod certificates;
 mod credentials;
+mod crowd;
 mod long;
 mod mistakes;
 mod peers_read;
@@ -89,6 +90,7 @@ const ALL: &[Scenario] = &[
     Scenario { name: "we unpack umoci's images as umoci does", at: At::Once, run: images::built_by_umoci },
     Scenario { name: "we unpack buildah's images as umoci does", at: At::Once, run: images::built_by_buildah },
     Scenario { name: "we unpack the platform asked for", at: At::Once, run: images::platforms },
+    Scenario { name: "twenty unpack overlapping images", at: At::Once, run: crowd::unpack },
     Scenario { name: "unpack killed here and there", at: At::Once, run: interrupted::killed_here_and_there },
     Scenario { name: "pull killed at every call", at: At::OnceAndLong, run: interrupted::pull_killed_everywhere },
     Scenario { name: "push killed at every call", at: At::OnceAndLong, run: interrupted::push_killed_everywhere },

@@ -32,6 +32,8 @@ pub(crate) enum Difference {
 
 /// What a tree that lacks a fact is said to have.
 const NONE: &str = "none";
+/// A time that does not matter.
+const UNDATED: &str = "any";
 
 impl Rootfs {
     /// Reads all that is known of `root` and below.
@@ -59,7 +61,19 @@ impl Rootfs {
         let today = start..start + DAY;
         for mtime in self.0.values_mut().filter_map(|facts| facts.get_mut("mtime")) {
             if time(mtime).is_some_and(|time| today.contains(&time)) {
-                "just now".clone_into(mtime);
+                UNDATED.clone_into(mtime);
+            }
+        }
+        self
+    }
+
+    /// Forgets the times of what has none in `other`.
+    pub(crate) fn undated_like(mut self, other: &Self) -> Self {
+        for (path, facts) in &mut self.0 {
+            let is_undated =
+                other.0.get(path).and_then(|facts| facts.get("mtime")).is_some_and(|mtime| mtime == UNDATED);
+            if let Some(mtime) = facts.get_mut("mtime").filter(|_| is_undated) {
+                UNDATED.clone_into(mtime);
             }
         }
         self

@@ -103,7 +103,7 @@ impl Client {
         healed(source, async |source| {
             let (artifact, contents) = open(source, at, &target, options).await?;
             // Boxed, as the future of a pull is.
-            Box::pin(list::list(&artifact, &contents, &selection, options)).await
+            Box::pin(list::list(&artifact, &contents.seeking(), &selection, options)).await
         })
         .await
     }
@@ -160,7 +160,7 @@ impl Client {
         let read = healed(source, async |source| {
             let (_, contents) = open(Arc::clone(&source), at, &target, options).await?;
             contents.index_all().await?;
-            let (contents, _folder) = kept_meanwhile(contents, source, self.unkept(at)).await?;
+            let (contents, _folder) = kept_meanwhile(contents.seeking(), source, self.unkept(at)).await?;
             contents.read_file(path, range, u64::MAX, output.reading()).await.map(drop)
         });
         read.await?;
@@ -177,7 +177,7 @@ impl Client {
         let (source, target) = self.find(at, &self.meter).await?;
         let read = healed(source, async |source| {
             let (_, contents) = open(Arc::clone(&source), at, &target, options).await?;
-            let (contents, _folder) = kept_meanwhile(contents, source, self.unkept(at)).await?;
+            let (contents, _folder) = kept_meanwhile(contents.seeking(), source, self.unkept(at)).await?;
             let name = options.manifest_file.as_str();
             contents.read_file(name, ByteRange::ALL, ManifestFile::MAX_BYTES, Vec::new()).await
         });

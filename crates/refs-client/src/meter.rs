@@ -154,6 +154,10 @@ impl Source for Metered {
         self.inner.keep_seek_index(digest, index).await;
     }
 
+    fn keeps_seek_indexes(&self) -> bool {
+        self.inner.keeps_seek_indexes()
+    }
+
     async fn distrust(&self) -> bool {
         self.inner.distrust().await
     }

@@ -81,6 +81,11 @@ pub trait Source: Debug + Send + Sync {
         let _keeps_none = (digest, index);
     }
 
+    /// Whether [`keep_seek_index`](Source::keep_seek_index) keeps anything, so that it is worth making one.
+    fn keeps_seek_indexes(&self) -> bool {
+        false
+    }
+
     /// Told by a reader that what it was given can't be, such as parts that hold none of the digests that they should. A
     /// place that gives copies drops those that it gave, and gives none of them again. Says whether it did: reading once
     /// more may help then.

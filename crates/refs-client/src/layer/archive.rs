@@ -32,10 +32,21 @@ pub(crate) fn open(bytes: impl BufRead + Send + 'static, layer: &Descriptor) -> 
 ///
 /// # Errors
 /// As of [`open`].
-pub(crate) fn inflated(
-    mut bytes: impl BufRead + Send + 'static,
-    layer: &Descriptor,
-) -> Result<Box<dyn BufRead + Send>> {
+pub(crate) fn inflated(bytes: impl BufRead + Send + 'static, layer: &Descriptor) -> Result<Box<dyn BufRead + Send>> {
+    look(bytes, layer).map(Packed::inflated)
+}
+
+/// The whole blob of a layer, and how it is compressed.
+pub(super) struct Packed {
+    pub(super) compression: Compression,
+    pub(super) bytes: Box<dyn BufRead + Send>,
+}
+
+/// How `bytes`, the whole blob of `layer`, are compressed, as [`open`] finds it.
+///
+/// # Errors
+/// As of [`open`].
+pub(super) fn look(mut bytes: impl BufRead + Send + 'static, layer: &Descriptor) -> Result<Packed> {
     let mut start = Vec::with_capacity(tar::BLOCK_BYTES);
     // An error here comes again at the next read, where it is reported.
     let _ = bytes.by_ref().take(tar::BLOCK_BYTES as u64).read_to_end(&mut start);
@@ -44,12 +55,19 @@ pub(crate) fn inflated(
     if compression == Compression::None && !is_known {
         return Err(unsupported(layer, "it is no tar archive, and has no title that would make it a file"));
     }
-    let whole = Cursor::new(start).chain(bytes);
-    Ok(match compression {
-        Compression::None => Box::new(whole),
-        Compression::Gzip => Box::new(BufReader::with_capacity(INFLATED_BUFFER_BYTES, MultiGzDecoder::new(whole))),
-        Compression::Zstd => Box::new(BufReader::with_capacity(INFLATED_BUFFER_BYTES, ZstdReader::new(whole))),
-    })
+    Ok(Packed { compression, bytes: Box::new(Cursor::new(start).chain(bytes)) })
+}
+
+impl Packed {
+    /// The tar archive.
+    pub(super) fn inflated(self) -> Box<dyn BufRead + Send> {
+        let whole = self.bytes;
+        match self.compression {
+            Compression::None => whole,
+            Compression::Gzip => Box::new(BufReader::with_capacity(INFLATED_BUFFER_BYTES, MultiGzDecoder::new(whole))),
+            Compression::Zstd => Box::new(BufReader::with_capacity(INFLATED_BUFFER_BYTES, ZstdReader::new(whole))),
+        }
+    }
 }
 
 /// How an archive is compressed.

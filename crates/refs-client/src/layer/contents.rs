@@ -21,6 +21,7 @@ use super::{
     path,
     pipe::PipeReader,
     ranges::{Indexed, Ranges},
+    sought::Sought,
     spans::Choice,
     spool::{Capture, Spool},
     stream::read_blob,
@@ -45,10 +46,19 @@ pub enum Trust {
 /// What had to be fetched to list an artifact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Tables of contents and descriptors: no byte of a file.
+    /// Tables of contents, descriptors, or what was noted when a layer was streamed before: no byte of a file.
     Index,
     /// At least one whole layer, as it has no table of contents that could be read.
     Stream,
+}
+
+/// Whether layers that have no table of contents are read by seek indexes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Seeking {
+    /// They are streamed, and leave no indexes: who wants all of their content gains nothing by them.
+    Never,
+    /// They are, and are left, where the source keeps indexes.
+    WhereKept,
 }
 
 /// The files of an artifact.
@@ -61,6 +71,7 @@ pub(crate) struct Contents {
     pub(super) meter: Arc<Meter>,
     /// The lowest first.
     pub(super) layers: Vec<Layer>,
+    pub(super) seeking: Seeking,
     /// What there is in them, once that is known.
     pub(super) found: OnceLock<Arc<[Shown]>>,
 }
@@ -73,7 +84,14 @@ impl Contents {
     pub(crate) fn open(source: Arc<dyn Source>, artifact: &Artifact, trust: Trust) -> Result<Self> {
         let layers = form::layers(&artifact.image, trust)?;
         let streams = Arc::clone(&source);
-        Ok(Self { source, streams, at: artifact.at.clone(), meter: Arc::default(), layers, found: OnceLock::new() })
+        let (at, meter, seeking) = (artifact.at.clone(), Arc::default(), Seeking::Never);
+        Ok(Self { source, streams, at, meter, layers, seeking, found: OnceLock::new() })
+    }
+
+    /// The same, which reads layers that have no table of contents by the indexes that the source keeps of them, and leaves
+    /// indexes there.
+    pub(crate) fn seeking(self) -> Self {
+        Self { seeking: Seeking::WhereKept, ..self }
     }
 
     /// The same, which tells `meter` of what it skips. What passes is counted by the source.
@@ -128,9 +146,11 @@ impl Contents {
     /// How the entries were found, once they were asked for.
     pub(crate) fn access(&self) -> Access {
         let by_index = |layer: &Layer| match &layer.form {
-            Form::Indexed { index, .. } => matches!(index.get(), Some(Some(_))),
+            Form::Indexed { index, .. } if matches!(index.get(), Some(Some(_))) => true,
             Form::File(_) => true,
-            Form::Archive { .. } => false,
+            Form::Indexed { .. } | Form::Archive { .. } => {
+                layer.known.get().is_some_and(|known| known.access == Access::Index)
+            }
         };
         if self.layers.iter().all(by_index) { Access::Index } else { Access::Stream }
     }
@@ -191,6 +211,12 @@ impl Contents {
         if let Some(archive) = self.index(layer).await? {
             let one = One { archive, layer: Arc::clone(&layer.descriptor), index: origin.index, part };
             return one.write(self.ranges(layer), output).await;
+        }
+        if let Some(known) = self.known(layer).await
+            && let Some(sought) = Sought::new(known, &layer.descriptor, origin.index, path, &part)
+            && let Some(stream) = sought.open(&self.ranges(layer)).await?
+        {
+            return sought.write(stream, output).await;
         }
         let spool = match &layer.form {
             Form::File(_) => self.spool(origin, path, layer).await?,

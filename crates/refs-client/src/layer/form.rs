@@ -10,7 +10,7 @@ use refs_registry::{
 use refs_url::Digest;
 use tokio::sync::OnceCell;
 
-use super::{Trust, archive::unsupported, path, ranges::Indexed};
+use super::{Trust, archive::unsupported, path, ranges::Indexed, sought::Known};
 use crate::{Error, Result};
 
 /// The name that a file was pushed under.
@@ -25,6 +25,8 @@ const MAX_LAYERS: usize = 128;
 pub(crate) struct Layer {
     pub(crate) descriptor: Arc<Descriptor>,
     pub(crate) form: Form,
+    /// Of an archive that has no table of contents, by which its files are found once it was streamed.
+    pub(crate) known: OnceCell<Known>,
 }
 
 /// How the files of a layer are packed.
@@ -64,7 +66,13 @@ pub(crate) enum Vouched {
 pub(crate) fn layers(image: &ImageManifest, trust: Trust) -> Result<Vec<Layer>> {
     let filled = image.layers.iter().filter(|layer| layer.media_type != MediaType::OCI_EMPTY);
     let layers = filled
-        .map(|layer| Ok(Layer { descriptor: Arc::new(layer.clone()), form: form(layer, &image.config, trust)? }))
+        .map(|layer| {
+            Ok(Layer {
+                descriptor: Arc::new(layer.clone()),
+                form: form(layer, &image.config, trust)?,
+                known: OnceCell::new(),
+            })
+        })
         .collect::<Result<Vec<_>>>()?;
     let mut archives = layers.iter().filter(|layer| !matches!(layer.form, Form::File(_)));
     match archives.nth(MAX_LAYERS) {

@@ -3,16 +3,17 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    io::BufRead,
     sync::Arc,
 };
 
 use futures_util::StreamExt;
-use refs_estargz::{Entry, Kind, Toc};
+use refs_estargz::{Entry, Kind, Toc, seek::Builder};
 use refs_registry::Descriptor;
 use tokio::sync::mpsc;
 
 use super::{
-    archive,
+    archive::{self, Compression},
     contents::Contents,
     deliver::{Delivery, check_below},
     form::{Form, Layer},
@@ -20,10 +21,12 @@ use super::{
     passes::{self, Tally},
     portions::Portions,
     ranges::Indexed,
+    sought::{Known, Made},
     spans::Choice,
     spool::{Capture, Spool},
     stream::read_blob,
     survey::Survey,
+    tar::Walk,
 };
 use crate::{Error, Result, receive::Receive, select::Selection, thread};
 
@@ -108,24 +111,34 @@ impl Contents {
         tally: Arc<Tally>,
         capture: Option<Arc<Capture>>,
     ) -> Result<(Vec<Met>, Option<Spool>)> {
-        let (descriptor, root) = (Arc::clone(&layer.descriptor), layer.root().to_owned());
+        let descriptor = Arc::clone(&layer.descriptor);
+        let mut seen = Seen { layer: at, root: layer.root().to_owned(), capture, captured: None };
+        if let Some(known) = self.known(layer).await {
+            let mets = thread::run(move || seen.by_index(&known, &descriptor, &tally)).await?;
+            return Ok((mets, None));
+        }
+        let makes_index = self.makes_indexes();
         let work = move |bytes| {
-            let mut captured = None;
-            let archive = archive::open(bytes, &descriptor)?;
-            let (mets, _) = passes::entries(archive, &descriptor, &tally, |met, archive| {
-                if !met.entry.path.is_empty() {
-                    check_below(&met.entry.path, &root)?;
-                }
-                if capture.as_ref().is_some_and(|capture| capture.means(&met.entry)) {
-                    let mut spool = Spool::new(Origin { layer: at, index: met.index }, &met.entry.path);
-                    archive.content(|bytes| spool.take(bytes))?;
-                    captured = Some(spool);
-                }
-                Ok(())
-            })?;
-            Ok((mets, captured))
+            let packed = archive::look(bytes, &descriptor)?;
+            if makes_index && packed.compression == Compression::Gzip {
+                let archive = Walk::new(Builder::new(packed.bytes), descriptor.digest.clone());
+                let mut offsets = Vec::new();
+                let (mets, builder) = passes::entries(archive, &descriptor, &tally, |met, archive| {
+                    offsets.push(archive.content_offset());
+                    seen.see(met, archive)
+                })?;
+                let made = Made::of(builder, &descriptor, &mets, &offsets);
+                return Ok((mets, seen.captured, made));
+            }
+            let archive = Walk::new(packed.inflated(), descriptor.digest.clone());
+            let (mets, _) = passes::entries(archive, &descriptor, &tally, |met, archive| seen.see(met, archive))?;
+            Ok((mets, seen.captured, None))
         };
-        read_blob(self.streams.as_ref(), &layer.descriptor.digest, work).await
+        let (mets, captured, made) = read_blob(self.streams.as_ref(), &layer.descriptor.digest, work).await?;
+        if let Some(made) = made {
+            self.keep_index(layer, made).await;
+        }
+        Ok((mets, captured))
     }
 
     /// The content of a file of a layer that is read as a stream.
@@ -207,6 +220,36 @@ impl Contents {
             Ok(delivery)
         };
         read_blob(self.streams.as_ref(), &layer.descriptor.digest, work).await
+    }
+}
+
+/// What is looked for in an archive.
+struct Seen {
+    layer: usize,
+    root: String,
+    capture: Option<Arc<Capture>>,
+    captured: Option<Spool>,
+}
+
+impl Seen {
+    /// Checks an entry, and captures its content if it is the file that is wanted.
+    fn see<R: BufRead>(&mut self, met: &Met, archive: &mut Walk<R>) -> Result<()> {
+        self.check(met)?;
+        if self.capture.as_ref().is_some_and(|capture| capture.means(&met.entry)) {
+            let mut spool = Spool::new(Origin { layer: self.layer, index: met.index }, &met.entry.path);
+            archive.content(|bytes| spool.take(bytes))?;
+            self.captured = Some(spool);
+        }
+        Ok(())
+    }
+
+    /// All entries of an archive whose index is known.
+    fn by_index(&self, known: &Known, layer: &Descriptor, tally: &Tally) -> Result<Vec<Met>> {
+        known.mets().map(|met| tally.count(layer, &met.entry).and_then(|()| self.check(&met)).map(|()| met)).collect()
+    }
+
+    fn check(&self, met: &Met) -> Result<()> {
+        if met.entry.path.is_empty() { Ok(()) } else { check_below(&met.entry.path, &self.root) }
     }
 }
 

@@ -30,7 +30,10 @@ where
 }
 
 /// Moves bytes until there are no more, or nobody wants them.
-async fn feed(stream: &mut ByteStream, writer: PipeWriter) -> Result<()> {
+///
+/// # Errors
+/// The stream's. The reader is left with an error of its own then.
+pub(crate) async fn feed(stream: &mut ByteStream, writer: PipeWriter) -> Result<()> {
     while let Some(chunk) = stream.next().await {
         if let Err(Unwanted) = writer.write(chunk?).await {
             return Ok(());

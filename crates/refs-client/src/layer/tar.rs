@@ -94,6 +94,11 @@ impl<R: BufRead> Walk<R> {
         Ok(())
     }
 
+    /// Where the content of the current entry is, or what of it was not read yet, in bytes of the archive.
+    pub(crate) fn content_offset(&self) -> u64 {
+        self.offset
+    }
+
     /// The entry that stands behind the end of the archive, where nobody who unpacks it looks: eStargz keeps its table of
     /// contents there when the archive must stay as it was.
     ///

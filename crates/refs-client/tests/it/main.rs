@@ -23,6 +23,7 @@ mod requests;
 mod setup;
 mod sources;
 mod stacks;
+mod streamed;
 mod trees;
 mod unpacks;
 mod windows;

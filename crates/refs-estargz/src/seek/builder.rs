@@ -53,11 +53,11 @@ impl<R: BufRead> Builder<R> {
         Self { reader: blob, inflate: Inflate::new(), ready: 0..0, compressed: 0, notes: Notes::new() }
     }
 
-    /// Takes a checkpoint at the first chance after so many inflated bytes, at most 64 MiB, instead of 4 MiB: with more of them,
+    /// Takes a checkpoint at the first chance after so many inflated bytes, at most 32 MiB, instead of 4 MiB: with more of them,
     /// less is read for little, and the index is larger.
     #[must_use]
     pub fn span_bytes(mut self, bytes: u64) -> Self {
-        self.notes.span_bytes = bytes.min(MAX_SPAN_BYTES);
+        self.notes.span_bytes = bytes.min(MAX_SPAN_BYTES / 2);
         self
     }
 

@@ -30,8 +30,10 @@ pub struct Index {
 /// An entry of the archive, and where its content is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Located {
-    /// The entry.
+    /// The entry. That of the root directory has the empty path.
     pub entry: Entry,
+    /// What its modification time has beyond whole seconds, in nanoseconds.
+    pub nanos: u32,
     /// Where its content starts, in bytes of the inflated archive.
     pub offset: u64,
 }

@@ -14,6 +14,7 @@ use crate::{Entry, Kind, Limits, normal_path};
 /// An archive with more entries has no index.
 const MAX_ENTRIES: usize = 1 << 20;
 const MAX_MODE: u32 = 0o7777;
+const NANOS_OF_SECOND: u32 = 1_000_000_000;
 
 /// `None` for more entries than a table may have.
 pub(super) fn to_bytes(entries: &[Located]) -> Option<Vec<u8>> {
@@ -41,13 +42,14 @@ pub(super) fn parse(bytes: Bytes) -> Result<Vec<Located>, SeekFault> {
     values.finish("table").map(|()| entries)
 }
 
-fn put_entry(Located { entry, offset }: &Located, bytes: &mut Vec<u8>) {
+fn put_entry(Located { entry, nanos, offset }: &Located, bytes: &mut Vec<u8>) {
     let Entry { path, kind, mode, mtime, uid, gid, xattrs, digest } = entry;
     put_text(path.as_bytes(), bytes);
     put_number(*offset, bytes);
     put_kind(kind, bytes);
     put_number(u64::from(*mode), bytes);
     bytes.extend_from_slice(&mtime.to_le_bytes());
+    put_number(u64::from(*nanos), bytes);
     put_number(u64::from(*uid), bytes);
     put_number(u64::from(*gid), bytes);
     put_number(xattrs.len() as u64, bytes);
@@ -63,23 +65,23 @@ fn entry(values: &mut Values) -> Result<Located, SeekFault> {
     let offset = values.number("offset")?;
     let kind = kind(values)?;
     let mode = values.small("mode")?;
-    let mtime = values.number_of_eight_bytes("time")?;
+    let (mtime, nanos) = (values.number_of_eight_bytes("time")?, values.small("time")?);
     let (uid, gid) = (values.small("owner")?, values.small("group")?);
     let xattrs = xattrs(values)?;
     let digest = match values.text("digest")? {
         none if none.is_empty() => None,
         text => Some(text.parse().ok().ok_or(SeekFault::Field("digest"))?),
     };
-    if mode > MAX_MODE {
-        return Err(SeekFault::Field("mode"));
+    if mode > MAX_MODE || nanos >= NANOS_OF_SECOND {
+        return Err(SeekFault::Field("mode or time"));
     }
-    Ok(Located { entry: Entry { path, kind, mode, mtime, uid, gid, xattrs, digest }, offset })
+    Ok(Located { entry: Entry { path, kind, mode, mtime, uid, gid, xattrs, digest }, nanos, offset })
 }
 
-/// A path in its normal form: what readers of entries rely on is not left to whoever wrote the index.
+/// A path in its normal form, which is empty for the root: what readers of entries rely on is not left to whoever wrote the index.
 fn path(values: &mut Values, field: &'static str) -> Result<String, SeekFault> {
     let path = values.text(field)?;
-    let is_normal = !path.is_empty() && normal_path(&path, &Limits::default()).is_ok_and(|normal| normal == path);
+    let is_normal = normal_path(&path, &Limits::default()).is_ok_and(|normal| normal == path);
     if is_normal { Ok(path) } else { Err(SeekFault::Field(field)) }
 }
 

@@ -119,7 +119,7 @@ fn located(path: &str, kind: Kind, offset: u64) -> Located {
         xattrs: BTreeMap::from([("user.a".to_owned(), vec![0, 255]), ("user.b".to_owned(), Vec::new())]),
         digest: None,
     };
-    Located { entry, offset }
+    Located { entry, nanos: 999_999_999, offset }
 }
 
 fn entries() -> Vec<Located> {
@@ -133,7 +133,9 @@ fn entries() -> Vec<Located> {
         Kind::BlockDevice { major: 0, minor: 2 },
         Kind::Fifo,
     ];
-    kinds.into_iter().enumerate().map(|(at, kind)| located(&path, kind, 512 * at as u64)).collect()
+    let root = located("", Kind::Directory, 512);
+    let others = kinds.into_iter().enumerate().map(|(at, kind)| located(&path, kind, 512 * at as u64));
+    std::iter::once(root).chain(others).collect()
 }
 
 /// An index that is changed, with a checksum that holds.

@@ -165,6 +165,11 @@ impl Local {
         self.shared.undamaged(digest, store.seek_index(digest).await).await.flatten()
     }
 
+    /// Whether the store has not failed so far.
+    pub(super) fn is_usable(&self) -> bool {
+        self.shared.usable().is_some()
+    }
+
     /// Keeps a note on content that has come from the origin.
     pub(super) async fn keep_seek_index(&self, digest: &Digest, index: Bytes) {
         if let Some(store) = self.shared.usable()

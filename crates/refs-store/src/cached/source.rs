@@ -263,6 +263,10 @@ impl Source for Cached {
         self.local.keep_seek_index(digest, index).await;
     }
 
+    fn keeps_seek_indexes(&self) -> bool {
+        self.local.is_usable()
+    }
+
     async fn distrust(&self) -> bool {
         self.local.distrust().await
     }

@@ -35,8 +35,6 @@ const NUMBER_BYTES: usize = size_of::<u64>();
 /// After so many numbers it is time to look again.
 const MAX_NUMBERS: usize = 8192;
 const LOCK_FILE: &str = "evict";
-/// So old is what a process that died has left behind.
-const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Bound {
     /// Takes note that the store at `root` has `bytes` more, in the file `added`, and makes room when it has too many now:
@@ -54,34 +52,60 @@ impl Bound {
             Err(Error::Busy { .. }) => return Ok(()),
             Err(error) => return Err(error),
         };
-        let mut kept = Vec::new();
-        walk(&root.join(BLOBS_FOLDER), &mut kept)?;
-        walk(&root.join(INDEXES_FOLDER), &mut kept)?;
-        let mut origins = Vec::new();
-        find_origins(&root.join(ORIGINS_FOLDER), &mut origins)?;
-        for origin in &origins {
-            walk(&origin.join(PARTS_FOLDER), &mut kept)?;
-            walk(&origin.join(PARTIALS_FOLDER), &mut kept)?;
-        }
-        let mut damaged = Vec::new();
-        walk(&root.join(QUARANTINE_FOLDER), &mut damaged)?;
-        // Nobody reads it, so that it goes first.
-        kept.extend(damaged.into_iter().map(|damaged| Kept { read: SystemTime::UNIX_EPOCH, ..damaged }));
+        let mut kept = all_kept(root)?;
         let mut total = kept.iter().map(|kept| kept.bytes).sum::<u64>();
         if total > self.max_bytes {
             kept.retain(|kept| kept.path != added);
             // A little more than needed, so that not every fill has to look.
-            total -= remove_oldest(root, kept, total - (self.max_bytes - self.max_bytes / 10))?;
-            for origin in &origins {
-                forget_members(root, origin)?;
-            }
+            total -= remove_oldest(root, kept, total - (self.max_bytes - self.max_bytes / 10))?.bytes;
+            forget_gone(root)?;
         }
-        reclaim(&root.join(INGEST_FOLDER), now.checked_sub(ABANDONED).unwrap_or(SystemTime::UNIX_EPOCH))?;
-        reclaim(&root.join(LOCKS_FOLDER), now.checked_sub(ABANDONED).unwrap_or(SystemTime::UNIX_EPOCH))?;
-        let mut usage = Ingest::begin_hashed(&root.join(INGEST_FOLDER))?;
-        usage.append(&total.to_le_bytes())?;
-        usage.show(&root.join(USAGE_FILE), DOCUMENT_MODE)
+        reclaim_temporary(root, now)?;
+        write_usage(root, total)
     }
+}
+
+/// All that counts against a bound.
+pub(crate) fn all_kept(root: &Path) -> Result<Vec<Kept>> {
+    let mut kept = Vec::new();
+    walk(&root.join(BLOBS_FOLDER), &mut kept)?;
+    walk(&root.join(INDEXES_FOLDER), &mut kept)?;
+    let mut origins = Vec::new();
+    find_origins(&root.join(ORIGINS_FOLDER), &mut origins)?;
+    for origin in &origins {
+        walk(&origin.join(PARTS_FOLDER), &mut kept)?;
+        walk(&origin.join(PARTIALS_FOLDER), &mut kept)?;
+    }
+    let mut damaged = Vec::new();
+    walk(&root.join(QUARANTINE_FOLDER), &mut damaged)?;
+    // Nobody reads it, so that it goes first.
+    kept.extend(damaged.into_iter().map(|damaged| Kept { read: SystemTime::UNIX_EPOCH, ..damaged }));
+    Ok(kept)
+}
+
+/// Removes the files that were on their way to a name, and those of locks, that nobody holds and that were last written before
+/// `before`; gives their number.
+pub(crate) fn reclaim_temporary(root: &Path, before: SystemTime) -> Result<u64> {
+    Ok(reclaim(&root.join(INGEST_FOLDER), before)? + reclaim(&root.join(LOCKS_FOLDER), before)?)
+}
+
+/// Waits until nobody else looks through the store, and has it to itself for that.
+pub(crate) fn exclusively(root: &Path) -> Result<Lock> {
+    Lock::take(&root.join(LOCK_FILE), PATIENCE)
+}
+
+/// Notes what there is, as somebody has just looked.
+pub(crate) fn write_usage(root: &Path, total: u64) -> Result<()> {
+    let mut usage = Ingest::begin_hashed(&root.join(INGEST_FOLDER))?;
+    usage.append(&total.to_le_bytes())?;
+    usage.show(&root.join(USAGE_FILE), DOCUMENT_MODE)
+}
+
+/// Forgets that origins had content that is gone.
+pub(crate) fn forget_gone(root: &Path) -> Result<()> {
+    let mut origins = Vec::new();
+    find_origins(&root.join(ORIGINS_FOLDER), &mut origins)?;
+    origins.iter().try_for_each(|origin| forget_members(root, origin))
 }
 
 /// Writes one more number into the file `usage`, and gives what all add up to, and the file system's time. `None` when
@@ -100,10 +124,18 @@ fn append(usage: &Path, bytes: u64) -> io::Result<(Option<u64>, SystemTime)> {
 }
 
 /// A file of content, or of a part.
-struct Kept {
-    path: PathBuf,
-    bytes: u64,
-    read: SystemTime,
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) path: PathBuf,
+    pub(crate) bytes: u64,
+    pub(crate) read: SystemTime,
+}
+
+/// How much was removed.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Removed {
+    pub(crate) files: u64,
+    pub(crate) bytes: u64,
 }
 
 /// Finds the files below `folder`. What goes away meanwhile is not there.
@@ -120,14 +152,14 @@ fn walk(folder: &Path, kept: &mut Vec<Kept>) -> Result<()> {
     Ok(())
 }
 
-/// Removes the files that were not read for the longest time, until `excess` bytes are gone; gives how many are. Whoever
+/// Removes the files that were not read for the longest time, until `excess` bytes are gone. Whoever
 /// reads one of them at this moment holds it open, and reads on.
-fn remove_oldest(root: &Path, mut kept: Vec<Kept>, excess: u64) -> Result<u64> {
+pub(crate) fn remove_oldest(root: &Path, mut kept: Vec<Kept>, excess: u64) -> Result<Removed> {
     kept.sort_by_key(|kept| kept.read);
     let (folder, mut needs) = (Folder::at(root.to_owned()), Needs::default());
-    let mut removed = 0;
+    let mut removed = Removed::default();
     for Kept { path, bytes, .. } in kept {
-        if removed >= excess {
+        if removed.bytes >= excess {
             break;
         }
         // Held for one file only, as a pin waits for it.
@@ -141,7 +173,8 @@ fn remove_oldest(root: &Path, mut kept: Vec<Kept>, excess: u64) -> Result<u64> {
         }
         present(&path, fs::remove_file(&path))?;
         drop(held);
-        removed += bytes;
+        removed.bytes += bytes;
+        removed.files += 1;
         if !path.starts_with(root.join(BLOBS_FOLDER)) {
             // The folder of the parts of a blob stays while it has others in it.
             path.parent().map(fs::remove_dir);

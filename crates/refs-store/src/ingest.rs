@@ -56,12 +56,20 @@ impl Ingest {
 
     fn begin_with(folder: &Path, running: Running) -> Result<Self> {
         make_folder(folder)?;
-        let made =
-            tempfile::Builder::new().prefix(PREFIX).rand_bytes(RANDOM_CHARS).disable_cleanup(true).tempfile_in(folder);
-        let (file, path) = made.map_err(|error| Error::io(Doing::Create, folder, error))?.into_parts();
-        let ingest = Self { file, path: path.to_path_buf(), running, leave: Arc::default() };
-        ingest.file.try_lock().map_err(|error| Error::io(Doing::Lock, &ingest.path, error.into()))?;
-        Ok(ingest)
+        loop {
+            let mut builder = tempfile::Builder::new();
+            let made = builder.prefix(PREFIX).rand_bytes(RANDOM_CHARS).disable_cleanup(true).tempfile_in(folder);
+            let (file, path) = made.map_err(|error| Error::io(Doing::Create, folder, error))?.into_parts();
+            // Before it is locked, whoever reclaims may take it for one that nobody writes.
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(fs::TryLockError::WouldBlock) => continue,
+                Err(fs::TryLockError::Error(error)) => return Err(Error::io(Doing::Lock, path.to_path_buf(), error)),
+            }
+            if is_at(&file, &path).map_err(|error| Error::io(Doing::Read, path.to_path_buf(), error))? {
+                return Ok(Self { file, path: path.to_path_buf(), running, leave: Arc::default() });
+            }
+        }
     }
 
     /// Goes on with the file that `session` names, after its first `offset` bytes; what follows them was never
@@ -242,7 +250,8 @@ pub(crate) fn reclaim(folder: &Path, before: SystemTime) -> Result<u64> {
     let mut removed = 0;
     for entry in listed {
         let path = entry.map_err(|error| Error::io(Doing::List, folder, error))?.path();
-        if is_abandoned(&path, before)? {
+        // Held until it is gone, so that nobody begins to write it.
+        if let Some(_held) = abandoned(&path, before)? {
             fs::remove_file(&path).map_err(|error| Error::io(Doing::Remove, &path, error))?;
             removed += 1;
         }
@@ -250,11 +259,13 @@ pub(crate) fn reclaim(folder: &Path, before: SystemTime) -> Result<u64> {
     Ok(removed)
 }
 
-fn is_abandoned(path: &Path, before: SystemTime) -> Result<bool> {
-    let Some((file, _)) = open_file(OpenOptions::new().read(true), path)? else { return Ok(false) };
-    let written = file.metadata().and_then(|metadata| metadata.modified());
-    let written = written.map_err(|error| Error::io(Doing::Read, path, error))?;
-    Ok(written < before && file.try_lock().is_ok())
+/// The file, locked, if nobody else holds it and it is that old.
+fn abandoned(path: &Path, before: SystemTime) -> Result<Option<File>> {
+    let Some((file, _)) = open_file(OpenOptions::new().read(true), path)? else { return Ok(None) };
+    let failed = |error| Error::io(Doing::Read, path, error);
+    let written = file.metadata().and_then(|metadata| metadata.modified()).map_err(failed)?;
+    let is_ours = written < before && file.try_lock().is_ok() && is_at(&file, path).map_err(failed)?;
+    Ok(is_ours.then_some(file))
 }
 
 /// A session comes from whoever asks to resume it: only the shape of name that `begin` gives leads to a file.

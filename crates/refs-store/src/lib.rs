@@ -22,7 +22,7 @@ mod spool;
 mod store;
 
 pub use cached::{Cached, CachedResolver};
-pub use disk::{DiskOptions, DiskStore, Left, ListedImage};
+pub use disk::{DiskOptions, DiskStore, Held, Left, ListedImage, PruneOptions, Pruned, StoreInfo, Verified, Verifying};
 pub use flight::Flight;
 pub use journal::{Journal, UploadProgress};
 pub use layer_file::LayerFile;

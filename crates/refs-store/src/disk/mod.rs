@@ -7,12 +7,18 @@ mod indexes;
 mod notes;
 mod partials;
 mod parts;
+mod prune;
 mod removal;
 mod store;
+mod survey;
+mod verify;
 
 pub use images::ListedImage;
 pub use partials::Left;
+pub use prune::{PruneOptions, Pruned};
 pub use store::{DiskOptions, DiskStore};
+pub use survey::{Held, StoreInfo};
+pub use verify::{Verified, Verifying};
 
 /// Notes on where content came from, by wire, host and repository.
 pub(crate) const ORIGINS_FOLDER: &str = "origins";

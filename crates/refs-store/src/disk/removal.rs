@@ -1,10 +1,6 @@
 //! Takes content out of a store on disk: for good, or into quarantine when it is damaged.
 
-use std::{
-    fs, io,
-    os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
-};
+use std::{fs, io, os::unix::fs::MetadataExt, path::Path};
 
 use refs_registry::{
     Error, ErrorKind, Result, Resume, Verify,
@@ -54,7 +50,7 @@ pub(super) fn quarantine(folder: &Folder, digest: &Digest, notes: &Path) -> Resu
 }
 
 /// Hashes the content, if it is there, and tells `hashed` of the bytes as they are.
-pub(super) fn look(folder: &Folder, digest: &Digest, mut hashed: impl FnMut(u64)) -> Result<State> {
+pub(super) fn look(folder: &Folder, digest: &Digest, hashed: impl Fn(u64)) -> Result<State> {
     let (file, size) = match folder.open_blob(digest) {
         Ok(Some(opened)) => opened,
         Ok(None) => return Ok(State::Absent),
@@ -113,10 +109,20 @@ fn forget_parts(digest: &Digest, notes: &Path) -> Result<bool> {
 /// Moves whatever is in the place of a blob into quarantine, where the last of each name is kept. Says whether there was
 /// anything.
 fn put_aside(folder: &Folder, digest: &Digest) -> Result<bool> {
-    let (path, aside) = (folder.blob_path(digest), place(folder.root(), digest));
-    make_folder(&folder.root().join(QUARANTINE_FOLDER))?;
+    move_aside(folder.root(), &folder.blob_path(digest))
+}
+
+/// The same for what is at `path` in the folder of blobs, whatever it is called.
+pub(super) fn move_aside(root: &Path, path: &Path) -> Result<bool> {
+    let name = |path: Option<&Path>| path.and_then(Path::file_name).unwrap_or_default().to_owned();
+    let mut file_name = name(path.parent());
+    file_name.push("-");
+    file_name.push(name(Some(path)));
+    let folder = root.join(QUARANTINE_FOLDER);
+    let aside = folder.join(file_name);
+    make_folder(&folder)?;
     remove_all(&aside)?;
-    match fs::rename(&path, &aside) {
+    match fs::rename(path, &aside) {
         Ok(()) => {}
         Err(error) if is_absent(&error) => return Ok(false),
         Err(error) => return Err(Error::io(Doing::Rename, path, error)),
@@ -125,12 +131,8 @@ fn put_aside(folder: &Folder, digest: &Digest) -> Result<bool> {
     Ok(true)
 }
 
-fn place(root: &Path, digest: &Digest) -> PathBuf {
-    root.join(QUARANTINE_FOLDER).join(format!("{}-{}", digest.algorithm_str(), digest.encoded()))
-}
-
 /// Removes a file, or a folder with all that is in it.
-pub(super) fn remove_all(path: &Path) -> Result<()> {
+fn remove_all(path: &Path) -> Result<()> {
     let removed = match fs::remove_file(path) {
         Err(error) if matches!(error.kind(), io::ErrorKind::IsADirectory | io::ErrorKind::PermissionDenied) => {
             fs::remove_dir_all(path)

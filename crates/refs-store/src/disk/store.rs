@@ -5,7 +5,7 @@ use std::{
     ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use async_trait::async_trait;
@@ -25,7 +25,7 @@ use super::{
     removal,
 };
 use crate::{
-    evict::Bound,
+    evict::{Bound, reclaim_temporary},
     file::{blocking, each_chunk, open_file, read_range},
     flight::{Flight, Patience, Turn},
     journal::{Begun, Journal},
@@ -86,6 +86,21 @@ impl DiskStore {
         Self { path, bound, patience: options.patience, layout, remains, begun }
     }
 
+    /// The store's folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) const fn max_bytes(&self) -> u64 {
+        self.bound.max_bytes
+    }
+
+    /// Whether there is anything at the folder's path.
+    pub(super) fn is_made(&self) -> bool {
+        self.path.symlink_metadata().is_ok()
+    }
+
     /// The content that was on its way into this store, and its clones, when whoever read it stopped or failed: what of it
     /// is kept, so that the next who reads it needs only the rest. Complete once the threads that write have ended.
     #[must_use]
@@ -104,10 +119,13 @@ impl DiskStore {
         let open = async || {
             let path = Arc::clone(&self.path);
             blocking(&self.path, move || home::open(&path)).await?;
-            match Layout::create(self.path.as_ref()).await {
-                Err(error) if error.kind() == ErrorKind::Corrupt => self.layout_anew().await,
-                made => made,
-            }
+            let layout = match Layout::create(self.path.as_ref()).await {
+                Err(error) if error.kind() == ErrorKind::Corrupt => self.layout_anew().await?,
+                made => made?,
+            };
+            // What processes that died were writing: nobody holds it any more.
+            layout.run(|folder| reclaim_temporary(folder.root(), SystemTime::now())).await?;
+            Ok(layout)
         };
         self.layout.get_or_try_init(open).await
     }

@@ -75,6 +75,26 @@ impl Folder {
         self.change_images(held, |index| index.put_named(entry))
     }
 
+    /// Takes those images off the index that are not whole, as far as names and sizes tell; gives them.
+    pub(crate) fn unlist_broken(&self, held: &Lock) -> Result<Vec<Descriptor>> {
+        let mut broken = Vec::new();
+        for entry in self.images()? {
+            if !self.is_whole(&entry)? {
+                broken.push(entry);
+            }
+        }
+        let digests: BTreeSet<_> = broken.iter().map(|entry| entry.digest.clone()).collect();
+        self.change_images(held, |index| index.remove_all(&digests))?;
+        Ok(broken)
+    }
+
+    fn is_whole(&self, entry: &Descriptor) -> Result<bool> {
+        match self.whole(entry).and_then(|whole| Ok(self.missing(&whole)?.is_none())) {
+            Err(error) if is_about_content(&error) => Ok(false),
+            other => other,
+        }
+    }
+
     fn sound_index(&self) -> Result<LayoutIndex> {
         match self.index() {
             Err(error) if error.kind() == ErrorKind::Corrupt => {

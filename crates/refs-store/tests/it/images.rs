@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::content::{digest, drain, fails, image, index, tag, tagged};
 use crate::store::{bounded, here, on_disk, origin};
 
-async fn keep(store: &DiskStore, origin: &Origin, bytes: &[u8]) -> Result<()> {
+pub(crate) async fn keep(store: &DiskStore, origin: &Origin, bytes: &[u8]) -> Result<()> {
     let mut fill = store.fill(origin, &Digest::sha256(bytes), bytes.len() as u64).await?.unwrap();
     fill.write(Bytes::copy_from_slice(bytes)).await?;
     fill.commit().await
@@ -28,17 +28,17 @@ async fn kept(store: &DiskStore, content: &str, target: impl Into<Target>) -> Re
     Ok(StoredImage { target: target.into(), manifest: manifest.descriptor, index: None })
 }
 
-async fn listed(store: &DiskStore, content: &str, name: &str) -> Result<StoredImage> {
+pub(crate) async fn listed(store: &DiskStore, content: &str, name: &str) -> Result<StoredImage> {
     let image = kept(store, content, tag(name)).await?;
     store.list_image(&here(), &image).await?;
     Ok(image)
 }
 
-async fn names(store: &DiskStore) -> Result<Vec<String>> {
+pub(crate) async fn names(store: &DiskStore) -> Result<Vec<String>> {
     Ok(store.images().await?.into_iter().map(|image| image.name).collect())
 }
 
-fn path_of(folder: &TempDir, bytes: &[u8]) -> PathBuf {
+pub(crate) fn path_of(folder: &TempDir, bytes: &[u8]) -> PathBuf {
     folder.path().join("cache/blobs/sha256").join(Digest::sha256(bytes).encoded())
 }
 

@@ -4,6 +4,7 @@
 
 mod cache_faults;
 mod cached;
+mod care;
 mod conformance;
 mod content;
 mod disk;

@@ -7,6 +7,7 @@ use refs_client::{ByteRange, Location};
 use refs_registry::{MediaType, Platform};
 use refs_url::{Host, Tag};
 
+pub(crate) use crate::cache_args::{Cache, Prune};
 pub(crate) use crate::image_args::Unpack;
 pub(crate) use crate::registry_args::{
     Api, Blob, Doctor, Login, Logout, Manifest, Referrers, Repos, Retag, Rm, Tags, Tree,
@@ -163,6 +164,9 @@ pub(crate) enum Command {
     Doctor(Doctor),
     /// Serve a directory as an OCI registry
     Serve(Serve),
+    /// Look after what was fetched and is kept on this machine
+    #[command(subcommand)]
+    Cache(Cache),
     /// Show what refs does, on an embedded registry
     Demo,
     /// Print a script that completes commands and options in a shell
@@ -197,6 +201,7 @@ impl Command {
             | Self::Login(_)
             | Self::Logout(_)
             | Self::Serve(_)
+            | Self::Cache(_)
             | Self::Demo
             | Self::Completions(_)
             | Self::Man(_) => return Vec::new(),

@@ -25,6 +25,18 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     if sum.is_zero() { Err(words()) } else { Ok(sum) }
 }
 
+/// The same, and days before all else: `30d`, `1d12h`.
+pub(crate) fn parse_age(text: &str) -> Result<Duration, String> {
+    const DAY_SECONDS: u64 = 24 * 60 * 60;
+    let words = || "expected a time, such as 30d, 12h or 1d12h".to_owned();
+    let Some((days, rest)) = text.split_once('d') else { return parse(text).map_err(|_of_other_words| words()) };
+    let is_number = !days.is_empty() && days.bytes().all(|byte| byte.is_ascii_digit());
+    let seconds = days.parse::<u64>().ok().filter(|_| is_number).and_then(|days| days.checked_mul(DAY_SECONDS));
+    let rest = if rest.is_empty() { Ok(Duration::ZERO) } else { parse(rest) };
+    let age = seconds.zip(rest.ok()).and_then(|(seconds, rest)| Duration::from_secs(seconds).checked_add(rest));
+    age.filter(|age| !age.is_zero()).ok_or_else(words)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -32,6 +44,21 @@ mod tests {
     #[track_caller]
     fn check(text: &str, expect_ms: Option<u64>) {
         assert_eq!(parse(text).ok(), expect_ms.map(Duration::from_millis), "{text}");
+    }
+
+    #[track_caller]
+    fn check_age(text: &str, expect_seconds: Option<u64>) {
+        assert_eq!(parse_age(text).ok(), expect_seconds.map(Duration::from_secs), "{text}");
+    }
+
+    #[test]
+    fn ages_may_have_days() {
+        check_age("30d", Some(2_592_000));
+        check_age("1d12h", Some(129_600));
+        check_age("90m", Some(5_400));
+        for text in ["", "d", "0d", "+1d", "1h1d", "1d1d", "1d ", "18446744073709551615d"] {
+            check_age(text, None);
+        }
     }
 
     #[test]

@@ -114,6 +114,7 @@ fn code(failure: &Failure) -> u8 {
         Failure::Deleting(fault) => deleting_code(fault),
         Failure::Credentials(_) | Failure::Usage(_) | Failure::PackToStdout => USAGE,
         Failure::Deadline(_) => UNREACHABLE,
+        Failure::Damaged => INTEGRITY,
         Failure::Serve { source, .. } if source.kind() == io::ErrorKind::InvalidInput => USAGE,
         Failure::Stdout(_)
         | Failure::Write { .. }

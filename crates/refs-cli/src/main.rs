@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod args;
+mod cache_args;
 mod commands;
 mod credentials;
 mod duration;

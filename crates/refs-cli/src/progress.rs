@@ -8,6 +8,7 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use refs_client::Meter;
+use refs_store::Verifying;
 
 use crate::{
     args::{Global, Progress, When},
@@ -25,6 +26,43 @@ pub(crate) enum Show {
     Bar,
     Plain,
     Nothing,
+}
+
+/// What tells how work gets on, in bytes.
+pub(crate) trait Figures {
+    fn done(&self) -> u64;
+    /// What there is to do in all; 0 while nobody knows.
+    fn expected(&self) -> u64;
+    /// What need not be done.
+    fn skipped(&self) -> u64;
+}
+
+impl Figures for Meter {
+    fn done(&self) -> u64 {
+        self.fetched() + self.packed()
+    }
+
+    fn expected(&self) -> u64 {
+        self.expected()
+    }
+
+    fn skipped(&self) -> u64 {
+        self.skipped()
+    }
+}
+
+impl Figures for Verifying {
+    fn done(&self) -> u64 {
+        self.hashed()
+    }
+
+    fn expected(&self) -> u64 {
+        self.expected()
+    }
+
+    fn skipped(&self) -> u64 {
+        0
+    }
 }
 
 impl Show {
@@ -49,7 +87,12 @@ pub(crate) fn colours(asked: When) -> bool {
 }
 
 /// Runs `work`, showing what `meter` counts meanwhile.
-pub(crate) async fn during<T>(show: Show, what: &'static str, meter: &Meter, work: impl Future<Output = T>) -> T {
+pub(crate) async fn during<T>(
+    show: Show,
+    what: &'static str,
+    meter: &impl Figures,
+    work: impl Future<Output = T>,
+) -> T {
     match show {
         Show::Nothing => work.await,
         Show::Bar => {
@@ -83,20 +126,20 @@ fn bar(what: &'static str) -> ProgressBar {
     bar
 }
 
-fn draw(bar: &ProgressBar, meter: &Meter) {
+fn draw(bar: &ProgressBar, meter: &impl Figures) {
     bar.set_length(meter.expected());
-    bar.set_position(meter.fetched() + meter.packed());
+    bar.set_position(meter.done());
     bar.set_message(skipped(meter));
 }
 
-fn line(what: &str, meter: &Meter) {
-    let (done, expected) = (Bytes(meter.fetched() + meter.packed()), Bytes(meter.expected()));
+fn line(what: &str, meter: &impl Figures) {
+    let (done, expected) = (Bytes(meter.done()), Bytes(meter.expected()));
     // Progress that can't be shown is no reason to stop the work.
     drop(writeln!(std::io::stderr(), "{what}: {done} of {expected}{}", skipped(meter)));
 }
 
 /// What need not pass at all, as the end of a line.
-fn skipped(meter: &Meter) -> String {
+fn skipped(meter: &impl Figures) -> String {
     match meter.skipped() {
         0 => String::new(),
         bytes => format!(", {} skipped", Bytes(bytes)),

@@ -145,6 +145,11 @@ impl Session {
         self.global.retries.map_or(most, |retries| retries.saturating_add(1).min(most))
     }
 
+    /// What keeps what was fetched, unless the arguments say that nothing does.
+    pub(crate) fn cache(&self) -> Option<&DiskStore> {
+        self.cache.as_ref()
+    }
+
     pub(crate) fn format(&self) -> Format {
         self.global.format
     }
@@ -156,7 +161,17 @@ impl Session {
     /// Runs `work` and shows how it gets on, where that was asked for.
     pub(crate) async fn showing<T>(&self, what: &'static str, work: impl Future<Output = T>) -> T {
         let show = progress::Show::choose(&self.global);
-        progress::during(show, what, self.client().meter(), work).await
+        progress::during(show, what, self.client().meter().as_ref(), work).await
+    }
+
+    /// The same for work that `figures` tell of.
+    pub(crate) async fn showing_figures<T>(
+        &self,
+        what: &'static str,
+        figures: &impl progress::Figures,
+        work: impl Future<Output = T>,
+    ) -> T {
+        progress::during(progress::Show::choose(&self.global), what, figures, work).await
     }
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod api;
 mod blob;
 mod branches;
+mod cache;
 mod cat;
 mod completions;
 mod container;
@@ -66,6 +67,8 @@ pub(crate) enum Failure {
     Runtime(#[source] io::Error),
     #[error("cannot listen on {address}")]
     Serve { address: String, source: io::Error },
+    #[error("something in the cache was damaged")]
+    Damaged,
     #[error("cannot keep repositories in `{}`", .root.display())]
     Root { root: PathBuf, source: io::Error },
 }
@@ -119,6 +122,7 @@ async fn dispatch(session: &Session, command: Command) -> Result<Result<(), Fail
         Command::Logout(args) => until_stopped(logout::run(session, args)).await,
         // A server takes the signal itself: it has requests to finish.
         Command::Serve(args) => serve::run(session, args).await.map_or_else(|failure| Ok(Err(failure)), Err),
+        Command::Cache(args) => until_stopped(cache::run(session, args)).await,
         Command::Demo => until_stopped(demo::run(session)).await,
         Command::Completions(args) => Ok(completions::run(session, &args)),
         Command::Man(args) => Ok(man::run(session, &args)),

@@ -6,6 +6,7 @@ mod api;
 mod blobs;
 mod bounded;
 mod cache;
+mod care;
 mod cat;
 mod credentials;
 mod demo;

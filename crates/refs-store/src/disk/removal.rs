@@ -127,7 +127,7 @@ pub(super) fn move_aside(root: &Path, path: &Path) -> Result<bool> {
         Err(error) if is_absent(&error) => return Ok(false),
         Err(error) => return Err(Error::io(Doing::Rename, path, error)),
     }
-    tracing::warn!(path = %aside.display(), "content of the cache was damaged, and is in quarantine");
+    tracing::debug!(path = %aside.display(), "content of the cache was damaged, and is in quarantine");
     Ok(true)
 }
 

@@ -73,7 +73,7 @@ pub(crate) struct Contents {
     pub(super) layers: Vec<Layer>,
     pub(super) seeking: Seeking,
     /// What there is in them, once that is known.
-    pub(super) found: OnceLock<Arc<[Shown]>>,
+    pub(super) surveyed: OnceLock<Arc<Survey>>,
 }
 
 impl Contents {
@@ -85,7 +85,7 @@ impl Contents {
         let layers = form::layers(&artifact.image, trust)?;
         let streams = Arc::clone(&source);
         let (at, meter, seeking) = (artifact.at.clone(), Arc::default(), Seeking::Never);
-        Ok(Self { source, streams, at, meter, layers, seeking, found: OnceLock::new() })
+        Ok(Self { source, streams, at, meter, layers, seeking, surveyed: OnceLock::new() })
     }
 
     /// The same, which reads layers that have no table of contents by the indexes that the source keeps of them, and leaves
@@ -114,8 +114,8 @@ impl Contents {
         {
             return Ok(Listed::of_layer(index, selection));
         }
-        let Survey { found, .. } = self.survey(None).await?;
-        Ok(Listed::of_found(found, selection))
+        let (survey, _) = self.survey(None).await?;
+        Ok(Listed::of_survey(survey, selection))
     }
 
     /// Reads the tables of contents, so that nothing else is left to be read before a file is.
@@ -186,7 +186,7 @@ impl Contents {
         let Ok(wanted) = path::entry_path(path.trim_start_matches('/').as_bytes()) else {
             return Err(Error::FileNotFound { at: self.at.clone(), path: path.to_owned(), nearest: None });
         };
-        let survey = self.survey(Some(Capture { path: wanted.clone(), max_bytes })).await?;
+        let (survey, captured) = self.survey(Some(Capture { path: wanted.clone(), max_bytes })).await?;
         let Shown { entry, origin, .. } = find::file(&survey.found, &wanted, &self.at)?;
         // Only directories come from nowhere.
         let origin = origin.ok_or(Error::Worker)?;
@@ -194,7 +194,7 @@ impl Contents {
             return Err(Error::FileTooLarge { path: entry.path.clone(), size: entry.size(), limit: max_bytes });
         }
         let part = range.within(&entry.path, entry.size())?;
-        if let Some(spool) = survey.captured.filter(|spool| spool.is_of(origin, &entry.path)) {
+        if let Some(spool) = captured.filter(|spool| spool.is_of(origin, &entry.path)) {
             return thread::run(move || spool.copy_to(part, output)).await;
         }
         self.read_entry(origin, &entry.path, part, output).await

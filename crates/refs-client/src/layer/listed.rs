@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use refs_estargz::Entry;
 
-use super::{merge::Shown, ranges::Indexed};
+use super::{merge::Shown, ranges::Indexed, survey::Survey};
 use crate::select::Selection;
 
 /// Entries in the order of a walk through the sorted tree.
@@ -15,7 +15,7 @@ pub(crate) enum Listed {
     /// Some of them, by index.
     Some(Arc<Indexed>, Vec<u32>),
     /// Some of what a survey found, by index, of layers that have no table or lie on each other.
-    Found(Arc<[Shown]>, Vec<u32>),
+    Found(Arc<Survey>, Vec<u32>),
 }
 
 impl Listed {
@@ -30,10 +30,10 @@ impl Listed {
     }
 
     /// What `selection` means of what was found. A directory that no entry names is not made up.
-    pub(crate) fn of_found(found: Arc<[Shown]>, selection: &Selection) -> Self {
+    pub(crate) fn of_survey(survey: Arc<Survey>, selection: &Selection) -> Self {
         let is_meant = |shown: &Shown| shown.origin.is_some() && selection.contains(&shown.entry);
-        let chosen = (0..).zip(found.iter()).filter(|(_, shown)| is_meant(shown)).map(|(index, _)| index).collect();
-        Self::Found(found, chosen)
+        let chosen = (0..).zip(&survey.found).filter(|(_, shown)| is_meant(shown)).map(|(index, _)| index).collect();
+        Self::Found(survey, chosen)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -47,7 +47,7 @@ impl Listed {
         match self {
             Self::All(layer) => layer.toc().entry_at(index),
             Self::Some(layer, chosen) => layer.toc().entry_at(chosen[index] as usize),
-            Self::Found(found, chosen) => found[chosen[index] as usize].entry.clone(),
+            Self::Found(survey, chosen) => survey.found[chosen[index] as usize].entry.clone(),
         }
     }
 
@@ -55,7 +55,7 @@ impl Listed {
         match self {
             Self::All(layer) => layer.toc().path_at(index),
             Self::Some(layer, chosen) => layer.toc().path_at(chosen[index] as usize),
-            Self::Found(found, chosen) => &found[chosen[index] as usize].entry.path,
+            Self::Found(survey, chosen) => &survey.found[chosen[index] as usize].entry.path,
         }
     }
 

@@ -67,11 +67,11 @@ impl Contents {
         Ok(false)
     }
 
-    /// What all layers show together.
+    /// What all layers show together, and the content of the file that was to be captured, if it came by.
     ///
     /// # Errors
     /// Those of the source and of the layers' formats; `UnsafePath` and `UnsafeLink` for what layers can't make of each other.
-    pub(super) async fn merged(&self, capture: Option<Capture>) -> Result<Survey> {
+    pub(super) async fn merged(&self, capture: Option<Capture>) -> Result<(Survey, Option<Spool>)> {
         let (tally, capture) = (Arc::<Tally>::default(), capture.map(Arc::new));
         let layers = self.layers.iter().enumerate();
         let reads = layers.map(|(at, layer)| self.read(at, layer, Arc::clone(&tally), capture.clone()));
@@ -164,19 +164,19 @@ impl Contents {
     /// # Errors
     /// Those of the receiver, the source and the layers' formats.
     pub(super) async fn extract_merged<R: Receive>(&self, selection: &Selection, receiver: R) -> Result<R> {
-        let survey = self.survey(None).await?;
+        let (survey, _) = self.survey(None).await?;
         let mut delivery = Delivery::new(selection.clone(), receiver);
-        let (mut delivery, mut files, names) = thread::run(move || {
-            let Portions { entries, files, names } = Portions::of(&survey.found, &delivery.selection);
-            entries.iter().try_for_each(|entry| delivery.receiver.entry(entry))?;
-            Ok((delivery, files, names))
+        let (mut delivery, portions) = thread::run(move || {
+            let Delivery { selection, receiver, .. } = &mut delivery;
+            let portions = Portions::of(survey, selection, |entry| receiver.entry(entry))?;
+            Ok((delivery, portions))
         })
         .await?;
         for (at, layer) in self.layers.iter().enumerate() {
-            delivery = self.deliver_files(layer, files.remove(&at).unwrap_or_default(), delivery).await?;
+            delivery = self.deliver_files(layer, portions.files(at), delivery).await?;
         }
         thread::run(move || {
-            names.iter().try_for_each(|name| delivery.receiver.entry(name))?;
+            portions.names().try_for_each(|name| delivery.receiver.entry(&name))?;
             Ok(delivery.receiver)
         })
         .await
@@ -253,8 +253,8 @@ impl Seen {
     }
 }
 
-/// What the layers show together, which come from the lowest up.
-fn merge(mut layers: mpsc::Receiver<Read>) -> Result<Survey> {
+/// What the layers show together, which come from the lowest up, and what was captured last.
+fn merge(mut layers: mpsc::Receiver<Read>) -> Result<(Survey, Option<Spool>)> {
     let (mut merge, mut captured) = (Merge::default(), None);
     while let Some(read) = layers.blocking_recv() {
         captured = read.captured.or(captured);
@@ -265,7 +265,7 @@ fn merge(mut layers: mpsc::Receiver<Read>) -> Result<Survey> {
         }
         merge.next_layer()?;
     }
-    Ok(Survey { found: merge.into_shown().into(), captured })
+    Ok((Survey { found: merge.into_shown() }, captured))
 }
 
 /// A table is sorted by path: the file that a hard link of it names is in it, and may come later.

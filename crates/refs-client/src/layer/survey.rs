@@ -15,33 +15,32 @@ use super::{
 };
 use crate::Result;
 
-/// All entries, ordered by path.
+/// All that there is.
 #[derive(Debug)]
 pub(crate) struct Survey {
-    pub(crate) found: Arc<[Shown]>,
-    /// The content of the file that was to be captured, if it came by.
-    pub(crate) captured: Option<Spool>,
+    /// Ordered by path.
+    pub(crate) found: Vec<Shown>,
 }
 
 impl Contents {
-    /// What there is. What was found before is not read again.
+    /// What there is, and the content of the file that was to be captured, if it came by. What was found before is not read
+    /// again.
     ///
     /// # Errors
     /// Those of the source and of the layers' formats.
-    pub(super) async fn survey(&self, capture: Option<Capture>) -> Result<Survey> {
-        if let Some(found) = self.found.get() {
-            return Ok(Survey { found: Arc::clone(found), captured: None });
+    pub(super) async fn survey(&self, capture: Option<Capture>) -> Result<(Arc<Survey>, Option<Spool>)> {
+        if let Some(survey) = self.surveyed.get() {
+            return Ok((Arc::clone(survey), None));
         }
-        let survey = match self.layers.as_slice() {
+        let (survey, captured) = match self.layers.as_slice() {
             [layer] => self.survey_lone(layer, capture).await?,
             _ => self.merged(capture).await?,
         };
         // Whoever asked at the same time has found the same.
-        let _ = self.found.set(Arc::clone(&survey.found));
-        Ok(survey)
+        Ok((Arc::clone(self.surveyed.get_or_init(|| Arc::new(survey))), captured))
     }
 
-    async fn survey_lone(&self, layer: &Layer, capture: Option<Capture>) -> Result<Survey> {
+    async fn survey_lone(&self, layer: &Layer, capture: Option<Capture>) -> Result<(Survey, Option<Spool>)> {
         let tally = Arc::<Tally>::default();
         let (found, captured) = match (&layer.form, self.index(layer).await?) {
             (_, Some(index)) => {
@@ -58,7 +57,7 @@ impl Contents {
                 (lone(mets, &layer.descriptor, None)?, captured)
             }
         };
-        Ok(Survey { found: found.into(), captured })
+        Ok((Survey { found }, captured))
     }
 }
 

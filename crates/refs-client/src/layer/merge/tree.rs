@@ -57,7 +57,7 @@ struct Node {
 enum What {
     /// A directory that no entry names.
     Implied,
-    Directory(Inode),
+    Directory(Box<Inode>),
     Other {
         inode: Arc<Inode>,
         name: Name,
@@ -96,8 +96,8 @@ impl Tree {
             return Ok(());
         }
         match self.nodes.get_mut(&path) {
-            Some(node) if node.is_directory() => node.what = What::Directory(inode),
-            _ => self.insert(path.clone(), What::Directory(inode)),
+            Some(node) if node.is_directory() => node.what = What::Directory(Box::new(inode)),
+            _ => self.insert(path.clone(), What::Directory(Box::new(inode))),
         }
         self.touch(&path);
         Ok(())
@@ -154,7 +154,7 @@ impl Tree {
     pub(super) fn into_shown(self) -> Vec<Shown> {
         let names = self.names();
         let mut shown: Vec<Shown> = self.nodes.into_iter().map(|(path, node)| node.shown(path, &names)).collect();
-        shown.sort_by(|left, right| path_order(&left.entry.path, &right.entry.path));
+        shown.sort_unstable_by(|left, right| path_order(&left.entry.path, &right.entry.path));
         shown
     }
 
@@ -298,7 +298,7 @@ impl Node {
     fn shown(self, path: String, names: &HashMap<Origin, String>) -> Shown {
         let (inode, name) = match self.what {
             What::Implied => return implied(path),
-            What::Directory(inode) => (inode, None),
+            What::Directory(inode) => (*inode, None),
             What::Other { inode, .. } => {
                 let name = names.get(&inode.origin).filter(|name| **name != path);
                 (Arc::unwrap_or_clone(inode), name)

@@ -2,9 +2,12 @@
 
 use std::process::Command;
 
-use refs_testkit::raw::{RawPeer, Speech};
+use refs_testkit::{
+    Image, Tree,
+    raw::{RawPeer, Speech},
+};
 
-use crate::support::{Machine, Run, ended};
+use crate::support::{Machine, Run, ended, put, registry};
 
 const CHUNKED: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
 
@@ -108,4 +111,18 @@ fn m077_a_layer_without_end_takes_little_memory() {
             manifest.len()
         )])
     });
+}
+
+#[test]
+fn a_hundred_thousand_files_in_several_layers_take_little_memory() {
+    let (machine, registry) = (Machine::new(), registry());
+    let layer = |at: usize| {
+        (0..25_000).fold(Tree::new(), |tree, file| tree.file(&format!("some/directory/{}/{at}-{file}", file % 250), ""))
+    };
+    put(&registry, &(0..4).fold(Image::new(), |image, at| image.tree(&layer(at))));
+    let at = format!("{}/o/r:v1", registry.host());
+    let listed = in_little_memory(&machine, &format!("ls {at}")).printed();
+    assert_eq!(listed.lines().count(), 100_000);
+    in_little_memory(&machine, &format!("pull {at} here --path some/directory/7/**")).printed();
+    assert_eq!(std::fs::read_dir(machine.path("here/some/directory/7")).unwrap().count(), 400);
 }

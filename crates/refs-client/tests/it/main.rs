@@ -16,6 +16,7 @@ mod inspections;
 mod lies;
 mod limits;
 mod manifest_files;
+mod packed;
 mod platforms;
 mod pulls;
 mod pushes;

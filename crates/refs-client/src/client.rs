@@ -16,11 +16,11 @@ use refs_url::{Digest, Host, Reference, RepoName, Tag, Target};
 
 use crate::{
     ByteRange, Error, Existing, FetchOptions, Fetched, Inspection, Listing, Location, ManifestFile, Meter, PackOptions,
-    Packed, PullOptions, Pulled, PushOptions, Pushed, ReadOptions, Result, Trust, UnpackOptions, Unpacked,
+    Packed, PullOptions, Pulled, PushOptions, Pushed, ReadOptions, Result, Trust,
     artifact::Artifact,
     error::LocationFault,
     fetch,
-    healed::{blames, healed},
+    healed::healed,
     inspect,
     kept::{kept, kept_meanwhile},
     layer::{self, Contents},
@@ -30,7 +30,6 @@ use crate::{
     pull::{self, Pull},
     push,
     resumed::Resumed,
-    rootfs,
     select::Selection,
     upload::JournalAt,
 };
@@ -238,39 +237,6 @@ impl Client {
         Ok(Fetched { fetched_bytes: meter.fetched(), ..fetched })
     }
 
-    /// Unpacks the root file system of a container image into `destination`, which is complete or absent at every moment: what
-    /// all layers show together, whoever the user is. All of it belongs to that user; the owner that a file has in the image is
-    /// written down in the attribute `user.rootlesscontainers`, modes and times are the image's, devices become empty files.
-    /// A rootless container runtime makes of that what the image means.
-    ///
-    /// The config is checked first, then each layer and what it unpacks to; only then is anything written.
-    ///
-    /// # Errors
-    /// `Config`, `DiffId`; `UnsupportedLayer` for an artifact that is no container image, and for layers that are encrypted or
-    /// kept elsewhere; a limit; unsafe paths and hard links; else as [`pull`](Client::pull). After an error the destination is
-    /// as it was.
-    pub async fn unpack(&self, at: &Location, destination: &Path, options: &UnpackOptions) -> Result<Unpacked> {
-        if !matches!(at, Location::File(_)) {
-            at.needs_target()?;
-        }
-        pull::keep_apart(at, destination)?;
-        let staging = rootfs::prepare(destination, options.existing).await?;
-        let meter = Arc::new(Meter::part_of(&self.meter));
-        let (source, target) = self.find(at, &meter).await?;
-        let here = at.to_string();
-        // Boxed, as the future of a pull is.
-        let unpacked = Box::pin(rootfs::unpack(Arc::clone(&source), &here, &target, staging, options)).await;
-        let unpacked = match unpacked {
-            Err(error) if blames(&error, source.as_ref()).await => {
-                tracing::debug!(%error, "what the cache has is damaged: it is fetched again");
-                let staging = rootfs::prepare(destination, options.existing).await?;
-                Box::pin(rootfs::unpack(source, &here, &target, staging, options)).await?
-            }
-            unpacked => unpacked?,
-        };
-        Ok(Unpacked { fetched_bytes: meter.fetched(), ..unpacked })
-    }
-
     /// Packs `directory` as an eStargz layer and pushes it to the tag that `at` names. The same tree, its
     /// modification times included unless `options` fix them, gives the same digest on every machine.
     ///
@@ -407,7 +373,7 @@ impl Client {
     }
 
     /// Where the artifact is, and what it is called there. What has to be fetched of it counts in `meter`.
-    async fn find(&self, at: &Location, meter: &Arc<Meter>) -> Result<(Arc<dyn Source>, Target)> {
+    pub(crate) async fn find(&self, at: &Location, meter: &Arc<Meter>) -> Result<(Arc<dyn Source>, Target)> {
         let Location::File(path) = at else {
             let target = at.needs_target()?;
             return Ok((self.metered(at, meter).await?, target));

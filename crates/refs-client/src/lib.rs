@@ -38,7 +38,7 @@ mod upload;
 
 pub use byte_range::ByteRange;
 pub use client::Client;
-pub use error::{ArchiveFault, ConfigFault, DestinationFault, Error, LocationFault, Result, SourceFault};
+pub use error::{ArchiveFault, DestinationFault, Error, LocationFault, Result, SourceFault};
 pub use fetch::{FetchOptions, Fetched};
 pub use inspect::{Inspected, InspectedLayer, Inspection, LayerKind};
 pub use layer::{Access, Trust};

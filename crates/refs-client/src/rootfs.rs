@@ -6,16 +6,18 @@ use bytes::BytesMut;
 use futures_util::StreamExt;
 use refs_estargz::Entry;
 use refs_registry::{
-    Descriptor, MediaType, Platform, Resume, Source,
-    error::Wanted,
+    Descriptor, Platform, Resume, Source,
+    error::{ConfigFault, Wanted},
     spec::{ImageConfig, ImageManifest},
 };
 use refs_url::Target;
 
 use crate::{
-    ConfigFault, Error, Existing, Limits, Result,
+    Client, Error, Existing, Limits, Location, Meter, Result,
     artifact::Artifact,
+    healed::blames,
     layer::ImageLayers,
+    pull,
     receive::Hand,
     thread,
     unpack::{Budget, FileWriter, Rootfs, Staging, Written},
@@ -70,43 +72,79 @@ pub struct Unpacked {
     pub fetched_bytes: u64,
 }
 
+impl Client {
+    /// Unpacks the root file system of a container image into `destination`, which is complete or absent at every moment: what
+    /// all layers show together, whoever the user is. All of it belongs to that user; the owner that a file has in the image is
+    /// written down in the attribute `user.rootlesscontainers`, modes and times are the image's, devices become empty files.
+    /// A rootless container runtime makes of that what the image means.
+    ///
+    /// The config is checked first, then each layer and what it unpacks to; only then is anything written.
+    ///
+    /// # Errors
+    /// `Config`, `DiffId`; `UnsupportedLayer` for an artifact that is no container image, and for layers that are encrypted or
+    /// kept elsewhere; a limit; unsafe paths and hard links; else as [`pull`](Client::pull). After an error the destination is
+    /// as it was.
+    pub async fn unpack(&self, at: &Location, destination: &Path, options: &UnpackOptions) -> Result<Unpacked> {
+        if !matches!(at, Location::File(_)) {
+            at.needs_target()?;
+        }
+        pull::keep_apart(at, destination)?;
+        let staging = prepare(destination, options.existing).await?;
+        let meter = Arc::new(Meter::part_of(self.meter()));
+        let (source, target) = self.find(at, &meter).await?;
+        let unpacked = self.unpack_once(at, &source, &target, staging, options).await;
+        let unpacked = match unpacked {
+            Err(error) if blames(&error, source.as_ref()).await => {
+                tracing::debug!(%error, "what the cache has is damaged: it is fetched again");
+                let staging = prepare(destination, options.existing).await?;
+                self.unpack_once(at, &source, &target, staging, options).await?
+            }
+            unpacked => unpacked?,
+        };
+        Ok(Unpacked { fetched_bytes: meter.fetched(), ..unpacked })
+    }
+
+    /// Unpacks the image at `target` into `staging`, and gives it the destination's name.
+    async fn unpack_once(
+        &self,
+        at: &Location,
+        source: &Arc<dyn Source>,
+        target: &Target,
+        staging: Staging,
+        options: &UnpackOptions,
+    ) -> Result<Unpacked> {
+        let platform = options.platform.clone().unwrap_or_else(Platform::linux_here);
+        let artifact = Artifact::find(source.as_ref(), &at.to_string(), target, &platform).await?;
+        let config = config(source.as_ref(), &artifact.image).await?;
+        if options.platform.is_some() {
+            artifact.compare_with(&config, &platform);
+        }
+        let source = self.kept(at, Arc::clone(source), &staging.aside());
+        let layers = ImageLayers::of(source, &artifact.image, &config.rootfs.diff_ids)?;
+        let written = write(&layers, staging, options.limits).await?;
+        Ok(Unpacked {
+            index: artifact.index,
+            manifest: artifact.manifest.descriptor,
+            config,
+            files: written.files,
+            directories: written.directories,
+            links: written.links,
+            pipes: written.pipes,
+            placeholders: written.placeholders,
+            unset_xattrs: written.unset_xattrs,
+            written_bytes: written.bytes,
+            fetched_bytes: 0,
+        })
+    }
+}
+
 /// Makes room beside `destination`.
 ///
 /// # Errors
 /// `Destination`, `Io`.
-pub(crate) async fn prepare(destination: &Path, existing: Existing) -> Result<Staging> {
+async fn prepare(destination: &Path, existing: Existing) -> Result<Staging> {
     let destination = destination.to_owned();
     thread::run(move || Staging::beside(&destination, existing)).await
-}
-
-/// Unpacks the image at `target` into `staging`, and gives it the destination's name.
-pub(crate) async fn unpack(
-    source: Arc<dyn Source>,
-    at: &str,
-    target: &Target,
-    staging: Staging,
-    options: &UnpackOptions,
-) -> Result<Unpacked> {
-    let platform = options.platform.clone().unwrap_or_else(Platform::linux_here);
-    let found = source.manifest(target).await?;
-    let index = found.descriptor.media_type.is_index().then(|| found.descriptor.clone());
-    let Artifact { manifest, image, .. } = Artifact::follow(source.as_ref(), at, found, &platform).await?;
-    let config = config(source.as_ref(), &image).await?;
-    let layers = ImageLayers::of(source, &image, &config.rootfs.diff_ids)?;
-    let written = write(&layers, staging, options.limits).await?;
-    Ok(Unpacked {
-        index,
-        manifest: manifest.descriptor,
-        config,
-        files: written.files,
-        directories: written.directories,
-        links: written.links,
-        pipes: written.pipes,
-        placeholders: written.placeholders,
-        unset_xattrs: written.unset_xattrs,
-        written_bytes: written.bytes,
-        fetched_bytes: 0,
-    })
 }
 
 /// Writes what `layers` show together. Each thread that writes owns the staged tree with the others, so that the last to end
@@ -153,28 +191,24 @@ impl Hand for OwningHand {
 /// # Errors
 /// `Config`; `Registry` when it is too large, or no JSON.
 async fn config(source: &dyn Source, image: &ImageManifest) -> Result<ImageConfig> {
-    let descriptor = &image.config;
-    let refuse = |fault| Error::Config { config: descriptor.digest.clone(), fault };
-    let wanted = || Wanted::Blob(descriptor.digest.clone());
-    if ![MediaType::OCI_CONFIG, MediaType::DOCKER_CONFIG].contains(&descriptor.media_type) {
-        return Err(refuse(ConfigFault::MediaType(descriptor.media_type.to_string())));
+    let Descriptor { media_type, digest, .. } = &image.config;
+    let refuse = |fault| Error::Config { config: digest.clone(), fault };
+    // What is not said to be an image's config need not be JSON, nor small.
+    if !media_type.is_config() {
+        return Err(refuse(ConfigFault::MediaType { found: media_type.to_string() }));
     }
-    let mut stream = source.blob(&descriptor.digest, Resume::START).await?.stream;
+    let mut stream = source.blob(digest, Resume::START).await?.stream;
     let mut json = BytesMut::new();
     while let Some(chunk) = stream.next().await {
         json.extend_from_slice(&chunk?);
         if json.len() as u64 > MAX_CONFIG_BYTES {
-            return Err(refs_registry::Error::TooLarge { wanted: wanted(), limit: MAX_CONFIG_BYTES }.into());
+            let wanted = Wanted::Blob(digest.clone());
+            return Err(refs_registry::Error::TooLarge { wanted, limit: MAX_CONFIG_BYTES }.into());
         }
     }
+    let wanted = || Wanted::Blob(digest.clone());
     let config = ImageConfig::parse(&json);
     let config = config.map_err(|fault| refs_registry::Error::Manifest { wanted: wanted(), fault })?;
-    if config.rootfs.kind != "layers" {
-        return Err(refuse(ConfigFault::RootFsType(config.rootfs.kind)));
-    }
-    let (diff_ids, layers) = (config.rootfs.diff_ids.len(), image.layers.len());
-    if diff_ids != layers {
-        return Err(refuse(ConfigFault::DiffIds { diff_ids, layers }));
-    }
+    config.check(image).map_err(refuse)?;
     Ok(config)
 }

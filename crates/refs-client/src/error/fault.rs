@@ -91,26 +91,6 @@ pub enum ArchiveFault {
     OtherInTable(String),
 }
 
-/// What is wrong with the config of an image.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConfigFault {
-    /// The manifest gives it a type that is no image's.
-    #[error("its type is `{0}`, which is not that of an image's config")]
-    MediaType(String),
-    /// The root file system is made of something else than layers.
-    #[error("`rootfs.type` is `{0}`, and not `layers`")]
-    RootFsType(String),
-    /// It does not say of each layer what it unpacks to.
-    #[error("`rootfs.diff_ids` has {diff_ids} entries, and the manifest {layers} layers")]
-    DiffIds {
-        /// How many it has.
-        diff_ids: usize,
-        /// How many layers the manifest has.
-        layers: usize,
-    },
-}
-
 /// What is in the way at a destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]

@@ -4,9 +4,12 @@ mod fault;
 
 use std::{fmt, io, path::PathBuf};
 
-pub use fault::{ArchiveFault, ConfigFault, DestinationFault, LocationFault, SourceFault};
+pub use fault::{ArchiveFault, DestinationFault, LocationFault, SourceFault};
 
-use refs_registry::{MediaType, Platform, error::Doing};
+use refs_registry::{
+    MediaType, Platform,
+    error::{ConfigFault, Doing},
+};
 use refs_url::{Digest, ParseError};
 
 use crate::manifest_file::Faults;

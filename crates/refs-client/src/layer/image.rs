@@ -133,7 +133,7 @@ async fn read_out<H: Hand + 'static>(
 
 impl ImageLayer {
     fn new(descriptor: &Descriptor, diff_id: &Digest) -> Result<Self> {
-        if descriptor.media_type.as_str().ends_with("+encrypted") {
+        if descriptor.media_type.is_encrypted() {
             return Err(unsupported(descriptor, "it is encrypted"));
         }
         if descriptor.media_type.layer_format().is_none() {

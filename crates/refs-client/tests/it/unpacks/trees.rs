@@ -2,8 +2,8 @@
 
 use std::{fs, os::unix::fs::MetadataExt};
 
-use refs_client::{ConfigFault, Error, Existing, UnpackOptions};
-use refs_registry::{MediaType, Platform, Sink};
+use refs_client::{Error, Existing, UnpackOptions};
+use refs_registry::{MediaType, Platform, Sink, error::ConfigFault};
 use refs_testkit::{Tree, image::index};
 use refs_url::Digest;
 
@@ -138,10 +138,10 @@ async fn a_config_that_does_not_fit_is_refused_before_layers_are_fetched() {
     check(&unpack(&more).await.unwrap_err(), &ConfigFault::DiffIds { diff_ids: 3, layers: 2 });
     let mut other = two();
     other.rootfs.kind = "x".to_owned();
-    check(&unpack(&other).await.unwrap_err(), &ConfigFault::RootFsType("x".to_owned()));
+    check(&unpack(&other).await.unwrap_err(), &ConfigFault::RootFsType { found: "x".to_owned() });
     let helm = "application/vnd.cncf.helm.config.v1+json";
     let chart = Image { config_type: MediaType::new(helm), ..two() };
-    check(&unpack(&chart).await.unwrap_err(), &ConfigFault::MediaType(helm.to_owned()));
+    check(&unpack(&chart).await.unwrap_err(), &ConfigFault::MediaType { found: helm.to_owned() });
 
     let registry = fewer.served().await;
     let ground = tempfile::tempdir().unwrap();
@@ -158,7 +158,7 @@ async fn an_artifact_of_files_is_no_root() {
     refs_testkit::Image::new().file("a.txt", "a").push(&repository, &["v1"]).await.unwrap();
     let ground = tempfile::tempdir().unwrap();
     let error = client.unpack(&at(IN_MEMORY), &ground.path().join("d"), &UnpackOptions::default()).await.unwrap_err();
-    assert!(matches!(error, Error::Config { fault: ConfigFault::MediaType(_), .. }), "{error:?}");
+    assert!(matches!(error, Error::Config { fault: ConfigFault::MediaType { .. }, .. }), "{error:?}");
     assert_eq!(names(ground.path()), [] as [&str; 0]);
 }
 
@@ -185,13 +185,15 @@ async fn an_index_leads_to_the_image_for_the_platform() {
 }
 
 #[tokio::test]
-async fn a_second_unpack_through_a_store_fetches_no_blob() {
+async fn no_blob_is_fetched_twice_and_none_by_a_second_unpack_through_a_store() {
     let image = Image::of(&[base(), above()]);
     let registry = image.served().await;
     let blobs = || registry.take_requests().iter().filter(|request| request.path.contains("/blobs/")).count();
     let ground = tempfile::tempdir().unwrap();
     let (client, here) = (client(&registry), artifact(&registry));
     let options = UnpackOptions { existing: Existing::Replace, ..UnpackOptions::default() };
+    client.unpack(&here, &ground.path().join("d"), &options).await.unwrap();
+    assert_eq!(blobs(), 3);
     let store = refs_store::DiskStore::new(ground.path().join("cache"), &refs_store::DiskOptions::default());
     let client = client.with_store(std::sync::Arc::new(store));
     client.unpack(&here, &ground.path().join("d"), &options).await.unwrap();

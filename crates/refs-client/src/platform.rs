@@ -79,6 +79,11 @@ pub(crate) fn is_attestation(platform: &Platform) -> bool {
     platform.os == "unknown"
 }
 
+/// Whether this says nothing: some tools write the fields without a value for what is for no platform.
+pub(crate) fn is_nameless(platform: &Platform) -> bool {
+    platform.os.is_empty() && platform.architecture.is_empty()
+}
+
 /// Each of `platforms` once, sorted by what they are called.
 pub(crate) fn distinct(platforms: impl IntoIterator<Item = Platform>) -> Vec<Platform> {
     let by_name: BTreeMap<_, _> = platforms.into_iter().map(|platform| (platform.to_string(), platform)).collect();

@@ -10,7 +10,7 @@ use refs_url::{Digest, Target};
 
 use crate::{
     Error, Result,
-    platform::{Fit, distinct, fit, is_attestation},
+    platform::{Fit, distinct, fit, is_attestation, is_nameless},
 };
 
 /// The outermost index counts.
@@ -83,7 +83,8 @@ impl Search<'_> {
     /// Takes note of all that `index` lists, which is for `platform`, if it is for one.
     fn index(&mut self, index: Index, platform: Option<&Platform>, depth: u32) {
         for descriptor in index.manifests {
-            let platform = descriptor.platform.as_ref().or(platform).cloned();
+            let own = descriptor.platform.as_ref().filter(|own| !is_nameless(own));
+            let platform = own.or(platform).cloned();
             if descriptor.annotations.contains_key(ATTESTATION) || platform.as_ref().is_some_and(is_attestation) {
                 continue;
             }

@@ -171,10 +171,13 @@ async fn artifact_beside_attestations_is_taken() {
     attestation.annotations.insert("vnd.docker.reference.type".to_owned(), "attestation-manifest".to_owned());
     let mut unknown = Image::new().file("c", "c").push(&*repository, &[]).await.unwrap().descriptor;
     unknown.platform = Some(platform("unknown/unknown"));
-    let index = index(vec![unknown, attestation, image]).unwrap();
-    repository.put_manifest(&index, &["v1".parse().unwrap()]).await.unwrap();
-    let listing = anonymous().list_files(&artifact(&registry), &ReadOptions::default()).await.unwrap();
-    assert_eq!(listing.path_at(0), "a");
+    for platform in [None, Some(Platform::new("", ""))] {
+        let image = Descriptor { platform, ..image.clone() };
+        let index = index(vec![unknown.clone(), attestation.clone(), image]).unwrap();
+        repository.put_manifest(&index, &["v1".parse().unwrap()]).await.unwrap();
+        let listing = anonymous().list_files(&artifact(&registry), &ReadOptions::default()).await.unwrap();
+        assert_eq!(listing.path_at(0), "a");
+    }
 }
 
 #[tokio::test]

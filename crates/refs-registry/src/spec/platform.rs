@@ -4,19 +4,24 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::config::or_default;
+
 /// An operating system and a processor, in Go's names
-/// ([image index](https://github.com/opencontainers/image-spec/blob/main/image-index.md)).
+/// ([image index](https://github.com/opencontainers/image-spec/blob/main/image-index.md)). What an index leaves out of it, or
+/// has as `null`, is empty: one such entry does not make the others unreadable.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Platform {
     /// The processor, such as `amd64`.
+    #[serde(default, deserialize_with = "or_default")]
     pub architecture: String,
     /// The operating system, such as `linux`.
+    #[serde(default, deserialize_with = "or_default")]
     pub os: String,
     /// The version of the operating system; for Windows.
     #[serde(rename = "os.version", default, skip_serializing_if = "Option::is_none")]
     pub os_version: Option<String>,
     /// Features that the operating system must have.
-    #[serde(rename = "os.features", default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(rename = "os.features", default, deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
     pub os_features: Vec<String>,
     /// The variant of the processor, such as `v8`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -134,6 +139,18 @@ mod tests {
         for text in ["", "linux", "linux/", "/amd64", "linux/arm/", "linux/arm/v7/x", "linux /amd64", "linux/a*"] {
             check(text, None);
         }
+    }
+
+    #[test]
+    fn what_an_index_leaves_out_is_empty() {
+        for json in [
+            "{}",
+            r#"{"os":"","architecture":""}"#,
+            r#"{"os":null,"architecture":null,"variant":null,"os.version":null,"os.features":null}"#,
+        ] {
+            assert_eq!(serde_json::from_str::<Platform>(json).unwrap(), Platform::new("", ""), "{json}");
+        }
+        assert!(serde_json::from_str::<Platform>(r#"{"os":5}"#).is_err());
     }
 
     #[test]

@@ -16,6 +16,9 @@ use crate::{
 #[serde(rename_all = "camelCase")]
 struct Pulled {
     digest: String,
+    /// The digest of the index that led to the image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    index: Option<String>,
     destination: String,
     files: u64,
     directories: u64,
@@ -64,6 +67,7 @@ pub(super) async fn run(session: &Session, args: Pull) -> Result<(), Failure> {
     let mut output = session.output();
     output.result(&Pulled {
         digest: pulled.descriptor.digest.to_string(),
+        index: pulled.index.map(|index| index.digest.to_string()),
         destination: destination.display().to_string(),
         files: pulled.files,
         directories: pulled.directories,

@@ -17,6 +17,9 @@ fn a_platform_leads_through_an_index_to_its_image() {
     assert_eq!(machine.prints(&format!("resolve {at}:v1")), format!("{at}@{index}\n"));
     assert_eq!(machine.prints(&format!("resolve {at}:v1 --platform linux/arm64")), format!("{at}@{for_arm}\n"));
     assert_eq!(machine.prints(&format!("cat {at}:v1 platform.txt --platform linux/arm64")), "linux/arm64");
+    let pulled = machine.json(&format!("pull {at}:v1 out --platform linux/arm64"));
+    assert_eq!((&pulled["digest"], &pulled["index"]), (&for_arm.to_string().into(), &index.to_string().into()));
+    assert_eq!(machine.json(&format!("pull {at}@{for_arm} other"))["index"], serde_json::Value::Null);
     let words = ["linux/s390x", "linux/amd64, linux/arm64", "hint: choose one of these with `--platform`"];
     machine.fails(&format!("resolve {at}:v1 --platform linux/s390x"), 3, &words);
     machine.fails(&format!("ls {at}:v1 --platform linux/s390x"), 3, &words);

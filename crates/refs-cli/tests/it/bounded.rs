@@ -2,12 +2,18 @@
 
 use std::process::Command;
 
+use refs_registry::MediaType;
 use refs_testkit::{
     Image, Tree,
+    image::gzip,
     raw::{RawPeer, Speech},
 };
+use refs_url::Digest;
 
-use crate::support::{Machine, Run, ended, put, registry};
+use crate::{
+    hostile::{tar_entry, tar_header},
+    support::{Machine, Run, ended, put, registry},
+};
 
 const CHUNKED: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
 
@@ -114,15 +120,83 @@ fn m077_a_layer_without_end_takes_little_memory() {
 }
 
 #[test]
-fn a_hundred_thousand_files_in_several_layers_take_little_memory() {
+fn forty_thousand_files_in_several_layers_take_little_memory() {
     let (machine, registry) = (Machine::new(), registry());
     let layer = |at: usize| {
-        (0..25_000).fold(Tree::new(), |tree, file| tree.file(&format!("some/directory/{}/{at}-{file}", file % 250), ""))
+        (0..10_000).fold(Tree::new(), |tree, file| tree.file(&format!("some/directory/{}/{at}-{file}", file % 250), ""))
     };
     put(&registry, &(0..4).fold(Image::new(), |image, at| image.tree(&layer(at))));
     let at = format!("{}/o/r:v1", registry.host());
     let listed = in_little_memory(&machine, &format!("ls {at}")).printed();
-    assert_eq!(listed.lines().count(), 100_000);
+    assert_eq!(listed.lines().count(), 40_000);
     in_little_memory(&machine, &format!("pull {at} here --path some/directory/7/**")).printed();
-    assert_eq!(std::fs::read_dir(machine.path("here/some/directory/7")).unwrap().count(), 400);
+    assert_eq!(std::fs::read_dir(machine.path("here/some/directory/7")).unwrap().count(), 160);
+}
+
+/// Each of `lines`, where `AT` is an artifact of this layer, fails with `code` and an error that has each of `words`.
+#[track_caller]
+fn check_layer(layer: Vec<u8>, annotations: &[(&str, &str)], lines: &[&str], code: i32, words: &[&str]) {
+    let (machine, registry) = (Machine::new(), registry());
+    let image = Image::new().layer(MediaType::OCI_LAYER_GZIP, layer);
+    put(&registry, &annotations.iter().fold(image, |image, (key, value)| image.annotate_last(key, value)));
+    for line in lines {
+        let line = line.replace("AT", &format!("{}/o/r:v1", registry.host()));
+        in_little_memory(&machine, &line).failed(code, words);
+        assert_eq!(machine.names(), [] as [&str; 0], "{line}");
+    }
+}
+
+const ALL_OF_IT: [&str; 3] = ["pull AT here", "ls AT", "cat AT x"];
+const TOC_DIGEST: &str = "containerd.io/snapshot/stargz/toc.digest";
+
+/// A layer whose table of contents has this JSON, with its digest.
+fn indexed(json: &[u8]) -> (Vec<u8>, Digest) {
+    let toc = gzip(&Tree::new().file("stargz.index.json", json.to_vec()).tar());
+    let payload = gzip(b"");
+    let offset = format!("{:016x}STARGZ", payload.len());
+    let (start, end) = (b"\x1f\x8b\x08\x04\0\0\0\0\0\xff\x1a\0SG\x16\0", b"\x01\0\0\xff\xff\0\0\0\0\0\0\0\0");
+    ([&payload[..], &toc, start, offset.as_bytes(), end].concat(), Digest::sha256(json))
+}
+
+#[test]
+fn lie_02_a_table_of_contents_without_measure_takes_little_memory() {
+    let space = vec![b' '; (64 << 20) + 1];
+    let (blob, digest) = indexed(&space);
+    check_layer(blob, &[(TOC_DIGEST, digest.as_str())], &ALL_OF_IT, 9, &["67108864"]);
+}
+
+#[test]
+fn m165_a_table_of_many_entries_takes_little_memory() {
+    let entries: String = (0..500_000).map(|_| r#"{"name":"d","type":"dir"},"#).collect();
+    let (blob, digest) = indexed(format!(r#"{{"version":1,"entries":[{entries}{{}}]}}"#).as_bytes());
+    check_layer(blob, &[(TOC_DIGEST, digest.as_str())], &["ls AT"], 8, &["cannot be read"]);
+}
+
+/// The header of an entry of 256 MiB, and a gzip member of a mebibyte of zeros, of which there are as many as it takes.
+fn bomb(kind: u8) -> Vec<u8> {
+    [gzip(&tar_header("x", kind, "", 256 << 20)).to_vec(), gzip(&vec![0; 1 << 20]).repeat(257)].concat()
+}
+
+#[test]
+fn m165_archives_that_inflate_without_measure_take_little_memory() {
+    check_layer(bomb(b'0'), &[], &["pull AT here"], 9, &["104857600"]);
+    // The same with zstd: blocks of 128 KiB, each of them one byte and how often it comes.
+    let header = tar_header("x", b'0', "", 256 << 20);
+    let start = [&b"\x28\xb5\x2f\xfd\0\x50\0\x10\0"[..], &header].concat();
+    let frame = [start, b"\x02\0\x10\0".repeat(2056), b"\x01\0\0".to_vec()].concat();
+    check_layer(frame, &[], &["pull AT here"], 9, &["104857600"]);
+    // And behind the end of the archive.
+    check_layer(gzip(&vec![0; 1 << 20]).repeat(66), &[], &ALL_OF_IT, 8, &["67108864"]);
+}
+
+#[test]
+fn m127_an_extended_header_without_measure_takes_little_memory() {
+    check_layer(bomb(b'x'), &[], &ALL_OF_IT, 8, &["1048576"]);
+}
+
+/// A million directories in an archive, of which a pull takes ten thousand.
+#[test]
+fn m165_an_archive_of_a_million_entries_takes_little_memory() {
+    let member: Vec<u8> = (0..1000).flat_map(|number| tar_entry(&format!("d{number}/"), b'5', "", b"")).collect();
+    check_layer(gzip(&member).repeat(1000), &[], &["pull AT here"], 9, &["10000"]);
 }

@@ -144,14 +144,22 @@ fn a_compression_that_is_not_read_is_unsupported() {
 }
 
 /// An entry of a tar archive, made by hand: no library would write these.
-fn tar_entry(path: &str, kind: u8, link: &str, content: &[u8]) -> Vec<u8> {
+pub(crate) fn tar_entry(path: &str, kind: u8, link: &str, content: &[u8]) -> Vec<u8> {
+    let mut entry = tar_header(path, kind, link, content.len());
+    entry.extend(content);
+    entry.resize(entry.len().next_multiple_of(512), 0);
+    entry
+}
+
+/// What stands before the content of an entry of so many bytes.
+pub(crate) fn tar_header(path: &str, kind: u8, link: &str, bytes: usize) -> Vec<u8> {
     let mut header = vec![0; 512];
     let mut set = |at: usize, bytes: &[u8]| header[at..at + bytes.len()].copy_from_slice(bytes);
     set(0, path.as_bytes());
     set(100, b"0000644\0");
     set(108, b"0000000\0");
     set(116, b"0000000\0");
-    set(124, format!("{:011o}\0", content.len()).as_bytes());
+    set(124, format!("{bytes:011o}\0").as_bytes());
     set(136, b"00000000000\0");
     set(148, b"        ");
     set(156, &[kind]);
@@ -159,7 +167,5 @@ fn tar_entry(path: &str, kind: u8, link: &str, content: &[u8]) -> Vec<u8> {
     set(257, b"ustar\x0000");
     let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
     header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
-    header.extend(content);
-    header.resize(header.len().next_multiple_of(512), 0);
     header
 }

@@ -41,7 +41,7 @@ impl Agreement {
     /// `Estargz` for a table beyond its limit, and those of the archive.
     pub(crate) fn see(&mut self, entry: &Entry, layer: &Descriptor, archive: &mut Archive) -> Result<()> {
         if entry.path == TOC_NAME && entry.is_file() && self.expected.is_some() {
-            self.table = Some(table(layer, archive)?);
+            self.table = Some(table(entry, layer, archive)?);
         } else if !is_format_file(&entry.path) {
             // Attributes may be written in ways that the table does not know.
             let entry = Entry { xattrs: Default::default(), digest: None, ..entry.clone() };
@@ -90,15 +90,20 @@ impl Agreement {
     }
 }
 
-fn table(layer: &Descriptor, archive: &mut Archive) -> Result<Vec<u8>> {
+/// The content of `entry`, which is the table.
+fn table(entry: &Entry, layer: &Descriptor, archive: &mut Archive) -> Result<Vec<u8>> {
     let limit = Limits::default().toc_inflated;
+    if entry.size() > limit {
+        let source = EstargzError::TocLimit { part: TocPart::Inflated, limit };
+        return Err(Error::Estargz { layer: layer.digest.clone(), source });
+    }
     let mut table = Vec::new();
     archive.content(|bytes| {
-        table.extend_from_slice(bytes);
-        if table.len() as u64 > limit {
-            let source = EstargzError::TocLimit { part: TocPart::Inflated, limit };
-            return Err(Error::Estargz { layer: layer.digest.clone(), source });
+        // Twice the room of a table that is as long as it may be would be too much.
+        if table.capacity() - table.len() < bytes.len() {
+            table.reserve_exact(bytes.len() + table.len() / 8);
         }
+        table.extend_from_slice(bytes);
         Ok(())
     })?;
     Ok(table)

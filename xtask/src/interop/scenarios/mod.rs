@@ -79,7 +79,7 @@ const ALL: &[Scenario] = &[
     Scenario { name: "we read crane's tar", at: At::Registries, run: peers_write::crane_tar },
     Scenario { name: "we read crane's tar.gz", at: At::Registries, run: peers_write::crane_tar_gzip },
     Scenario { name: "we read crane's layers in order", at: At::Registries, run: peers_write::crane_layers },
-    Scenario { name: "we refuse a layer that deletes", at: At::Registries, run: peers_write::crane_whiteout },
+    Scenario { name: "we read what crane's layers delete", at: At::Registries, run: peers_write::crane_whiteout },
     Scenario { name: "we read oras' files", at: At::Registries, run: peers_write::oras_files },
     Scenario { name: "we read oras' directory", at: At::Registries, run: peers_write::oras_directory },
     Scenario { name: "we read a plain tar without a title", at: At::Registries, run: peers_write::oras_untitled },

@@ -34,5 +34,6 @@ mod stacks;
 mod support;
 mod tags;
 mod trees;
+mod unpack;
 mod usage;
 mod whole;

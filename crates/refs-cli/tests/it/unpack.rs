@@ -1,0 +1,50 @@
+//! `refs unpack`
+
+use refs_registry::MediaType;
+use refs_testkit::{Image, Tree, image::gzip};
+
+use crate::support::{Machine, put, registry};
+
+const LOW: &str = "755 etc/\n644 etc/a \"low\"\n644 etc/b \"b\"\n4755 su \"su\"\n777 sh -> /bin/busybox\n";
+const HIGH: &str = "644 etc/.wh.b \"\"\n644 etc/a \"high\"\n";
+
+fn image() -> Image {
+    Image::new().tree(&Tree::parse(LOW)).tree(&Tree::parse(HIGH))
+}
+
+#[test]
+fn the_root_is_what_all_layers_show() {
+    let (machine, registry) = (Machine::new(), registry());
+    let manifest = put(&registry, &image());
+    let (host, expected) = (registry.host(), "755 etc/\n644 etc/a \"high\"\n777 sh -> /bin/busybox\n4755 su \"su\"\n");
+    let said = machine.prints(&format!("unpack {host}/o/r:v1 rootfs"));
+    assert!(said.starts_with("rootfs: 2 files, 1 directory, 1 link, "), "{said}");
+    assert_eq!(machine.read("rootfs"), Tree::parse(expected));
+
+    machine.fails(&format!("unpack {host}/o/r:v1 rootfs"), 11, &["is not empty"]);
+    let unpacked = machine.json(&format!("unpack {host}/o/r:v1 rootfs --force"));
+    assert_eq!(unpacked["digest"], manifest.descriptor.digest.to_string());
+    assert_eq!(
+        (&unpacked["files"], &unpacked["placeholders"], &unpacked["writtenBytes"]),
+        (&2.into(), &0.into(), &6.into())
+    );
+    assert_eq!((machine.read("rootfs"), machine.names()), (Tree::parse(expected), vec!["rootfs".to_owned()]));
+}
+
+#[test]
+fn limits_and_what_is_no_image_are_told_by_their_codes() {
+    let (machine, registry) = (Machine::new(), registry());
+    put(&registry, &image());
+    let host = registry.host();
+    for (limit, words) in [
+        ("--max-file-size 3", "--max-file-size"),
+        ("--max-total-size 8", "--max-total-size"),
+        ("--max-files 6", "--max-files"),
+    ] {
+        machine.fails(&format!("unpack {host}/o/r:v1 rootfs {limit}"), 9, &[words]);
+    }
+    put(&registry, &image().layer(MediaType::OCI_LAYER_GZIP, gzip(&[0; 1024])));
+    machine.fails(&format!("unpack {host}/o/r:v1 rootfs"), 10, &["diff_ids"]);
+    put(&registry, &Image::new().file("a.txt", "a"));
+    machine.fails(&format!("unpack {host}/o/r:v1 rootfs"), 10, &["refs pull"]);
+}

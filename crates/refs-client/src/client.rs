@@ -15,11 +15,10 @@ use refs_store::{Cached, Layout, Origin, Store};
 use refs_url::{Digest, Host, Reference, RepoName, Tag, Target};
 
 use crate::{
-    ByteRange, Error, Existing, FetchOptions, Fetched, Inspection, Listing, Location, ManifestFile, Meter, PackOptions,
-    Packed, PullOptions, Pulled, PushOptions, Pushed, ReadOptions, Result, Trust,
+    ByteRange, Error, Existing, Inspection, Listing, Location, ManifestFile, Meter, PackOptions, Packed, PullOptions,
+    Pulled, PushOptions, Pushed, ReadOptions, Result, Trust,
     artifact::Artifact,
     error::LocationFault,
-    fetch,
     healed::healed,
     inspect,
     kept::{kept, kept_meanwhile},
@@ -38,7 +37,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Client {
     registries: Arc<dyn Writable>,
-    store: Option<Arc<dyn Store>>,
+    pub(crate) store: Option<Arc<dyn Store>>,
     meter: Arc<Meter>,
 }
 
@@ -217,26 +216,6 @@ impl Client {
         Ok(Pulled { fetched_bytes: meter.fetched(), ..pulled })
     }
 
-    /// Fetches an image as a whole into the client's store: what it does not have of manifests, config and layers. The
-    /// store lists it then by what `at` says. What is there costs no request: for all of it that is one by tag, and none by
-    /// digest. What a tag leads to is asked once, and just that is fetched.
-    ///
-    /// # Errors
-    /// `NoStore` when the client has none; `Location` when `at` is not of a registry, or names no tag and no digest;
-    /// `PlatformNotFound` and `IndexTooDeep` of an index; `Registry`, with the kind `NotCached` when the store can't hold
-    /// all of the image at once. What has come by then stays, and is not fetched again.
-    pub async fn fetch(&self, at: &Location, options: &FetchOptions) -> Result<Fetched> {
-        let Location::Registry(reference) = at else { return Err(at.fault(LocationFault::NotRegistry)) };
-        let target = at.needs_target()?;
-        let Some(store) = &self.store else { return Err(Error::NoStore { at: at.to_string() }) };
-        let meter = Arc::new(Meter::part_of(&self.meter));
-        let (cached, origin) = self.cached(reference, store, &meter)?;
-        let place = (&cached, &origin, store.as_ref());
-        // Boxed, as the future of a pull is.
-        let fetched = Box::pin(fetch::fetch(place, &at.to_string(), &target, options)).await?;
-        Ok(Fetched { fetched_bytes: meter.fetched(), ..fetched })
-    }
-
     /// Packs `directory` as an eStargz layer and pushes it to the tag that `at` names. The same tree, its
     /// modification times included unless `options` fix them, gives the same digest on every machine.
     ///
@@ -346,7 +325,7 @@ impl Client {
         }
     }
 
-    fn origin(&self, reference: &Reference) -> Origin {
+    pub(crate) fn origin(&self, reference: &Reference) -> Origin {
         let (host, repository) = (reference.host().clone(), reference.repository().clone());
         Origin { wire: self.registries.wire(&host), host, repository }
     }
@@ -366,7 +345,12 @@ impl Client {
     }
 
     /// The repository of `reference`, read through `store`, and what it is called there.
-    fn cached(&self, reference: &Reference, store: &Arc<dyn Store>, meter: &Arc<Meter>) -> Result<(Cached, Origin)> {
+    pub(crate) fn cached(
+        &self,
+        reference: &Reference,
+        store: &Arc<dyn Store>,
+        meter: &Arc<Meter>,
+    ) -> Result<(Cached, Origin)> {
         let source = self.registries.source(reference.host(), reference.repository())?;
         let (source, origin) = (Arc::new(Metered::new(source, Arc::clone(meter))), self.origin(reference));
         Ok((Cached::new(source, origin.clone(), Arc::clone(store)), origin))

@@ -1,11 +1,13 @@
 //! Fetches an image as a whole into the store.
 
+use std::sync::Arc;
+
 use futures_util::{StreamExt, TryStreamExt, stream};
 use refs_registry::{Descriptor, ErrorKind, Platform, Source};
 use refs_store::{Cached, Origin, Store, StoredImage};
 use refs_url::Target;
 
-use crate::{Result, artifact::Artifact};
+use crate::{Client, Error, Location, Meter, Result, artifact::Artifact, error::LocationFault};
 
 /// What to fetch of an image.
 #[derive(Debug, Clone, Default)]
@@ -31,6 +33,36 @@ pub struct Fetched {
 const MAX_CONCURRENT: usize = 6;
 /// How often it is begun again when somebody empties the store meanwhile.
 const ATTEMPTS: u32 = 3;
+
+impl Client {
+    /// Fetches an image as a whole into the client's store: what it does not have of manifests, config and layers. The
+    /// store lists it then by what `at` says. What is there costs no request: for all of it that is one by tag, and none by
+    /// digest. What a tag leads to is asked once, and just that is fetched.
+    ///
+    /// # Errors
+    /// `NoStore` when the client has none; `Location` when `at` is not of a registry, or names no tag and no digest;
+    /// `PlatformNotFound` and `IndexTooDeep` of an index; `Registry`, with the kind `NotCached` when the store can't hold
+    /// all of the image at once. What has come by then stays, and is not fetched again.
+    pub async fn fetch(&self, at: &Location, options: &FetchOptions) -> Result<Fetched> {
+        let Location::Registry(reference) = at else { return Err(at.fault(LocationFault::NotRegistry)) };
+        let target = at.needs_target()?;
+        let Some(store) = &self.store else { return Err(Error::NoStore { at: at.to_string() }) };
+        let meter = Arc::new(Meter::part_of(self.meter()));
+        let (cached, origin) = self.cached(reference, store, &meter)?;
+        let place = (&cached, &origin, store.as_ref());
+        // Boxed, as the future of a pull is.
+        let fetched = Box::pin(fetch(place, &at.to_string(), &target, options)).await?;
+        Ok(Fetched { fetched_bytes: meter.fetched(), ..fetched })
+    }
+
+    /// Lets the store list an image that was read through it, if it has kept all of it: whoever reads layouts finds it then.
+    pub(crate) async fn list(&self, at: &Location, image: &StoredImage) {
+        let (Location::Registry(reference), Some(store)) = (at, &self.store) else { return };
+        if let Err(error) = store.list_image(&self.origin(reference), image).await {
+            tracing::debug!(%error, "the store does not list the image");
+        }
+    }
+}
 
 /// Fetches what the store does not have of the image at `target`, and lists it there.
 pub(crate) async fn fetch(

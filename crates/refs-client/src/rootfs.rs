@@ -10,6 +10,7 @@ use refs_registry::{
     error::{ConfigFault, Wanted},
     spec::{ImageConfig, ImageManifest},
 };
+use refs_store::StoredImage;
 use refs_url::Target;
 
 use crate::{
@@ -101,6 +102,8 @@ impl Client {
             }
             unpacked => unpacked?,
         };
+        let Unpacked { index, manifest, .. } = &unpacked;
+        self.list(at, &StoredImage { target, manifest: manifest.clone(), index: index.clone() }).await;
         Ok(Unpacked { fetched_bytes: meter.fetched(), ..unpacked })
     }
 

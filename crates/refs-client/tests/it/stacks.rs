@@ -278,7 +278,7 @@ proptest! {
 
     #[test]
     fn any_layers_show_the_same_by_tables_and_by_streams(layers in prop::collection::vec(layer(), 2..4)) {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
         let lines: Vec<Vec<&str>> = layers.iter().map(|layer| layer.iter().map(String::as_str).collect()).collect();
         let layers: Vec<&[&str]> = lines.iter().map(Vec::as_slice).collect();
         let of = |format: Format| runtime.block_on(async {

@@ -49,12 +49,6 @@ impl Rootfs {
         self
     }
 
-    /// Forgets the facts of these names.
-    pub(crate) fn ignoring(mut self, names: &[&str]) -> Self {
-        self.0.values_mut().for_each(|facts| facts.retain(|name, _| !names.contains(&&**name)));
-        self
-    }
-
     /// Forgets those times that were given in the day that began with `start`.
     pub(crate) fn undated_since(mut self, start: SystemTime) -> Self {
         const DAY: Duration = Duration::from_secs(86_400);

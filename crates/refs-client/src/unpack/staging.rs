@@ -119,8 +119,8 @@ impl Staging {
         Self { mode: Some(mode.unwrap_or(Mode::from_raw_mode(0o755))), ..self }
     }
 
-    /// Gives the tree its name, in one step wherever the file system can, and makes the name durable. The content of files
-    /// is left to the system to write.
+    /// Makes the tree durable, gives it its name, in one step wherever the file system can, and makes the name durable: what a
+    /// loss of power leaves is all of it, or what was there before.
     ///
     /// # Errors
     /// `Destination` when something was put there meanwhile, `Io`. The destination is then as it was, unless syncing failed: then the
@@ -128,6 +128,8 @@ impl Staging {
     pub(crate) fn publish(self) -> Result<()> {
         // A directory that its owner may not write to can't be moved.
         self.set_mode(Mode::RWXU)?;
+        let parent = self.destination.parent.as_fd();
+        sync_file_system(parent).map_err(|errno| failure(Doing::Sync, &self.destination.path, errno))?;
         match self.rename() {
             Err(Errno::EXIST | Errno::NOTEMPTY) if self.existing == Existing::Replace => self.replace()?,
             other => other.map_err(|errno| self.destination.taken(errno))?,
@@ -280,6 +282,19 @@ fn resolve(path: PathBuf) -> Result<PathBuf> {
         io::ErrorKind::NotFound => Error::Destination { path, fault: DestinationFault::NotDirectory },
         _ => failure(Doing::Read, &path, error),
     })
+}
+
+/// Waits for the disk to have all that was written to the file system that `directory` is on. For a tree of many files that is
+/// one wait, where there would be one for each of them.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn sync_file_system(directory: BorrowedFd<'_>) -> rustix::io::Result<()> {
+    rustix::fs::syncfs(directory)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn sync_file_system(_: BorrowedFd<'_>) -> rustix::io::Result<()> {
+    rustix::fs::sync();
+    Ok(())
 }
 
 #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]

@@ -15,6 +15,7 @@ pub(super) const CALLS: &[&str] = &[
     "renameat2",
     "fsync",
     "fdatasync",
+    "syncfs",
     "openat",
     "openat2",
     "write",

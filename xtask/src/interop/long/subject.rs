@@ -45,8 +45,7 @@ pub(super) struct Subject<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lost {
     Nothing,
-    /// Bytes that nobody waited for: those of a cache, because whoever reads it notices, and those of files below a
-    /// destination, which are left to the system to write.
+    /// Bytes of a cache that nobody waited for, because whoever reads it notices.
     Unsynced,
 }
 
@@ -99,7 +98,7 @@ impl<'a> Subject<'a> {
         }
         self.require_no_flaw(&root.join("layout"), is_visible)?;
         match fs::symlink_metadata(root.join("dest")) {
-            Ok(_) => self.require_tree(root, lost),
+            Ok(_) => self.require_tree(root),
             Err(_) => Ok(()),
         }
     }
@@ -120,7 +119,7 @@ impl<'a> Subject<'a> {
 
     /// The work is done, and nothing is left of doing it.
     pub(super) fn require_whole(&self, root: &Path) -> Result<()> {
-        self.require_result(root, Lost::Nothing)?;
+        self.require_result(root)?;
         // A cache looks for what is left when it looks for room, not each time.
         let ingest = root.join("cache/ingest");
         self.require_no_flaw(
@@ -136,21 +135,17 @@ impl<'a> Subject<'a> {
     }
 
     /// The work is done.
-    pub(super) fn require_result(&self, root: &Path, lost: Lost) -> Result<()> {
+    pub(super) fn require_result(&self, root: &Path) -> Result<()> {
         if self.work != Work::Push {
-            return self.require_tree(root, lost);
+            return self.require_tree(root);
         }
         let resolved = self.bench.refs(&["resolve", &layout(root)])?.text()?;
         require_equal("the tag", &self.digest, &digest_of(&resolved)?)?;
         self.require_no_flaw(&root.join("layout"), is_visible)
     }
 
-    fn require_tree(&self, root: &Path, lost: Lost) -> Result<()> {
-        let unsynced = |tree: Rootfs| match lost {
-            Lost::Nothing => tree,
-            Lost::Unsynced => tree.ignoring(&["content", "size"]),
-        };
-        unsynced(self.tree.clone()).require(&unsynced(self.read(root)?), "the destination")
+    fn require_tree(&self, root: &Path) -> Result<()> {
+        self.tree.clone().require(&self.read(root)?, "the destination")
     }
 
     fn read(&self, root: &Path) -> Result<Rootfs> {

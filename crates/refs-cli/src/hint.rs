@@ -82,6 +82,8 @@ pub(crate) fn client_hint(error: &Error) -> Option<String> {
         Error::Source { fault: SourceFault::EscapingLink(_) | SourceFault::SpecialFile(_), .. } => {
             "leave it out with `--exclude PATTERN`".to_owned()
         }
+        Error::UnsafeLink { target, .. } if target.starts_with('/') => OF_AN_IMAGE.to_owned(),
+        Error::SpecialFile { .. } => OF_AN_IMAGE.to_owned(),
         Error::Registry(error) => registry_hint(error)?,
         Error::Config { .. } => {
             "`refs inspect` tells what it is; `refs pull` extracts what is no container image".to_owned()
@@ -92,6 +94,8 @@ pub(crate) fn client_hint(error: &Error) -> Option<String> {
         _ => return None,
     })
 }
+
+const OF_AN_IMAGE: &str = "if it is a container image, `refs unpack` writes its root filesystem";
 
 /// What was meant by a text that is no reference.
 ///

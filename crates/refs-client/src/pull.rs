@@ -81,9 +81,15 @@ impl Pull {
 /// `Destination`.
 pub(crate) fn keep_apart(at: &Location, destination: &Path) -> Result<()> {
     let (Location::Layout { path, .. } | Location::File(path)) = at else { return Ok(()) };
-    // What can't be resolved is not there, and so is neither of the two.
-    let (Ok(here), Ok(there)) = (path.canonicalize(), destination.canonicalize()) else { return Ok(()) };
-    if here.starts_with(&there) || there.starts_with(&here) {
+    let Ok(here) = path.canonicalize() else { return Ok(()) };
+    let is_around = destination.canonicalize().is_ok_and(|there| here.starts_with(there));
+    // A destination that is not there yet is in the nearest folder that is.
+    let absolute = std::path::absolute(destination).unwrap_or_default();
+    let is_within = absolute
+        .ancestors()
+        .find_map(|folder| folder.canonicalize().ok())
+        .is_some_and(|folder| folder.starts_with(&here));
+    if is_around || is_within {
         return Err(Error::Destination { path: destination.to_owned(), fault: DestinationFault::Layout });
     }
     Ok(())

@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use futures_util::StreamExt;
 use refs_estargz::Entry;
 use refs_registry::{
-    Descriptor, Platform, Resume, Source,
+    Descriptor, ErrorKind, Platform, Resume, Source,
     error::{ConfigFault, Wanted},
     spec::{ImageConfig, ImageManifest},
 };
@@ -93,7 +93,12 @@ impl Client {
         let staging = prepare(destination, options.existing).await?;
         let meter = Arc::new(Meter::part_of(self.meter()));
         let (source, target) = self.find(at, &meter).await?;
-        let unpacked = self.unpack_once(at, &source, &target, staging, options).await;
+        let mut unpacked = self.unpack_once(at, &source, &target, staging, options).await;
+        if unpacked.as_ref().is_err_and(is_dropped) && self.store.is_some() {
+            tracing::warn!("what the cache has of the image is damaged: it is fetched again");
+            let staging = prepare(destination, options.existing).await?;
+            unpacked = self.unpack_once(at, &source, &target, staging, options).await;
+        }
         let unpacked = match unpacked {
             Err(error) if blames(&error, source.as_ref()).await => {
                 tracing::debug!(%error, "what the cache has is damaged: it is fetched again");
@@ -139,6 +144,13 @@ impl Client {
             fetched_bytes: 0,
         })
     }
+}
+
+/// Whether it is about a whole blob that has other bytes than it should: a cache that gave it has dropped it by then, and
+/// the rest of what it has is as good as before.
+fn is_dropped(error: &Error) -> bool {
+    const KINDS: [ErrorKind; 3] = [ErrorKind::Digest, ErrorKind::Size, ErrorKind::Corrupt];
+    matches!(error, Error::Registry(error) if KINDS.contains(&error.kind()))
 }
 
 /// Makes room beside `destination`.

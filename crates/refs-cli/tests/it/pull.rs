@@ -46,7 +46,9 @@ fn a_layout_is_never_its_own_destination() {
     machine.write("around/other", &small());
     fs::rename(machine.path("layout"), machine.path("around/layout")).unwrap();
     let words = ["is where the layout is that is pulled from"];
-    for destination in ["around/layout", "around", "around/layout/blobs", "./around/../around/layout/"] {
+    for destination in
+        ["around/layout", "around", "around/layout/blobs", "around/layout/new/deep", "./around/../around/layout/"]
+    {
         machine.fails(&format!("pull ocidir://around/layout:v1 {destination} --force"), 11, &words);
     }
     machine.fails("pull ocidir://around/layout:v1 --force", 2, &["name a destination"]);

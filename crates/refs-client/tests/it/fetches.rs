@@ -8,8 +8,8 @@ use std::{
     sync::Arc,
 };
 
-use refs_client::{Client, Error, FetchOptions, Location, LocationFault};
-use refs_registry::{ErrorKind, Manifest, MediaType, Platform};
+use refs_client::{Client, Error, FetchOptions, Location, LocationFault, UnpackOptions};
+use refs_registry::{ErrorKind, Manifest, MediaType, Platform, spec::Document};
 use refs_store::{DiskOptions, DiskStore};
 use refs_testkit::{FakeRegistry, Image, Tree, image::push_index, require_layout};
 use refs_url::Digest;
@@ -231,4 +231,38 @@ async fn m147_twenty_processes_fetch_each_blob_once() {
     let expected: Vec<_> = (0..IMAGES).map(|number| format!("{}/o/r:v{number}", place.registry.host())).collect();
     assert_eq!(names, expected);
     require_layout(&place.cache());
+}
+
+#[tokio::test]
+async fn an_unpacked_image_is_listed_and_only_what_is_damaged_of_it_comes_again() {
+    let place = Place::new().await;
+    let tree = |seed| Tree::new().file(&format!("file-{seed}"), noise(100_000, seed));
+    let manifest = place.push(&Image::new().tree(&tree(1)).tree(&tree(2)), "v1").await;
+    let unpack = async |name: &str| {
+        let destination = place.folder.path().join(name);
+        let unpacked = place.client().unpack(&place.at("v1"), &destination, &UnpackOptions::default()).await.unwrap();
+        let both = Tree::new().file("file-1", noise(100_000, 1)).file("file-2", noise(100_000, 2));
+        assert_eq!(Tree::read(&destination).unwrap(), both, "{unpacked:?}");
+    };
+    unpack("first").await;
+    let images = place.store().images().await.unwrap();
+    let [image] = images.as_slice() else { panic!("{images:?}") };
+    assert_eq!(
+        (&image.name, &image.manifest.digest),
+        (&format!("{}/o/r:v1", place.registry.host()), &manifest.descriptor.digest)
+    );
+    place.registry.take_requests();
+    unpack("second").await;
+    assert_eq!(place.asked().len(), 1);
+
+    let Document::Image(parsed) = manifest.parse().unwrap() else { panic!("an image") };
+    let damaged = &parsed.layers[1].digest;
+    let path = place.cache().join("blobs/sha256").join(damaged.encoded());
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[1000] ^= 1;
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, bytes).unwrap();
+    unpack("third").await;
+    let blobs: Vec<_> = place.asked().into_keys().filter(|request| request.contains("blobs/")).collect();
+    assert_eq!(blobs, [format!("GET blobs/{damaged}")]);
 }

@@ -16,7 +16,7 @@ use super::{
     passes::{self, Hashed, Tally},
     pipe::PipeReader,
     stream::read_blob,
-    tar::Walk,
+    tar::{Slash, Walk},
 };
 use crate::{Error, Result, receive::Hand, unpack::Budget};
 
@@ -127,7 +127,7 @@ async fn read_out<H: Hand + 'static>(
     hands: [H; WRITERS],
 ) -> Result<()> {
     let digest = layer.digest.clone();
-    let work = move |bytes| passes::contents(archive::open(bytes, &layer)?, files, hands);
+    let work = move |bytes| passes::contents(archive::open(bytes, &layer)?.with(Slash::IsRoot), files, hands);
     read_blob(source.as_ref(), &digest, work).await
 }
 
@@ -154,7 +154,7 @@ impl ImageLayer {
     fn entries(&self, bytes: PipeReader, tally: &Tally, budget: &Budget) -> Result<Vec<Met>> {
         let hasher = Hasher::for_digest(&self.diff_id).ok_or(Error::Worker)?;
         let archive = Hashed::new(inflated(bytes, &self.descriptor)?, hasher);
-        let walk = Walk::new(archive, self.descriptor.digest.clone());
+        let walk = Walk::new(archive, self.descriptor.digest.clone()).with(Slash::IsRoot);
         let (met, archive) = passes::entries(walk, &self.descriptor, tally, |met, _| {
             budget.entry()?;
             budget.declared(&met.entry.path, met.entry.size())

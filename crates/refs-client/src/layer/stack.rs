@@ -26,7 +26,7 @@ use super::{
     spool::{Capture, Spool},
     stream::read_blob,
     survey::Survey,
-    tar::Walk,
+    tar::{Slash, Walk},
 };
 use crate::{Error, Result, receive::Receive, select::Selection, thread};
 
@@ -117,11 +117,11 @@ impl Contents {
             let mets = thread::run(move || seen.by_index(&known, &descriptor, &tally)).await?;
             return Ok((mets, None));
         }
-        let makes_index = self.makes_indexes();
+        let (makes_index, slash) = (self.makes_indexes(), self.slash());
         let work = move |bytes| {
             let packed = archive::look(bytes, &descriptor)?;
             if makes_index && packed.compression == Compression::Gzip {
-                let archive = Walk::new(Builder::new(packed.bytes), descriptor.digest.clone());
+                let archive = Walk::new(Builder::new(packed.bytes), descriptor.digest.clone()).with(slash);
                 let mut offsets = Vec::new();
                 let (mets, builder) = passes::entries(archive, &descriptor, &tally, |met, archive| {
                     offsets.push(archive.content_offset());
@@ -130,7 +130,7 @@ impl Contents {
                 let made = Made::of(builder, &descriptor, &mets, &offsets);
                 return Ok((mets, seen.captured, made));
             }
-            let archive = Walk::new(packed.inflated(), descriptor.digest.clone());
+            let archive = Walk::new(packed.inflated(), descriptor.digest.clone()).with(slash);
             let (mets, _) = passes::entries(archive, &descriptor, &tally, |met, archive| seen.see(met, archive))?;
             Ok((mets, seen.captured, None))
         };
@@ -141,14 +141,20 @@ impl Contents {
         Ok((mets, captured))
     }
 
+    /// What a slash at the start of a name means: layers that lie on each other are those of an image.
+    const fn slash(&self) -> Slash {
+        if self.layers.len() > 1 { Slash::IsRoot } else { Slash::LeadsOut }
+    }
+
     /// The content of a file of a layer that is read as a stream.
     ///
     /// # Errors
     /// Those of the source and of the archive.
     pub(super) async fn spooled(&self, origin: Origin, path: &str, layer: &Layer) -> Result<Spool> {
         let (descriptor, mut spool) = (Arc::clone(&layer.descriptor), Spool::new(origin, path));
+        let slash = self.slash();
         let work = move |bytes| {
-            let mut archive = archive::open(bytes, &descriptor)?;
+            let mut archive = archive::open(bytes, &descriptor)?.with(slash);
             while let Some(met) = archive.next_met()? {
                 if met.index == origin.index {
                     return archive.content(|bytes| spool.take(bytes)).map(|()| spool);
@@ -211,9 +217,9 @@ impl Contents {
         if files.is_empty() {
             return Ok(delivery);
         }
-        let descriptor = Arc::clone(&layer.descriptor);
+        let (descriptor, slash) = (Arc::clone(&layer.descriptor), self.slash());
         let work = move |bytes| {
-            let archive = archive::open(bytes, &descriptor)?;
+            let archive = archive::open(bytes, &descriptor)?.with(slash);
             files.values().try_for_each(|file| delivery.receiver.entry(file))?;
             let hands = std::array::from_fn(|_| delivery.receiver.hand());
             passes::contents(archive, HashMap::from_iter(files), hands)?;

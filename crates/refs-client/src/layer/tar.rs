@@ -37,12 +37,28 @@ pub(crate) struct Walk<R> {
     /// How many entries were given.
     entries: usize,
     global: Pax,
+    slash: Slash,
+}
+
+/// What a slash at the start of a name means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Slash {
+    /// A path out of the artifact, which is refused.
+    LeadsOut,
+    /// The root of the image: some builders write names so.
+    IsRoot,
 }
 
 impl<R: BufRead> Walk<R> {
     /// Reads the archive of `layer` from its first byte on.
     pub(crate) fn new(reader: R, layer: Digest) -> Self {
-        Self { reader, layer, offset: 0, header_offset: 0, content: 0, padding: 0, entries: 0, global: Pax::default() }
+        let (global, slash) = (Pax::default(), Slash::LeadsOut);
+        Self { reader, layer, offset: 0, header_offset: 0, content: 0, padding: 0, entries: 0, global, slash }
+    }
+
+    /// The same, for which a slash at the start of a name means `slash`.
+    pub(crate) fn with(self, slash: Slash) -> Self {
+        Self { slash, ..self }
     }
 
     /// The next entry, whatever was left of the one before. `None` at the end of the archive. The root directory is
@@ -64,7 +80,10 @@ impl<R: BufRead> Walk<R> {
     /// # Errors
     /// As [`next_entry`](Self::next_entry).
     pub(crate) fn next_met(&mut self) -> Result<Option<Met>> {
-        let Some((fields, extensions)) = self.next_header()? else { return Ok(None) };
+        let Some((mut fields, mut extensions)) = self.next_header()? else { return Ok(None) };
+        if self.slash == Slash::IsRoot {
+            header::strip_root(&mut fields, &mut extensions);
+        }
         let entry = header::entry(&fields, &extensions, &self.global).map_err(|fault| self.refuse(fault))?;
         let nanos = header::mtime(&extensions, &self.global).map_or(0, |mtime| mtime.nanos);
         self.content = entry.size();

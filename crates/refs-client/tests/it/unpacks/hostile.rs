@@ -33,9 +33,19 @@ async fn beside_canary(image: &Image) -> (Result<(), Error>, Tree) {
 
 #[tokio::test]
 async fn m114_names_that_lead_elsewhere_are_refused() {
-    for name in ["/abs", "../canary", "a/../../canary", "//x", "a/.."] {
+    for name in ["../canary", "/../canary", "a/../../canary", "//../x", "a/.."] {
         is_unsafe(&beside_canary(&Image::of(&[Archive::new().file(name, "x")])).await.0.unwrap_err());
     }
+}
+
+#[tokio::test]
+async fn m114_a_name_that_begins_at_the_root_begins_at_the_images() {
+    let low = Archive::new().directory("/").directory("/d/").file("/d/file", "x").file("//other", "y");
+    let high = Archive::new().hardlink("/link", "/d/file").symlink("/canary", "/d/file").file("/d/.wh.file", "");
+    let (result, tree) = beside_canary(&Image::of(&[low, high])).await;
+    result.unwrap();
+    let expected = "777 canary -> /d/file\n755 d/\n644 link \"x\"\n644 other \"y\"\n";
+    assert_eq!(tree, Tree::parse(expected));
 }
 
 #[tokio::test]

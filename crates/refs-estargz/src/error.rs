@@ -2,16 +2,13 @@
 
 use std::{io, sync::Arc};
 
-use refs_url::Digest;
-
 use crate::seek::SeekFault;
+use refs_url::Digest;
 
 /// The result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a layer could not be read or written.
-///
-/// A clone is cheap: causes are shared.
+/// Why a layer could not be read or written. A clone is cheap: causes are shared.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

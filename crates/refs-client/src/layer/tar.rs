@@ -22,6 +22,10 @@ pub(crate) const BLOCK_BYTES: usize = 512;
 const MAX_PADDING: u64 = 64 << 20;
 /// An extended header or a long name has at most so many bytes.
 const MAX_EXTENSION_BYTES: u64 = 1 << 20;
+/// What an archive says of its entries beside their own headers has at most so many bytes, and for each entry so many more:
+/// nothing else counts them, and they may be inflated from nothing.
+const MAX_SAID_BYTES: u64 = 64 << 20;
+const MAX_SAID_BYTES_EACH: u64 = 4096;
 
 /// An archive as it is read, one entry after the other.
 #[derive(Debug)]
@@ -37,6 +41,8 @@ pub(crate) struct Walk<R> {
     /// How many entries were given.
     entries: usize,
     global: Pax,
+    /// Bytes of extended headers, of long names and of what was said of the root, so far.
+    said: u64,
     slash: Slash,
 }
 
@@ -53,7 +59,7 @@ impl<R: BufRead> Walk<R> {
     /// Reads the archive of `layer` from its first byte on.
     pub(crate) fn new(reader: R, layer: Digest) -> Self {
         let (global, slash) = (Pax::default(), Slash::LeadsOut);
-        Self { reader, layer, offset: 0, header_offset: 0, content: 0, padding: 0, entries: 0, global, slash }
+        Self { reader, layer, offset: 0, header_offset: 0, content: 0, padding: 0, entries: 0, global, said: 0, slash }
     }
 
     /// The same, for which a slash at the start of a name means `slash`.
@@ -69,7 +75,7 @@ impl<R: BufRead> Walk<R> {
     pub(crate) fn next_entry(&mut self) -> Result<Option<Entry>> {
         loop {
             match self.next_met()? {
-                Some(met) if met.entry.path.is_empty() => {}
+                Some(met) if met.entry.path.is_empty() => self.say(MAX_SAID_BYTES_EACH)?,
                 met => return Ok(met.map(|met| met.entry)),
             }
         }
@@ -278,6 +284,7 @@ impl<R: BufRead> Walk<R> {
         if size > MAX_EXTENSION_BYTES {
             return Err(self.fault(ArchiveFault::ExtensionTooLarge { size, limit: MAX_EXTENSION_BYTES }));
         }
+        self.say(size)?;
         (self.content, self.padding) = (size, padding(size));
         let mut bytes = Vec::new();
         self.content(|portion| {
@@ -285,6 +292,16 @@ impl<R: BufRead> Walk<R> {
             Ok(())
         })?;
         Ok(bytes)
+    }
+
+    /// Counts a header that is of no entry, and the `size` bytes behind it.
+    fn say(&mut self, size: u64) -> Result<()> {
+        self.said += size + BLOCK_BYTES as u64;
+        let limit = MAX_SAID_BYTES + MAX_SAID_BYTES_EACH * self.entries as u64;
+        if self.said > limit {
+            return Err(self.fault(ArchiveFault::ExtensionTooLarge { size: self.said, limit }));
+        }
+        Ok(())
     }
 
     fn refuse(&self, fault: header::Refusal) -> Error {

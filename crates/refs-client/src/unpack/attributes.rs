@@ -21,6 +21,11 @@ const FOREIGN: [&str; 2] = ["security.selinux", "system.nfs4_acl"];
 /// How the record of an owner says that the file is the caller's.
 const OWN: u32 = u32::MAX;
 
+/// How a file system says that it, or this user, may not have an attribute. One that is longer than it takes is no space left
+/// to some.
+const UNSETTABLE: [Errno; 7] =
+    [Errno::PERM, Errno::ACCESS, Errno::NOTSUP, Errno::INVAL, Errno::RANGE, Errno::TOOBIG, Errno::NOSPC];
+
 /// What the files of an image have beside what their entries say, and what could not be given to them.
 #[derive(Debug, Default)]
 pub(super) struct Attributes {
@@ -74,7 +79,7 @@ impl Attributes {
 
     fn set_xattr(&self, file: BorrowedFd<'_>, path: &str, name: &str, value: &[u8]) -> rustix::io::Result<()> {
         match rustix::fs::fsetxattr(file, name, value, XattrFlags::empty()) {
-            Err(errno @ (Errno::PERM | Errno::ACCESS | Errno::NOTSUP)) => self.miss(path, name, errno),
+            Err(errno) if UNSETTABLE.contains(&errno) => self.miss(path, name, errno),
             other => other?,
         }
         Ok(())

@@ -46,7 +46,10 @@ struct Touched {
 struct Shared {
     store: Arc<dyn Store>,
     origin: Origin,
+    /// It can't be read any more.
     has_failed: AtomicBool,
+    /// It takes nothing more: it may still give what it has.
+    is_closed: AtomicBool,
 }
 
 /// Bytes on their way into the store, as long as it takes them.
@@ -66,7 +69,8 @@ pub(super) struct Beginning {
 
 impl Local {
     pub(super) fn new(store: Arc<dyn Store>, origin: Origin) -> Self {
-        let shared = Arc::new(Shared { store, origin, has_failed: AtomicBool::new(false) });
+        let shared =
+            Arc::new(Shared { store, origin, has_failed: AtomicBool::new(false), is_closed: AtomicBool::new(false) });
         Self { shared, touched: Mutex::default(), is_distrusted: AtomicBool::new(false) }
     }
 
@@ -95,9 +99,9 @@ impl Local {
     }
 
     pub(super) async fn record(&self, tag: &Tag, descriptor: &Descriptor) {
-        let Some(store) = self.shared.usable() else { return };
+        let Some(store) = self.shared.writable() else { return };
         let record = TagRecord { descriptor: descriptor.clone(), seen: SystemTime::now() };
-        self.shared.granted(store.record(&self.shared.origin, tag, &record).await);
+        self.shared.taken(store.record(&self.shared.origin, tag, &record).await);
     }
 
     /// The manifest, if it is kept and undamaged.
@@ -150,8 +154,8 @@ impl Local {
 
     /// The right to fetch the content, once nobody else does. It may be kept by then.
     pub(super) async fn flight(&self, digest: &Digest) -> Option<Flight> {
-        let store = self.readable()?;
-        self.shared.granted(store.flight(digest).await).flatten()
+        let store = self.readable().and_then(|_| self.shared.writable())?;
+        self.shared.taken(store.flight(digest).await).flatten()
     }
 
     /// Takes content out of the store that is not what it should be.
@@ -167,13 +171,13 @@ impl Local {
 
     /// Whether the store has not failed so far.
     pub(super) fn is_usable(&self) -> bool {
-        self.shared.usable().is_some()
+        self.shared.writable().is_some()
     }
 
     /// Keeps a note on content that has come from the origin.
     pub(super) async fn keep_seek_index(&self, digest: &Digest, index: Bytes) {
-        if let Some(store) = self.shared.usable()
-            && self.shared.granted(store.keep_seek_index(digest, index).await).is_some()
+        if let Some(store) = self.shared.writable()
+            && self.shared.taken(store.keep_seek_index(digest, index).await).is_some()
         {
             self.shared.add_member(digest).await;
         }
@@ -181,8 +185,8 @@ impl Local {
 
     /// Begins to keep content of `size` bytes, for which those wait who want the flight.
     pub(super) async fn fill(&self, digest: &Digest, size: u64, flight: Option<Flight>) -> Option<Keeping> {
-        let store = self.shared.usable()?;
-        let fill = self.shared.granted(store.fill(&self.shared.origin, digest, size).await)?;
+        let store = self.shared.writable()?;
+        let fill = self.shared.taken(store.fill(&self.shared.origin, digest, size).await)?;
         Some(self.keeping(digest, fill?).holding(flight))
     }
 
@@ -196,7 +200,7 @@ impl Local {
 
     /// Begins to keep the end of a blob of `total` bytes, or what comes right before the end that is kept.
     pub(super) async fn fill_tail(&self, digest: &Digest, range: &Range<u64>, total: u64) -> Option<Keeping> {
-        let store = self.shared.usable()?;
+        let store = self.shared.writable()?;
         if range.end < total && store.part(&self.shared.origin, digest, range.end..total).await.is_err() {
             return None;
         }
@@ -205,8 +209,8 @@ impl Local {
 
     /// Begins to keep a part of a blob of `total` bytes.
     pub(super) async fn fill_part(&self, digest: &Digest, range: &Range<u64>, total: u64) -> Option<Keeping> {
-        let store = self.shared.usable()?;
-        let fill = self.shared.granted(store.fill_part(&self.shared.origin, digest, range.clone(), total).await)?;
+        let store = self.shared.writable()?;
+        let fill = self.shared.taken(store.fill_part(&self.shared.origin, digest, range.clone(), total).await)?;
         let keeping = self.keeping(digest, fill?);
         self.touched().kept_in_part.insert(digest.clone());
         Some(keeping)
@@ -270,14 +274,29 @@ impl Shared {
         (!self.has_failed.load(Ordering::Relaxed)).then_some(self.store.as_ref())
     }
 
+    fn writable(&self) -> Option<&dyn Store> {
+        self.usable().filter(|_| !self.is_closed.load(Ordering::Relaxed))
+    }
+
     /// What the store gave. Its first failure is told, and is its last.
     fn granted<T>(&self, result: Result<T>) -> Option<T> {
+        self.unless_failed(result, &self.has_failed)
+    }
+
+    /// What came of a change to the store. Its first failure is told, and is the last change that is tried.
+    fn taken<T>(&self, result: Result<T>) -> Option<T> {
+        self.unless_failed(result, &self.is_closed)
+    }
+
+    fn unless_failed<T>(&self, result: Result<T>, failed: &AtomicBool) -> Option<T> {
         match result {
             Ok(given) => Some(given),
             // An algorithm that is not computed here is for the origin to refuse.
             Err(error) if matches!(error.kind(), ErrorKind::NotCached | ErrorKind::Unsupported) => None,
             Err(error) => {
-                if !self.has_failed.swap(true, Ordering::Relaxed) {
+                let is_told = self.has_failed.load(Ordering::Relaxed) || self.is_closed.load(Ordering::Relaxed);
+                failed.store(true, Ordering::Relaxed);
+                if !is_told {
                     tracing::warn!(error = &error as &dyn std::error::Error, "the cache is left alone");
                 }
                 None
@@ -297,8 +316,8 @@ impl Shared {
     }
 
     async fn add_member(&self, digest: &Digest) {
-        if let Some(store) = self.usable() {
-            self.granted(store.add_member(&self.origin, digest).await);
+        if let Some(store) = self.writable() {
+            self.taken(store.add_member(&self.origin, digest).await);
         }
     }
 
@@ -307,7 +326,7 @@ impl Shared {
         match self.store.quarantine(&self.origin, digest).await {
             // What is pinned is replaced when it has come again.
             Err(error) if error.kind() == ErrorKind::Conflict => {}
-            removed => drop(self.granted(removed)),
+            removed => drop(self.taken(removed)),
         }
     }
 }
@@ -333,7 +352,7 @@ impl Keeping {
             && let Err(error) = fill.write(chunk.clone()).await
         {
             self.fill = None;
-            self.shared.granted::<()>(Err(error));
+            self.shared.taken::<()>(Err(error));
         }
     }
 
@@ -355,7 +374,7 @@ impl Keeping {
     pub(super) async fn finish(mut self) {
         if let Some(fill) = self.fill.take() {
             self.shared.add_member(&self.digest).await;
-            self.shared.granted(fill.commit().await);
+            self.shared.taken(fill.commit().await);
         }
     }
 }

@@ -82,8 +82,7 @@ fn prune(folder: &Folder, options: PruneOptions) -> Result<Pruned> {
     let left = all_kept(root)?;
     let kept = Held { files: left.len() as u64, bytes: left.iter().map(|kept| kept.bytes).sum() };
     write_usage(root, kept.bytes)?;
-    let images = folder.images()?;
-    let unlisted = listed.iter().filter(|image| !images.contains(image)).map(ListedImage::of).collect();
+    let unlisted = folder.gone_since(&listed)?.iter().map(ListedImage::of).collect();
     Ok(Pruned { removed, kept, unlisted, temporary })
 }
 

@@ -90,9 +90,12 @@ fn verify(folder: &Folder, progress: &Verifying) -> Result<Verified> {
     for path in paths {
         check(folder, path, progress, &mut verified)?;
     }
-    folder.unlist_broken(&folder.lock()?)?;
-    let left = folder.images()?;
-    verified.unlisted = listed.iter().filter(|image| !left.contains(image)).map(ListedImage::of).collect();
+    let mut broken = folder.unlist_broken(&folder.lock()?)?;
+    if !verified.damaged.is_empty() {
+        // These were taken off with what they need. A tag that others have moved meanwhile leaves a whole image behind.
+        broken.extend(folder.gone_since(&listed)?);
+    }
+    verified.unlisted = broken.iter().map(ListedImage::of).collect();
     verified.bytes = progress.hashed();
     Ok(verified)
 }

@@ -88,6 +88,18 @@ impl Folder {
         Ok(broken)
     }
 
+    /// Those of the images `listed` at some time that are listed no more, and are not whole.
+    pub(crate) fn gone_since(&self, listed: &[Descriptor]) -> Result<Vec<Descriptor>> {
+        let left = self.images()?;
+        let mut gone = Vec::new();
+        for image in listed.iter().filter(|image| !left.contains(image)) {
+            if !self.is_whole(image)? {
+                gone.push(image.clone());
+            }
+        }
+        Ok(gone)
+    }
+
     fn is_whole(&self, entry: &Descriptor) -> Result<bool> {
         match self.whole(entry).and_then(|whole| Ok(self.missing(&whole)?.is_none())) {
             Err(error) if is_about_content(&error) => Ok(false),

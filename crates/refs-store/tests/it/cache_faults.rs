@@ -112,6 +112,25 @@ async fn a_cache_that_breaks_while_it_is_used_is_done_without() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_cache_that_takes_nothing_more_gives_what_it_has() -> Result<()> {
+    let place = Place::on_disk().await;
+    put(&*place.repository(), "one").await?;
+    put(&*place.repository(), "two").await?;
+    read(&*place.cached("o/r"), &digest("one")).await?;
+    for folder in ["locks", "ingest"] {
+        std::fs::remove_dir_all(place.folder.path().join("cache").join(folder)).ok();
+        std::fs::write(place.folder.path().join("cache").join(folder), "").unwrap();
+    }
+    place.registry.take_requests();
+    let cached = place.cached("o/r");
+    for content in ["two", "one", "two", "one"] {
+        assert_eq!(read(&*cached, &digest(content)).await?, content);
+    }
+    place.asked(&[&get("two"), &get("two")]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_is_in_the_place_of_a_blob_is_put_away_and_the_blob_kept_anew() -> Result<()> {
     type PutThere = fn(&Path);
     let in_the_way: [(&str, PutThere); 4] = [

@@ -388,7 +388,8 @@ proptest! {
             let (origin, store) = (Arc::new(Memory::new()), Arc::new(MemoryStore::new()));
             put(&*origin, CONTENT).await?;
             let open = || {
-                let of = Origin { wire: Wire::Secured, host: "a.io".parse().unwrap(), repository: "o/r".parse().unwrap() };
+                let (host, repository) = ("a.io".parse().unwrap(), "o/r".parse().unwrap());
+                let of = Origin { wire: Wire::Secured, host, repository };
                 Cached::new(Arc::clone(&origin) as _, of, Arc::clone(&store) as _)
             };
             let mut cached = open();

@@ -193,6 +193,23 @@ fn extensions_are_bounded_before_they_are_read() {
 }
 
 #[test]
+fn m165_what_is_said_beside_entries_is_bounded_together() {
+    let said = "an extension header has";
+    let global = block(b'g', b"x", record("comment", &"c".repeat(1_000_000)).as_bytes());
+    check_error_starts(&vec![global; 70], said);
+    check_error_starts(&vec![block(b'5', b"./", b""); 140_000], said);
+    // As many entries as like may have an ordinary one each.
+    let entry = [pax(&[("comment", &"c".repeat(3500))]), block(b'0', b"a", b"")].concat();
+    assert_eq!(walk(&entry.repeat(18_000)).unwrap().len(), 18_000);
+}
+
+#[track_caller]
+fn check_error_starts(blocks: &[Vec<u8>], expected: &str) {
+    let Error::Corrupt { fault, .. } = walk(&blocks.concat()).unwrap_err() else { panic!("no fault of the archive") };
+    assert!(fault.to_string().starts_with(expected), "{fault}");
+}
+
+#[test]
 fn m132_broken_archives_are_told_apart() {
     let archive = [block(b'0', b"a", b"content"), end()].concat();
     check_error(&[archive[..100].to_vec()], "it ends in the middle of an entry");

@@ -93,17 +93,19 @@ impl Client {
         let staging = prepare(destination, options.existing).await?;
         let meter = Arc::new(Meter::part_of(self.meter()));
         let (source, target) = self.find(at, &meter).await?;
-        let mut unpacked = self.unpack_once(at, &source, &target, staging, options).await;
+        // Boxed, as the future of a pull is.
+        let once = |staging| Box::pin(self.unpack_once(at, &source, &target, staging, options));
+        let mut unpacked = once(staging).await;
         if unpacked.as_ref().is_err_and(is_dropped) && self.store.is_some() {
             tracing::warn!("what the cache has of the image is damaged: it is fetched again");
             let staging = prepare(destination, options.existing).await?;
-            unpacked = self.unpack_once(at, &source, &target, staging, options).await;
+            unpacked = once(staging).await;
         }
         let unpacked = match unpacked {
             Err(error) if blames(&error, source.as_ref()).await => {
                 tracing::debug!(%error, "what the cache has is damaged: it is fetched again");
                 let staging = prepare(destination, options.existing).await?;
-                self.unpack_once(at, &source, &target, staging, options).await?
+                once(staging).await?
             }
             unpacked => unpacked?,
         };

@@ -10,9 +10,10 @@ use crate::{duration, values::size};
 pub(crate) enum Cache {
     /// Tell what the cache holds: images, blobs, beginnings, what is in quarantine
     Info,
-    /// Hash everything in the cache; what is damaged goes to quarantine, and is fetched anew when it is wanted
+    /// Hash all whole blobs in the cache; what is damaged goes to quarantine, and is fetched anew when it is wanted. Parts and
+    /// indexes are checked whenever they are read
     Verify,
-    /// Remove what is of no use to anybody, and what is asked for
+    /// Remove what is in quarantine and what killed runs have left, and what is asked for
     Prune(Prune),
 }
 

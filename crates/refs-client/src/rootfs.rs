@@ -85,6 +85,10 @@ impl Client {
     /// `Config`, `DiffId`; `UnsupportedLayer` for an artifact that is no container image, and for layers that are encrypted or
     /// kept elsewhere; a limit; unsafe paths and hard links; else as [`pull`](Client::pull). After an error the destination is
     /// as it was.
+    ///
+    /// # Security
+    /// Setuid and setgid stay, as with umoci, on files that are the caller's: where others can run them, they run as the
+    /// caller, and as root when root unpacks.
     pub async fn unpack(&self, at: &Location, destination: &Path, options: &UnpackOptions) -> Result<Unpacked> {
         if !matches!(at, Location::File(_)) {
             at.needs_target()?;

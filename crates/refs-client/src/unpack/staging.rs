@@ -139,7 +139,7 @@ impl Staging {
         synced.map_err(|errno| failure(Doing::Sync, &self.destination.path, errno))
     }
 
-    /// Gives the tree's directory its mode, and what is `needed` for now.
+    /// Gives the tree's directory its mode, and what is `needed` beside it.
     fn set_mode(&self, needed: Mode) -> Result<()> {
         let Some(mode) = self.mode else { return Ok(()) };
         let set = self.root.directory.open("", OPENED).and_then(|root| rustix::fs::fchmod(root, mode | needed));

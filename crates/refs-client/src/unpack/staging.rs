@@ -134,7 +134,9 @@ impl Staging {
             Err(Errno::EXIST | Errno::NOTEMPTY) if self.existing == Existing::Replace => self.replace()?,
             other => other.map_err(|errno| self.destination.taken(errno))?,
         }
-        self.set_mode(Mode::empty())?;
+        if self.mode.is_some_and(|mode| !mode.contains(Mode::RWXU)) {
+            self.set_mode(Mode::empty())?;
+        }
         let synced = rustix::fs::fsync(&self.destination.parent);
         synced.map_err(|errno| failure(Doing::Sync, &self.destination.path, errno))
     }

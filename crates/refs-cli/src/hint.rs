@@ -139,7 +139,7 @@ pub(crate) fn registry_hint(error: &refs_registry::Error) -> Option<String> {
     use refs_registry::{Error as Registry, error::Wanted};
     Some(match error {
         Registry::NotFound { wanted: Wanted::Layout, .. } => {
-            "`refs push DIR ocidir://PATH:TAG` begins a layout".to_owned()
+            "check the path; `refs push DIR ocidir://PATH:TAG` begins a layout".to_owned()
         }
         Registry::NotFound { wanted: Wanted::Manifest(_), at } if at.to_string().starts_with("ocidir://") => {
             format!("`refs tags {at}` lists what is there")

@@ -6,7 +6,11 @@ use refs_registry::{
 };
 use refs_url::Target;
 
-use crate::{Result, config, platform::fit, search::search};
+use crate::{
+    Error, Result, config,
+    platform::{fit, is_nameless},
+    search::search,
+};
 
 /// An artifact, found: its manifest, and what it says.
 #[derive(Debug, Clone)]
@@ -24,7 +28,8 @@ pub(crate) struct Artifact {
 }
 
 impl Artifact {
-    /// The image at `target`. An index is followed to its image for `platform`; a lone image is taken as it is.
+    /// The image at `target`. An index is followed to its image for `platform`; a lone image is taken as it
+    /// is, and [`require`](Artifact::require) looks at what it is for.
     pub(crate) async fn find(source: &dyn Source, at: &str, target: &Target, platform: &Platform) -> Result<Self> {
         let manifest = source.manifest(target).await?;
         Self::follow(source, at, manifest, platform).await
@@ -55,28 +60,40 @@ impl Artifact {
         }
     }
 
-    /// Warns of an image that runs elsewhere than was asked for. An index says where its images run; of others only the
-    /// config does, which is not read when nothing was asked.
-    pub(crate) async fn compare(&self, source: &dyn Source, wanted: &Platform) {
+    /// Refuses an image that runs elsewhere than was asked for. An index says where its images run; of others only the
+    /// config does, which is read for that. Files run nowhere: the platform in the config that they must have means nothing.
+    ///
+    /// # Errors
+    /// `PlatformNotFound`; those of the source.
+    pub(crate) async fn require(&self, source: &dyn Source, wanted: &Platform) -> Result<()> {
         if self.platform.is_some() {
-            return;
+            return Ok(());
         }
-        match config::fetch(source, &self.image.config).await {
-            Ok(Some(config)) => self.compare_with(&config, wanted),
-            Ok(None) => {}
-            Err(error) => tracing::debug!(at = self.at, %error, "the config cannot be read for its platform"),
+        match config::fetch(source, &self.image.config).await? {
+            Some(config) => self.require_of(&config, wanted),
+            None => Ok(()),
         }
     }
 
-    /// As [`compare`](Artifact::compare) for those who have the config.
-    pub(crate) fn compare_with(&self, config: &ImageConfig, wanted: &Platform) {
-        // Files run nowhere: the platform in the config that they must have means nothing.
-        if self.platform.is_some() || config.config.is_empty() {
-            return;
+    /// As [`require`](Artifact::require) for those who have the config.
+    pub(crate) fn require_of(&self, config: &ImageConfig, wanted: &Platform) -> Result<()> {
+        if config::is_of_files(config) { Ok(()) } else { self.require_image(config, wanted) }
+    }
+
+    /// As [`require_of`](Artifact::require_of) for those who take what this is for an image, whatever the config leaves out.
+    pub(crate) fn require_image(&self, config: &ImageConfig, wanted: &Platform) -> Result<()> {
+        let Ok(platform) = config.platform() else { return Ok(()) };
+        // What it does not say is no contradiction.
+        let said = |said: &String, wanted: &String| if said.is_empty() { wanted.clone() } else { said.clone() };
+        let full = Platform {
+            os: said(&platform.os, &wanted.os),
+            architecture: said(&platform.architecture, &wanted.architecture),
+            ..platform.clone()
+        };
+        if self.platform.is_some() || is_nameless(&platform) || fit(&full, wanted).is_some() {
+            return Ok(());
         }
-        let Ok(platform) = config.platform() else { return };
-        if fit(&platform, wanted).is_none() {
-            tracing::warn!(at = self.at, "the image is for {platform}, not for {wanted}; it is taken as it is");
-        }
+        let (at, wanted) = (self.at.clone(), Box::new(wanted.clone()));
+        Err(Error::PlatformNotFound { at, wanted, available: vec![platform] })
     }
 }

@@ -263,15 +263,17 @@ impl Client {
         Ok(self.resolve_tag(at).await?.digest)
     }
 
-    /// The image for `platform` behind the tag or digest of `at`: an index is followed. A lone image is taken as it is,
-    /// whatever platform its config names.
+    /// The image for `platform` behind the tag or digest of `at`: an index is followed. Of an image
+    /// that is in none, the config is read for what it is for.
     ///
     /// # Errors
     /// `PlatformNotFound` with the platforms there are, `PlatformUnknown` when they are not named; else as [`resolve_tag`](Client::resolve_tag).
     pub async fn resolve_platform(&self, at: &Location, platform: &Platform) -> Result<Descriptor> {
         let target = at.needs_target()?;
         let source = self.source(at).await?;
-        Ok(Artifact::find(source.as_ref(), &at.to_string(), &target, platform).await?.manifest.descriptor)
+        let artifact = Artifact::find(source.as_ref(), &at.to_string(), &target, platform).await?;
+        artifact.require(source.as_ref(), platform).await?;
+        Ok(artifact.manifest.descriptor)
     }
 
     /// All tags of the repository, in the registry's own order.
@@ -377,7 +379,7 @@ async fn open(
     let platform = options.platform.clone().unwrap_or_else(Platform::linux_here);
     let artifact = Artifact::find(source.as_ref(), &at.to_string(), target, &platform).await?;
     if options.platform.is_some() {
-        Box::pin(artifact.compare(source.as_ref(), &platform)).await;
+        Box::pin(artifact.require(source.as_ref(), &platform)).await?;
     }
     let contents = Contents::open(source, &artifact, trust_in(at, options))?;
     Ok((artifact, contents))

@@ -28,6 +28,11 @@ pub(crate) fn image_config(diff_id: Digest) -> ImageConfig {
     }
 }
 
+/// Whether this is no more than [`image_config`] makes: it says nothing of how it runs, or how it was made.
+pub(crate) fn is_of_files(config: &ImageConfig) -> bool {
+    config.config.is_empty() && config.extra.is_empty()
+}
+
 /// The config that `descriptor` points to; `None` when it is no image's, or larger than 1 MiB.
 ///
 /// # Errors

@@ -74,7 +74,11 @@ pub(crate) async fn fetch(
     let manifest = cached.manifest(target).await?;
     let index = manifest.descriptor.media_type.is_index().then(|| manifest.descriptor.clone());
     let platform = options.platform.clone().unwrap_or_else(Platform::linux_here);
-    let Artifact { manifest, image, .. } = Artifact::follow(cached, at, manifest, &platform).await?;
+    let artifact = Artifact::follow(cached, at, manifest, &platform).await?;
+    if options.platform.is_some() {
+        artifact.require(cached, &platform).await?;
+    }
+    let Artifact { manifest, image, .. } = artifact;
     let blobs: Vec<Descriptor> = std::iter::once(image.config).chain(image.layers).collect();
     let stored = StoredImage { target: target.clone(), manifest: manifest.descriptor.clone(), index: index.clone() };
     let mut attempt = 1;

@@ -120,7 +120,7 @@ pub(crate) async fn inspect(
 async fn image(source: Arc<dyn Source>, artifact: Artifact, options: &ReadOptions) -> Result<Inspected> {
     let image_config = config::fetch(source.as_ref(), &artifact.image.config).await?;
     if let (Some(config), Some(wanted)) = (&image_config, &options.platform) {
-        artifact.compare_with(config, wanted);
+        artifact.require_of(config, wanted)?;
     }
     let (mut layers, manifest_file): (Vec<_>, _) = match Contents::open(source, &artifact, options.trust) {
         Ok(contents) => {

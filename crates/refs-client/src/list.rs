@@ -17,8 +17,8 @@ pub struct ReadOptions {
     pub patterns: Vec<String>,
     /// Which image of an index; Linux on this machine's processor when `None`. What runs there suits, too, such as
     /// `linux/arm/v7` for `linux/arm64`: of several what suits best, as containerd chooses. An image that is in no index is
-    /// taken as it is, and costs no request more; when its config says that it runs elsewhere than was asked for here, that
-    /// is told as a warning of [`tracing`].
+    /// taken as it is when this is `None`, and else by what its config says, which is read for that: one request more. What
+    /// its config names no platform for suits, and so do files, whose config says nothing of how they run or were made.
     pub platform: Option<Platform>,
     /// Whether a table of contents that nothing vouches for may be read.
     pub trust: Trust,

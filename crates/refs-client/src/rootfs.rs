@@ -131,7 +131,7 @@ impl Client {
         let artifact = Artifact::find(source.as_ref(), &at.to_string(), target, &platform).await?;
         let config = config(source.as_ref(), &artifact.image).await?;
         if options.platform.is_some() {
-            artifact.compare_with(&config, &platform);
+            artifact.require_image(&config, &platform)?;
         }
         let source = self.kept(at, Arc::clone(source), &staging.aside());
         let layers = ImageLayers::of(source, &artifact.image, &config.rootfs.diff_ids)?;

@@ -184,14 +184,14 @@ pub enum Error {
         /// All that is wrong with it.
         source: Faults,
     },
-    /// The index has no image for the platform.
+    /// The index has no image for the platform, or the image is in no index, and its config names another platform.
     #[error("no image for platform {wanted} in {at}: it has {}", Listed(.available))]
     PlatformNotFound {
-        /// The index.
+        /// The index or image.
         at: String,
         /// The platform asked for.
         wanted: Box<Platform>,
-        /// The platforms that the index has images for, each once, sorted by name.
+        /// The platforms that there are images for, each once, sorted by name.
         available: Vec<Platform>,
     },
     /// The index has several images, and nothing says which of them is for which platform.

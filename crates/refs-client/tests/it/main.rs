@@ -15,6 +15,7 @@ mod hostile;
 mod inspections;
 mod lies;
 mod limits;
+mod lone_images;
 mod manifest_files;
 mod packed;
 mod platforms;

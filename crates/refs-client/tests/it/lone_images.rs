@@ -1,0 +1,131 @@
+//! Images that are in no index: of what they are for, and of their configs that are none.
+
+use bytes::Bytes;
+use refs_client::{Client, Error, FetchOptions, PullOptions, ReadOptions, UnpackOptions};
+use refs_registry::{Descriptor, Manifest, MediaType, Platform, Sink, spec::ImageManifest};
+use refs_store::{DiskOptions, DiskStore};
+use refs_testkit::{FakeRegistry, Tree, image::gzip};
+use refs_url::Digest;
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::setup::{IN_MEMORY, anonymous, artifact, at, memory};
+
+const ON_AMD64: &str = r#""architecture":"amd64","os":"linux","created":"2026-01-02T03:04:05Z""#;
+
+/// Puts an image of one file, with a config that says `said` beside its layers.
+async fn put(sink: &dyn Sink, said: &str) {
+    let diff_id = Digest::sha256(&tree().tar());
+    let comma = if said.is_empty() { "" } else { "," };
+    let config = format!(r#"{{{said}{comma}"rootfs":{{"type":"layers","diff_ids":["{diff_id}"]}}}}"#);
+    put_config(sink, &config).await;
+}
+
+async fn put_config(sink: &dyn Sink, config: &str) {
+    let layer = gzip(&tree().tar());
+    let mut descriptors = Vec::new();
+    for (media_type, bytes) in
+        [(MediaType::OCI_CONFIG, Bytes::from(config.to_owned())), (MediaType::OCI_LAYER_GZIP, layer)]
+    {
+        let descriptor = Descriptor::of(media_type, &bytes);
+        sink.put_blob(&descriptor, bytes.into()).await.unwrap();
+        descriptors.push(descriptor);
+    }
+    let manifest = Manifest::image(&ImageManifest {
+        schema_version: 2,
+        media_type: Some(MediaType::OCI_MANIFEST),
+        artifact_type: None,
+        config: descriptors.remove(0),
+        layers: descriptors,
+        subject: None,
+        annotations: BTreeMap::new(),
+        extra: BTreeMap::new(),
+    });
+    sink.put_manifest(&manifest.unwrap(), &["v1".parse().unwrap()]).await.unwrap();
+}
+
+fn tree() -> Tree {
+    Tree::parse("644 a \"a\"\n")
+}
+
+/// A client of an image whose config says `said`.
+async fn client_of(said: &str) -> Client {
+    let (memories, client) = memory();
+    put(&memories.repository(&"localhost".parse().unwrap(), &"o/r".parse().unwrap()), said).await;
+    client
+}
+
+/// What each verb makes of the platform `wanted`, by its name.
+async fn verbs(client: &Client, wanted: &str) -> Vec<(&'static str, Result<(), Error>)> {
+    let (image, platform) = (at(IN_MEMORY), Platform::parse(wanted).unwrap());
+    let read = ReadOptions { platform: Some(platform.clone()), ..ReadOptions::default() };
+    let pull = PullOptions { read: read.clone(), ..PullOptions::default() };
+    let unpack = UnpackOptions { platform: Some(platform.clone()), ..UnpackOptions::default() };
+    let ground = tempfile::tempdir().unwrap();
+    let [pulled, unpacked] = ["pulled", "unpacked"].map(|name| ground.path().join(name));
+    vec![
+        ("list", client.list_files(&image, &read).await.map(drop)),
+        ("read", client.read_file(&image, "a", &read, Vec::new()).await.map(drop)),
+        ("inspect", client.inspect(&image, &read).await.map(drop)),
+        ("pull", client.pull(&image, &pulled, &pull).await.map(drop)),
+        ("unpack", client.unpack(&image, &unpacked, &unpack).await.map(drop)),
+        ("resolve", client.resolve_platform(&image, &platform).await.map(drop)),
+    ]
+}
+
+/// Whether an image whose config says `said` suits `wanted`, by all verbs.
+async fn check(said: &str, wanted: &str, available: Result<(), &str>) {
+    for (verb, result) in verbs(&client_of(said).await, wanted).await {
+        let told = match result {
+            Ok(()) => Ok(()),
+            Err(Error::PlatformNotFound { available, .. }) => Err(available[0].to_string()),
+            Err(error) => panic!("{verb}: {error:?}"),
+        };
+        assert_eq!(told.as_ref().map_err(String::as_str), available.as_ref().map_err(|it| *it), "{verb} {wanted}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_config_contradicts_is_not_found() {
+    check(ON_AMD64, "linux/arm64", Err("linux/amd64")).await;
+    check(ON_AMD64, "windows/amd64", Err("linux/amd64")).await;
+    check(r#""architecture":"arm","os":"linux","variant":"v7","created":null"#, "linux/arm/v6", Err("linux/arm/v7"))
+        .await;
+    check(r#""architecture":"amd64","config":{"Cmd":["sh"]}"#, "linux/arm64", Err("/amd64")).await;
+}
+
+#[tokio::test]
+async fn what_runs_there_or_says_nothing_suits() {
+    check(ON_AMD64, "linux/amd64", Ok(())).await;
+    check(ON_AMD64, "Linux/x86_64/v3", Ok(())).await;
+    check(r#""created":"2026-01-02T03:04:05Z""#, "plan9/mips", Ok(())).await;
+    check(r#""architecture":"amd64","config":{"Cmd":["sh"]}"#, "windows/amd64", Ok(())).await;
+}
+
+#[tokio::test]
+async fn files_suit_any_platform_but_are_no_root_file_system_for_it() {
+    for (verb, result) in verbs(&client_of(r#""architecture":"amd64","os":"linux""#).await, "linux/arm64").await {
+        assert_eq!(result.is_err(), verb == "unpack", "{verb}: {result:?}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_asked_is_no_contradiction() {
+    let client = client_of(r#""architecture":"mips","os":"plan9","created":null"#).await;
+    assert_eq!(client.list_files(&at(IN_MEMORY), &ReadOptions::default()).await.unwrap().len(), 1);
+    assert!(client.inspect(&at(IN_MEMORY), &ReadOptions::default()).await.unwrap().image.is_some());
+    let ground = tempfile::tempdir().unwrap();
+    client.unpack(&at(IN_MEMORY), &ground.path().join("d"), &UnpackOptions::default()).await.unwrap();
+}
+
+#[tokio::test]
+async fn contradicted_image_is_not_fetched() {
+    let registry = FakeRegistry::start().await;
+    put(&*registry.repository("o/r"), ON_AMD64).await;
+    let cache = tempfile::tempdir().unwrap();
+    let store = Arc::new(DiskStore::new(cache.path(), &DiskOptions::default()));
+    let options = FetchOptions { platform: Platform::parse("linux/arm64") };
+    let error = anonymous().with_store(store).fetch(&artifact(&registry), &options).await.unwrap_err();
+    let told = format!("no image for platform linux/arm64 in {}: it has linux/amd64", artifact(&registry));
+    assert_eq!(error.to_string(), told);
+    assert_eq!(registry.requests().len(), 2, "manifest and config: {:?}", registry.requests());
+}

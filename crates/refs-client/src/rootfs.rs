@@ -210,7 +210,7 @@ impl Hand for OwningHand {
 /// The config of `image`, checked before any layer is fetched.
 ///
 /// # Errors
-/// `Config`; `Registry` when it is too large, or no JSON.
+/// `Config`; `Registry` when it is too large.
 async fn config(source: &dyn Source, image: &ImageManifest) -> Result<ImageConfig> {
     let Descriptor { media_type, digest, .. } = &image.config;
     let refuse = |fault| Error::Config { config: digest.clone(), fault };
@@ -227,9 +227,7 @@ async fn config(source: &dyn Source, image: &ImageManifest) -> Result<ImageConfi
             return Err(refs_registry::Error::TooLarge { wanted, limit: MAX_CONFIG_BYTES }.into());
         }
     }
-    let wanted = || Wanted::Blob(digest.clone());
-    let config = ImageConfig::parse(&json);
-    let config = config.map_err(|fault| refs_registry::Error::Manifest { wanted: wanted(), fault })?;
+    let config = ImageConfig::parse(&json).map_err(refuse)?;
     config.check(image).map_err(refuse)?;
     Ok(config)
 }

@@ -230,6 +230,9 @@ pub enum ManifestFault {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigFault {
+    /// It is no JSON, or other JSON than that of a config.
+    #[error("{0}")]
+    Json(Arc<str>),
     /// A field holds another kind of value than it must.
     #[error("`{field}` is {found}, and must be {expected}")]
     Field {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use refs_client::{Client, Error, FetchOptions, PullOptions, ReadOptions, UnpackOptions};
-use refs_registry::{Descriptor, Manifest, MediaType, Platform, Sink, spec::ImageManifest};
+use refs_registry::{Descriptor, Manifest, MediaType, Platform, Sink, error::ConfigFault, spec::ImageManifest};
 use refs_store::{DiskOptions, DiskStore};
 use refs_testkit::{FakeRegistry, Tree, image::gzip};
 use refs_url::Digest;
@@ -128,4 +128,24 @@ async fn contradicted_image_is_not_fetched() {
     let told = format!("no image for platform linux/arm64 in {}: it has linux/amd64", artifact(&registry));
     assert_eq!(error.to_string(), told);
     assert_eq!(registry.requests().len(), 2, "manifest and config: {:?}", registry.requests());
+}
+
+#[tokio::test]
+async fn config_that_is_none_is_refused_with_the_reason() {
+    let (memories, client) = memory();
+    let repository = memories.repository(&"localhost".parse().unwrap(), &"o/r".parse().unwrap());
+    for (config, reason) in [
+        ("[]", "invalid type: sequence, expected an object at line 1 column 0"),
+        (r#""x""#, r#"invalid type: string "x", expected an object at line 1 column 3"#),
+        (r#"{"os":"linux""#, "EOF while parsing an object at line 1 column 13"),
+        ("", "EOF while parsing a value at line 1 column 0"),
+    ] {
+        put_config(&repository, config).await;
+        let ground = tempfile::tempdir().unwrap();
+        let unpacked = client.unpack(&at(IN_MEMORY), &ground.path().join("d"), &UnpackOptions::default()).await;
+        let Err(Error::Config { fault: ConfigFault::Json(told), .. }) = unpacked else { panic!("{config}") };
+        assert_eq!(&*told, reason, "{config}");
+        let listed = client.list_files(&at(IN_MEMORY), &ReadOptions::default()).await.unwrap();
+        assert_eq!(listed.len(), 1, "who asks for files needs no config");
+    }
 }

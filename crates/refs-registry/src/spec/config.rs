@@ -6,8 +6,8 @@ use refs_url::Digest;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use super::{ImageManifest, manifest::from_json};
-use crate::error::{ConfigFault, ManifestFault};
+use super::{ImageManifest, manifest::bounded};
+use crate::error::ConfigFault;
 
 /// What an image's config says: what its root file system is made of, and how a container of it runs
 /// ([image config](https://github.com/opencontainers/image-spec/blob/main/config.md)).
@@ -15,6 +15,7 @@ use crate::error::{ConfigFault, ManifestFault};
 /// What is missing or `null` is empty. How a container runs is looked at when it is asked for, so that one field with
 /// another kind of value than it must have does not keep the others from being read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(expecting = "an object")]
 pub struct ImageConfig {
     /// The processor that the image is for.
     #[serde(default, deserialize_with = "or_default")]
@@ -38,8 +39,8 @@ impl ImageConfig {
     ///
     /// # Errors
     /// `Json` when it is none, or has so many values that they would take more memory than any config needs.
-    pub fn parse(json: &[u8]) -> Result<Self, ManifestFault> {
-        from_json(json)
+    pub fn parse(json: &[u8]) -> Result<Self, ConfigFault> {
+        bounded(json).map_err(ConfigFault::Json)
     }
 
     /// Checks that this can be the config of `manifest`, and that each of its layers can be unpacked and checked.
@@ -102,12 +103,13 @@ mod tests {
             "",
             "[]",
             "5",
+            r#"{"os":"li"#,
             r#"{"os":5}"#,
             r#"{"config":[]}"#,
             r#"{"rootfs":"layers"}"#,
             r#"{"rootfs":{"diff_ids":["x"]}}"#,
         ] {
-            assert!(matches!(ImageConfig::parse(json.as_bytes()), Err(ManifestFault::Json(_))), "{json}");
+            assert!(matches!(ImageConfig::parse(json.as_bytes()), Err(ConfigFault::Json(_))), "{json}");
         }
     }
 

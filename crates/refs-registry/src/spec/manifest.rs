@@ -160,13 +160,18 @@ impl Manifest {
     }
 }
 
-/// Reads JSON that a stranger wrote, if it has room.
+/// Reads JSON that a stranger wrote.
 pub(crate) fn from_json<'a, T: Deserialize<'a>>(raw: &'a [u8]) -> Result<T, ManifestFault> {
+    bounded(raw).map_err(ManifestFault::Json)
+}
+
+/// Reads JSON that a stranger wrote, if it has room; else says why not.
+pub(super) fn bounded<'a, T: Deserialize<'a>>(raw: &'a [u8]) -> Result<T, Arc<str>> {
     if !has_room(raw) {
-        return Err(ManifestFault::Json(Arc::from("it has more values than any manifest needs")));
+        return Err(Arc::from("it has more values than any manifest needs"));
     }
     // The parser quotes the values that it stumbles over, however long they are.
-    serde_json::from_slice(raw).map_err(|error| ManifestFault::Json(clipped(&error.to_string()).into()))
+    serde_json::from_slice(raw).map_err(|error| clipped(&error.to_string()).into())
 }
 
 impl ManifestFault {

@@ -32,7 +32,9 @@ pub(crate) fn media_type(text: &str) -> Result<MediaType, String> {
 }
 
 pub(crate) fn platform(text: &str) -> Result<Platform, String> {
-    Platform::parse(text).ok_or_else(|| "expected OS/ARCHITECTURE[/VARIANT], such as linux/arm64".to_owned())
+    let expected = "expected OS/ARCHITECTURE[/VARIANT], such as linux/arm64 or linux/arm/v7, or one of the two, such as \
+                    arm64 or windows";
+    Platform::parse(text).ok_or_else(|| expected.to_owned())
 }
 
 pub(crate) fn method(text: &str) -> Result<Method, String> {

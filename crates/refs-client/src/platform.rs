@@ -91,6 +91,7 @@ pub(crate) fn distinct(platforms: impl IntoIterator<Item = Platform>) -> Vec<Pla
 }
 
 /// System and processor under the one name that Go has for them.
+#[derive(Debug, PartialEq, Eq)]
 struct Canonical {
     os: String,
     architecture: String,
@@ -218,6 +219,7 @@ mod tests {
     use super::*;
 
     const CONTAINERD: &str = include_str!("../tests/data/platforms.txt");
+    const SPECIFIERS: &str = include_str!("../tests/data/specifiers.txt");
 
     fn platform(text: &str) -> Platform {
         Platform::parse(text).unwrap()
@@ -257,6 +259,35 @@ mod tests {
                 assert_eq!(ours, theirs, "for {wanted}");
             }
             assert_eq!(others.next(), None, "containerd does not take it for {wanted}");
+        }
+    }
+
+    /// What `platform` means, and its version and features.
+    fn meant(platform: &Platform) -> (Canonical, String, Vec<String>) {
+        let version = platform.os_version.clone().unwrap_or_default();
+        (Canonical::of(platform), version, platform.os_features.clone())
+    }
+
+    #[test]
+    fn what_is_written_means_the_same_to_containerd() {
+        let lines: Vec<_> = SPECIFIERS.lines().filter(|line| !line.starts_with('#')).collect();
+        assert!(lines.len() > 90, "{lines:?}");
+        for line in lines {
+            let (text, theirs) = line.split_once('\t').unwrap();
+            let ours = Platform::parse(text).as_ref().map(meant);
+            let theirs: Vec<_> = theirs.split('\t').collect();
+            let [os, version, features, processor, variant] = theirs[..] else {
+                assert_eq!((&theirs[..], ours), (&["refused"][..], None), "{text}");
+                continue;
+            };
+            let here = Platform::linux_here().architecture;
+            let read = Platform {
+                os_version: Some(version.to_owned()),
+                os_features: features.split('+').filter(|feature| !feature.is_empty()).map(str::to_owned).collect(),
+                variant: Some(variant.to_owned()),
+                ..Platform::new(os, if processor == "HERE" { &here } else { processor })
+            };
+            assert_eq!(ours, Some(meant(&read)), "{text}");
         }
     }
 

@@ -1,5 +1,5 @@
-// Says which platforms containerd takes for which, and which of them it likes better: `platforms DIRECTORY` writes
-// platforms.txt there.
+// Says which platforms containerd takes for which, which of them it likes better, and how it reads them: `platforms
+// DIRECTORY` writes platforms.txt and specifiers.txt there.
 package main
 
 import (
@@ -53,7 +53,12 @@ func main() {
 	for _, wanted := range slices.Concat(known, unheardOf) {
 		fmt.Fprintf(&text, "%s:%s\n", wanted, preferred(wanted))
 	}
-	if err := os.WriteFile(filepath.Join(os.Args[1], "platforms.txt"), []byte(text.String()), 0o644); err != nil {
+	write("platforms.txt", text.String())
+	write("specifiers.txt", specifiers())
+}
+
+func write(name, text string) {
+	if err := os.WriteFile(filepath.Join(os.Args[1], name), []byte(text), 0o644); err != nil {
 		panic(err)
 	}
 }

@@ -280,7 +280,7 @@ fn a_value_that_is_none_is_an_error_of_usage() {
     machine.fails(&line("--tag a/b"), 2, &["a/b"]);
     machine.fails(&line("--level 10"), 2, &["10"]);
     machine.fails(&line("--retries x"), 2, &["--retries"]);
-    machine.fails("ls localhost:1/o/r:v1 --platform linux", 2, &["expected OS/ARCHITECTURE"]);
+    machine.fails("ls localhost:1/o/r:v1 --platform x86", 2, &["x86", "expected OS/ARCHITECTURE", "linux/arm/v7"]);
     machine.fails("pull localhost:1/o/r:v1 --max-files -1", 2, &["-1"]);
     machine.fails("tags localhost:1/o/r --limit many", 2, &["many"]);
     machine.fails("demo now", 2, &["now"]);

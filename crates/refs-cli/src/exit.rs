@@ -155,7 +155,8 @@ pub(crate) fn client_code(error: &Error) -> u8 {
         | Error::NotFile { .. }
         | Error::ManifestNotFound { .. }
         | Error::PlatformNotFound { .. }
-        | Error::PlatformUnknown { .. } => NOT_FOUND,
+        | Error::PlatformUnknown { .. }
+        | Error::NoImage { .. } => NOT_FOUND,
         Error::Registry(error) => registry_code(error),
         Error::Estargz { source, .. } => estargz_code(source),
         Error::Corrupt { .. } | Error::FileDigest { .. } | Error::DiffId { .. } => INTEGRITY,

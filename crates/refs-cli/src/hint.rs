@@ -40,6 +40,7 @@ pub(crate) fn client_hint(error: &Error) -> Option<String> {
         Error::Location { fault: LocationFault::DigestAsTarget, .. } => {
             "push to a tag; the digest is printed".to_owned()
         }
+        Error::Location { fault: LocationFault::Transport(name), input } => transport_hint(name, input),
         Error::Location { fault: LocationFault::NoDigest, .. } => {
             "add the digest, as in HOST/REPO@sha256:…; `refs manifest REF` shows those of the layers".to_owned()
         }
@@ -62,6 +63,9 @@ pub(crate) fn client_hint(error: &Error) -> Option<String> {
         Error::FileNotFound { nearest: Some(nearest), .. } => format!("there is `{nearest}`"),
         Error::FileNotFound { nearest: None, .. } => "`refs ls` shows the paths".to_owned(),
         Error::PlatformNotFound { .. } => "choose one of these with `--platform`".to_owned(),
+        Error::NoImage { .. } => {
+            "`refs manifest REF` shows what it lists; `refs tags REPO` lists the other tags".to_owned()
+        }
         Error::PlatformUnknown { .. } => {
             "name one by its digest, as in REPO@sha256:…; `refs inspect` lists them".to_owned()
         }
@@ -93,6 +97,16 @@ pub(crate) fn client_hint(error: &Error) -> Option<String> {
         }
         _ => return None,
     })
+}
+
+/// How refs reads what `input` names by skopeo's transport `name`. What is quoted is without a password.
+fn transport_hint(name: &str, input: &str) -> String {
+    let path = input.strip_prefix(name).and_then(|rest| rest.strip_prefix(':')).unwrap_or_default();
+    match name {
+        "oci" => format!("an image layout on the disk is `ocidir://{path}`"),
+        "oci-archive" => "unpack it with tar: the directory is an image layout, `ocidir://DIR:TAG`".to_owned(),
+        _ => format!("`skopeo copy {input} oci:DIR:TAG` makes an image layout of it, which is `ocidir://DIR:TAG`"),
+    }
 }
 
 const OF_AN_IMAGE: &str = "if it is a container image, `refs unpack` writes its root filesystem";

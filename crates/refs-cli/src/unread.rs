@@ -7,7 +7,7 @@ use std::{
     process::ExitCode,
 };
 
-use clap::error::{ContextKind, ContextValue};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use refs_url::{ParseError, redacted};
 
 use crate::{
@@ -40,6 +40,9 @@ pub(crate) fn report(mut error: clap::Error) -> ExitCode {
 }
 
 fn hint(error: &clap::Error) -> Option<String> {
+    if let Some(hint) = surplus_hint(error) {
+        return Some(hint.to_owned());
+    }
     let cause = error.source()?;
     if let Some(error) = cause.downcast_ref() {
         return client_hint(error);
@@ -49,6 +52,24 @@ fn hint(error: &clap::Error) -> Option<String> {
         Some(ContextValue::String(arg)) if arg.contains("<HOST>") => host_hint(parse),
         _ => parse.hint(),
     }
+}
+
+/// What to write instead of one more path behind a reference.
+fn surplus_hint(error: &clap::Error) -> Option<&'static str> {
+    let ContextValue::StyledStr(usage) = error.get(ContextKind::Usage)? else { return None };
+    let ContextValue::String(surplus) = error.get(ContextKind::InvalidArg)? else { return None };
+    if error.kind() != ErrorKind::UnknownArgument || surplus.starts_with('-') {
+        return None;
+    }
+    let usage = usage.to_string();
+    let hint_of = [
+        ("refs ls ", "paths are chosen by `--path`, as in `refs ls REF --path 'guide/**'`"),
+        ("refs pull ", "paths are chosen by `--path`, as in `refs pull REF DEST --path 'guide/**'`"),
+        ("refs unpack ", "all of an image is unpacked; `refs pull REF DEST --path GLOB` takes some of its files"),
+        ("refs inspect ", "one file is printed by `refs cat REF PATH`"),
+        ("refs cat ", "one file is printed at a time; several come by `refs pull REF DEST --path GLOB`"),
+    ];
+    hint_of.iter().find(|(command, _)| usage.contains(command)).map(|(_, hint)| *hint)
 }
 
 /// Strikes out credentials in what the error quotes from the command line, and spells out what a terminal would obey.

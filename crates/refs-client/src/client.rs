@@ -93,8 +93,8 @@ impl Client {
     ///
     /// # Errors
     /// `InvalidGlob`, before anything is requested; `NoMatch` when patterns were given and nothing matches; `Location`
-    /// when `at` names no tag and no digest; `PlatformNotFound`, `PlatformUnknown`, `IndexTooDeep` and `IndexTooWide` of an
-    /// index; `Registry` with its kinds; `Estargz`, `Corrupt` and `UnsupportedLayer` of a layer.
+    /// when `at` names no tag and no digest; `PlatformNotFound`, `PlatformUnknown`, `NoImage`, `IndexTooDeep` and
+    /// `IndexTooWide` of an index; `Registry` with its kinds; `Estargz`, `Corrupt` and `UnsupportedLayer` of a layer.
     pub async fn list_files(&self, at: &Location, options: &ReadOptions) -> Result<Listing> {
         let selection = Selection::new(&options.patterns)?;
         let (source, target) = self.find(at, &self.meter).await?;
@@ -113,7 +113,7 @@ impl Client {
     /// A small artifact that [`push`](Client::push) made takes three requests: manifest, config, end of the layer.
     ///
     /// # Errors
-    /// `PlatformNotFound` and `PlatformUnknown` when a platform was asked for; `Location` when `at` names no tag and no digest; `Registry`;
+    /// `PlatformNotFound`, `PlatformUnknown` and `NoImage` when a platform was asked for; `Location` when `at` names no tag and no digest; `Registry`;
     /// `Estargz` for a table of contents that does not hold.
     pub async fn inspect(&self, at: &Location, options: &ReadOptions) -> Result<Inspection> {
         let (source, target) = self.find(at, &self.meter).await?;
@@ -267,7 +267,8 @@ impl Client {
     /// that is in none, the config is read for what it is for.
     ///
     /// # Errors
-    /// `PlatformNotFound` with the platforms there are, `PlatformUnknown` when they are not named; else as [`resolve_tag`](Client::resolve_tag).
+    /// `PlatformNotFound` with the platforms there are, `PlatformUnknown` when they are not named, `NoImage` when
+    /// there is none; else as [`resolve_tag`](Client::resolve_tag).
     pub async fn resolve_platform(&self, at: &Location, platform: &Platform) -> Result<Descriptor> {
         let target = at.needs_target()?;
         let source = self.source(at).await?;

@@ -93,7 +93,7 @@ pub enum LayerKind {
 /// Inspects what `target` leads to.
 ///
 /// # Errors
-/// `PlatformNotFound` and `PlatformUnknown` when a platform was asked for and is not there; those of the source and of
+/// `PlatformNotFound`, `PlatformUnknown` and `NoImage` when a platform was asked for and is not there; those of the source and of
 /// layers' formats.
 pub(crate) async fn inspect(
     source: Arc<dyn Source>,
@@ -111,7 +111,11 @@ pub(crate) async fn inspect(
     let image = match Artifact::follow(source.as_ref(), at, manifest, &platform).await {
         Ok(artifact) => Some(image(source, artifact, options).await?),
         // Nobody asked for this machine's platform: the list of those there are is the answer.
-        Err(Error::PlatformNotFound { .. } | Error::PlatformUnknown { .. }) if options.platform.is_none() => None,
+        Err(Error::PlatformNotFound { .. } | Error::PlatformUnknown { .. } | Error::NoImage { .. })
+            if options.platform.is_none() =>
+        {
+            None
+        }
         Err(error) => return Err(error),
     };
     Ok(Inspection { descriptor, artifact_type, annotations, manifests, image })

@@ -6,9 +6,12 @@ use std::{
     str::FromStr,
 };
 
-use refs_url::{Digest, Host, ParseError, Reference, RepoName, Tag, Target};
+use refs_url::{Digest, Host, ParseError, Reference, RepoName, Tag, Target, redacted};
 
 use crate::{Error, Result, error::LocationFault};
+
+/// The transports of skopeo that are written as no reference is.
+const TRANSPORTS: [&str; 6] = ["containers-storage", "dir", "docker-archive", "docker-daemon", "oci", "oci-archive"];
 
 /// Where an artifact, or a repository of artifacts, is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +35,7 @@ impl Location {
     ///
     /// # Errors
     /// `Reference` for a bad reference, a short name without `docker://` included: a typo must not reach Docker Hub.
-    /// `Location` for a bad path or target.
+    /// `Location` for a bad path or target, and for what skopeo reads and this does not.
     pub fn parse(text: &str) -> Result<Self> {
         if let Some(rest) = text.strip_prefix("ocidir://") {
             return layout(text, rest);
@@ -43,7 +46,7 @@ impl Location {
         let reference = match text.strip_prefix("oci://") {
             Some(rest) => Reference::parse(rest)?,
             None if text.starts_with("docker://") => Reference::parse_familiar(text)?,
-            None => Reference::parse(text)?,
+            None => Reference::parse(text).map_err(|error| transport(text).unwrap_or_else(|| error.into()))?,
         };
         Ok(Self::Registry(reference))
     }
@@ -156,6 +159,16 @@ impl fmt::Display for Location {
     }
 }
 
+/// That `text`, which is no reference, is written for skopeo.
+///
+/// # Security
+/// The input is told without what may be a password in it.
+fn transport(text: &str) -> Option<Error> {
+    let (name, rest) = text.split_once(':')?;
+    let name = TRANSPORTS.iter().find(|transport| **transport == name).filter(|_| !rest.starts_with("//"))?;
+    Some(Error::Location { input: redacted(text).into_owned(), fault: LocationFault::Transport(name) })
+}
+
 /// A digest follows the last `@`, a tag the last `:` that has no `/` behind it: so a path may hold both characters, as
 /// long as its last component does not.
 fn layout(text: &str, rest: &str) -> Result<Location> {
@@ -216,6 +229,31 @@ mod tests {
     fn a_short_name_needs_its_scheme() {
         assert!(matches!(Location::parse("ubuntu"), Err(Error::Reference(_))));
         assert_eq!(Location::parse("docker://ubuntu").unwrap().to_string(), "docker.io/library/ubuntu:latest");
+    }
+
+    #[test]
+    fn what_skopeo_reads_is_told_by_its_transport() {
+        #[track_caller]
+        fn check(text: &str, transport: Option<&str>) {
+            let found = match Location::parse(text) {
+                Err(Error::Location { fault: LocationFault::Transport(name), .. }) => Some(name),
+                _ => None,
+            };
+            assert_eq!(found, transport, "{text}");
+        }
+        check("oci:layout:v1", Some("oci"));
+        check("oci:/var/lib/images", Some("oci"));
+        check("oci-archive:image.tar:v1", Some("oci-archive"));
+        check("docker-archive:image.tar", Some("docker-archive"));
+        check("docker-daemon:ubuntu:24.04", Some("docker-daemon"));
+        check("containers-storage:[overlay@/var/lib]ubuntu", Some("containers-storage"));
+        check("dir:/tmp/image", Some("dir"));
+        check("oci:5000/org/app", None);
+        check("oci://ubuntu", None);
+        check("dir://tmp", None);
+        check("other:a/b", None);
+        let error = Location::parse("oci:user:hunter2@ghcr.io/o/r").unwrap_err().to_string();
+        assert!(error.contains("begins with `oci:`") && !error.contains("hunter2"), "{error}");
     }
 
     #[test]

@@ -37,7 +37,8 @@ pub(crate) struct Found {
 /// but attestations.
 ///
 /// # Errors
-/// `PlatformNotFound` with all platforms there are; `PlatformUnknown` when there are several images, and none names one;
+/// `PlatformNotFound` with all platforms there are; `PlatformUnknown` when there are several images, and none names one; `NoImage` when there is
+/// none;
 /// `IndexTooDeep` and `IndexTooWide` when nothing was found within the bounds, and there is more beyond; those of the source.
 pub(crate) async fn search(
     source: &dyn Source,
@@ -132,6 +133,7 @@ impl Search<'_> {
         match self.unnamed.pop() {
             Some(only) if self.others.is_empty() && manifests == 1 => Ok(only),
             Some(_) if self.others.is_empty() => Err(Error::PlatformUnknown { at, manifests }),
+            None if self.others.is_empty() => Err(Error::NoImage { at }),
             _ => {
                 let (wanted, available) = (Box::new(self.wanted.clone()), distinct(self.others));
                 Err(Error::PlatformNotFound { at, wanted, available })

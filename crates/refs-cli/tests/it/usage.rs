@@ -27,6 +27,9 @@ fn a_password_in_a_command_line_is_never_shown() {
         format!("ls localhost:1/a:b --platform {at}"),
         format!("ls user:{SECRET}@ghcr.io"),
         format!("ls user:{SECRET}@app"),
+        format!("ls oci:{at}"),
+        format!("unpack docker-daemon:{at} root"),
+        format!("ls a.b/c:d {at}"),
     ] {
         for format in ["text", "json"] {
             let run = machine.run(&format!("--format {format} {line}"));
@@ -91,6 +94,20 @@ fn hints_fit_what_was_meant() {
         ("ls ./layout", "an image layout on the disk is `ocidir://./layout`"),
         ("ls layout:v1", "an image layout on the disk is `ocidir://layout:v1`"),
         ("ls https://ghcr.io/o/r:v1", "leave out the scheme; for plain HTTP there is `--plain-http HOST`"),
+        ("ls oci:layout:v1", "an image layout on the disk is `ocidir://layout:v1`"),
+        ("ls oci-archive:a.tar", "unpack it with tar: the directory is an image layout, `ocidir://DIR:TAG`"),
+        (
+            "unpack docker-daemon:ubuntu:24.04 root",
+            "`skopeo copy docker-daemon:ubuntu:24.04 oci:DIR:TAG` makes an image layout of it, which is `ocidir://DIR:TAG`",
+        ),
+        ("ls a.b/c:d guide/", "paths are chosen by `--path`, as in `refs ls REF --path 'guide/**'`"),
+        ("pull a.b/c:d to guide", "paths are chosen by `--path`, as in `refs pull REF DEST --path 'guide/**'`"),
+        ("inspect a.b/c:d guide", "one file is printed by `refs cat REF PATH`"),
+        ("cat a.b/c:d one two", "one file is printed at a time; several come by `refs pull REF DEST --path GLOB`"),
+        (
+            "unpack a.b/c:d to etc",
+            "all of an image is unpacked; `refs pull REF DEST --path GLOB` takes some of its files",
+        ),
         ("login https://ghcr.io", "give only the host: `ghcr.io`"),
         ("login ghcr.io/o/r", "give only the host: `ghcr.io`"),
         ("logout http://localhost:5000/", "give only the host: `localhost:5000`"),

@@ -24,6 +24,8 @@ pub enum LocationFault {
     Directory,
     /// It is in another repository than what is to refer to it.
     OtherRepository,
+    /// It is written as skopeo does, with this transport, which is not read.
+    Transport(&'static str),
     /// Nothing follows the scheme.
     NoPath,
     /// The tag or digest after the path is not one.
@@ -42,6 +44,9 @@ impl fmt::Display for LocationFault {
             Self::Directory => f.write_str("is a directory"),
             Self::OtherRepository => {
                 f.write_str("is in another repository, and only what is in the same can be a subject")
+            }
+            Self::Transport(name) => {
+                write!(f, "begins with `{name}:`: what is read is HOST/REPO:TAG, ocidir://PATH:TAG or file://PATH")
             }
             Self::NoPath => f.write_str("has no path after its scheme"),
             Self::BadTarget(error) => write!(f, "does not end in a tag or digest: {error}"),

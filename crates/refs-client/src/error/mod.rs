@@ -194,6 +194,12 @@ pub enum Error {
         /// The platforms that there are images for, each once, sorted by name.
         available: Vec<Platform>,
     },
+    /// The index lists no image: nothing at all, or nothing but attestations.
+    #[error("the index {at} lists no image")]
+    NoImage {
+        /// The index.
+        at: String,
+    },
     /// The index has several images, and nothing says which of them is for which platform.
     #[error("none of the {manifests} manifests in {at} names its platform")]
     PlatformUnknown {
@@ -335,9 +341,6 @@ struct Listed<'a>(&'a [Platform]);
 
 impl fmt::Display for Listed<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() {
-            return f.write_str("none that says its platform");
-        }
         for (i, platform) in self.0.iter().take(MOST_LISTED).enumerate() {
             write!(f, "{}{platform}", if i == 0 { "" } else { ", " })?;
         }

@@ -84,8 +84,11 @@ async fn platforms_that_there_are_instead_are_told() {
     let words = "no image for platform windows(10.0.17763.1)/amd64 in localhost/o/r:v1: it has \
                  windows(10.0.20348.9)/amd64, windows(10.0.26100.1)/amd64";
     check(&windows, "windows(10.0.17763.1)/amd64", Err(words)).await;
-    let words = "no image for platform linux/amd64 in localhost/o/r:v1: it has none that says its platform";
+    let words = "the index localhost/o/r:v1 lists no image";
     check(&["unknown/unknown"], "linux/amd64", Err(words)).await;
+    check(&[], "linux/amd64", Err(words)).await;
+    let inspection = client_of(&[]).await.inspect(&at(IN_MEMORY), &ReadOptions::default()).await.unwrap();
+    assert_eq!((inspection.manifests.len(), inspection.image), (0, None));
 }
 
 #[tokio::test]

@@ -244,16 +244,16 @@ mod tests {
     #[test]
     fn lone_words_are_completed() {
         #[track_caller]
-        fn check(text: &str, expected: Option<Platform>) {
-            assert_eq!(Platform::parse(text), expected, "{text}");
+        fn check(text: &str, expected: Option<&Platform>) {
+            assert_eq!(Platform::parse(text).as_ref(), expected, "{text}");
         }
         let here = |os| Platform { os, ..Platform::linux_here() };
-        check("arm64", Some(Platform::new("linux", "arm64")));
-        check("X86_64", Some(Platform::new("linux", "X86_64")));
-        check("linux", Some(Platform::linux_here()));
-        check("macOS", Some(here("macOS".to_owned())));
+        check("arm64", Some(&Platform::new("linux", "arm64")));
+        check("X86_64", Some(&Platform::new("linux", "X86_64")));
+        check("linux", Some(&Platform::linux_here()));
+        check("macOS", Some(&here("macOS".to_owned())));
         let windows = Some("10.0.20348".to_owned());
-        check("windows(10.0.20348)", Some(Platform { os_version: windows, ..here("windows".to_owned()) }));
+        check("windows(10.0.20348)", Some(&Platform { os_version: windows, ..here("windows".to_owned()) }));
         ["x86", "ubuntu", "arm64(1)", "amd64/", "v8", "arm/v7/"].iter().for_each(|text| check(text, None));
     }
 

@@ -35,6 +35,8 @@ pub(crate) trait Figures {
     fn expected(&self) -> u64;
     /// What need not be done.
     fn skipped(&self) -> u64;
+    /// What is written of it, where that is more than what is done.
+    fn written(&self) -> u64;
 }
 
 impl Figures for Meter {
@@ -49,6 +51,10 @@ impl Figures for Meter {
     fn skipped(&self) -> u64 {
         self.skipped()
     }
+
+    fn written(&self) -> u64 {
+        self.written()
+    }
 }
 
 impl Figures for Verifying {
@@ -61,6 +67,10 @@ impl Figures for Verifying {
     }
 
     fn skipped(&self) -> u64 {
+        0
+    }
+
+    fn written(&self) -> u64 {
         0
     }
 }
@@ -118,30 +128,83 @@ async fn stepping<T>(work: impl Future<Output = T>, step: Duration, mut show: im
 }
 
 fn bar(what: &'static str) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_prefix(what);
-    let template = "{prefix} {bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta}{msg}";
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
-    }
-    bar
+    ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_prefix(what)
 }
 
 fn draw(bar: &ProgressBar, meter: &impl Figures) {
+    // Where all is in the cache nothing is fetched, and there is no whole to be a part of.
+    let template = match meter.expected() {
+        0 => "{prefix} {spinner} {elapsed}{msg}",
+        _ => "{prefix} {bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta}{msg}",
+    };
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
     bar.set_length(meter.expected());
     bar.set_position(meter.done());
-    bar.set_message(skipped(meter));
+    bar.set_message(beside(meter));
+    bar.tick();
 }
 
 fn line(what: &str, meter: &impl Figures) {
-    let (done, expected) = (Bytes(meter.done()), Bytes(meter.expected()));
     // Progress that can't be shown is no reason to stop the work.
-    drop(writeln!(std::io::stderr(), "{what}: {done} of {expected}{}", skipped(meter)));
+    drop(writeln!(std::io::stderr(), "{}", told(what, meter)));
 }
 
-/// What need not pass at all, as the end of a line.
-fn skipped(meter: &impl Figures) -> String {
-    match meter.skipped() {
-        0 => String::new(),
-        bytes => format!(", {} skipped", Bytes(bytes)),
+fn told(what: &str, meter: &impl Figures) -> String {
+    let figures = match meter.expected() {
+        0 => beside(meter),
+        expected => format!(", {} of {}{}", Bytes(meter.done()), Bytes(expected), beside(meter)),
+    };
+    match figures.strip_prefix(", ") {
+        Some(figures) => format!("{what}: {figures}"),
+        None => format!("{what}: begun"),
+    }
+}
+
+/// What is written, and what need not pass at all, as the end of a line.
+fn beside(meter: &impl Figures) -> String {
+    let figures = [(meter.written(), "written"), (meter.skipped(), "skipped")];
+    let told = figures.iter().filter(|(bytes, _)| *bytes > 0);
+    told.map(|(bytes, word)| format!(", {} {word}", Bytes(*bytes))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is done, expected, skipped and written.
+    struct Counted([u64; 4]);
+
+    impl Figures for Counted {
+        fn done(&self) -> u64 {
+            self.0[0]
+        }
+
+        fn expected(&self) -> u64 {
+            self.0[1]
+        }
+
+        fn skipped(&self) -> u64 {
+            self.0[2]
+        }
+
+        fn written(&self) -> u64 {
+            self.0[3]
+        }
+    }
+
+    #[track_caller]
+    fn check(figures: [u64; 4], expected: &str) {
+        assert_eq!(told("unpacking", &Counted(figures)), expected);
+    }
+
+    #[test]
+    fn what_is_known_is_told() {
+        check([0, 0, 0, 0], "unpacking: begun");
+        check([0, 0, 0, 2048], "unpacking: 2.00 KiB written");
+        check([0, 0, 1024, 2048], "unpacking: 2.00 KiB written, 1.00 KiB skipped");
+        check([1024, 2048, 0, 0], "unpacking: 1.00 KiB of 2.00 KiB");
+        check([2048, 2048, 0, 4096], "unpacking: 2.00 KiB of 2.00 KiB, 4.00 KiB written");
     }
 }

@@ -197,14 +197,14 @@ impl Client {
             at.needs_target()?;
         }
         pull::keep_apart(at, destination)?;
-        let mut prepared = Some(Pull::prepare(destination, options).await?);
         // The client's own meter counts what its clones fetch at the same time, too.
         let meter = Arc::new(Meter::part_of(&self.meter));
+        let mut prepared = Some(Pull::prepare(destination, options, &meter).await?);
         let (source, target) = self.find(at, &meter).await?;
         let pulled = healed(source, async |source| {
             let prepared = match prepared.take() {
                 Some(prepared) => prepared,
-                None => Pull::prepare(destination, options).await?,
+                None => Pull::prepare(destination, options, &meter).await?,
             };
             let (artifact, contents) = open(Arc::clone(&source), at, &target, &options.read).await?;
             let streams = self.kept(at, source, &prepared.aside());

@@ -12,7 +12,8 @@ use crate::{Client, Error, Location, Meter, Result, artifact::Artifact, error::L
 /// What to fetch of an image.
 #[derive(Debug, Clone, Default)]
 pub struct FetchOptions {
-    /// The platform to choose from an index; Linux on this machine's processor when not set.
+    /// The platform to choose from an index, and that of an image which is in none; Linux on this machine's processor, and
+    /// any, when not set.
     pub platform: Option<Platform>,
 }
 

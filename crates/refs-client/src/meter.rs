@@ -23,6 +23,7 @@ pub struct Meter {
     packed: AtomicU64,
     expected: AtomicU64,
     skipped: AtomicU64,
+    written: AtomicU64,
     /// What it is a part of.
     whole: Option<Arc<Self>>,
 }
@@ -57,6 +58,12 @@ impl Meter {
         self.skipped.load(Ordering::Relaxed)
     }
 
+    /// Bytes of files that a pull or an unpack has written.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn add_fetched(&self, bytes: u64) {
         self.add(bytes, |meter| &meter.fetched);
     }
@@ -67,6 +74,10 @@ impl Meter {
 
     pub(crate) fn add_skipped(&self, bytes: u64) {
         self.add(bytes, |meter| &meter.skipped);
+    }
+
+    pub(crate) fn add_written(&self, bytes: u64) {
+        self.add(bytes, |meter| &meter.written);
     }
 
     pub(crate) fn expect(&self, bytes: u64) {

@@ -9,7 +9,7 @@ use refs_estargz::Entry;
 use refs_registry::Descriptor;
 
 use crate::{
-    DestinationFault, Error, Existing, Limits, Location, ReadOptions, Result,
+    DestinationFault, Error, Existing, Limits, Location, Meter, ReadOptions, Result,
     artifact::Artifact,
     layer::Contents,
     receive::Receive,
@@ -60,9 +60,9 @@ pub(crate) struct Pull {
 
 impl Pull {
     /// Refuses what can be refused before anything is asked of a registry, and makes room beside `destination`.
-    pub(crate) async fn prepare(destination: &Path, options: &PullOptions) -> Result<Self> {
+    pub(crate) async fn prepare(destination: &Path, options: &PullOptions, meter: &Arc<Meter>) -> Result<Self> {
         let selection = Selection::new(&options.read.patterns)?.along_with(options.read.manifest_file.as_str());
-        let budget = Arc::new(Budget::new(options.limits));
+        let budget = Arc::new(Budget::metered(options.limits, meter));
         let (destination, existing) = (destination.to_owned(), options.existing);
         let staging = thread::run(move || Staging::beside(&destination, existing)).await?;
         Ok(Self { selection, staging, budget })

@@ -30,7 +30,8 @@ const MAX_CONFIG_BYTES: u64 = 4 << 20;
 /// How to unpack a container image.
 #[derive(Debug, Clone)]
 pub struct UnpackOptions {
-    /// Which image of an index; linux on this machine's processor unless set.
+    /// Which image of an index; linux on this machine's processor unless set. An image that is in no index must be for it, by
+    /// its config, when it is set.
     pub platform: Option<Platform>,
     /// How much may be written: 64 GiB in 1,000,000 files, directories and links of any size, unless set. What a layer above
     /// replaces or deletes counts, too.
@@ -98,7 +99,7 @@ impl Client {
         let meter = Arc::new(Meter::part_of(self.meter()));
         let (source, target) = self.find(at, &meter).await?;
         // Boxed, as the future of a pull is.
-        let once = |staging| Box::pin(self.unpack_once(at, &source, &target, staging, options));
+        let once = |staging| Box::pin(self.unpack_once(at, (&source, &target), staging, options, &meter));
         let mut unpacked = once(staging).await;
         if unpacked.as_ref().is_err_and(is_dropped) && self.store.is_some() {
             tracing::warn!("what the cache has of the image is damaged: it is fetched again");
@@ -122,10 +123,10 @@ impl Client {
     async fn unpack_once(
         &self,
         at: &Location,
-        source: &Arc<dyn Source>,
-        target: &Target,
+        (source, target): (&Arc<dyn Source>, &Target),
         staging: Staging,
         options: &UnpackOptions,
+        meter: &Arc<Meter>,
     ) -> Result<Unpacked> {
         let platform = options.platform.clone().unwrap_or_else(Platform::linux_here);
         let artifact = Artifact::find(source.as_ref(), &at.to_string(), target, &platform).await?;
@@ -135,7 +136,7 @@ impl Client {
         }
         let source = self.kept(at, Arc::clone(source), &staging.aside());
         let layers = ImageLayers::of(source, &artifact.image, &config.rootfs.diff_ids)?;
-        let written = write(&layers, staging, options.limits).await?;
+        let written = write(&layers, staging, options.limits, meter).await?;
         Ok(Unpacked {
             index: artifact.index,
             manifest: artifact.manifest.descriptor,
@@ -170,11 +171,12 @@ async fn prepare(destination: &Path, existing: Existing) -> Result<Staging> {
 
 /// Writes what `layers` show together. Each thread that writes owns the staged tree with the others, so that the last to end
 /// is the one that removes it when nobody waits for it any more.
-async fn write(layers: &ImageLayers, staging: Staging, limits: Limits) -> Result<Written> {
+async fn write(layers: &ImageLayers, staging: Staging, limits: Limits, meter: &Arc<Meter>) -> Result<Written> {
     let merge = layers.merged(&Arc::new(Budget::new(limits))).await?;
+    let budget = Arc::new(Budget::metered(limits, meter));
     let (staging, rootfs, wanted, top) = thread::run(move || {
         let top = merge.root().map(|(top, nanos)| (top.clone(), nanos));
-        let (rootfs, wanted) = Rootfs::start(staging.root(), &Arc::new(Budget::new(limits)), merge.into_shown())?;
+        let (rootfs, wanted) = Rootfs::start(staging.root(), &budget, merge.into_shown())?;
         Ok((Arc::new(staging), rootfs, wanted, top))
     })
     .await?;

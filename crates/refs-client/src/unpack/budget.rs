@@ -1,8 +1,11 @@
 //! Limits on what a pull may write, and the one count against them.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
-use crate::{Error, Result};
+use crate::{Error, Meter, Result};
 
 /// How much a pull may write. A figure equal to its limit passes; 0 is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,13 +37,20 @@ pub(crate) struct Budget {
     implied: AtomicU64,
     declared: AtomicU64,
     produced: AtomicU64,
+    /// What tells others of what was produced.
+    meter: Option<Arc<Meter>>,
 }
 
 impl Budget {
     /// All of `limits` left.
     pub(crate) fn new(limits: Limits) -> Self {
         let zero = || AtomicU64::new(0);
-        Self { limits, entries: zero(), implied: zero(), declared: zero(), produced: zero() }
+        Self { limits, entries: zero(), implied: zero(), declared: zero(), produced: zero(), meter: None }
+    }
+
+    /// The same, which tells `meter` what is produced.
+    pub(crate) fn metered(limits: Limits, meter: &Arc<Meter>) -> Self {
+        Self { meter: Some(Arc::clone(meter)), ..Self::new(limits) }
     }
 
     /// Counts an entry.
@@ -75,7 +85,9 @@ impl Budget {
     pub(crate) fn produced(&self, path: &str, file_bytes: &mut u64, bytes: u64) -> Result<()> {
         *file_bytes = file_bytes.saturating_add(bytes);
         self.file(path, *file_bytes)?;
-        self.total(&self.produced, bytes)
+        self.total(&self.produced, bytes)?;
+        self.meter.iter().for_each(|meter| meter.add_written(bytes));
+        Ok(())
     }
 
     /// How many bytes were produced.

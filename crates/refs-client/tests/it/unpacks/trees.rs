@@ -198,8 +198,10 @@ async fn no_blob_is_fetched_twice_and_none_by_a_second_unpack_through_a_store() 
     let client = client.with_store(std::sync::Arc::new(store));
     client.unpack(&here, &ground.path().join("d"), &options).await.unwrap();
     assert_eq!(blobs(), 3);
+    let before = client.meter().written();
     let again = client.unpack(&here, &ground.path().join("d"), &options).await.unwrap();
     assert_eq!((blobs(), again.fetched_bytes), (0, 0));
+    assert!(again.written_bytes > 0 && client.meter().written() - before == again.written_bytes, "{again:?}");
     assert_eq!(Tree::read(&ground.path().join("d")).unwrap(), Tree::parse(MERGED));
 }
 

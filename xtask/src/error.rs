@@ -16,6 +16,8 @@ pub(crate) enum Error {
     Step { step: String, hint: &'static str },
     #[error("{count} violations of the layers")]
     Layers { count: usize },
+    #[error("no scenario has `{only}` in its name; there are:\n  {}", .names.join("\n  "))]
+    NoScenario { only: String, names: Vec<&'static str> },
     #[error("{count} scenarios failed")]
     Interop { count: usize },
     #[error("{count} measurements of refs failed")]
@@ -51,6 +53,9 @@ impl Error {
     pub(crate) fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Step { hint, .. } => Some(hint),
+            Self::NoScenario { .. } => {
+                Some("some run with `--long` only; a name may have its place in front: `ocidir: list`")
+            }
             Self::MissingTool("docker-registry") => Some("apt-get install docker-registry"),
             Self::MissingTool("strace") => Some("apt-get install strace"),
             Self::MissingTool("skopeo" | "buildah") => Some("apt-get install skopeo buildah"),

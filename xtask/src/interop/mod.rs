@@ -21,7 +21,7 @@ pub(crate) mod trees;
 
 use std::time::Instant;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::workspace::Workspace;
 use bench::{Bench, Trees};
 use scenarios::Scenario;
@@ -61,13 +61,33 @@ impl<'a> Options<'a> {
         Some(options)
     }
 
-    fn includes(&self, name: &str) -> bool {
-        self.only.is_none_or(|only| name.contains(only))
+    /// What is to run at this kind of place.
+    fn at(&self, kind: PlaceKind) -> impl Iterator<Item = &'static Scenario> {
+        Scenario::at(kind, self.extent)
+            .filter(move |it| self.only.is_none_or(|only| full_name(kind, it).contains(only)))
     }
+
+    /// Makes sure that there is something to run.
+    ///
+    /// # Errors
+    /// `NoScenario`, with the names of all scenarios.
+    fn check(&self) -> Result<()> {
+        match self.only {
+            Some(only) if !PlaceKind::ALL.into_iter().any(|kind| self.at(kind).next().is_some()) => {
+                Err(Error::NoScenario { only: only.to_owned(), names: Scenario::names().collect() })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn full_name(kind: PlaceKind, scenario: &Scenario) -> String {
+    format!("{}: {}", kind.name(), scenario.name)
 }
 
 /// Runs every scenario; the last line counts them.
 pub(crate) fn run(options: &Options<'_>) -> Result<()> {
+    options.check()?;
     let workspace = Workspace::load()?;
     let tools = Tools::gather(&workspace)?;
     let trees = Trees::write(&workspace.root)?;
@@ -83,8 +103,7 @@ pub(crate) fn run(options: &Options<'_>) -> Result<()> {
 }
 
 fn run_at(kind: PlaceKind, tools: &Tools, trees: &Trees, options: &Options<'_>, summary: &mut Summary) {
-    let name = |scenario: &Scenario| format!("{}: {}", kind.name(), scenario.name);
-    let scenarios: Vec<_> = Scenario::at(kind, options.extent).filter(|it| options.includes(&name(it))).collect();
+    let scenarios: Vec<_> = options.at(kind).collect();
     if scenarios.is_empty() {
         return;
     }
@@ -96,6 +115,30 @@ fn run_at(kind: PlaceKind, tools: &Tools, trees: &Trees, options: &Options<'_>, 
     for scenario in scenarios {
         let start = Instant::now();
         let result = Bench::new(tools, &place, trees).and_then(|bench| (scenario.run)(&bench));
-        summary.note(&name(scenario), &result, start.elapsed());
+        summary.note(&full_name(kind, scenario), &result, start.elapsed());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(words: &[&str], runs: bool) {
+        let checked = Options::parse(words).unwrap().check();
+        assert_eq!(checked.is_ok(), runs, "{words:?}: {checked:?}");
+    }
+
+    #[test]
+    fn what_no_scenario_is_called_is_an_error() {
+        check(&[], true);
+        check(&["--only", "pull by glob"], true);
+        check(&["--only", "ocidir: list"], true);
+        check(&["--only", "no such thing"], false);
+        check(&["--only", "pull killed at every call"], false);
+        check(&["--long", "--only", "pull killed at every call"], true);
+        let error = Options::parse(&["--only", "pul by glob"]).unwrap().check().unwrap_err().to_string();
+        assert!(error.starts_with("no scenario has `pul by glob` in its name; there are:\n"), "{error}");
+        assert!(error.contains("\n  pull by glob\n"), "{error}");
     }
 }

@@ -107,6 +107,11 @@ const ALL: &[Scenario] = &[
 ];
 
 impl Scenario {
+    /// What all of them are called.
+    pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+        ALL.iter().map(|scenario| scenario.name)
+    }
+
     /// Those that run at this kind of place.
     pub(crate) fn at(kind: PlaceKind, extent: Extent) -> impl Iterator<Item = &'static Self> {
         ALL.iter().filter(move |scenario| scenario.at.includes(kind, extent))

@@ -15,7 +15,7 @@ pub(crate) use crate::registry_args::{
 use crate::{
     duration,
     place::Place,
-    values::{key_value, media_type, platform, size},
+    values::{count, key_value, level, media_type, platform, size, some},
 };
 
 /// Files in OCI registries: push a directory, list it, read a file, pull a part.
@@ -62,13 +62,13 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// How often a request that failed is made again [default: 4]
-    #[arg(long, global = true, value_name = "N")]
+    #[arg(long, global = true, value_name = "N", value_parser = count::<u32>, allow_hyphen_values = true)]
     pub(crate) retries: Option<u32>,
     /// Give up when the command has not ended after so long, such as 90s, 5m or 1h
-    #[arg(long, global = true, value_name = "TIME", value_parser = duration::parse)]
+    #[arg(long, global = true, value_name = "TIME", value_parser = duration::parse, allow_hyphen_values = true)]
     pub(crate) timeout: Option<Duration>,
     /// How many requests at once to one registry; uploads of what is packed meanwhile do not count
-    #[arg(short = 'j', long, global = true, value_name = "N")]
+    #[arg(short = 'j', long, global = true, value_name = "N", value_parser = some, allow_hyphen_values = true)]
     pub(crate) jobs: Option<NonZeroUsize>,
     /// Fetch anew what was fetched before, and keep nothing, so that what is stopped begins again
     #[arg(long, global = true)]
@@ -271,7 +271,7 @@ pub(crate) struct Packing {
     #[arg(long)]
     pub(crate) reproducible: bool,
     /// How hard to compress, from 0 to 9
-    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(0..=9))]
+    #[arg(long, value_name = "N", default_value_t = 6, value_parser = level)]
     pub(crate) level: u32,
 }
 
@@ -343,14 +343,14 @@ pub(crate) struct Pull {
     pub(crate) force: bool,
     #[command(flatten)]
     pub(crate) read: Read,
-    /// Bytes that one file may have, such as 500M; K, M and G, or KiB, MiB and GiB, are of 1024; 0 for any
-    #[arg(long, value_name = "BYTES", value_parser = size)]
+    /// Bytes that one file may have, such as 500M; K, M and G are of 1024, KB, MB and GB of 1000; 0 for any
+    #[arg(long, value_name = "BYTES", value_parser = size, allow_hyphen_values = true)]
     pub(crate) max_file_size: Option<u64>,
     /// Bytes that all files may have together, such as 2G; 0 for any
-    #[arg(long, value_name = "BYTES", value_parser = size)]
+    #[arg(long, value_name = "BYTES", value_parser = size, allow_hyphen_values = true)]
     pub(crate) max_total_size: Option<u64>,
     /// How many files, directories and links there may be; 0 for any
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count::<u64>, allow_hyphen_values = true)]
     pub(crate) max_files: Option<u64>,
 }
 

@@ -2,39 +2,60 @@
 
 use std::time::Duration;
 
-/// A number and its unit, or several, the largest unit first: `90s`, `1h30m`.
+/// The units, the largest first, in milliseconds.
+const UNITS: [(&str, u64); 6] =
+    [("w", 7 * 24 * 3_600_000), ("d", 24 * 3_600_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+
+/// How long something may take: `90s`, `1h30m`.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
-    let words = || "expected a time, such as 90s, 5m or 1h30m".to_owned();
-    let (mut rest, mut sum) = (text, Duration::ZERO);
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(words)?;
-        let (number, after) = rest.split_at(digits);
-        let units = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
-        let (unit, after) = after.split_at(units);
-        let ms = match unit {
-            "ms" => 1,
-            "s" => 1_000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            _ => return Err(words()),
-        };
-        let ms = number.parse::<u64>().ok().and_then(|number| number.checked_mul(ms)).ok_or_else(words)?;
-        sum = sum.checked_add(Duration::from_millis(ms)).ok_or_else(words)?;
-        rest = after;
-    }
-    if sum.is_zero() { Err(words()) } else { Ok(sum) }
+    read(text).map_err(|fault| fault.told("90s, 5m or 1h30m"))
 }
 
-/// The same, and days before all else: `30d`, `1d12h`.
+/// How old something is: `30d`, `1w`, `1d12h`.
 pub(crate) fn parse_age(text: &str) -> Result<Duration, String> {
-    const DAY_SECONDS: u64 = 24 * 60 * 60;
-    let words = || "expected a time, such as 30d, 12h or 1d12h".to_owned();
-    let Some((days, rest)) = text.split_once('d') else { return parse(text).map_err(|_of_other_words| words()) };
-    let is_number = !days.is_empty() && days.bytes().all(|byte| byte.is_ascii_digit());
-    let seconds = days.parse::<u64>().ok().filter(|_| is_number).and_then(|days| days.checked_mul(DAY_SECONDS));
-    let rest = if rest.is_empty() { Ok(Duration::ZERO) } else { parse(rest) };
-    let age = seconds.zip(rest.ok()).and_then(|(seconds, rest)| Duration::from_secs(seconds).checked_add(rest));
-    age.filter(|age| !age.is_zero()).ok_or_else(words)
+    read(text).map_err(|fault| fault.told("30d, 12h or 1d12h"))
+}
+
+/// Why a text is no time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    Words,
+    Unit,
+    Zero,
+    Overflow,
+}
+
+impl Fault {
+    fn told(self, examples: &str) -> String {
+        let reason = match self {
+            Self::Words => "",
+            Self::Unit => "a unit is missing: ",
+            Self::Zero => "it is no time at all: ",
+            Self::Overflow => "it is too long: ",
+        };
+        format!("{reason}expected a time, such as {examples}; the units are w, d, h, m, s and ms, the largest first")
+    }
+}
+
+/// Numbers, each with its unit, and each of a smaller one than that before it.
+fn read(text: &str) -> Result<Duration, Fault> {
+    let (mut rest, mut units, mut sum) = (text, UNITS.iter(), 0_u64);
+    while !rest.is_empty() {
+        let (number, after) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit()).ok_or(Fault::Unit)?);
+        let (unit, after) = after.split_at(after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len()));
+        let (_, ms) = units.find(|(name, _)| *name == unit).ok_or(Fault::Words)?;
+        if number.is_empty() {
+            return Err(Fault::Words);
+        }
+        let number: u64 = number.parse().map_err(|_too_large| Fault::Overflow)?;
+        sum = number.checked_mul(*ms).and_then(|part| sum.checked_add(part)).ok_or(Fault::Overflow)?;
+        rest = after;
+    }
+    match sum {
+        _ if text.is_empty() => Err(Fault::Words),
+        0 => Err(Fault::Zero),
+        ms => Ok(Duration::from_millis(ms)),
+    }
 }
 
 #[cfg(test)]
@@ -42,32 +63,47 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(text: &str, expect_ms: Option<u64>) {
-        assert_eq!(parse(text).ok(), expect_ms.map(Duration::from_millis), "{text}");
-    }
-
-    #[track_caller]
-    fn check_age(text: &str, expect_seconds: Option<u64>) {
-        assert_eq!(parse_age(text).ok(), expect_seconds.map(Duration::from_secs), "{text}");
+    fn check(text: &str, expected: Result<u64, Fault>) {
+        assert_eq!(read(text), expected.map(Duration::from_millis), "{text}");
     }
 
     #[test]
-    fn ages_may_have_days() {
-        check_age("30d", Some(2_592_000));
-        check_age("1d12h", Some(129_600));
-        check_age("90m", Some(5_400));
-        for text in ["", "d", "0d", "+1d", "1h1d", "1d1d", "1d ", "18446744073709551615d"] {
-            check_age(text, None);
+    fn numbers_have_units() {
+        check("90s", Ok(90_000));
+        check("1500ms", Ok(1_500));
+        check("5m", Ok(300_000));
+        check("2h30m", Ok(9_000_000));
+        check("1h0m1ms", Ok(3_600_001));
+        check("30d", Ok(2_592_000_000));
+        check("1d12h", Ok(129_600_000));
+        check("1w", Ok(604_800_000));
+        check("1w2d3h4m5s6ms", Ok(788_645_006));
+        check("307445734561825ms", Ok(307_445_734_561_825));
+    }
+
+    #[test]
+    fn what_is_no_time_is_told_apart() {
+        for text in [
+            "", "s", "-1s", "+1s", "1.5h", "1 s", " 1s", "1s ", "1S", "1y", "1min", "1h1d", "1d1d", "1s2h", "1sx", "½h",
+        ] {
+            check(text, Err(Fault::Words));
+        }
+        ["5", "0", "1s2", "1h30"].iter().for_each(|text| check(text, Err(Fault::Unit)));
+        ["0s", "0d", "0h0m"].iter().for_each(|text| check(text, Err(Fault::Zero)));
+        for text in ["99999999999999999999s", "18446744073709551615h", "30500568905w", "30500568904w7d"] {
+            check(text, Err(Fault::Overflow));
         }
     }
 
     #[test]
-    fn times_have_units() {
-        check("90s", Some(90_000));
-        check("1h30m", Some(5_400_000));
-        check("1500ms", Some(1_500));
-        for text in ["", "5", "s", "0s", "1.5s", "-1s", "1d", "1s2", "99999999999999999999s", "18446744073709551615h"] {
-            check(text, None);
-        }
+    fn error_says_what_is_expected() {
+        let check = |told: Result<Duration, String>, reason: &str, examples: &str| {
+            let units = "the units are w, d, h, m, s and ms, the largest first";
+            assert_eq!(told, Err(format!("{reason}expected a time, such as {examples}; {units}")));
+        };
+        check(parse("5"), "a unit is missing: ", "90s, 5m or 1h30m");
+        check(parse("0s"), "it is no time at all: ", "90s, 5m or 1h30m");
+        check(parse_age("x"), "", "30d, 12h or 1d12h");
+        check(parse_age("1000000000000w"), "it is too long: ", "30d, 12h or 1d12h");
     }
 }

@@ -6,7 +6,7 @@ use clap::Args;
 use refs_client::Location;
 use refs_registry::Platform;
 
-use crate::values::{platform, size};
+use crate::values::{count, platform, size};
 
 #[derive(Debug, Args)]
 pub(crate) struct Unpack {
@@ -22,13 +22,13 @@ pub(crate) struct Unpack {
     /// Delete what is at the destination, all of it, and put the new tree in its place
     #[arg(long)]
     pub(crate) force: bool,
-    /// Bytes that one file may have, such as 500M; K, M and G, or KiB, MiB and GiB, are of 1024; 0 for any [default: any]
-    #[arg(long, value_name = "BYTES", value_parser = size)]
+    /// Bytes that one file may have, such as 500M; K, M and G are of 1024, KB, MB and GB of 1000; 0 for any [default: any]
+    #[arg(long, value_name = "BYTES", value_parser = size, allow_hyphen_values = true)]
     pub(crate) max_file_size: Option<u64>,
     /// Bytes that the files of all layers may have together, such as 2G; 0 for any [default: 64G]
-    #[arg(long, value_name = "BYTES", value_parser = size)]
+    #[arg(long, value_name = "BYTES", value_parser = size, allow_hyphen_values = true)]
     pub(crate) max_total_size: Option<u64>,
     /// How many files, directories and links all layers may have; 0 for as many as refs can hold [default: 1000000]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count::<u64>, allow_hyphen_values = true)]
     pub(crate) max_files: Option<u64>,
 }

@@ -18,6 +18,7 @@ mod registry_args;
 mod signals;
 mod terminal;
 mod unread;
+mod size;
 mod values;
 mod wiring;
 

@@ -9,7 +9,7 @@ use refs_url::{Host, Tag};
 
 use crate::{
     place::Place,
-    values::{api_path, header, media_type, method, platform},
+    values::{api_path, count, header, media_type, method, platform},
 };
 
 #[derive(Debug, Args)]
@@ -18,7 +18,7 @@ pub(crate) struct Tags {
     #[arg(value_name = "REPO")]
     pub(crate) at: Location,
     /// Stop after so many
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count::<usize>, allow_hyphen_values = true)]
     pub(crate) limit: Option<usize>,
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct Repos {
     #[arg(value_name = "HOST")]
     pub(crate) host: Host,
     /// Stop after so many
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count::<usize>, allow_hyphen_values = true)]
     pub(crate) limit: Option<usize>,
 }
 
@@ -47,7 +47,7 @@ pub(crate) struct Referrers {
     #[arg(long, value_name = "TYPE", value_parser = media_type)]
     pub(crate) artifact_type: Option<MediaType>,
     /// Stop after so many
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count::<usize>, allow_hyphen_values = true)]
     pub(crate) limit: Option<usize>,
 }
 

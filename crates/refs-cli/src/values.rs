@@ -1,9 +1,12 @@
 //! How the values of options are read.
 
+use std::{num::NonZeroUsize, str::FromStr};
+
 use refs_registry::{MediaType, Method, Platform};
 use refs_url::Host;
 
 use crate::registry_args::ApiPath;
+pub(crate) use crate::size::parse as size;
 
 pub(crate) fn key_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
@@ -12,19 +15,20 @@ pub(crate) fn key_value(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// A number of bytes: digits, and a unit if there is one.
-pub(crate) fn size(text: &str) -> Result<u64, String> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let shift = match unit {
-        "" => 0,
-        "K" | "KiB" => 10,
-        "M" | "MiB" => 20,
-        "G" | "GiB" => 30,
-        _ => return Err("expected a number of bytes, such as 1048576, 1024K, 1M or 1MiB".to_owned()),
-    };
-    let bytes = number.parse::<u64>().map_err(|error| error.to_string())?;
-    bytes.checked_mul(1 << shift).ok_or_else(|| "more bytes than any file has".to_owned())
+/// A number of things.
+pub(crate) fn count<T: FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_of_rusts_words| "expected a whole number, such as 20".to_owned())
+}
+
+/// A number of things, one at least.
+pub(crate) fn some(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse().map_err(|_of_rusts_words| "expected a whole number from 1 on, such as 8".to_owned())
+}
+
+/// How hard to compress.
+pub(crate) fn level(text: &str) -> Result<u32, String> {
+    let level = text.parse().ok().filter(|level| (0..=9).contains(level));
+    level.ok_or_else(|| "expected a number from 0 to 9, such as 6".to_owned())
 }
 
 pub(crate) fn media_type(text: &str) -> Result<MediaType, String> {

@@ -278,11 +278,14 @@ fn a_value_that_is_none_is_an_error_of_usage() {
     machine.fails(&line("--exclude [z-a]"), 2, &["the exclusion `[z-a]` is not a valid pattern"]);
     machine.fails(&line("--tag -x"), 2, &["-x"]);
     machine.fails(&line("--tag a/b"), 2, &["a/b"]);
-    machine.fails(&line("--level 10"), 2, &["10"]);
-    machine.fails(&line("--retries x"), 2, &["--retries"]);
+    machine.fails(&line("--level 10"), 2, &["'10'", "expected a number from 0 to 9"]);
+    machine.fails(&line("--retries x"), 2, &["'x' for '--retries <N>'", "expected a whole number, such as 20"]);
+    machine.fails(&line("--jobs 0"), 2, &["'0' for '--jobs <N>'", "expected a whole number from 1 on"]);
+    machine.fails(&line("--timeout -5s"), 2, &["'-5s' for '--timeout <TIME>'", "expected a time, such as 90s"]);
+    machine.fails(&line("--timeout 0s"), 2, &["'0s'", "it is no time at all"]);
     machine.fails("ls localhost:1/o/r:v1 --platform x86", 2, &["x86", "expected OS/ARCHITECTURE", "linux/arm/v7"]);
-    machine.fails("pull localhost:1/o/r:v1 --max-files -1", 2, &["-1"]);
-    machine.fails("tags localhost:1/o/r --limit many", 2, &["many"]);
+    machine.fails("pull localhost:1/o/r:v1 --max-files -1", 2, &["'-1' for '--max-files <N>'", "a whole number"]);
+    machine.fails("tags localhost:1/o/r --limit many", 2, &["'many' for '--limit <N>'", "a whole number"]);
     machine.fails("demo now", 2, &["now"]);
     machine.fails("frob", 2, &["frob"]);
     machine.fails("ls", 2, &["<REF>"]);

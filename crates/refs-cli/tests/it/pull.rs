@@ -143,11 +143,12 @@ fn a_file_of_the_limit_passes_and_one_byte_more_does_not() {
 fn limits_in_bytes_may_have_units() {
     let machine = small_layout();
     let pull = "pull ocidir://layout:v1 here --force --max-file-size";
-    for size in ["1K", "1KiB", "1M", "2MiB", "1G", "16GiB", "212", "0"] {
+    for size in ["1K", "1KiB", "1M", "2MiB", "1G", "16GiB", "1KB", "1.5M", "212", "0"] {
         machine.prints(&format!("{pull} {size}"));
     }
-    for size in ["1k", "K", "1KB", "1.5M", "99999999999G"] {
-        machine.run(&format!("{pull} {size}")).failed(2, &["--max-file-size <BYTES>"]);
+    for size in ["K", "1.5", "-1", "-1G", "99999999999G"] {
+        let words = [&*format!("invalid value '{size}' for '--max-file-size <BYTES>'"), "such as 1048576, 500M"];
+        machine.run(&format!("{pull} {size}")).failed(2, &words);
     }
 }
 

@@ -9,11 +9,12 @@ use refs_url::{Host, Tag};
 
 pub(crate) use crate::cache_args::{Cache, Prune};
 pub(crate) use crate::image_args::Unpack;
+pub(crate) use crate::own_args::{Completions, Man, Serve};
 pub(crate) use crate::registry_args::{
     Api, Blob, Doctor, Login, Logout, Manifest, Referrers, Repos, Retag, Rm, Tags, Tree,
 };
 use crate::{
-    duration,
+    duration, examples,
     place::Place,
     values::{count, key_value, level, media_type, platform, size, some},
 };
@@ -152,7 +153,7 @@ pub(crate) enum Command {
     /// Print a manifest or an index
     Manifest(Manifest),
     /// Get, put or look for a single blob
-    #[command(subcommand)]
+    #[command(subcommand, after_help = examples::BLOB)]
     Blob(Blob),
     /// Send any request to a registry, and print the answer
     Api(Api),
@@ -165,9 +166,10 @@ pub(crate) enum Command {
     /// Serve a directory as an OCI registry
     Serve(Serve),
     /// Look after what was fetched and is kept on this machine
-    #[command(subcommand)]
+    #[command(subcommand, after_help = examples::CACHE)]
     Cache(Cache),
     /// Show what refs does, on an embedded registry
+    #[command(after_help = examples::DEMO)]
     Demo,
     /// Print a script that completes commands and options in a shell
     Completions(Completions),
@@ -214,6 +216,7 @@ impl Command {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = examples::PUSH)]
 pub(crate) struct Push {
     /// The directory
     #[arg(value_name = "DIR")]
@@ -244,6 +247,7 @@ pub(crate) struct Push {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = examples::PACK)]
 pub(crate) struct Pack {
     /// The directory
     #[arg(value_name = "DIR")]
@@ -277,7 +281,8 @@ pub(crate) struct Packing {
 
 #[derive(Debug, Args)]
 pub(crate) struct Read {
-    /// Which image of an index, such as linux/arm64 [default: linux on this machine's processor]
+    /// Which image of an index, such as linux/arm64, arm64 or linux/arm/v7; one that is in no index must be for it, by its
+    /// config, which is one request more [default: linux on this machine's processor]
     #[arg(long, value_name = "PLATFORM", value_parser = platform)]
     pub(crate) platform: Option<Platform>,
     /// Read a table of contents that no annotation vouches for
@@ -286,6 +291,7 @@ pub(crate) struct Read {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = examples::LS)]
 pub(crate) struct Ls {
     /// The artifact
     #[arg(value_name = "REF")]
@@ -304,6 +310,7 @@ pub(crate) struct Ls {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = examples::INSPECT)]
 pub(crate) struct Inspect {
     /// The artifact
     #[arg(value_name = "REF")]
@@ -313,6 +320,7 @@ pub(crate) struct Inspect {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = examples::CAT)]
 pub(crate) struct Cat {
     /// The artifact
     #[arg(value_name = "REF")]
@@ -328,6 +336,7 @@ pub(crate) struct Cat {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = examples::PULL)]
 pub(crate) struct Pull {
     /// The artifact
     #[arg(value_name = "REF")]
@@ -355,35 +364,12 @@ pub(crate) struct Pull {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = examples::RESOLVE)]
 pub(crate) struct Resolve {
     /// The artifact
     #[arg(value_name = "REF")]
     pub(crate) at: Location,
-    /// Follow an index to its image for this platform
+    /// Follow an index to its image for this platform; one that is in no index must be for it
     #[arg(long, value_name = "PLATFORM", value_parser = platform)]
     pub(crate) platform: Option<Platform>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Serve {
-    /// The address to listen on; port 0 for any free one
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5000")]
-    pub(crate) listen: String,
-    /// The directory to keep repositories in [default: refs/registry in the user's data directory]
-    #[arg(long, value_name = "DIR")]
-    pub(crate) root: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Completions {
-    /// The shell
-    #[arg(value_name = "SHELL")]
-    pub(crate) shell: clap_complete::Shell,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Man {
-    /// Write a page for each command into this directory instead
-    #[arg(value_name = "DIR")]
-    pub(crate) folder: Option<PathBuf>,
 }

@@ -29,6 +29,25 @@ pub(crate) const LIMIT: u8 = 9;
 pub(crate) const UNSUPPORTED: u8 = 10;
 pub(crate) const CONFLICT: u8 = 11;
 
+/// What each code means, for the manual.
+pub(crate) const CODES: [(u8, &str); 15] = [
+    (0, "done"),
+    (OTHER, "anything that is not below, a full disk and a closed pipe included"),
+    (USAGE, "the command line, a reference, a pattern or .sow-ref.yaml is wrong"),
+    (NOT_FOUND, "not found: repository, tag, blob, file, platform, no match"),
+    (UNAUTHORIZED, "credentials are missing or refused"),
+    (DENIED, "access is denied"),
+    (RATE_LIMITED, "too many requests, after all retries"),
+    (UNREACHABLE, "unreachable, TLS, timeout, server error after all retries"),
+    (INTEGRITY, "integrity: a digest, a size or a table of contents does not hold"),
+    (LIMIT, "a limit is exceeded, or a path or link is not safe"),
+    (UNSUPPORTED, "not supported by the registry or the layer"),
+    (CONFLICT, "something is in the way at the destination"),
+    (129, "ended by SIGHUP, cleaned up"),
+    (130, "ended by SIGINT, cleaned up"),
+    (143, "ended by SIGTERM, cleaned up"),
+];
+
 /// Tells of `failure` on stderr and gives the code to exit with.
 pub(crate) fn report(failure: &Failure, format: Format) -> ExitCode {
     let code = code(failure);

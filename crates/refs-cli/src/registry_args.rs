@@ -8,11 +8,13 @@ use refs_registry::{MediaType, Method, Platform};
 use refs_url::{Host, Tag};
 
 use crate::{
+    examples,
     place::Place,
     values::{api_path, count, header, media_type, method, platform},
 };
 
 #[derive(Debug, Args)]
+#[command(after_help = examples::TAGS)]
 pub(crate) struct Tags {
     /// The repository
     #[arg(value_name = "REPO")]
@@ -87,7 +89,7 @@ pub(crate) struct Manifest {
     /// The artifact
     #[arg(value_name = "REF")]
     pub(crate) at: Location,
-    /// Follow an index to its image for this platform
+    /// Follow an index to its image for this platform; one that is in no index must be for it
     #[arg(long, value_name = "PLATFORM", value_parser = platform)]
     pub(crate) platform: Option<Platform>,
     /// Print the bytes exactly as they are stored, whatever --format says
@@ -146,6 +148,7 @@ pub(crate) struct PutBlob {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = examples::STAT_BLOB)]
 pub(crate) struct StatBlob {
     /// The blob, by its digest
     #[arg(value_name = "REPO@DIGEST")]
@@ -200,6 +203,7 @@ pub(crate) struct ApiPath {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = examples::LOGIN)]
 pub(crate) struct Login {
     /// The registry, such as ghcr.io
     #[arg(value_name = "HOST")]
@@ -207,6 +211,7 @@ pub(crate) struct Login {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = examples::LOGOUT)]
 pub(crate) struct Logout {
     /// The registry
     #[arg(value_name = "HOST")]
@@ -214,6 +219,7 @@ pub(crate) struct Logout {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = examples::DOCTOR)]
 pub(crate) struct Doctor {
     /// The registry, or an artifact or repository of it, with which more can be tried
     #[arg(value_name = "HOST|REF", value_parser = Place::parse)]

@@ -201,7 +201,8 @@ impl fmt::Display for Shown {
 
 impl fmt::Display for Image {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        line(f, "config", &format!("{} {}", self.config.digest, self.config.media_type))?;
+        let config = &self.config;
+        line(f, "config", &format!("{} {} {}", config.digest, config.media_type, Bytes(config.size)))?;
         if let Some(platform) = &self.manifest.platform {
             line(f, "platform", platform)?;
         }
@@ -213,6 +214,9 @@ impl fmt::Display for Image {
             if let Some(diff_id) = &layer.diff_id {
                 line(f, "diff id", diff_id)?;
             }
+        }
+        if self.layers.len() > 1 {
+            line(f, "layers", &format!("{}, {} together", self.layers.len(), Bytes(self.layer_bytes)))?;
         }
         if let (Some(files), Some(bytes)) = (self.files, self.file_bytes) {
             line(f, "files", &format!("{files}, {} together", Bytes(bytes)))?;

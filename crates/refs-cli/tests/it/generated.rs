@@ -21,12 +21,33 @@ fn a_manual_page_is_printed_or_one_written_for_each_command() {
     let machine = Machine::new();
     let page = machine.prints("man");
     assert!(page.contains(".TH refs 1"), "{page}");
+    let codes = "\n.SH \"EXIT STATUS\"\n.TP\n\\fB0\\fR\ndone\n.TP\n\\fB1\\fR\n";
+    assert!(page.contains(codes) && page.contains("\\fB11\\fR\nsomething is in the way"), "{page}");
     assert_eq!(machine.prints("man pages"), "");
     let pages: Vec<_> = fs::read_dir(machine.path("pages")).unwrap().map(|page| page.unwrap().file_name()).collect();
     assert!(
-        ["refs.1", "refs-push.1", "refs-ls.1"].iter().all(|name| pages.iter().any(|page| page == name)),
+        ["refs.1", "refs-push.1", "refs-ls.1", "refs-blob-get.1"]
+            .iter()
+            .all(|name| pages.iter().any(|page| page == name)),
         "{pages:?}"
     );
+    let page = fs::read_to_string(machine.path("pages/refs-blob-get.1")).unwrap();
+    assert!(page.contains(".TH refs-blob-get 1") && page.contains(codes), "{page}");
+}
+
+#[test]
+fn help_of_every_command_has_an_example() {
+    let machine = Machine::new();
+    let help = machine.prints("--help");
+    let lines = help.split("Commands:\n").nth(1).unwrap().lines().take_while(|line| !line.is_empty());
+    // What a line is too short for goes on, further to the right.
+    let names = lines.filter_map(|line| line.strip_prefix("  ").filter(|line| !line.starts_with(' ')));
+    let commands: Vec<_> = names.filter_map(|line| line.split(' ').next()).filter(|name| *name != "help").collect();
+    assert!(commands.len() > 20, "{commands:?}");
+    for command in commands {
+        let help = machine.prints(&format!("{command} --help"));
+        assert!(help.contains(&format!("\nExamples:\n  refs {command}")), "{help}");
+    }
 }
 
 #[test]

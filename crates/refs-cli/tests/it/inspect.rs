@@ -36,6 +36,8 @@ fn an_artifact_is_told_in_three_requests_and_ten_kilobytes() {
     ] {
         assert!(lines.contains(&line), "{line} is not in\n{told}");
     }
+    let config = lines.iter().find(|line| line.starts_with("config")).unwrap();
+    assert!(config.ends_with(" application/vnd.oci.image.config.v1+json 163 B"), "{config}");
     let layer = lines.iter().find(|line| line.starts_with("layer")).unwrap();
     assert!(
         layer.starts_with("layer          estargz sha256:")

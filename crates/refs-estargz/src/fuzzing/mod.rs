@@ -4,11 +4,13 @@
 mod drawn;
 mod footer;
 mod plan;
+mod seek;
 mod toc;
 mod zstd;
 
 pub use footer::{footer, zstd_footer};
 pub use plan::plan;
+pub use seek::{seek_blob, seek_index};
 pub use toc::toc;
 pub use zstd::zstd;
 
@@ -43,5 +45,15 @@ mod tests {
     #[test]
     fn what_was_found_in_plans_holds() {
         replay("plan", super::plan);
+    }
+
+    #[test]
+    fn what_was_found_in_seek_indexes_holds() {
+        replay("seek_index", super::seek_index);
+    }
+
+    #[test]
+    fn what_was_found_in_blobs_that_are_indexed_holds() {
+        replay("seek_blob", super::seek_blob);
     }
 }

@@ -347,11 +347,10 @@ mod tests {
         let features = vec(prop_oneof![Just("win32k".to_owned()), Just("gpu".to_owned())], 0..3);
         (os, architecture, variant, version, features).prop_map(
             |(os, architecture, variant, os_version, os_features)| Platform {
-                architecture,
-                os,
                 os_version,
                 os_features,
                 variant,
+                ..Platform::new(&os, &architecture)
             },
         )
     }

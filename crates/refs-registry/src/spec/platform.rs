@@ -1,6 +1,9 @@
 //! What a program runs on.
 
-use std::fmt::{self, Write as _};
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Write as _},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -12,10 +15,10 @@ use super::config::or_default;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Platform {
     /// The processor, such as `amd64`.
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "String::is_empty")]
     pub architecture: String,
     /// The operating system, such as `linux`.
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "String::is_empty")]
     pub os: String,
     /// The version of the operating system; for Windows.
     #[serde(rename = "os.version", default, skip_serializing_if = "Option::is_none")]
@@ -26,6 +29,9 @@ pub struct Platform {
     /// The variant of the processor, such as `v8`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
+    /// Fields that this library does not know, kept as they are.
+    #[serde(flatten)]
+    pub extra: BTreeMap<String, serde_json::Value>,
 }
 
 impl Platform {
@@ -38,6 +44,7 @@ impl Platform {
             os_version: None,
             os_features: Vec::new(),
             variant: None,
+            extra: BTreeMap::new(),
         }
     }
 

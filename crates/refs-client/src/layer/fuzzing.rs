@@ -21,8 +21,7 @@ pub fn tar_walk(data: &[u8]) {
     let (entries, ended) = walk(data, data.len().max(1));
     for portion in [1, 511] {
         let (again, ended_again) = walk(data, portion);
-        assert!(entries == again, "{entries:?} is in portions {again:?}");
-        assert_eq!(shown(&ended), shown(&ended_again));
+        assert!(is_alike((&entries, &ended), (&again, &ended_again)), "{entries:?} is in portions {again:?}");
     }
     if matches!(ended, Ok(Ended::AtEnd)) {
         is_the_same_to_another(data, &entries);
@@ -37,10 +36,13 @@ enum Ended {
     Early,
 }
 
-fn shown(ended: &Result<Ended>) -> String {
-    match ended {
-        Ok(ended) => format!("{ended:?}"),
-        Err(error) => error.to_string(),
+/// Whether two walks of the same bytes saw the same. How much an inflater gives of what is before a fault depends on how much
+/// it was given, so that one of them may come further.
+fn is_alike((one, one_ended): (&Walked, &Result<Ended>), (other, other_ended): (&Walked, &Result<Ended>)) -> bool {
+    match (one_ended, other_ended) {
+        (Ok(one_ended), Ok(other_ended)) => one == other && one_ended == other_ended,
+        (Err(_), Err(_)) => one.iter().zip(other).all(|(one, other)| one == other),
+        _ => false,
     }
 }
 

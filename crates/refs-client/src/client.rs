@@ -207,10 +207,14 @@ impl Client {
                 None => Pull::prepare(destination, options, &meter).await?,
             };
             let (artifact, contents) = open(Arc::clone(&source), at, &target, &options.read).await?;
-            let streams = self.kept(at, source, &prepared.aside());
+            let streams = self.kept(at, Arc::clone(&source), &prepared.aside());
             let contents = contents.metered(Arc::clone(&meter)).with_streams(streams);
             // Boxed: a pull's future holds the state of many requests, too much to be moved about.
-            Box::pin(pull::pull(&artifact, &contents, prepared, options)).await
+            if let Some(pulled) = Box::pin(pull::pull(&artifact, &contents, prepared, options)).await? {
+                return Ok(pulled);
+            }
+            let (prepared, contents) = (Pull::prepare(destination, options).await?, contents.with_streams(source));
+            Box::pin(pull::pull(&artifact, &contents, prepared, options)).await?.ok_or(Error::Worker)
         });
         let pulled = pulled.await?;
         Ok(Pulled { fetched_bytes: meter.fetched(), ..pulled })

@@ -95,20 +95,21 @@ pub(crate) fn keep_apart(at: &Location, destination: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Extracts what `pull` chose of `contents`, and gives it the destination's name.
+/// Extracts what `pull` chose of `contents`, and gives it the destination's name. `None` when it has to be called again, with
+/// the same contents and another destination prepared, as [`Contents::extract`] has to.
 pub(crate) async fn pull(
     artifact: &Artifact,
     contents: &Contents,
     pull: Pull,
     options: &PullOptions,
-) -> Result<Pulled> {
+) -> Result<Option<Pulled>> {
     let Pull { selection, staging, budget } = pull;
     if let Some(listed) = contents.foreseen(&selection).await? {
         refuse_early(listed.entries(), options.limits)?;
     }
     let unpack = Unpack::new(staging.root(), &budget);
     let chosen = Chosen { unpack, staging, selection: selection.clone(), found: false };
-    let chosen = contents.extract(&selection, chosen).await?;
+    let Some(chosen) = contents.extract(&selection, chosen).await? else { return Ok(None) };
     if !chosen.found && !options.read.patterns.is_empty() {
         return Err(Error::NoMatch { at: artifact.at.clone(), patterns: options.read.patterns.clone() });
     }
@@ -118,7 +119,7 @@ pub(crate) async fn pull(
         Ok(unpacked)
     })
     .await?;
-    Ok(Pulled {
+    Ok(Some(Pulled {
         index: artifact.index.clone(),
         descriptor: artifact.manifest.descriptor.clone(),
         files: unpacked.files,
@@ -126,7 +127,7 @@ pub(crate) async fn pull(
         links: unpacked.links,
         written_bytes: unpacked.bytes,
         fetched_bytes: 0,
-    })
+    }))
 }
 
 /// Holds what entries declare against the limits, before any of it is fetched.

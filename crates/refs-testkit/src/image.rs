@@ -48,6 +48,13 @@ impl Image {
         self.layer(MediaType::OCI_LAYER_GZIP, gzip(&tar))
     }
 
+    /// The digest of one more archive for the image's config to list, whichever layer it is of.
+    #[must_use]
+    pub fn diff_id(mut self, diff_id: Digest) -> Self {
+        self.diff_ids.push(diff_id);
+        self
+    }
+
     /// One more layer: one file under its name, as oras pushes it.
     #[must_use]
     pub fn file(mut self, title: &str, bytes: impl Into<Bytes>) -> Self {

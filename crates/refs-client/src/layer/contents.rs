@@ -14,7 +14,7 @@ use super::{
     archive,
     deliver::{Delivery, Names},
     find,
-    form::{self, Form, Layer, Vouched},
+    form::{self, Form, Layer, Purpose, Vouched},
     listed::Listed,
     merge::{Origin, Shown},
     one::One,
@@ -68,6 +68,7 @@ pub(crate) struct Contents {
     /// The same, for layers that are read as streams where several lie on each other.
     pub(super) streams: Arc<dyn Source>,
     at: String,
+    pub(super) purpose: Purpose,
     pub(super) meter: Arc<Meter>,
     /// The lowest first.
     pub(super) layers: Vec<Layer>,
@@ -84,8 +85,9 @@ impl Contents {
     pub(crate) fn open(source: Arc<dyn Source>, artifact: &Artifact, trust: Trust) -> Result<Self> {
         let layers = form::layers(&artifact.image, trust)?;
         let streams = Arc::clone(&source);
-        let (at, meter, seeking) = (artifact.at.clone(), Arc::default(), Seeking::Never);
-        Ok(Self { source, streams, at, meter, layers, seeking, surveyed: OnceLock::new() })
+        let (at, purpose, meter) = (artifact.at.clone(), Purpose::of(&artifact.image), Arc::default());
+        let (seeking, surveyed) = (Seeking::Never, OnceLock::new());
+        Ok(Self { source, streams, at, purpose, meter, layers, seeking, surveyed })
     }
 
     /// The same, which reads layers that have no table of contents by the indexes that the source keeps of them, and leaves
@@ -109,13 +111,13 @@ impl Contents {
     /// # Errors
     /// Those of the source and of the layers' formats.
     pub(crate) async fn list(&self, selection: &Selection) -> Result<Listed> {
-        if let [layer] = self.layers.as_slice()
+        if let ([layer], Purpose::Artifact) = (self.layers.as_slice(), self.purpose)
             && let Some(index) = self.index(layer).await?
         {
             return Ok(Listed::of_layer(index, selection));
         }
         let (survey, _) = self.survey(None).await?;
-        Ok(Listed::of_survey(survey, selection))
+        Ok(Listed::of_survey(survey, selection, self.purpose))
     }
 
     /// Reads the tables of contents, so that nothing else is left to be read before a file is.
@@ -135,6 +137,7 @@ impl Contents {
     /// As of [`list`](Self::list).
     pub(crate) async fn foreseen(&self, selection: &Selection) -> Result<Option<Listed>> {
         let is_known = match self.layers.as_slice() {
+            _ if self.surveyed.get().is_some() => true,
             [Layer { form: Form::File(_), .. }] => true,
             [layer] => layer.is_better_by_index(selection) && self.index(layer).await?.is_some(),
             // What they show together is worked out before anything is handed over.
@@ -158,16 +161,34 @@ impl Contents {
     /// Hands over what is meant, and gives the receiver back once all of it was verified. Directories of files that
     /// are meant are not made up; hard links come last.
     ///
+    /// `None` when the only layer of an image has entries that what follows them in it changes: what it shows is known now, so
+    /// that it can be handed over when this is called again, to a receiver that has taken nothing yet.
+    ///
     /// # Errors
     /// Those of the receiver, the source and the layers' formats. What was handed over before an error may be anything.
-    pub(crate) async fn extract<R: Receive>(&self, selection: &Selection, receiver: R) -> Result<R> {
-        let [layer] = self.layers.as_slice() else { return self.extract_merged(selection, receiver).await };
+    pub(crate) async fn extract<R: Receive>(&self, selection: &Selection, receiver: R) -> Result<Option<R>> {
+        let [layer] = self.layers.as_slice() else { return self.extract_merged(selection, receiver).await.map(Some) };
+        if self.purpose == Purpose::Image && self.is_known_before(layer, selection).await? {
+            return self.extract_merged(selection, receiver).await.map(Some);
+        }
         let mut delivery = self.deliver(layer, Delivery::new(selection.clone(), receiver)).await?;
+        if let Some(merge) = delivery.bent() {
+            let survey = thread::run(move || Ok(Survey { found: merge.into_shown() })).await?;
+            // Whoever asked at the same time has found the same.
+            let _ = self.surveyed.set(Arc::new(survey));
+            return Ok(None);
+        }
         let names = delivery.missing();
         if !names.is_empty() {
             delivery = self.deliver_renamed(layer, names, delivery).await?;
         }
-        thread::run(move || delivery.links().map(|()| delivery.receiver)).await
+        thread::run(move || delivery.links().map(|()| Some(delivery.receiver))).await
+    }
+
+    /// Whether it is known what the only layer holds before its archive is read.
+    async fn is_known_before(&self, layer: &Layer, selection: &Selection) -> Result<bool> {
+        let is_known = self.surveyed.get().is_some() || matches!(layer.form, Form::File(_));
+        Ok(is_known || layer.is_better_by_index(selection) && self.index(layer).await?.is_some())
     }
 
     /// Writes the bytes `range` of one file, which has at most `max_bytes`, to `output`. It gets verified bytes only. Links
@@ -187,7 +208,7 @@ impl Contents {
             return Err(Error::FileNotFound { at: self.at.clone(), path: path.to_owned(), nearest: None });
         };
         let (survey, captured) = self.survey(Some(Capture { path: wanted.clone(), max_bytes })).await?;
-        let Shown { entry, origin, .. } = find::file(&survey.found, &wanted, &self.at)?;
+        let Shown { entry, origin, .. } = find::file(&survey.found, &wanted, &self.at, self.purpose)?;
         // Only directories come from nowhere.
         let origin = origin.ok_or(Error::Worker)?;
         if entry.size() > max_bytes {
@@ -259,10 +280,14 @@ impl Contents {
             self.meter.add_skipped(choice.skipped_bytes());
             return choice.deliver(self.source.as_ref(), self.ranges(layer), delivery).await;
         }
-        let (root, agreement) = (layer.root().to_owned(), layer.agreement());
+        let (root, agreement, purpose) = (layer.root().to_owned(), layer.agreement(), self.purpose);
+        let slash = self.slash();
         let work = move |bytes| {
-            let archive = archive::open(bytes, &descriptor)?;
-            let undecided = delivery.archive(&descriptor, archive, &root, agreement)?;
+            let archive = archive::open(bytes, &descriptor)?.with(slash);
+            let undecided = match purpose {
+                Purpose::Artifact => delivery.archive(&descriptor, archive, &root, agreement)?,
+                Purpose::Image => delivery.image(&descriptor, archive, agreement)?,
+            };
             Ok((delivery, undecided))
         };
         let (delivery, undecided) = read_blob(self.source.as_ref(), &layer.descriptor.digest, work).await?;
@@ -298,8 +323,9 @@ impl Contents {
         names: Names,
         mut delivery: Delivery<R>,
     ) -> Result<Delivery<R>> {
-        let descriptor = Arc::clone(&layer.descriptor);
-        let work = move |bytes| delivery.renamed(archive::open(bytes, &descriptor)?, names).map(|()| delivery);
+        let (descriptor, slash) = (Arc::clone(&layer.descriptor), self.slash());
+        let work =
+            move |bytes| delivery.renamed(archive::open(bytes, &descriptor)?.with(slash), names).map(|()| delivery);
         read_blob(self.source.as_ref(), &layer.descriptor.digest, work).await
     }
 

@@ -9,8 +9,9 @@ use super::{
     agreement::Agreement,
     archive::Archive,
     blocks::{Blocks, written},
+    merge::Merge,
     passes::Tally,
-    path,
+    path::{self, Whiteout},
     pipe::PipeReader,
 };
 use crate::{Error, Result, receive::Receive, select::Selection};
@@ -25,6 +26,8 @@ pub(crate) struct Delivery<R> {
     links: Vec<Entry>,
     /// Hard links whose files are not handed over.
     missing: Names,
+    /// What an image's layer shows, where that is not what was handed over.
+    bent: Option<Merge>,
 }
 
 /// Names of files that were not handed over themselves, by the path of the file.
@@ -32,7 +35,7 @@ pub(crate) type Names = BTreeMap<String, Vec<Entry>>;
 
 impl<R: Receive> Delivery<R> {
     pub(crate) fn new(selection: Selection, receiver: R) -> Self {
-        Self { selection, receiver, tally: Tally::default(), links: Vec::new(), missing: Names::new() }
+        Self { selection, receiver, tally: Tally::default(), links: Vec::new(), missing: Names::new(), bent: None }
     }
 
     /// Whether `entry` is to be handed over.
@@ -60,9 +63,41 @@ impl<R: Receive> Delivery<R> {
                     delivery.take(entry, &mut archive, blocks)?;
                 }
             }
-            let undecided = agreement.map(|agreement| agreement.check(layer, &mut archive)).transpose()?;
-            archive.finish().map(|()| undecided.flatten())
+            finished(archive, layer, agreement)
         })
+    }
+
+    /// As [`archive`](Delivery::archive), for the only layer of an image: names that delete have nothing to delete. When
+    /// something is not where its name says, or not for long, nothing more is handed over, and [`bent`](Delivery::bent) has
+    /// what the layer shows.
+    pub(crate) fn image(
+        &mut self,
+        layer: &Descriptor,
+        mut archive: Archive,
+        mut agreement: Option<Agreement>,
+    ) -> Result<Option<Agreement>> {
+        self.writing(|delivery, blocks| {
+            let mut merge = Merge::default();
+            while let Some(met) = archive.next_met()? {
+                let entry = met.entry.clone();
+                merge.add(layer, met)?;
+                if let Some(agreement) = agreement.as_mut().filter(|_| !entry.path.is_empty()) {
+                    agreement.see(&entry, layer, &mut archive)?;
+                }
+                let is_shown = !entry.path.is_empty() && path::whiteout(&entry.path)? == Whiteout::None;
+                if is_shown && merge.is_straight() && delivery.means(&entry) {
+                    delivery.take(entry, &mut archive, blocks)?;
+                }
+            }
+            merge.next_layer()?;
+            delivery.bent = Some(merge).filter(|merge| !merge.is_straight());
+            finished(archive, layer, agreement)
+        })
+    }
+
+    /// What an image's layer shows, if what was handed over is something else.
+    pub(crate) fn bent(&mut self) -> Option<Merge> {
+        self.bent.take()
     }
 
     /// Hands over a blob that is one file.
@@ -152,6 +187,12 @@ impl<R: Receive> Delivery<R> {
         self.receiver.entry(file)?;
         blocks.file(file, |take| archive.content(take))
     }
+}
+
+/// Reads what follows the entries of `archive`, and compares it with its table of contents.
+fn finished(mut archive: Archive, layer: &Descriptor, agreement: Option<Agreement>) -> Result<Option<Agreement>> {
+    let undecided = agreement.map(|agreement| agreement.check(layer, &mut archive)).transpose()?;
+    archive.finish().map(|()| undecided.flatten())
 }
 
 /// Checks that `path` is in the directory that its layer is for; an empty `root` is the artifact's.

@@ -2,7 +2,7 @@
 
 use refs_estargz::{Kind, path_order};
 
-use super::{merge::Shown, portions::find};
+use super::{form::Purpose, merge::Shown, portions::find};
 use crate::{Error, Result};
 
 /// So many links are followed.
@@ -11,10 +11,10 @@ const MAX_LINKS: u32 = 40;
 /// The file at `path`, or where the links on the way to it lead. `found` is ordered by path.
 ///
 /// # Errors
-/// `FileNotFound`, `NotFile`, `UnsafeLink`.
-pub(crate) fn file<'f>(found: &'f [Shown], path: &str, at: &str) -> Result<&'f Shown> {
+/// `FileNotFound`, `NotFile`, `UnsafeLink`: of an artifact also for links that lead out of it.
+pub(crate) fn file<'f>(found: &'f [Shown], path: &str, at: &str, purpose: Purpose) -> Result<&'f Shown> {
     let not_file = |kind| Error::NotFile { at: at.to_owned(), path: path.to_owned(), kind };
-    let reached = follow(found, path)?;
+    let reached = follow(found, path, purpose)?;
     match find(found, &reached).map(|found| (found, kind_name(&found.entry.kind))) {
         Some((found, None)) => Ok(found),
         Some((_, Some(kind))) => Err(not_file(kind)),
@@ -24,12 +24,13 @@ pub(crate) fn file<'f>(found: &'f [Shown], path: &str, at: &str) -> Result<&'f S
 }
 
 /// Where `path` leads, through links; there need not be anything.
-fn follow(found: &[Shown], path: &str) -> Result<String> {
+fn follow(found: &[Shown], path: &str, purpose: Purpose) -> Result<String> {
     let mut reached = String::new();
     let mut left: Vec<String> = components(path);
     let mut links = 0;
     while let Some(component) = left.pop() {
         if component == ".." {
+            // The root is its own parent, as in a container.
             reached.truncate(reached.rfind('/').unwrap_or(0));
             continue;
         }
@@ -41,7 +42,7 @@ fn follow(found: &[Shown], path: &str) -> Result<String> {
             continue;
         };
         links += 1;
-        link.check(links)?;
+        link.check(links, purpose)?;
         left.extend(components(link.target));
         let directory_bytes = link.directory.len();
         reached.truncate(directory_bytes);
@@ -67,14 +68,14 @@ impl<'f> Link<'f> {
         }
     }
 
-    /// Refuses one link too many, and one that climbs out of the artifact, judged by its text.
-    fn check(&self, links: u32) -> Result<()> {
+    /// Refuses one link too many, and one that climbs out of an artifact, judged by its text.
+    fn check(&self, links: u32, purpose: Purpose) -> Result<()> {
         let path = &self.found.entry.path;
         let refuse = |reason| Err(Error::UnsafeLink { path: path.clone(), target: self.target.to_owned(), reason });
         if links > MAX_LINKS {
             return refuse("it is one of more than 40 links on the way");
         }
-        if self.climbs_out() {
+        if purpose == Purpose::Artifact && self.climbs_out() {
             return refuse("it leads out of the artifact");
         }
         Ok(())
@@ -187,12 +188,14 @@ mod tests {
 
     #[track_caller]
     fn check(path: &str, expected: &str) {
-        assert_eq!(file(&tree(), path, "here").unwrap().entry.path, expected);
+        for purpose in [Purpose::Artifact, Purpose::Image] {
+            assert_eq!(file(&tree(), path, "here", purpose).unwrap().entry.path, expected);
+        }
     }
 
     #[track_caller]
     fn check_error(path: &str, expected: &str) {
-        assert_eq!(file(&tree(), path, "here").unwrap_err().to_string(), expected);
+        assert_eq!(file(&tree(), path, "here", Purpose::Artifact).unwrap_err().to_string(), expected);
     }
 
     #[test]
@@ -217,6 +220,15 @@ mod tests {
             "circle",
             "link `circle` to `circle` in a layer is not safe: it is one of more than 40 links on the way",
         );
+    }
+
+    #[test]
+    fn the_root_of_an_image_is_its_own_parent() {
+        let mut image = tree();
+        image.push(found("usr/up", Kind::Symlink { target: "../../../docs/guide.md".to_owned() }));
+        let reached = |path| file(&image, path, "here", Purpose::Image).map(|found| found.entry.path.clone());
+        assert_eq!(reached("usr/up").unwrap(), "docs/guide.md");
+        assert_eq!(reached("out").unwrap_err().to_string(), "no file `out` in here");
     }
 
     #[test]
@@ -255,8 +267,10 @@ mod tests {
         ) {
             let mut tree: Vec<Shown> = tree.into_iter().map(|(path, kind)| found(&path, kind)).collect();
             tree.sort_by(|left, right| path_order(&left.entry.path, &right.entry.path));
-            if let Ok(found) = file(&tree, &path, "here") {
-                prop_assert!(found.entry.is_file());
+            for purpose in [Purpose::Artifact, Purpose::Image] {
+                if let Ok(found) = file(&tree, &path, "here", purpose) {
+                    prop_assert!(found.entry.is_file());
+                }
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use refs_estargz::{Entry, Expected, Kind, TOC_DIGEST_ANNOTATION, ZSTD_TOC_DIGEST_ANNOTATION};
+use refs_estargz::{Entry, Expected, Kind, TAIL_ANNOTATION, TOC_DIGEST_ANNOTATION, ZSTD_TOC_DIGEST_ANNOTATION};
 use refs_registry::{
     Descriptor, MediaType,
     spec::{ImageManifest, LayerFormat},
@@ -19,6 +19,16 @@ pub(crate) const TITLE: &str = "org.opencontainers.image.title";
 pub(crate) const UNPACK: &str = "io.deis.oras.content.unpack";
 /// An artifact may have many files, but layers that lie on each other are no more than this.
 const MAX_LAYERS: usize = 128;
+
+/// What the layers of a manifest are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Files, for whoever pulls them. A lone layer holds them as they are, whatever they are called.
+    Artifact,
+    /// The root file system of a container: names may delete, may begin at the root and may lead through links, and the root
+    /// is its own parent.
+    Image,
+}
 
 /// A layer, and how to read it.
 #[derive(Debug)]
@@ -57,6 +67,19 @@ pub(crate) enum Vouched {
     Json(Digest),
     /// The digest of its JSON as it is compressed with zstd.
     Compressed(Digest),
+}
+
+impl Purpose {
+    /// As far as `image` tells: artifacts may have the config of an image, but not without saying so, or that they were pushed
+    /// by this library.
+    pub(crate) fn of(image: &ImageManifest) -> Self {
+        let is_pushed = image.layers.iter().any(|layer| layer.annotations.contains_key(TAIL_ANNOTATION));
+        if image.config.media_type.is_config() && image.artifact_type.is_none() && !is_pushed {
+            Self::Image
+        } else {
+            Self::Artifact
+        }
+    }
 }
 
 /// The layers of an image that hold files, the lowest first.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use refs_estargz::Entry;
 
-use super::{merge::Shown, ranges::Indexed, survey::Survey};
+use super::{form::Purpose, merge::Shown, ranges::Indexed, survey::Survey};
 use crate::select::Selection;
 
 /// Entries in the order of a walk through the sorted tree.
@@ -29,9 +29,11 @@ impl Listed {
         Self::Some(layer, chosen)
     }
 
-    /// What `selection` means of what was found. A directory that no entry names is not made up.
-    pub(crate) fn of_survey(survey: Arc<Survey>, selection: &Selection) -> Self {
-        let is_meant = |shown: &Shown| shown.origin.is_some() && selection.contains(&shown.entry);
+    /// What `selection` means of what was found. A directory that no entry names is there in an image, as a runtime makes it;
+    /// for an artifact none is made up.
+    pub(crate) fn of_survey(survey: Arc<Survey>, selection: &Selection, purpose: Purpose) -> Self {
+        let is_there = |shown: &Shown| purpose == Purpose::Image || shown.origin.is_some();
+        let is_meant = |shown: &Shown| is_there(shown) && selection.contains(&shown.entry);
         let chosen = (0..).zip(&survey.found).filter(|(_, shown)| is_meant(shown)).map(|(index, _)| index).collect();
         Self::Found(survey, chosen)
     }

@@ -16,7 +16,7 @@ use super::{
     archive::{self, Compression},
     contents::Contents,
     deliver::{Delivery, check_below},
-    form::{Form, Layer},
+    form::{Form, Layer, Purpose},
     merge::{Merge, Met, Origin},
     passes::{self, Tally},
     portions::Portions,
@@ -141,9 +141,9 @@ impl Contents {
         Ok((mets, captured))
     }
 
-    /// What a slash at the start of a name means: layers that lie on each other are those of an image.
-    const fn slash(&self) -> Slash {
-        if self.layers.len() > 1 { Slash::IsRoot } else { Slash::LeadsOut }
+    /// What a slash at the start of a name means: layers that lie on each other are read as those of an image.
+    pub(super) fn slash(&self) -> Slash {
+        if self.purpose == Purpose::Image || self.layers.len() > 1 { Slash::IsRoot } else { Slash::LeadsOut }
     }
 
     /// The content of a file of a layer that is read as a stream.

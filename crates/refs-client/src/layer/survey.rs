@@ -7,7 +7,7 @@ use refs_registry::Descriptor;
 
 use super::{
     contents::Contents,
-    form::{Form, Layer},
+    form::{Form, Layer, Purpose},
     merge::{Met, Origin, Shown},
     passes::Tally,
     path::is_format_file,
@@ -33,7 +33,7 @@ impl Contents {
             return Ok((Arc::clone(survey), None));
         }
         let (survey, captured) = match self.layers.as_slice() {
-            [layer] => self.survey_lone(layer, capture).await?,
+            [layer] if self.purpose == Purpose::Artifact => self.survey_lone(layer, capture).await?,
             _ => self.merged(capture).await?,
         };
         // Whoever asked at the same time has found the same.

@@ -16,6 +16,7 @@ mod inspections;
 mod lies;
 mod limits;
 mod lone_images;
+mod lone;
 mod manifest_files;
 mod packed;
 mod platforms;

@@ -50,7 +50,7 @@ impl<'l> Line<'l> {
 
     fn header(&self) -> Vec<u8> {
         let mut header = tar::Header::new_ustar();
-        header.set_path(self.path).unwrap();
+        header.as_old_mut().name[..self.path.len()].copy_from_slice(self.path.as_bytes());
         header.set_entry_type(self.kind);
         header.set_size(self.content().len() as u64);
         header.set_mode(if self.kind == tar::EntryType::Directory { 0o755 } else { 0o644 });

@@ -10,7 +10,7 @@ use crate::setup::{
     IN_MEMORY, artifact, at, client, guarded, memory, names, noise, paths, pull, pull_of, pulled, without_times,
 };
 
-async fn stored(image: &Image) -> (Memories, Client) {
+pub(crate) async fn stored(image: &Image) -> (Memories, Client) {
     let (memories, client) = memory();
     let repository = memories.repository(&"localhost".parse().unwrap(), &"o/r".parse().unwrap());
     image.push(&repository, &["v1"]).await.unwrap();
@@ -29,7 +29,7 @@ fn line(entry: &FileEntry) -> String {
 }
 
 /// The tree that is pulled of an image, and the lines that are listed: they tell of the same, and each file can be read.
-async fn shown(client: &Client) -> Result<(Tree, Vec<String>), Error> {
+pub(crate) async fn shown(client: &Client) -> Result<(Tree, Vec<String>), Error> {
     let here = at(IN_MEMORY);
     let listing = client.list_files(&here, &ReadOptions::default()).await?;
     let (tree, _) = pull(client, &here, &pull_of(&[])).await?;
@@ -133,7 +133,7 @@ async fn a_file_is_read_through_links_of_all_layers() {
 
 #[tokio::test]
 async fn a_file_of_a_name_that_marks_a_deletion_is_a_file_in_an_artifact() {
-    let lone = Image::new().tree(&Tree::parse(r#"644 .wh.a "x""#));
+    let lone = Image::new().tree(&Tree::parse(r#"644 .wh.a "x""#)).artifact_type("application/vnd.example");
     let (_, client) = stored(&lone).await;
     assert_eq!(pulled(&client, &at(IN_MEMORY), &pull_of(&[])).await, Tree::parse(r#"644 .wh.a "x""#));
     let files = Image::new().file("a", "1").file(".wh.a", "x").folder("d", &Tree::parse(r#"644 d/.wh.b "y""#));
@@ -167,7 +167,7 @@ async fn a_link_that_leads_out_is_no_harm_where_a_layer_above_hides_it() {
 }
 
 /// A registry with an image, which counts requests.
-async fn served(image: &Image) -> (FakeRegistry, Client) {
+pub(crate) async fn served(image: &Image) -> (FakeRegistry, Client) {
     let (memories, _) = stored(image).await;
     let registry = guarded(&memories).start().await;
     let client = client(&registry);
@@ -175,7 +175,7 @@ async fn served(image: &Image) -> (FakeRegistry, Client) {
 }
 
 /// For each blob, how often it was asked for.
-fn fetches(registry: &FakeRegistry) -> Vec<usize> {
+pub(crate) fn fetches(registry: &FakeRegistry) -> Vec<usize> {
     let mut blobs = std::collections::BTreeMap::new();
     for request in registry.take_requests() {
         if request.method == "GET" && request.path.contains("/blobs/") && request.status < 300 {

@@ -116,6 +116,11 @@ impl Merge {
         Ok(())
     }
 
+    /// Whether all entries so far are where their names say, and none is in the way of another.
+    pub(crate) fn is_straight(&self) -> bool {
+        self.tree.is_straight()
+    }
+
     /// What is said of the root directory, if anything is.
     pub(crate) fn root(&self) -> Option<(&Entry, u32)> {
         self.root.as_ref().map(|inode| (&inode.entry, inode.nanos))

@@ -28,6 +28,7 @@ pub(super) struct Tree {
     layer: usize,
     steps: u64,
     implied: Implied,
+    is_bent: bool,
 }
 
 /// Directories that no entry names, as far as they were ever made.
@@ -84,6 +85,12 @@ impl Tree {
         self.implied
     }
 
+    /// Whether all was put where its path says, and nothing but a directory where something was; and whether no name was given
+    /// to what is no file.
+    pub(super) fn is_straight(&self) -> bool {
+        !self.is_bent
+    }
+
     /// Puts what is no hard link at a path, in the place of what is there. A directory keeps what is in it.
     ///
     /// # Errors
@@ -119,6 +126,7 @@ impl Tree {
         if path == file {
             return refuse("it names itself");
         }
+        self.is_bent |= !inode.entry.is_file();
         self.remove(&path);
         self.insert(path, What::Other { inode, name: Name::Further });
         Ok(true)
@@ -200,7 +208,9 @@ impl Tree {
     /// Where a path leads when links are followed on the way to its last part.
     fn resolved(&mut self, path: &str) -> Result<String> {
         let (directory, name) = split(path);
-        Ok(join(&self.directory(directory)?, name))
+        let resolved = join(&self.directory(directory)?, name);
+        self.is_bent |= resolved != path;
+        Ok(resolved)
     }
 
     /// Where the directory of this path is, through links. There need not be anything.
@@ -245,7 +255,7 @@ impl Tree {
 
     fn insert(&mut self, path: String, what: What) {
         self.touch(split(&path).0);
-        self.nodes.insert(path, Node { what, touched: self.layer });
+        self.is_bent |= self.nodes.insert(path, Node { what, touched: self.layer }).is_some();
     }
 
     /// Notes that this layer has put something at a path: the path and what is above it are not to be hidden by it.
@@ -261,7 +271,9 @@ impl Tree {
 
     /// Removes what is at a path and all below it.
     fn remove(&mut self, path: &str) {
-        if self.nodes.remove(path).is_some_and(|node| node.is_directory()) {
+        let Some(removed) = self.nodes.remove(path) else { return };
+        self.is_bent = true;
+        if removed.is_directory() {
             let gone: Vec<String> = self.nodes.range(below(path)).map(|(path, _)| path.clone()).collect();
             for path in gone {
                 self.nodes.remove(&path);

@@ -23,7 +23,7 @@ fn open(source: Counted, layers: Vec<Descriptor>) -> (Arc<Counted>, Contents) {
 
 async fn extract(contents: &Contents, patterns: &[&str]) -> Result<Vec<String>> {
     let patterns: Vec<String> = patterns.iter().map(|&pattern| pattern.to_owned()).collect();
-    let receiver = contents.extract(&Selection::new(&patterns)?, Recorder::default()).await?;
+    let receiver = contents.extract(&Selection::new(&patterns)?, Recorder::default()).await?.unwrap();
     Ok(receiver.lines())
 }
 
@@ -57,7 +57,7 @@ async fn all_of_a_longer_estargz_layer_is_one_request_after_the_table() {
     files.push(("pad/3", noise(3, 3 << 20)));
     let layer = estargz(&mut source, &files, &[]);
     let (source, contents) = open(source, vec![layer]);
-    let receiver = contents.extract(&Selection::All, Recorder::default()).await.unwrap();
+    let receiver = contents.extract(&Selection::All, Recorder::default()).await.unwrap().unwrap();
     assert_eq!(source.requests(), (1, 1), "the table of contents, and the layer");
     let received = receiver.received();
     let mut paths: Vec<&str> = received.iter().map(|(entry, _)| entry.path.as_str()).collect();

@@ -227,7 +227,7 @@ async fn upper_layers_replace_lower_ones() {
         layer(&mut source, MediaType::OCI_LAYER_GZIP, gzip(&upper)),
     ];
     let (_, contents) = image(source, layers);
-    assert_eq!(paths(&contents).await.unwrap(), ["a", "b", "dir", "file/y", "z", "zz"]);
+    assert_eq!(paths(&contents).await.unwrap(), ["a", "b", "dir", "file", "file/y", "z", "zz"]);
     assert_eq!(read(&contents, "a").await.unwrap(), b"high");
     assert_eq!(read(&contents, "b").await.unwrap(), b"low");
     assert_eq!(read(&contents, "z").await.unwrap(), b"2");
@@ -235,18 +235,20 @@ async fn upper_layers_replace_lower_ones() {
 }
 
 #[tokio::test]
-async fn deletions_between_layers_are_carried_out_and_alone_they_are_names() {
+async fn deletions_are_carried_out_and_in_an_artifact_of_one_layer_they_are_names() {
     let whiteout = tar(&[("dir/.wh.gone", b"")]);
     let mut source = Counted::default();
     let lower = layer(&mut source, MediaType::OCI_LAYER, tar(&[("dir/gone", b""), ("dir/kept", b"")]));
     let upper = layer(&mut source, MediaType::OCI_LAYER, whiteout.clone());
     let (_, contents) = image(source, vec![lower, upper]);
-    assert_eq!(paths(&contents).await.unwrap(), ["dir/kept"]);
+    assert_eq!(paths(&contents).await.unwrap(), ["dir", "dir/kept"]);
 
-    let mut source = Counted::default();
-    let alone = layer(&mut source, MediaType::OCI_LAYER, whiteout);
-    let (_, contents) = image(source, vec![alone]);
-    assert_eq!(paths(&contents).await.unwrap(), ["dir/.wh.gone"]);
+    for (config, shown) in [(MediaType::OCI_CONFIG, vec![]), (MediaType::OCI_EMPTY, vec!["dir/.wh.gone"])] {
+        let mut source = Counted::default();
+        let alone = layer(&mut source, MediaType::OCI_LAYER, whiteout.clone());
+        let (_, contents) = open(source, config, vec![alone], Trust::Verified);
+        assert_eq!(paths(&contents.unwrap()).await.unwrap(), shown);
+    }
 }
 
 #[tokio::test]

@@ -7,7 +7,6 @@ use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use refs_estargz::Entry;
 use refs_registry::{Descriptor, ErrorKind, Source, spec::ImageManifest};
 use refs_url::{Digest, Hasher};
-use tokio::sync::mpsc;
 
 use super::{
     archive::{self, inflated, unsupported},
@@ -15,13 +14,12 @@ use super::{
     merge::{Merge, Met},
     passes::{self, Hashed, Tally},
     pipe::PipeReader,
+    read::{self, Held, LAYERS_AT_ONCE, Read},
     stream::read_blob,
     tar::{Slash, Walk},
 };
 use crate::{Error, Result, receive::Hand, unpack::Budget};
 
-/// So many layers are read at once, each by a thread of its own.
-const LAYERS_AT_ONCE: usize = 4;
 /// Layers that lie on each other are no more than this.
 const MAX_LAYERS: usize = 128;
 
@@ -63,17 +61,7 @@ impl ImageLayers {
         // Boxed, as are those of the second pass: what they borrow from would else be lost to the type of the verb's future.
         let reads = self.layers.iter().cloned();
         let reads = reads.map(|layer| meet(self.source(), layer, Arc::clone(&tally), Arc::clone(budget)).boxed());
-        let mut reads = stream::iter(reads).buffered(LAYERS_AT_ONCE);
-        let (sender, receiver) = mpsc::channel(1);
-        let worker = tokio::task::spawn_blocking(move || merge(receiver));
-        while let Some(read) = reads.next().await {
-            // A worker that has gone has an error to tell.
-            if sender.send(read?).await.is_err() {
-                break;
-            }
-        }
-        drop(sender);
-        worker.await.unwrap_or(Err(Error::Worker))
+        Ok(read::merged(reads).await?.0)
     }
 
     /// The second pass: hands over the content of `wanted` files, by the index of their layer and of their entry in it. Each
@@ -102,16 +90,11 @@ impl ImageLayers {
 }
 
 /// All entries of a layer.
-async fn meet(
-    source: Arc<dyn Source>,
-    layer: ImageLayer,
-    tally: Arc<Tally>,
-    budget: Arc<Budget>,
-) -> Result<(ImageLayer, Vec<Met>)> {
+async fn meet(source: Arc<dyn Source>, layer: ImageLayer, tally: Arc<Tally>, budget: Arc<Budget>) -> Result<Read> {
     let reading = layer.clone();
     let work = move |bytes| reading.entries(bytes, &tally, &budget);
     match read_blob(source.as_ref(), &layer.descriptor.digest, work).await {
-        Ok(met) => Ok((layer, met)),
+        Ok(met) => Ok(Read { layer: layer.descriptor, held: Held::Changes(met), captured: None }),
         Err(Error::Registry(error)) if error.kind() == ErrorKind::NotFound && layer.is_foreign() => {
             Err(unsupported(&layer.descriptor, "it is foreign: the registry does not have it"))
         }
@@ -166,14 +149,4 @@ impl ImageLayer {
         let (layer, expected) = (self.descriptor.digest.clone(), self.diff_id.clone());
         Err(Error::DiffId { layer, expected, actual })
     }
-}
-
-/// Puts layers on each other, which come from the lowest up.
-fn merge(mut layers: mpsc::Receiver<(ImageLayer, Vec<Met>)>) -> Result<Merge> {
-    let mut merge = Merge::default();
-    while let Some((layer, met)) = layers.blocking_recv() {
-        met.into_iter().try_for_each(|met| merge.add(&layer.descriptor, met))?;
-        merge.next_layer()?;
-    }
-    Ok(merge)
 }

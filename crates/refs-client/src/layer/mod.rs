@@ -26,6 +26,7 @@ mod pipe;
 mod portions;
 mod queue;
 mod ranges;
+mod read;
 mod sought;
 mod spans;
 mod spool;

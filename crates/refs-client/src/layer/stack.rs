@@ -7,20 +7,19 @@ use std::{
     sync::Arc,
 };
 
-use futures_util::StreamExt;
-use refs_estargz::{Entry, Kind, Toc, seek::Builder};
+use futures_util::FutureExt;
+use refs_estargz::{Entry, seek::Builder};
 use refs_registry::Descriptor;
-use tokio::sync::mpsc;
 
 use super::{
     archive::{self, Compression},
     contents::Contents,
     deliver::{Delivery, check_below},
     form::{Form, Layer, Purpose},
-    merge::{Merge, Met, Origin},
+    merge::{Met, Origin},
     passes::{self, Tally},
     portions::Portions,
-    ranges::Indexed,
+    read::{self, Held, Read},
     sought::{Known, Made},
     spans::Choice,
     spool::{Capture, Spool},
@@ -28,27 +27,7 @@ use super::{
     survey::Survey,
     tar::{Slash, Walk},
 };
-use crate::{Error, Result, receive::Receive, select::Selection, thread};
-
-/// So many layers are read at once: each that is a stream is inflated by a thread of its own.
-const LAYERS_AT_ONCE: usize = 3;
-
-/// What was read of a layer.
-struct Read {
-    layer: Arc<Descriptor>,
-    held: Held,
-    captured: Option<Spool>,
-}
-
-/// What a layer holds.
-enum Held {
-    /// What a table of contents tells, deletions included.
-    Table(Arc<Indexed>),
-    /// What an archive has, deletions included.
-    Changes(Vec<Met>),
-    /// Files, whatever they are called.
-    Files(Vec<Met>),
-}
+use crate::{Result, receive::Receive, select::Selection, thread};
 
 impl Contents {
     /// Whether layers are to be read twice, as streams, when content of them is wanted.
@@ -74,20 +53,23 @@ impl Contents {
     pub(super) async fn merged(&self, capture: Option<Capture>) -> Result<(Survey, Option<Spool>)> {
         let (tally, capture) = (Arc::<Tally>::default(), capture.map(Arc::new));
         let layers = self.layers.iter().enumerate();
-        let reads = layers.map(|(at, layer)| self.read(at, layer, Arc::clone(&tally), capture.clone()));
-        let mut reads = futures_util::stream::iter(reads).buffered(LAYERS_AT_ONCE);
-        let (sender, receiver) = mpsc::channel(1);
-        let worker = tokio::task::spawn_blocking(move || merge(receiver));
-        while let Some(read) = reads.next().await {
-            if sender.send(read?).await.is_err() {
-                break;
-            }
-        }
-        drop(sender);
-        worker.await.unwrap_or(Err(Error::Worker))
+        let reads = layers.map(|(at, layer)| self.read(at, layer, Arc::clone(&tally), capture.clone()).boxed());
+        let (merge, captured) = read::merged(reads).await?;
+        let survey = thread::run(move || Ok(Survey { found: merge.into_shown() })).await?;
+        Ok((survey, captured))
     }
 
-    async fn read(&self, at: usize, layer: &Layer, tally: Arc<Tally>, capture: Option<Arc<Capture>>) -> Result<Read> {
+    /// All that a layer holds; what comes from an archive is counted in `tally`.
+    ///
+    /// # Errors
+    /// Those of the source and of the layer's format.
+    pub(super) async fn read(
+        &self,
+        at: usize,
+        layer: &Layer,
+        tally: Arc<Tally>,
+        capture: Option<Arc<Capture>>,
+    ) -> Result<Read> {
         let (held, captured) = match (&layer.form, self.index(layer).await?) {
             (_, Some(index)) => (Held::Table(index), None),
             (Form::File(entry), None) => (Held::Files(vec![Met { entry: entry.clone(), nanos: 0, index: 0 }]), None),
@@ -101,10 +83,7 @@ impl Contents {
     }
 
     /// All entries of a layer that is read as a stream, and the content of the file that was to be captured.
-    ///
-    /// # Errors
-    /// Those of the source and of the archive.
-    pub(super) async fn streamed(
+    async fn streamed(
         &self,
         at: usize,
         layer: &Layer,
@@ -257,30 +236,4 @@ impl Seen {
     fn check(&self, met: &Met) -> Result<()> {
         if met.entry.path.is_empty() { Ok(()) } else { check_below(&met.entry.path, &self.root) }
     }
-}
-
-/// What the layers show together, which come from the lowest up, and what was captured last.
-fn merge(mut layers: mpsc::Receiver<Read>) -> Result<(Survey, Option<Spool>)> {
-    let (mut merge, mut captured) = (Merge::default(), None);
-    while let Some(read) = layers.blocking_recv() {
-        captured = read.captured.or(captured);
-        match read.held {
-            Held::Table(index) => add_table(&mut merge, &read.layer, index.toc())?,
-            Held::Changes(mets) => mets.into_iter().try_for_each(|met| merge.add(&read.layer, met))?,
-            Held::Files(mets) => mets.into_iter().try_for_each(|met| merge.add_file(&read.layer, met))?,
-        }
-        merge.next_layer()?;
-    }
-    Ok((Survey { found: merge.into_shown() }, captured))
-}
-
-/// A table is sorted by path: the file that a hard link of it names is in it, and may come later.
-fn add_table(merge: &mut Merge, layer: &Descriptor, toc: &Toc) -> Result<()> {
-    let mut links = Vec::new();
-    for (index, entry) in toc.entries().enumerate() {
-        let is_link = matches!(entry.kind, Kind::Hardlink { .. });
-        let met = Met { entry, nanos: 0, index };
-        if is_link { links.push(met) } else { merge.add(layer, met)? }
-    }
-    links.into_iter().try_for_each(|met| merge.add(layer, met))
 }

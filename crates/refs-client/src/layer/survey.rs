@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use refs_estargz::path_order;
-use refs_registry::Descriptor;
 
 use super::{
     contents::Contents,
-    form::{Form, Layer, Purpose},
+    form::{Layer, Purpose},
     merge::{Met, Origin, Shown},
     passes::Tally,
     path::is_format_file,
+    read::{self, Held, Read},
     spool::{Capture, Spool},
 };
 use crate::Result;
@@ -42,38 +42,25 @@ impl Contents {
 
     async fn survey_lone(&self, layer: &Layer, capture: Option<Capture>) -> Result<(Survey, Option<Spool>)> {
         let tally = Arc::<Tally>::default();
-        let (found, captured) = match (&layer.form, self.index(layer).await?) {
-            (_, Some(index)) => {
-                let entries = index.toc().entries().enumerate();
-                let mets = entries.map(|(index, entry)| Met { entry, nanos: 0, index });
-                (lone(mets, &layer.descriptor, Some(&tally))?, None)
+        let Read { layer, held, captured } = self.read(0, layer, Arc::clone(&tally), capture.map(Arc::new)).await?;
+        let found = match held {
+            Held::Table(index) => {
+                let counted = |met: Met| tally.count(&layer, &met.entry).map(|()| met);
+                lone(read::mets(index.toc()).map(counted).collect::<Result<_>>()?)
             }
-            (Form::File(entry), None) => {
-                let met = Met { entry: entry.clone(), nanos: 0, index: 0 };
-                (lone([met], &layer.descriptor, Some(&tally))?, None)
-            }
-            (_, None) => {
-                let (mets, captured) = self.streamed(0, layer, tally, capture.map(Arc::new)).await?;
-                (lone(mets, &layer.descriptor, None)?, captured)
-            }
+            Held::Changes(mets) | Held::Files(mets) => lone(mets),
         };
         Ok((Survey { found }, captured))
     }
 }
 
-/// What a layer shows on which no other lies: all of it, of each path the last. What was not counted before is counted now.
-fn lone(mets: impl IntoIterator<Item = Met>, layer: &Descriptor, tally: Option<&Tally>) -> Result<Vec<Shown>> {
-    let mut found = Vec::new();
-    for Met { entry, nanos, index } in mets {
-        if let Some(tally) = tally {
-            tally.count(layer, &entry)?;
-        }
-        if !entry.path.is_empty() && !is_format_file(&entry.path) {
-            found.push(Shown { entry, nanos, origin: Some(Origin { layer: 0, index }) });
-        }
-    }
+/// What the layer of an artifact shows on which no other lies: all of it, of each path the last.
+fn lone(mets: Vec<Met>) -> Vec<Shown> {
+    let mets = mets.into_iter().filter(|met| !met.entry.path.is_empty() && !is_format_file(&met.entry.path));
+    let shown = |Met { entry, nanos, index }| Shown { entry, nanos, origin: Some(Origin { layer: 0, index }) };
+    let mut found: Vec<Shown> = mets.map(shown).collect();
     found.reverse();
     found.sort_by(|left, right| path_order(&left.entry.path, &right.entry.path));
     found.dedup_by(|later, kept| later.entry.path == kept.entry.path);
-    Ok(found)
+    found
 }

@@ -318,7 +318,7 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
-    /// A thread that worked on this died: a defect of this library.
+    /// A thread that worked on this died, which is a defect of this library, or the system gave none to work on it.
     #[error("a worker stopped before its work was done")]
     Worker,
 }

@@ -49,16 +49,17 @@ pub(crate) fn written<H: Hand, T>(hands: [H; WRITERS], read: impl FnOnce(&mut Bl
     let receiver = Arc::new(Mutex::new(receiver));
     thread::scope(|scope| {
         let failed = &failed;
+        // One thread is slower than several; when there is none, blocks are put nowhere, which fails.
         let writers = hands.map(|hand| {
             let receiver = Arc::clone(&receiver);
-            scope.spawn(move || write(hand, &receiver, failed))
+            thread::Builder::new().spawn_scoped(scope, move || write(hand, &receiver, failed))
         });
         // When the last writer has gone, nobody is left to wait for.
         drop(receiver);
         let mut blocks = Blocks { sender, batch: Vec::new(), batch_bytes: 0, failed };
         let done = read(&mut blocks).and_then(|done| blocks.send().map(|()| done));
         drop(blocks);
-        for writer in writers {
+        for writer in writers.into_iter().flatten() {
             writer.join().map_err(|_panicked| Error::Worker)??;
         }
         done

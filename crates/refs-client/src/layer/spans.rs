@@ -208,8 +208,10 @@ impl Choice {
         };
         let work = &work;
         thread::scope(|scope| {
-            let workers: Vec<_> = hands.into_iter().map(|hand| scope.spawn(move || work(hand))).collect();
-            let taken = take(delivery, &progress);
+            // Fewer threads are slower; without any, nobody would take what is fetched.
+            let spawn = |hand| thread::Builder::new().spawn_scoped(scope, move || work(hand)).ok();
+            let workers: Vec<_> = hands.into_iter().filter_map(spawn).collect();
+            let taken = if workers.is_empty() { Err(Error::Worker) } else { take(delivery, &progress) };
             if taken.is_err() {
                 progress.fail();
                 queue.fail();

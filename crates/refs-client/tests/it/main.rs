@@ -28,5 +28,6 @@ mod sources;
 mod stacks;
 mod streamed;
 mod trees;
+mod threads;
 mod unpacks;
 mod windows;

@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_core::stream::BoxStream;
-use futures_util::TryStreamExt;
+use futures_util::{FutureExt, TryStreamExt};
 use refs_registry::{Descriptor, Platform, Sink, Source, Writable};
 use refs_store::{Cached, Layout, Origin, Store};
 use refs_url::{Digest, Host, Reference, RepoName, Tag, Target};
@@ -96,14 +96,13 @@ impl Client {
     /// when `at` names no tag and no digest; `PlatformNotFound`, `PlatformUnknown`, `NoImage`, `IndexTooDeep` and
     /// `IndexTooWide` of an index; `Registry` with its kinds; `Estargz`, `Corrupt` and `UnsupportedLayer` of a layer.
     pub async fn list_files(&self, at: &Location, options: &ReadOptions) -> Result<Listing> {
-        let selection = Selection::new(&options.patterns)?;
-        let (source, target) = self.find(at, &self.meter).await?;
-        healed(source, async |source| {
-            let (artifact, contents) = open(source, at, &target, options).await?;
-            // Boxed, as the future of a pull is.
-            Box::pin(list::list(&artifact, &contents.seeking(), &selection, options)).await
-        })
-        .await
+        let selection = &Selection::new(&options.patterns)?;
+        let (source, target) = &self.find(at, &self.meter).await?;
+        let list = |source| async move {
+            let (artifact, contents) = open(source, at, target, options).await?;
+            list::list(&artifact, &contents.seeking(), selection, options).await
+        };
+        healed(source, |source| list(source).boxed()).await
     }
 
     /// What the artifact is: its manifest, config and layers, and its manifest file if that costs no whole layer. Of an
@@ -116,11 +115,9 @@ impl Client {
     /// `PlatformNotFound`, `PlatformUnknown` and `NoImage` when a platform was asked for; `Location` when `at` names no tag and no digest; `Registry`;
     /// `Estargz` for a table of contents that does not hold.
     pub async fn inspect(&self, at: &Location, options: &ReadOptions) -> Result<Inspection> {
-        let (source, target) = self.find(at, &self.meter).await?;
-        let options = ReadOptions { trust: trust_in(at, options), ..options.clone() };
-        // Boxed, as the future of a pull is.
-        healed(source, async |source| Box::pin(inspect::inspect(source, &at.to_string(), &target, &options)).await)
-            .await
+        let (source, target) = &self.find(at, &self.meter).await?;
+        let (options, at) = (&ReadOptions { trust: trust_in(at, options), ..options.clone() }, &at.to_string());
+        healed(source, |source| inspect::inspect(source, at, target, options).boxed()).await
     }
 
     /// Writes the bytes of one file to `output`, which is called from a thread that may block, and gets verified bytes
@@ -153,15 +150,15 @@ impl Client {
         options: &ReadOptions,
         output: W,
     ) -> Result<W> {
-        let (source, target) = self.find(at, &self.meter).await?;
+        let (source, target) = &self.find(at, &self.meter).await?;
         let output = Resumed::new(output);
-        let read = healed(source, async |source| {
-            let (_, contents) = open(Arc::clone(&source), at, &target, options).await?;
+        let read = |source: Arc<dyn Source>, output| async move {
+            let (_, contents) = open(Arc::clone(&source), at, target, options).await?;
             contents.index_all().await?;
             let (contents, _folder) = kept_meanwhile(contents.seeking(), source, self.unkept(at)).await?;
-            contents.read_file(path, range, u64::MAX, output.reading()).await.map(drop)
-        });
-        read.await?;
+            contents.read_file(path, range, u64::MAX, output).await.map(drop)
+        };
+        healed(source, |source| read(source, output.reading()).boxed()).await?;
         output.into_inner().ok_or(Error::Worker)
     }
 
@@ -172,14 +169,14 @@ impl Client {
     /// `ManifestNotFound`; `FileTooLarge` above [`ManifestFile::MAX_BYTES`](crate::ManifestFile::MAX_BYTES); else as
     /// [`read_file`](Client::read_file).
     pub async fn get_manifest(&self, at: &Location, options: &ReadOptions) -> Result<Bytes> {
-        let (source, target) = self.find(at, &self.meter).await?;
-        let read = healed(source, async |source| {
-            let (_, contents) = open(Arc::clone(&source), at, &target, options).await?;
+        let (source, target) = &self.find(at, &self.meter).await?;
+        let read = |source: Arc<dyn Source>| async move {
+            let (_, contents) = open(Arc::clone(&source), at, target, options).await?;
             let (contents, _folder) = kept_meanwhile(contents.seeking(), source, self.unkept(at)).await?;
             let name = options.manifest_file.as_str();
             contents.read_file(name, ByteRange::ALL, ManifestFile::MAX_BYTES, Vec::new()).await
-        });
-        match read.await {
+        };
+        match healed(source, |source| read(source).boxed()).await {
             Ok(content) => Ok(content.into()),
             Err(Error::FileNotFound { at, path, .. }) => Err(Error::ManifestNotFound { at, name: path }),
             Err(error) => Err(error),
@@ -198,25 +195,25 @@ impl Client {
         }
         pull::keep_apart(at, destination)?;
         // The client's own meter counts what its clones fetch at the same time, too.
-        let meter = Arc::new(Meter::part_of(&self.meter));
-        let mut prepared = Some(Pull::prepare(destination, options, &meter).await?);
-        let (source, target) = self.find(at, &meter).await?;
-        let pulled = healed(source, async |source| {
-            let prepared = match prepared.take() {
+        let meter = &Arc::new(Meter::part_of(&self.meter));
+        let mut prepared = Some(Pull::prepare(destination, options, meter).await?);
+        let (source, target) = &self.find(at, meter).await?;
+        let pull = |source: Arc<dyn Source>, prepared: Option<Pull>| async move {
+            let prepared = match prepared {
                 Some(prepared) => prepared,
-                None => Pull::prepare(destination, options, &meter).await?,
+                None => Pull::prepare(destination, options, meter).await?,
             };
-            let (artifact, contents) = open(Arc::clone(&source), at, &target, &options.read).await?;
+            let (artifact, contents) = open(Arc::clone(&source), at, target, &options.read).await?;
             let streams = self.kept(at, Arc::clone(&source), &prepared.aside());
-            let contents = contents.metered(Arc::clone(&meter)).with_streams(streams);
-            // Boxed: a pull's future holds the state of many requests, too much to be moved about.
-            if let Some(pulled) = Box::pin(pull::pull(&artifact, &contents, prepared, options)).await? {
+            let contents = contents.metered(Arc::clone(meter)).with_streams(streams);
+            if let Some(pulled) = pull::pull(&artifact, &contents, prepared, options).await? {
                 return Ok(pulled);
             }
-            let (prepared, contents) = (Pull::prepare(destination, options).await?, contents.with_streams(source));
-            Box::pin(pull::pull(&artifact, &contents, prepared, options)).await?.ok_or(Error::Worker)
-        });
-        let pulled = pulled.await?;
+            let prepared = Pull::prepare(destination, options, meter).await?;
+            let contents = contents.with_streams(source);
+            pull::pull(&artifact, &contents, prepared, options).await?.ok_or(Error::Worker)
+        };
+        let pulled = healed(source, |source| pull(source, prepared.take()).boxed()).await?;
         Ok(Pulled { fetched_bytes: meter.fetched(), ..pulled })
     }
 

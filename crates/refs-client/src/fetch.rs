@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use refs_registry::{Descriptor, ErrorKind, Platform, Source};
 use refs_store::{Cached, Origin, Store, StoredImage};
 use refs_url::Target;
@@ -103,6 +103,7 @@ async fn keep(cached: &Cached, blobs: &[Descriptor]) -> Result<()> {
     own.dedup_by(|one, other| one.digest == other.digest);
     // The largest first, so that none is left alone at the end.
     own.sort_by_key(|blob| std::cmp::Reverse(blob.size));
-    let kept = stream::iter(own).map(|blob| cached.keep(blob)).buffer_unordered(MAX_CONCURRENT);
-    Ok(kept.try_collect::<()>().await?)
+    // Boxed: what they borrow from would else be lost to the type of the verb's future, which could not go to another thread.
+    let kept: Vec<_> = own.into_iter().map(|blob| cached.keep(blob).boxed()).collect();
+    Ok(stream::iter(kept).buffer_unordered(MAX_CONCURRENT).try_collect::<()>().await?)
 }

@@ -332,7 +332,8 @@ impl Contents {
     /// The table of contents of a layer that has one, which is read once.
     pub(super) async fn index(&self, layer: &Layer) -> Result<Option<Arc<Indexed>>> {
         let Form::Indexed { vouched, index } = &layer.form else { return Ok(None) };
-        let open = async || Ok(self.ranges(layer).open(&layer.descriptor, vouched.expected()).await?.map(Arc::new));
+        let ranges = self.ranges(layer);
+        let open = || async { Ok(ranges.open(&layer.descriptor, vouched.expected()).await?.map(Arc::new)) };
         index.get_or_try_init(open).await.cloned()
     }
 

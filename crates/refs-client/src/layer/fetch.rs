@@ -50,13 +50,14 @@ pub(super) async fn feed(
     Ok(())
 }
 
-/// Makes `requests`, several at once, and gives what they bring to `take` as it comes, in order and with its place in the
-/// blob, as long as it is wanted. Every answer is read from when it begins: answers that share a connection share how much
-/// may be on its way, so that one which nobody reads would hold up the others.
+/// Makes `requests`, several at once, and puts what they bring into batches as it comes, in order, as long as they are wanted.
+/// Every answer is read from when it begins: answers that share a connection share how much may be on its way, so that one
+/// which nobody reads would hold up the others.
 pub(super) async fn fetch(
     ranges: &Ranges,
     requests: Vec<Range<u64>>,
-    mut take: impl AsyncFnMut(u64, Bytes) -> Result<(), Unwanted>,
+    cutter: &mut Cutter,
+    writer: &BatchWriter,
 ) -> Result<()> {
     let mut requests = requests.into_iter();
     let mut readers = JoinSet::new();
@@ -74,8 +75,10 @@ pub(super) async fn fetch(
             let bytes = bytes?;
             let start = at;
             at += bytes.len() as u64;
-            if let Err(Unwanted) = take(start, bytes).await {
-                return Ok(());
+            for batch in cutter.push(start, bytes) {
+                if let Err(Unwanted) = writer.write(batch).await {
+                    return Ok(());
+                }
             }
         }
         if at < end {

@@ -61,7 +61,7 @@ impl ImageLayers {
         // Boxed, as are those of the second pass: what they borrow from would else be lost to the type of the verb's future.
         let reads = self.layers.iter().cloned();
         let reads = reads.map(|layer| meet(self.source(), layer, Arc::clone(&tally), Arc::clone(budget)).boxed());
-        Ok(read::merged(reads).await?.0)
+        Ok(read::merged(reads.collect()).await?.0)
     }
 
     /// The second pass: hands over the content of `wanted` files, by the index of their layer and of their entry in it. Each

@@ -39,9 +39,7 @@ pub(super) enum Held {
 ///
 /// # Errors
 /// Those of `reads`; `UnsafePath` and `UnsafeLink` for what layers can't make of each other.
-pub(super) async fn merged(
-    reads: impl Iterator<Item = BoxFuture<'_, Result<Read>>> + Send,
-) -> Result<(Merge, Option<Spool>)> {
+pub(super) async fn merged(reads: Vec<BoxFuture<'_, Result<Read>>>) -> Result<(Merge, Option<Spool>)> {
     let mut reads = stream::iter(reads).buffered(LAYERS_AT_ONCE);
     let (sender, receiver) = mpsc::channel(1);
     let worker = tokio::task::spawn_blocking(move || merge(receiver));

@@ -44,7 +44,7 @@ impl Contents {
         if self.seeking == Seeking::Never || matches!(layer.form, Form::File(_)) {
             return None;
         }
-        let kept = async || Known::kept(self.source.as_ref(), &layer.descriptor).await.ok_or(());
+        let kept = || async { Known::kept(self.source.as_ref(), &layer.descriptor).await.ok_or(()) };
         layer.known.get_or_try_init(kept).await.ok().cloned()
     }
 

@@ -138,12 +138,7 @@ impl Choice {
         let mut cutter = Cutter::new(batches(std::mem::take(&mut self.plan.spans)));
         let (writer, queue) = queue();
         let worker = tokio::task::spawn_blocking(move || self.hand_over(delivery, &queue));
-        let fetched = fetch(&ranges, requests, async |at, bytes| {
-            for batch in cutter.push(at, bytes) {
-                writer.write(batch).await?;
-            }
-            Ok(())
-        });
+        let fetched = fetch(&ranges, requests, &mut cutter, &writer);
         let fetched = select! {
             biased;
             () = writer.unwanted() => Ok(()),

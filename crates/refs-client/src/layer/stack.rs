@@ -54,7 +54,7 @@ impl Contents {
         let (tally, capture) = (Arc::<Tally>::default(), capture.map(Arc::new));
         let layers = self.layers.iter().enumerate();
         let reads = layers.map(|(at, layer)| self.read(at, layer, Arc::clone(&tally), capture.clone()).boxed());
-        let (merge, captured) = read::merged(reads).await?;
+        let (merge, captured) = read::merged(reads.collect()).await?;
         let survey = thread::run(move || Ok(Survey { found: merge.into_shown() })).await?;
         Ok((survey, captured))
     }

@@ -336,15 +336,18 @@ impl Client {
 
     /// The repository at `at`; what it has to fetch counts in `meter`.
     async fn metered(&self, at: &Location, meter: &Arc<Meter>) -> Result<Arc<dyn Source>> {
-        let metered = |source| Arc::new(Metered::new(source, Arc::clone(meter)));
+        let local = |source| Arc::new(Metered::local(source, Arc::clone(meter)));
         let reference = match at {
             Location::Registry(reference) => reference,
-            Location::Layout { path, .. } => return Ok(metered(Arc::new(Layout::open(path).await?))),
-            Location::File(path) => return Ok(metered(Arc::new(layer::open_file(path).await?))),
+            Location::Layout { path, .. } => return Ok(local(Arc::new(Layout::open(path).await?))),
+            Location::File(path) => return Ok(local(Arc::new(layer::open_file(path).await?))),
         };
         Ok(match &self.store {
             Some(store) => Arc::new(self.cached(reference, store, meter)?.0),
-            None => metered(self.registries.source(reference.host(), reference.repository())?),
+            None => {
+                let source = self.registries.source(reference.host(), reference.repository())?;
+                Arc::new(Metered::new(source, Arc::clone(meter)))
+            }
         })
     }
 
@@ -368,7 +371,7 @@ impl Client {
         };
         let file = layer::open_file(path).await?;
         let target = file.target();
-        Ok((Arc::new(Metered::new(Arc::new(file), Arc::clone(meter))), target))
+        Ok((Arc::new(Metered::local(Arc::new(file), Arc::clone(meter))), target))
     }
 }
 

@@ -1,10 +1,11 @@
 //! Counts what a source gives, for reports and progress.
 
 use std::{
+    collections::HashSet,
     fs::File,
     ops::Range,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -98,11 +99,23 @@ impl Meter {
 pub(crate) struct Metered {
     inner: Arc<dyn Source>,
     meter: Arc<Meter>,
+    /// Of a source on this machine the blobs that were read as a whole: to read one again fetches nothing.
+    read: Option<Mutex<HashSet<Digest>>>,
 }
 
 impl Metered {
     pub(crate) fn new(inner: Arc<dyn Source>, meter: Arc<Meter>) -> Self {
-        Self { inner, meter }
+        Self { inner, meter, read: None }
+    }
+
+    /// As [`new`](Self::new), for a source on this machine: each whole blob counts once, however often it is read.
+    pub(crate) fn local(inner: Arc<dyn Source>, meter: Arc<Meter>) -> Self {
+        Self { inner, meter, read: Some(Mutex::default()) }
+    }
+
+    fn counts(&self, digest: &Digest) -> bool {
+        let Some(read) = &self.read else { return true };
+        read.lock().unwrap_or_else(PoisonError::into_inner).insert(digest.clone())
     }
 
     fn count(&self, stream: ByteStream) -> ByteStream {
@@ -131,6 +144,9 @@ impl Source for Metered {
     async fn blob(&self, digest: &Digest, from: Resume) -> Result<Blob> {
         let offset = from.offset();
         let blob = self.inner.blob(digest, from).await?;
+        if !self.counts(digest) {
+            return Ok(blob);
+        }
         self.meter.expect(blob.size.saturating_sub(offset));
         Ok(Blob { size: blob.size, stream: self.count(blob.stream) })
     }

@@ -232,3 +232,19 @@ async fn an_image_that_is_not_there_leaves_nothing() {
     assert_eq!(kind(&error), refs_registry::ErrorKind::NotFound);
     assert_eq!(names(ground.path()), [] as [&str; 0]);
 }
+
+#[tokio::test]
+async fn bytes_of_a_layout_count_once_however_often_they_are_read() {
+    let ground = tempfile::tempdir().unwrap();
+    let layout = refs_store::Layout::create(&ground.path().join("layout")).await.unwrap();
+    let layers = [Archive::new().file("a", "1"), Archive::new().file("b", "2")];
+    let manifest = Image::of(&layers).push(&layout).await;
+    let refs_registry::spec::Document::Image(image) = manifest.parse().unwrap() else { panic!("{manifest:?}") };
+    let layers: u64 = image.layers.iter().map(|layer| layer.size).sum();
+    let here = at(&format!("ocidir://{}:v1", ground.path().join("layout").display()));
+    let (_, client) = memory();
+    let unpacked = client.unpack(&here, &ground.path().join("a"), &UnpackOptions::default()).await.unwrap();
+    assert_eq!(unpacked.fetched_bytes, manifest.descriptor.size + image.config.size + layers);
+    let pulled = client.pull(&here, &ground.path().join("b"), &refs_client::PullOptions::default()).await.unwrap();
+    assert_eq!(pulled.fetched_bytes, manifest.descriptor.size + layers);
+}

@@ -52,13 +52,13 @@ pub enum Access {
     Stream,
 }
 
-/// Whether layers that have no table of contents are read by seek indexes.
+/// What becomes of the seek indexes of layers that have no table of contents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Seeking {
-    /// They are streamed, and leave no indexes: who wants all of their content gains nothing by them.
-    Never,
-    /// They are, and are left, where the source keeps indexes.
-    WhereKept,
+    /// Those that the source keeps are used. None are made: who wants all of the content gains nothing by them.
+    IfKept,
+    /// As well, and those that it does not have are made and left there.
+    AndMade,
 }
 
 /// The files of an artifact.
@@ -86,14 +86,13 @@ impl Contents {
         let layers = form::layers(&artifact.image, trust)?;
         let streams = Arc::clone(&source);
         let (at, purpose, meter) = (artifact.at.clone(), Purpose::of(&artifact.image), Arc::default());
-        let (seeking, surveyed) = (Seeking::Never, OnceLock::new());
+        let (seeking, surveyed) = (Seeking::IfKept, OnceLock::new());
         Ok(Self { source, streams, at, purpose, meter, layers, seeking, surveyed })
     }
 
-    /// The same, which reads layers that have no table of contents by the indexes that the source keeps of them, and leaves
-    /// indexes there.
+    /// The same, which leaves indexes of layers that have no table of contents where the source keeps them.
     pub(crate) fn seeking(self) -> Self {
-        Self { seeking: Seeking::WhereKept, ..self }
+        Self { seeking: Seeking::AndMade, ..self }
     }
 
     /// The same, which tells `meter` of what it skips. What passes is counted by the source.
@@ -168,12 +167,18 @@ impl Contents {
     /// Those of the receiver, the source and the layers' formats. What was handed over before an error may be anything.
     pub(crate) async fn extract<R: Receive>(&self, selection: &Selection, receiver: R) -> Result<Option<R>> {
         let [layer] = self.layers.as_slice() else { return self.extract_merged(selection, receiver).await.map(Some) };
-        if self.purpose == Purpose::Image && self.is_known_before(layer, selection).await? {
+        let is_known = self.purpose == Purpose::Image && self.is_known_before(layer, selection).await?;
+        if is_known || self.is_better_by_runs(layer, selection).await? {
             return self.extract_merged(selection, receiver).await.map(Some);
         }
         let mut delivery = self.deliver(layer, Delivery::new(selection.clone(), receiver)).await?;
         if let Some(merge) = delivery.bent() {
-            let survey = thread::run(move || Ok(Survey { found: merge.into_shown() })).await?;
+            let work = move || {
+                // What the receiver has written goes with it, which takes time.
+                drop(delivery);
+                Ok(Survey { found: merge.into_shown() })
+            };
+            let survey = thread::run(work).await?;
             // Whoever asked at the same time has found the same.
             let _ = self.surveyed.set(Arc::new(survey));
             return Ok(None);

@@ -27,6 +27,7 @@ mod portions;
 mod queue;
 mod ranges;
 mod read;
+mod runs;
 mod sought;
 mod spans;
 mod spool;

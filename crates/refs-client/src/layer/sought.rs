@@ -41,7 +41,7 @@ impl Contents {
     /// The index of an archive that was streamed before, by this reader or by one whose index the source keeps.
     pub(super) async fn known(&self, layer: &Layer) -> Option<Known> {
         // The same blob may be an archive elsewhere.
-        if self.seeking == Seeking::Never || matches!(layer.form, Form::File(_)) {
+        if matches!(layer.form, Form::File(_)) {
             return None;
         }
         let kept = || async { Known::kept(self.source.as_ref(), &layer.descriptor).await.ok_or(()) };
@@ -50,7 +50,7 @@ impl Contents {
 
     /// Whether it is worth making an index.
     pub(super) fn makes_indexes(&self) -> bool {
-        self.seeking == Seeking::WhereKept && self.source.keeps_seek_indexes()
+        self.seeking == Seeking::AndMade && self.source.keeps_seek_indexes()
     }
 
     /// Leaves an index that was made of the verified bytes of `layer` for those who read it after this.
@@ -81,6 +81,10 @@ impl Known {
                 None
             }
         }
+    }
+
+    pub(super) fn index(&self) -> &Arc<Index> {
+        &self.index
     }
 
     /// The entries of the archive, as they are met when it is streamed.
@@ -140,18 +144,7 @@ impl Sought {
     /// # Errors
     /// Those of the source.
     pub(crate) async fn open(&self, ranges: &Ranges) -> Result<Option<ByteStream>> {
-        let compressed = self.index.extraction(self.range.clone()).compressed();
-        if compressed.is_empty() {
-            return Ok(Some(futures_util::stream::empty().boxed()));
-        }
-        match ranges.stream(compressed).await {
-            Ok(stream) => Ok(Some(stream)),
-            Err(error) if error.kind() == ErrorKind::Unsupported => {
-                tracing::warn!("the registry gives no parts of blobs: all of layer {} is read", self.layer.digest);
-                Ok(None)
-            }
-            Err(error) => Err(error.into()),
-        }
+        part(ranges, self.index.extraction(self.range.clone()).compressed(), &self.layer).await
     }
 
     /// Writes the bytes to `output`, span by span as they are checked, from what [`open`](Self::open) gave.
@@ -183,5 +176,23 @@ impl Sought {
         extraction.finish().map_err(estargz)?;
         output.flush().map_err(output_error)?;
         Ok(output)
+    }
+}
+
+/// The bytes `compressed` of the blob of `layer`, as they come; `None` where the registry gives no parts of blobs.
+///
+/// # Errors
+/// Those of the source.
+pub(super) async fn part(ranges: &Ranges, compressed: Range<u64>, layer: &Descriptor) -> Result<Option<ByteStream>> {
+    if compressed.is_empty() {
+        return Ok(Some(futures_util::stream::empty().boxed()));
+    }
+    match ranges.stream(compressed).await {
+        Ok(stream) => Ok(Some(stream)),
+        Err(error) if error.kind() == ErrorKind::Unsupported => {
+            tracing::warn!("the registry gives no parts of blobs: all of layer {} is read", layer.digest);
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
     }
 }

@@ -20,6 +20,7 @@ use super::{
     passes::{self, Tally},
     portions::Portions,
     read::{self, Held, Read},
+    runs::Runs,
     sought::{Known, Made},
     spans::Choice,
     spool::{Capture, Spool},
@@ -195,6 +196,14 @@ impl Contents {
     ) -> Result<Delivery<R>> {
         if files.is_empty() {
             return Ok(delivery);
+        }
+        if let Some(known) = self.known(layer).await
+            && let Some(runs) = Runs::of(&known, &layer.descriptor, &files)
+            && let ranges = self.ranges(layer)
+            && let Some(first) = runs.open(&ranges).await?
+        {
+            self.meter.add_skipped(layer.descriptor.size - runs.fetch_bytes());
+            return runs.deliver(first, &ranges, delivery).await;
         }
         let (descriptor, slash) = (Arc::clone(&layer.descriptor), self.slash());
         let work = move |bytes| {

@@ -177,6 +177,63 @@ async fn layers_that_lie_on_each_other_are_each_known_by_their_index() {
     assert!((1..2 * SPAN_BYTES).contains(&fetched), "{fetched} bytes of {}", place.layer.len());
 }
 
+#[tokio::test]
+async fn a_pull_of_some_files_fetches_only_what_holds_them() {
+    let tree = tree().file("data/empty", "").file("data/last", "the last file");
+    for image in [Image::new(), Image::new().diff_id(Digest::sha256(b""))] {
+        let layer = stored(&tree);
+        let image = image.layer(MediaType::OCI_LAYER_GZIP, layer.clone());
+        let place = Place::of(Quirks::default(), image, layer, SMALL_CACHE).await;
+        let get_layer = place.get_layer();
+        let pull = async |chosen: &[&str]| {
+            let parent = tempfile::tempdir().unwrap();
+            let destination = parent.path().join("here");
+            place.client().pull(&artifact(&place.registry), &destination, &pull_of(chosen)).await.unwrap();
+            Tree::read(&destination).unwrap()
+        };
+        place.list().await;
+        place.registry.take_requests();
+
+        let near = pull(&["data/0", "data/empty", "small"]).await;
+        let expected = Tree::parse("755 data/").file("data/0", noise(2 << 20, 0)).file("data/empty", "");
+        assert_eq!(near, expected.clone().file("small", "a small file"));
+        let fetched = place.asked(&[HEAD_TAG, &get_layer, &get_layer]);
+        assert!((1..2 * SPAN_BYTES).contains(&fetched), "{fetched} bytes of {}", place.layer.len());
+        assert_eq!(pull(&["data/empty"]).await, Tree::parse("755 data/").file("data/empty", ""));
+        place.asked(&[HEAD_TAG]);
+        // What is nearly all of it comes with the layer.
+        assert_eq!(pull(&["data/**"]).await.to_string().lines().count(), 14);
+        assert_eq!(place.asked(&[HEAD_TAG, &get_layer]), place.layer.len() as u64);
+    }
+}
+
+#[tokio::test]
+async fn a_pull_of_some_files_is_right_without_ranges_and_with_a_wrong_index() {
+    let quirks = Quirks { ranges: Ranges::Ignored, ..Quirks::default() };
+    for (quirks, is_wrong) in [(quirks, false), (Quirks::default(), true)] {
+        let place = Place::behaving(quirks, MediaType::OCI_LAYER_GZIP, stored(&tree()), SMALL_CACHE).await;
+        place.list().await;
+        if is_wrong {
+            let right = fs::read(place.indexes().join(place.digest().encoded())).unwrap();
+            place.replace_index(&wrong(&place, right));
+        }
+        let destination = place.folder.path().join("here");
+        place.client().pull(&artifact(&place.registry), &destination, &pull_of(&["data/7"])).await.unwrap();
+        let expected = Tree::parse("755 data/").file("data/7", noise(2 << 20, 7));
+        assert_eq!(Tree::read(&destination).unwrap(), expected);
+    }
+}
+
+/// The index of another layer with the same entries, under the name of the right one.
+fn wrong(place: &Place, right: Vec<u8>) -> Vec<u8> {
+    let entries = Index::parse(&right.into(), &place.digest()).unwrap().entries().to_vec();
+    let other = stored(&tree().file("data/6", noise(2 << 20, 99)));
+    assert_eq!(other.len(), place.layer.len());
+    let mut builder = Builder::new(&other[..]);
+    io::copy(&mut builder, &mut io::sink()).unwrap();
+    builder.finish(&place.digest(), entries).unwrap().to_bytes().unwrap().to_vec()
+}
+
 /// Reads by an index that was replaced by `index`, and asserts that the layer is read once more.
 async fn check_healed(index: impl FnOnce(&Place, Vec<u8>) -> Vec<u8>, asked: &[&str]) {
     let place = Place::with(MediaType::OCI_LAYER_GZIP, stored(&tree()), SMALL_CACHE).await;
@@ -204,16 +261,8 @@ async fn damaged_index_counts_as_none() {
 
 #[tokio::test]
 async fn index_that_proves_wrong_is_dropped_and_the_layer_is_read_once_more() {
-    let other = |place: &Place, right: Vec<u8>| {
-        let entries = Index::parse(&right.into(), &place.digest()).unwrap().entries().to_vec();
-        let other = stored(&tree().file("data/6", noise(2 << 20, 99)));
-        assert_eq!(other.len(), place.layer.len());
-        let mut builder = Builder::new(&other[..]);
-        io::copy(&mut builder, &mut io::sink()).unwrap();
-        builder.finish(&place.digest(), entries).unwrap().to_bytes().unwrap().to_vec()
-    };
     // By the wrong index; then, with nothing of the cache's, by the tag and as a stream.
-    check_healed(other, &[HEAD_TAG, "", GET_TAG, ""]).await;
+    check_healed(wrong, &[HEAD_TAG, "", GET_TAG, ""]).await;
 }
 
 #[tokio::test]

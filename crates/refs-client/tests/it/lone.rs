@@ -1,5 +1,6 @@
 //! Images of one layer: what they show is what a runtime makes of the layer, though nothing lies below it.
 
+use proptest::prelude::*;
 use refs_client::{Error, ReadOptions};
 use refs_registry::MediaType;
 use refs_testkit::{Image, Tree, image::gzip};
@@ -59,6 +60,15 @@ async fn what_comes_later_takes_the_place_of_what_is_there() {
         check_in(format, &["a 1", "b = a", "a 2"], "644 a \"2\"\n644 b \"1\"", &["a 1", "b 1"]).await;
         check_in(format, &["d/", "d/x 1", "d now a file"], "644 d \"now a file\"", &["d 10"]).await;
         check_in(format, &["d a file", "d/x 1"], "755 d/\n644 d/x \"1\"", &["d/", "d/x 1"]).await;
+    }
+}
+
+#[tokio::test]
+async fn m123_a_name_that_deletes_no_name_is_refused() {
+    for format in FORMATS {
+        let (_, client) = stored(&lone(&["a 1", ".wh. x"], format)).await;
+        let error = pull(&client, &at(IN_MEMORY), &pull_of(&[])).await.unwrap_err();
+        assert_eq!(error.to_string(), "path `.wh.` in a layer is not safe: it deletes what is no name", "{format:?}");
     }
 }
 
@@ -125,4 +135,35 @@ async fn an_image_with_a_table_is_listed_by_two_requests() {
     assert_eq!((listing.path_at(0), listing.access), ("a", refs_client::Access::Index));
     let asked = registry.take_requests();
     assert_eq!(asked.iter().filter(|seen| seen.status < 300 && seen.path.starts_with("/v2/o/")).count(), 2);
+}
+
+/// Entries that may well be in the way of each other.
+fn entries() -> impl Strategy<Value = Vec<String>> {
+    let path = || "[ab](/[ab]){0,2}";
+    let entry = prop_oneof![
+        4 => path().prop_map(|path| format!("{path} {path}")),
+        3 => path().prop_map(|path| format!("{path}/")),
+        2 => (path(), "/?[ab](/[ab])?").prop_map(|(path, target)| format!("{path} -> {target}")),
+        1 => (path(), path()).prop_map(|(path, target)| format!("{path} = {target}")),
+        1 => path().prop_map(|path| format!(".wh.{path} x")),
+        1 => path().prop_map(|path| format!("/{path} {path}")),
+    ];
+    prop::collection::vec(entry, 0..7)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_layer_shows_the_same_alone_as_below_one_that_is_empty(lines in entries()) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        let of = |image: Image| runtime.block_on(async {
+            let (_, client) = stored(&image.diff_id(Digest::sha256(b""))).await;
+            shown(&client).await.map_err(|error| error.to_string())
+        });
+        let alone = of(image(&[&lines], [Format::Gzip]));
+        let below = of(image(&[&lines, &[]], [Format::Gzip, Format::Tar]));
+        prop_assert_eq!(alone, below);
+    }
 }

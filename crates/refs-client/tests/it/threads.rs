@@ -48,7 +48,7 @@ fn threads() -> usize {
 
 /// Runs `work` with a small artifact, and with one that is read by ranges. The runtime says how large the stacks of its own
 /// threads are.
-fn with_artifacts(work: impl AsyncFn(&Client)) {
+fn with_artifacts(work: &impl AsyncFn(&Client)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().thread_stack_size(4 << 20).build();
     runtime.unwrap().block_on(async {
         let long = Tree::new().file("a", noise(3 << 20, 1)).file("b/c", noise(9 << 20, 2));
@@ -64,7 +64,7 @@ fn a_pull_for_which_there_are_no_threads_fails() {
         return starve("threads::a_pull_for_which_there_are_no_threads_fails", 1);
     }
     assert_eq!(threads(), 0);
-    with_artifacts(async |client| {
+    with_artifacts(&async |client| {
         for chosen in [&["b/c"] as &[&str], &["a"], &[]] {
             let error = pull(client, &at(IN_MEMORY), &pull_of(chosen)).await.unwrap_err();
             assert!(matches!(error, Error::Worker), "{chosen:?}: {error:?}");
@@ -78,7 +78,7 @@ fn a_pull_for_which_there_is_one_thread_ends() {
         return starve("threads::a_pull_for_which_there_is_one_thread_ends", 2);
     }
     assert_eq!(threads(), 1);
-    with_artifacts(async |client| {
+    with_artifacts(&async |client| {
         for (chosen, files) in [(&["b/c"] as &[&str], 1), (&["a"], 1), (&[], 2)] {
             assert_eq!(pull(client, &at(IN_MEMORY), &pull_of(chosen)).await.unwrap().1.files, files, "{chosen:?}");
         }

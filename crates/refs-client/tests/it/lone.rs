@@ -137,13 +137,14 @@ async fn an_image_with_a_table_is_listed_by_two_requests() {
     assert_eq!(asked.iter().filter(|seen| seen.status < 300 && seen.path.starts_with("/v2/o/")).count(), 2);
 }
 
-/// Entries that may well be in the way of each other.
+/// Entries that may well be in the way of each other. No link is absolute: the first that is ends the pull of a lone layer, even if
+/// what follows would hide it.
 fn entries() -> impl Strategy<Value = Vec<String>> {
     let path = || "[ab](/[ab]){0,2}";
     let entry = prop_oneof![
         4 => path().prop_map(|path| format!("{path} {path}")),
         3 => path().prop_map(|path| format!("{path}/")),
-        2 => (path(), "/?[ab](/[ab])?").prop_map(|(path, target)| format!("{path} -> {target}")),
+        2 => (path(), "[ab](/[ab])?").prop_map(|(path, target)| format!("{path} -> {target}")),
         1 => (path(), path()).prop_map(|(path, target)| format!("{path} = {target}")),
         1 => path().prop_map(|path| format!(".wh.{path} x")),
         1 => path().prop_map(|path| format!("/{path} {path}")),

@@ -81,7 +81,9 @@ where
 /// What to do about a warning of the module `target`, in words of this program, which the libraries don't know.
 fn next(target: &str) -> Option<&'static str> {
     let is_cache = target.starts_with("refs_store::cached");
-    is_cache.then_some("`REFS_CACHE_DIR` names another folder for it, `--no-cache` does without")
+    is_cache.then_some(
+        "`refs cache verify` moves aside what is damaged, `REFS_CACHE_DIR` names another folder, `--no-cache` does without",
+    )
 }
 
 /// The message of an event, the facts it names, and its cause.

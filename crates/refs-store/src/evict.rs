@@ -30,11 +30,11 @@ pub(crate) struct Bound {
 
 /// Numbers of eight bytes, to be added up: what was there when somebody last looked, and what has come since. Each writer
 /// appends, so that none waits for another; what that misses is found at the next look.
-const USAGE_FILE: &str = "usage";
+pub(crate) const USAGE_FILE: &str = "usage";
 const NUMBER_BYTES: usize = size_of::<u64>();
 /// After so many numbers it is time to look again.
 const MAX_NUMBERS: usize = 8192;
-const LOCK_FILE: &str = "evict";
+pub(crate) const LOCK_FILE: &str = "evict";
 
 impl Bound {
     /// Takes note that the store at `root` has `bytes` more, in the file `added`, and makes room when it has too many now:
@@ -73,11 +73,11 @@ pub(crate) fn all_kept(root: &Path) -> Result<Vec<Kept>> {
     let mut origins = Vec::new();
     find_origins(&root.join(ORIGINS_FOLDER), &mut origins)?;
     for origin in &origins {
-        walk(&origin.join(PARTS_FOLDER), &mut kept)?;
-        walk(&origin.join(PARTIALS_FOLDER), &mut kept)?;
+        walk_own(&origin.join(PARTS_FOLDER), &mut kept)?;
+        walk_own(&origin.join(PARTIALS_FOLDER), &mut kept)?;
     }
     let mut damaged = Vec::new();
-    walk(&root.join(QUARANTINE_FOLDER), &mut damaged)?;
+    walk_own(&root.join(QUARANTINE_FOLDER), &mut damaged)?;
     // Nobody reads it, so that it goes first.
     kept.extend(damaged.into_iter().map(|damaged| Kept { read: SystemTime::UNIX_EPOCH, ..damaged }));
     Ok(kept)
@@ -136,6 +136,11 @@ pub(crate) struct Kept {
 pub(crate) struct Removed {
     pub(crate) files: u64,
     pub(crate) bytes: u64,
+}
+
+/// Finds the files below `folder`, unless it is a link: they are not the store's, then, to remove.
+fn walk_own(folder: &Path, kept: &mut Vec<Kept>) -> Result<()> {
+    if folder.is_symlink() { Ok(()) } else { walk(folder, kept) }
 }
 
 /// Finds the files below `folder`. What goes away meanwhile is not there.
@@ -203,7 +208,7 @@ pub(crate) fn find_origins(folder: &Path, origins: &mut Vec<PathBuf>) -> Result<
 fn forget_members(root: &Path, origin: &Path) -> Result<()> {
     let members = origin.join(MEMBERS_FOLDER);
     let mut marks = Vec::new();
-    walk(&members, &mut marks)?;
+    walk_own(&members, &mut marks)?;
     for mark in marks {
         let Ok(content) = mark.path.strip_prefix(&members) else { continue };
         let is_gone = |shelf: PathBuf| fs::symlink_metadata(shelf.join(content)).is_err();

@@ -240,8 +240,12 @@ pub(crate) fn replace(folder: &Path, name: &Path, document: &[u8]) -> Result<()>
     ingest.publish(name, DOCUMENT_MODE)
 }
 
-/// Removes the files in `folder` that nobody writes and that were last written before `before`; gives their number.
+/// Removes the files in `folder` that nobody writes and that were last written before `before`; gives their number. What a link
+/// leads to stays as it is.
 pub(crate) fn reclaim(folder: &Path, before: SystemTime) -> Result<u64> {
+    if folder.is_symlink() {
+        return Ok(0);
+    }
     let listed = match fs::read_dir(folder) {
         Ok(listed) => listed,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),

@@ -2,6 +2,7 @@
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
+    io,
     path::Path,
     thread,
     time::Duration,
@@ -24,9 +25,18 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 impl Lock {
     /// Takes the lock on the file at `path`, which is made when it is missing. Gives up with `Busy` after `patience`.
     pub(crate) fn take(path: &Path, patience: Duration) -> Result<Self> {
-        const STEP: Duration = Duration::from_millis(5);
         let mut options = OpenOptions::new();
         let opened = itself(options.create(true).truncate(false).read(true).write(true)).open(path);
+        Self::of(opened, path, patience)
+    }
+
+    /// Takes the lock on the folder at `path` itself, which is none on what is in it.
+    pub(crate) fn folder(path: &Path, patience: Duration) -> Result<Self> {
+        Self::of(File::open(path), path, patience)
+    }
+
+    fn of(opened: io::Result<File>, path: &Path, patience: Duration) -> Result<Self> {
+        const STEP: Duration = Duration::from_millis(5);
         let file = opened.map_err(|error| Error::io(Doing::Lock, path, error))?;
         let mut waited = Duration::ZERO;
         loop {

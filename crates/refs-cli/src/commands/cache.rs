@@ -95,6 +95,7 @@ struct Info {
     quarantined: Files,
     uploads: u64,
     images: Vec<Image>,
+    misplaced: Vec<String>,
 }
 
 impl Info {
@@ -110,6 +111,7 @@ impl Info {
             quarantined: Files::of(info.quarantined),
             uploads: info.uploads,
             images: Image::all(&info.images),
+            misplaced: info.misplaced.iter().map(|path| path.display().to_string()).collect(),
         }
     }
 }
@@ -124,7 +126,10 @@ impl fmt::Display for Info {
         writeln!(f, "quarantine:  {}", self.quarantined)?;
         writeln!(f, "uploads:     {}", self.uploads)?;
         write!(f, "images:      {}", self.images.len())?;
-        self.images.iter().try_for_each(|image| write!(f, "\n  {} {}", escape(&image.name), image.digest))
+        self.images.iter().try_for_each(|image| write!(f, "\n  {} {}", escape(&image.name), image.digest))?;
+        let misplaced =
+            |path: &String| write!(f, "\nnot what belongs there, see `refs cache verify`: {}", escape(path));
+        self.misplaced.iter().try_for_each(misplaced)
     }
 }
 

@@ -130,9 +130,32 @@ fn a_cache_that_cannot_be_used_is_one_warning() {
     let run = machine.run(&format!("pull {at} here"));
     assert_eq!(run.code, 0);
     assert!(run.stderr.starts_with("warning: the cache is left alone: "), "{}", run.stderr);
-    assert!(run.stderr.ends_with("\nhint: `REFS_CACHE_DIR` names another folder for it, `--no-cache` does without\n"));
+    assert!(run.stderr.ends_with("\nhint: `refs cache verify` moves aside what is damaged, `REFS_CACHE_DIR` names another folder, `--no-cache` does without\n"));
     assert_eq!(run.stderr.matches("warning").count(), 1, "{}", run.stderr);
     assert!(machine.path("here/README.md").exists());
+}
+
+#[test]
+fn what_is_in_the_way_in_the_cache_is_one_warning_until_it_is_verified() {
+    let (machine, registry, at) = place(&small());
+    machine.prints(&format!("ls {at}"));
+    for name in ["index.json", "oci-layout"] {
+        fs::remove_file(machine.cache().join(name)).unwrap();
+        fs::create_dir(machine.cache().join(name)).unwrap();
+    }
+    let run = machine.run(&format!("pull {at} here"));
+    let path = machine.cache().join("index.json").display().to_string();
+    assert!(run.code == 0 && run.stderr.contains(&path), "{}", run.stderr);
+    assert!(run.stderr.contains("hint: `refs cache verify`"), "{}", run.stderr);
+    assert_eq!(run.stderr.matches("warning:").count(), 1, "{}", run.stderr);
+    assert!(machine.prints("cache info").contains(&format!("not what belongs there, see `refs cache verify`: {path}")));
+    let verified = machine.run("cache verify");
+    assert!(verified.code == 8 && verified.text().contains(&path));
+
+    machine.prints(&format!("pull {at} there"));
+    registry.take_requests();
+    assert_eq!(machine.run(&format!("pull {at} again")).stderr, "");
+    assert_eq!(asked(&registry), [HEAD_TAG]);
 }
 
 #[test]
@@ -145,7 +168,7 @@ fn a_layout_that_is_named_as_the_cache_keeps_its_blobs() {
     let run = machine.run(&format!("pull {at} here"));
     assert_eq!(run.code, 0);
     assert!(run.stderr.starts_with("warning: the cache is left alone"), "{}", run.stderr);
-    assert!(run.stderr.contains("it has other things in it than a cache of refs"), "{}", run.stderr);
+    assert!(run.stderr.contains("it is not marked as a cache of refs by a CACHEDIR.TAG"), "{}", run.stderr);
     assert_eq!(run.stderr.matches("warning:").count(), 1, "{}", run.stderr);
     assert_eq!(machine.prints(&format!("ls {layout}:mine")), before);
     assert!(!machine.cache().join("origins").exists());

@@ -10,7 +10,12 @@ use std::{
 use refs_registry::{Error, Result, error::Doing};
 use rustix::process::geteuid;
 
-use crate::{file::open_file, ingest::sync_folder_of, layout::CACHE_TAG_FILE};
+use super::debris::has_shape_of_store;
+use crate::{
+    file::open_file,
+    ingest::sync_folder_of,
+    layout::{CACHE_TAG_FILE, Folder},
+};
 
 /// Tells a store from a layout that somebody put there, and programs that make backups what to leave out
 /// ([cache directory tagging](https://bford.info/cachedir/)). Stores that are there already have these very bytes.
@@ -28,7 +33,7 @@ enum Tag {
 
 #[derive(Debug, thiserror::Error)]
 enum Unfit {
-    #[error("it has other things in it than a cache of refs")]
+    #[error("it is not marked as a cache of refs by a CACHEDIR.TAG, and has other things in it")]
     Foreign,
     #[error("it belongs to somebody else")]
     NotOurs,
@@ -40,14 +45,38 @@ enum Unfit {
 /// empty, or a store, and must be its user's own: others could name what they like after a digest.
 pub(super) fn open(path: &Path) -> Result<()> {
     make_private(path)?;
-    let metadata = fs::metadata(path).map_err(|error| Error::io(Doing::Read, path, error))?;
-    check_owner(metadata.uid(), metadata.mode(), geteuid().as_raw()).map_err(|why| unfit(path, why))?;
+    check_is_own(path)?;
     // The tag is complete before anything else is there. Whoever finds something else looks once more for the tag, which
     // another process may have written meanwhile; and whoever finds nothing else writes the same bytes as that one.
-    if tag(path)? == Tag::Complete || tag_if_empty(path)? || tag(path)? == Tag::Complete {
+    if tag(path)? == Tag::Complete {
         return Ok(());
     }
-    Err(unfit(path, Unfit::Foreign))
+    if is_empty(path)? || (tag(path)? == Tag::Begun && is_untagged_store(path)?) {
+        return write_tag(path);
+    }
+    if tag(path)? == Tag::Complete { Ok(()) } else { Err(unfit(path, Unfit::Foreign)) }
+}
+
+/// Makes sure that the folder is a store, or that one may be made of it, whatever else is damaged.
+pub(super) fn check(path: &Path) -> Result<()> {
+    check_is_own(path)?;
+    let is_fit = tag(path)? == Tag::Complete || is_empty(path)? || is_untagged_store(path)?;
+    if is_fit { Ok(()) } else { Err(unfit(path, Unfit::Foreign)) }
+}
+
+/// Whether there is something else in the place of the tag.
+pub(super) fn is_tagged_by_others(path: &Path) -> Result<bool> {
+    Ok(tag(path)? == Tag::Foreign)
+}
+
+fn check_is_own(path: &Path) -> Result<()> {
+    let metadata = fs::metadata(path).map_err(|error| Error::io(Doing::Read, path, error))?;
+    check_owner(metadata.uid(), metadata.mode(), geteuid().as_raw()).map_err(|why| unfit(path, why))
+}
+
+/// A store that has lost its tag, or was made before there were any, is a sound layout with notes on origins.
+fn is_untagged_store(path: &Path) -> Result<bool> {
+    Ok(has_shape_of_store(path)? && Folder::open(path.to_owned()).is_ok())
 }
 
 const OWNER_ONLY: u32 = 0o700;
@@ -86,14 +115,19 @@ fn tag(folder: &Path) -> Result<Tag> {
     })
 }
 
-/// Makes a store of the folder, if there is nothing in it; says whether it did.
-fn tag_if_empty(folder: &Path) -> Result<bool> {
+/// Whether there is nothing in the folder but the tag, or its beginning.
+fn is_empty(folder: &Path) -> Result<bool> {
     let failed = |error| Error::io(Doing::List, folder, error);
     for entry in fs::read_dir(folder).map_err(failed)? {
         if entry.map_err(failed)?.file_name() != CACHE_TAG_FILE || tag(folder)? == Tag::Foreign {
             return Ok(false);
         }
     }
+    Ok(true)
+}
+
+/// Makes a store of the folder.
+fn write_tag(folder: &Path) -> Result<()> {
     fs::set_permissions(folder, Permissions::from_mode(OWNER_ONLY))
         .map_err(|error| Error::io(Doing::Write, folder, error))?;
     let path = folder.join(CACHE_TAG_FILE);
@@ -102,7 +136,7 @@ fn tag_if_empty(folder: &Path) -> Result<bool> {
     let (mut file, _) = opened.ok_or_else(gone)?;
     let written = file.write_all(TAG).and_then(|()| file.sync_data());
     written.map_err(|error| Error::io(Doing::Write, &path, error))?;
-    sync_folder_of(&path).map(|()| true)
+    sync_folder_of(&path)
 }
 
 fn unfit(path: &Path, why: Unfit) -> Error {

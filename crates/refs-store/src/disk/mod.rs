@@ -1,5 +1,6 @@
 //! A cache on disk: an image layout, and notes beside it.
 
+mod debris;
 mod fill;
 mod home;
 mod images;
@@ -25,6 +26,8 @@ pub(crate) const ORIGINS_FOLDER: &str = "origins";
 /// Of an origin, the digests of what it has. No part of a repository's name begins with `_`, so that no repository can be
 /// in the way of another's notes.
 pub(crate) const MEMBERS_FOLDER: &str = "_members";
+/// Of an origin, what its tags lead to.
+pub(crate) const TAGS_FOLDER: &str = "_tags";
 /// Of an origin, the parts of what is not here as a whole.
 pub(crate) const PARTS_FOLDER: &str = "_parts";
 /// Of an origin, the beginnings of what was not read to its end.

@@ -155,8 +155,11 @@ fn make_room(root: &Path, bound: Bound) -> Result<()> {
     Ok(())
 }
 
-/// The files in the folders in `folder`.
+/// The files in the folders in `folder`, to be removed: none that a link leads to.
 fn paths(folder: &Path) -> Result<Vec<PathBuf>> {
+    if folder.is_symlink() {
+        return Ok(Vec::new());
+    }
     names(folder)?.iter().map(|folder| names(folder)).collect::<Result<Vec<_>>>().map(|paths| paths.concat())
 }
 

@@ -5,12 +5,14 @@ use std::time::SystemTime;
 use refs_registry::Result;
 
 use super::{
+    QUARANTINE_FOLDER,
     images::ListedImage,
+    removal::remove_all,
     store::DiskStore,
     survey::{Held, Kind, kind},
 };
 use crate::{
-    evict::{Kept, all_kept, exclusively, forget_gone, reclaim_temporary, remove_oldest, write_usage},
+    evict::{Kept, all_kept, exclusively, forget_gone, names, reclaim_temporary, remove_oldest, write_usage},
     ingest::Ingest,
     layout::Folder,
 };
@@ -38,7 +40,7 @@ pub struct Pruned {
 }
 
 impl DiskStore {
-    /// Removes what is in quarantine, what processes that died have left, and what `options` say. What is pinned stays, and what
+    /// Removes what is in quarantine or in the place of something else, what processes that died have left, and what `options` say. What is pinned stays, and what
     /// somebody fills at this moment; whoever reads something at this moment reads on.
     ///
     /// # Errors
@@ -48,6 +50,7 @@ impl DiskStore {
             return Ok(Pruned::default());
         }
         let options = *options;
+        self.clear().await?;
         self.run(move |folder| prune(folder, options)).await
     }
 }
@@ -78,6 +81,8 @@ fn prune(folder: &Folder, options: PruneOptions) -> Result<Pruned> {
             }
         }
     }
+    // Folders, which hold nothing any more.
+    names(&root.join(QUARANTINE_FOLDER))?.iter().try_for_each(|path| remove_all(path))?;
     forget_gone(root)?;
     let left = all_kept(root)?;
     let kept = Held { files: left.len() as u64, bytes: left.iter().map(|kept| kept.bytes).sum() };

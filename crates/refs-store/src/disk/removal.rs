@@ -1,6 +1,11 @@
 //! Takes content out of a store on disk: for good, or into quarantine when it is damaged.
 
-use std::{fs, io, os::unix::fs::MetadataExt, path::Path};
+use std::{
+    ffi::OsString,
+    fs, io,
+    os::unix::{ffi::OsStringExt, fs::MetadataExt},
+    path::{Path, PathBuf},
+};
 
 use refs_registry::{
     Error, ErrorKind, Result, Resume, Verify,
@@ -12,9 +17,12 @@ use super::{QUARANTINE_FOLDER, indexes, notes::is_marked, partials, parts, store
 use crate::{
     file::{each_chunk, is_absent},
     ingest::make_folder,
-    layout::{Folder, Needs},
+    layout::{BLOBS_FOLDER, Folder, Needs},
     lock::Lock,
 };
+
+/// The folder for quarantine while it is made around what was in its place.
+pub(super) const BEGUN_QUARANTINE_FOLDER: &str = "quarantine-begun";
 
 /// What is in the place of a blob.
 #[derive(Debug, PartialEq, Eq)]
@@ -112,27 +120,57 @@ fn put_aside(folder: &Folder, digest: &Digest) -> Result<bool> {
     move_aside(folder.root(), &folder.blob_path(digest))
 }
 
-/// The same for what is at `path` in the folder of blobs, whatever it is called.
+/// The same for what is at `path` in the store at `root`, whatever it is called; the folder for quarantine itself may be it.
 pub(super) fn move_aside(root: &Path, path: &Path) -> Result<bool> {
-    let name = |path: Option<&Path>| path.and_then(Path::file_name).unwrap_or_default().to_owned();
-    let mut file_name = name(path.parent());
-    file_name.push("-");
-    file_name.push(name(Some(path)));
-    let folder = root.join(QUARANTINE_FOLDER);
-    let aside = folder.join(file_name);
-    make_folder(&folder)?;
+    let folder = make_quarantine(root)?;
+    if path == folder {
+        return Ok(true);
+    }
+    let aside = folder.join(name_aside(root, path));
     remove_all(&aside)?;
-    match fs::rename(path, &aside) {
-        Ok(()) => {}
-        Err(error) if is_absent(&error) => return Ok(false),
-        Err(error) => return Err(Error::io(Doing::Rename, path, error)),
+    if !rename(path, &aside)? {
+        return Ok(false);
     }
     tracing::debug!(path = %aside.display(), "content of the cache was damaged, and is in quarantine");
     Ok(true)
 }
 
+/// Makes the folder for quarantine, with whatever was in its place in it.
+fn make_quarantine(root: &Path) -> Result<PathBuf> {
+    let folder = root.join(QUARANTINE_FOLDER);
+    if folder.symlink_metadata().is_ok_and(|metadata| !metadata.is_dir()) {
+        let begun = root.join(BEGUN_QUARANTINE_FOLDER);
+        make_folder(&begun)?;
+        let aside = begun.join(QUARANTINE_FOLDER);
+        remove_all(&aside)?;
+        rename(&folder, &aside)?;
+        rename(&begun, &folder)?;
+    }
+    make_folder(&folder).map(|()| folder)
+}
+
+/// What something is called in quarantine: its path in the store, or below the folder of blobs, and of a long one the end.
+fn name_aside(root: &Path, path: &Path) -> OsString {
+    const MAX_BYTES: usize = 255;
+    let is_in_folder = |inside: &&Path| inside.components().count() > 1;
+    let inside = path.strip_prefix(root.join(BLOBS_FOLDER)).ok().filter(is_in_folder);
+    let inside = inside.or_else(|| path.strip_prefix(root).ok()).unwrap_or(path);
+    let mut name = inside.as_os_str().as_encoded_bytes().to_vec();
+    name.iter_mut().filter(|byte| **byte == b'/').for_each(|byte| *byte = b'-');
+    OsString::from_vec(name.split_off(name.len().saturating_sub(MAX_BYTES)))
+}
+
+/// Says whether there was anything at `from`.
+fn rename(from: &Path, to: &Path) -> Result<bool> {
+    match fs::rename(from, to) {
+        Ok(()) => Ok(true),
+        Err(error) if is_absent(&error) => Ok(false),
+        Err(error) => Err(Error::io(Doing::Rename, from, error)),
+    }
+}
+
 /// Removes a file, or a folder with all that is in it.
-fn remove_all(path: &Path) -> Result<()> {
+pub(super) fn remove_all(path: &Path) -> Result<()> {
     let removed = match fs::remove_file(path) {
         Err(error) if matches!(error.kind(), io::ErrorKind::IsADirectory | io::ErrorKind::PermissionDenied) => {
             fs::remove_dir_all(path)

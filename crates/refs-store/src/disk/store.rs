@@ -16,7 +16,7 @@ use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, futimens};
 use tokio::sync::OnceCell;
 
 use super::{
-    MEMBERS_FOLDER, ORIGINS_FOLDER, PINS_FOLDER, UPLOADS_FOLDER,
+    MEMBERS_FOLDER, ORIGINS_FOLDER, PINS_FOLDER, TAGS_FOLDER, UPLOADS_FOLDER,
     fill::{DiskFill, Order, Place as Filling},
     home, indexes,
     notes::{is_marked, mark, mark_durably, read_record, unmark, write_record},
@@ -78,7 +78,8 @@ impl Default for DiskOptions {
 impl DiskStore {
     /// The store in the folder `path`. Nothing is read or made before it is needed; then the folder is made, for its owner
     /// alone. One that has something in it and was not made so, an image layout included, that belongs to another user, or
-    /// that others may write, is left as it is, and shows as an `Io` of all that is asked.
+    /// that others may write, is left as it is, and shows as an `Io` of all that is asked. A store that has lost its
+    /// `CACHEDIR.TAG` and is a sound layout, with notes on origins and nothing unknown beside it, gets it back.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>, options: &DiskOptions) -> Self {
         let (path, bound) = (path.into().into(), Bound { max_bytes: options.max_bytes });
@@ -119,9 +120,11 @@ impl DiskStore {
         let open = async || {
             let path = Arc::clone(&self.path);
             blocking(&self.path, move || home::open(&path)).await?;
-            let layout = match Layout::create(self.path.as_ref()).await {
-                Err(error) if error.kind() == ErrorKind::Corrupt => self.layout_anew().await?,
-                made => made?,
+            let layout = match Layout::open(self.path.as_ref()).await {
+                Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => {
+                    self.layout_anew().await?
+                }
+                opened => opened?,
             };
             // What processes that died were writing: nobody holds it any more.
             layout.run(|folder| reclaim_temporary(folder.root(), SystemTime::now())).await?;
@@ -130,12 +133,12 @@ impl DiskStore {
         self.layout.get_or_try_init(open).await
     }
 
-    /// Makes those of the layout's own files once more that say nothing. Images that were listed are listed when they are fetched
-    /// again, which costs what is missing of them.
+    /// Makes those of the layout's own files that are not there, or say nothing. Images that were listed are listed when they are
+    /// fetched again, which costs what is missing of them.
     async fn layout_anew(&self) -> Result<Layout> {
         let path = Arc::clone(&self.path);
         blocking(&self.path, move || Folder::renew(path.to_path_buf())).await?;
-        Layout::create(self.path.as_ref()).await
+        Layout::open(self.path.as_ref()).await
     }
 
     pub(super) async fn run<T, F>(&self, work: F) -> Result<T>
@@ -168,7 +171,7 @@ impl DiskStore {
     }
 
     fn tag_path(&self, origin: &Origin, tag: &Tag) -> PathBuf {
-        self.path_of(origin).join("_tags").join(tag.as_str())
+        self.path_of(origin).join(TAGS_FOLDER).join(tag.as_str())
     }
 
     fn member_path(&self, origin: &Origin, digest: &Digest) -> PathBuf {

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use refs_registry::Result;
 
 use super::{
-    INDEXES_FOLDER, PARTIALS_FOLDER, PARTS_FOLDER, QUARANTINE_FOLDER, UPLOADS_FOLDER, images::ListedImage,
-    store::DiskStore,
+    INDEXES_FOLDER, PARTIALS_FOLDER, PARTS_FOLDER, QUARANTINE_FOLDER, UPLOADS_FOLDER, debris, home,
+    images::ListedImage, store::DiskStore,
 };
 use crate::{
     evict::{Kept, all_kept, names},
+    file::blocking,
     layout::{BLOBS_FOLDER, Folder},
 };
 
@@ -32,6 +33,8 @@ pub struct StoreInfo {
     pub quarantined: Held,
     /// The images that are here as a whole.
     pub images: Vec<ListedImage>,
+    /// What is in the place of something else, which a [`verify`](DiskStore::verify) moves away.
+    pub misplaced: Vec<PathBuf>,
     /// How many uploads were begun and not ended, whose next run goes on with them.
     pub uploads: u64,
 }
@@ -54,7 +57,7 @@ impl StoreInfo {
 }
 
 impl DiskStore {
-    /// What is here now. A folder that nobody has made yet is not made by this.
+    /// What is here now. Nothing is made or changed by this.
     ///
     /// # Errors
     /// `Io`.
@@ -68,12 +71,18 @@ impl DiskStore {
             indexes: Held::default(),
             quarantined: Held::default(),
             images: Vec::new(),
+            misplaced: Vec::new(),
             uploads: 0,
         };
         if !self.is_made() {
             return Ok(empty);
         }
-        self.run(move |folder| survey(folder, empty)).await
+        let path = self.path().to_owned();
+        blocking(self.path(), move || {
+            home::check(&path)?;
+            survey(&Folder::at(path), empty)
+        })
+        .await
     }
 }
 
@@ -92,6 +101,7 @@ fn survey(folder: &Folder, mut info: StoreInfo) -> Result<StoreInfo> {
         held.bytes += bytes;
     }
     info.images = folder.images()?.iter().map(ListedImage::of).collect();
+    info.misplaced = debris::find(root)?;
     info.uploads = names(&root.join(UPLOADS_FOLDER))?.len() as u64;
     Ok(info)
 }

@@ -68,7 +68,9 @@ impl Verified {
 
 impl DiskStore {
     /// Hashes all content, a chunk at a time, and counts in `progress`. What is damaged goes to quarantine, and is fetched anew
-    /// when somebody wants it; images that are not whole are taken off the index. Others may use the store meanwhile.
+    /// when somebody wants it; images that are not whole are taken off the index. What is in the place of something else goes there
+    /// before that, such as folders where files belong, and links: but for those to folders in the place of `blobs`, `indexes`,
+    /// `pins` and `origins`, which the store's user may have put elsewhere on its file system. Others may use the store meanwhile.
     ///
     /// # Errors
     /// `Io`. What was found by then is in quarantine.
@@ -76,8 +78,11 @@ impl DiskStore {
         if !self.is_made() {
             return Ok(Verified::default());
         }
+        let mut damaged = self.clear().await?;
         let progress = Arc::clone(progress);
-        self.run(move |folder| verify(folder, &progress)).await
+        let mut verified = self.run(move |folder| verify(folder, &progress)).await?;
+        damaged.append(&mut verified.damaged);
+        Ok(Verified { damaged, ..verified })
     }
 }
 

@@ -35,8 +35,8 @@ pub(crate) struct Shelf {
 
 /// What the layout of a repository is called beneath its name. No part of a repository's name begins so.
 pub(crate) const LAYOUT_FOLDER: &str = "_layout";
-const VERSION_FILE: &str = "oci-layout";
-const INDEX_FILE: &str = "index.json";
+pub(crate) const VERSION_FILE: &str = "oci-layout";
+pub(crate) const INDEX_FILE: &str = "index.json";
 pub(crate) const LOCK_FILE: &str = "lock";
 pub(crate) const BLOBS_FOLDER: &str = "blobs";
 pub(crate) const INGEST_FOLDER: &str = "ingest";
@@ -74,10 +74,11 @@ impl Folder {
         Self { root, shelf: None }
     }
 
-    /// Makes those files of the layout at `root` anew that say nothing: an index lists nothing then. Blobs stay.
+    /// Makes those files of the layout at `root` that are not there, or say nothing: an index lists nothing then. Blobs stay.
     pub(crate) fn renew(root: PathBuf) -> Result<()> {
         let folder = Self { root, shelf: None };
         let _held = folder.lock()?;
+        make_folder(&folder.path(BLOBS_FOLDER))?;
         // Another process may have done so meanwhile, and have listed something.
         if folder.index().is_err_and(|error| error.kind() == ErrorKind::Corrupt) {
             folder.write_index(&LayoutIndex::empty())?;

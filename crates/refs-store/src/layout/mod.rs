@@ -9,7 +9,9 @@ mod manifests;
 mod repository;
 mod upload;
 
-pub(crate) use folder::{BLOBS_FOLDER, CACHE_TAG_FILE, Folder, INGEST_FOLDER, LAYOUT_FOLDER, LOCK_FILE, Shelf};
+pub(crate) use folder::{
+    BLOBS_FOLDER, CACHE_TAG_FILE, Folder, INDEX_FILE, INGEST_FOLDER, LAYOUT_FOLDER, LOCK_FILE, Shelf, VERSION_FILE,
+};
 pub(crate) use images::{Needs, Whole};
 pub(crate) use index::{name_and_index, named};
 pub use repository::Layout;

@@ -7,6 +7,7 @@ mod cached;
 mod care;
 mod conformance;
 mod content;
+mod debris;
 mod disk;
 mod flights;
 mod images;

@@ -80,10 +80,14 @@ where
 
 /// What to do about a warning of the module `target`, in words of this program, which the libraries don't know.
 fn next(target: &str) -> Option<&'static str> {
-    let is_cache = target.starts_with("refs_store::cached");
-    is_cache.then_some(
-        "`refs cache verify` moves aside what is damaged, `REFS_CACHE_DIR` names another folder, `--no-cache` does without",
-    )
+    const NEXT: [(&str, &str); 2] = [
+        (
+            "refs_store::cached",
+            "`refs cache verify` moves aside what is damaged, `REFS_CACHE_DIR` names another folder, `--no-cache` does without",
+        ),
+        ("refs_client::unpack::scratch", "who owns what is in it, or root, removes it with `rm -r`"),
+    ];
+    NEXT.iter().find(|(module, _)| target.starts_with(module)).map(|(_, hint)| *hint)
 }
 
 /// The message of an event, the facts it names, and its cause.

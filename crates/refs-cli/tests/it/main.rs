@@ -35,5 +35,6 @@ mod support;
 mod tags;
 mod trees;
 mod unpack;
+mod unprivileged;
 mod usage;
 mod whole;

@@ -7,7 +7,7 @@ use std::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::ffi::{OsStrExt, OsStringExt},
     },
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use refs_registry::error::Doing;
@@ -36,18 +36,21 @@ pub(super) struct Scratch {
     parent: OwnedFd,
     name: OsString,
     fd: OwnedFd,
+    /// Where it is, for words only.
+    path: PathBuf,
     /// Held for its lock, which tells others that this directory is in use.
     _lock: Option<OwnedFd>,
 }
 
 impl Scratch {
-    /// Makes `.NAME.refs-…` in `parent`, and removes those that processes which are no more have left there.
+    /// Makes `.NAME.refs-…` beside the destination `shown`, which is called `name` in `parent`, and removes those that processes
+    /// which are no more have left there.
     ///
     /// # Errors
     /// `Io`, about `shown`.
     pub(super) fn make(parent: &OwnedFd, name: &OsStr, shown: &Path) -> Result<Self> {
         let prefix = prefix(name);
-        let made = Self::first_free(parent, &prefix).and_then(|scratch| {
+        let made = Self::first_free(parent, &prefix, shown).and_then(|scratch| {
             scratch.reap(&prefix)?;
             Ok(scratch)
         });
@@ -64,11 +67,11 @@ impl Scratch {
         &self.name
     }
 
-    fn first_free(parent: &OwnedFd, prefix: &[u8]) -> rustix::io::Result<Self> {
+    fn first_free(parent: &OwnedFd, prefix: &[u8], shown: &Path) -> rustix::io::Result<Self> {
         let mut attempts = 0;
         loop {
             attempts += 1;
-            match Self::attempt(parent, prefix) {
+            match Self::attempt(parent, prefix, shown) {
                 // Its name is taken, or another process took it for one that is no longer in use.
                 Err(Errno::EXIST | Errno::NOENT | Errno::WOULDBLOCK) if attempts < ATTEMPTS => {}
                 other => return other,
@@ -76,14 +79,14 @@ impl Scratch {
         }
     }
 
-    fn attempt(parent: &OwnedFd, prefix: &[u8]) -> rustix::io::Result<Self> {
+    fn attempt(parent: &OwnedFd, prefix: &[u8], shown: &Path) -> rustix::io::Result<Self> {
         let mut name = prefix.to_vec();
         name.extend_from_slice(format!("{:0RANDOM_DIGITS$x}", random()).as_bytes());
         let name = OsString::from_vec(name);
         let parent = rustix::io::fcntl_dupfd_cloexec(parent, 0)?;
         rustix::fs::mkdirat(&parent, &name, Mode::RWXU)?;
         match enter(parent.as_fd(), &name) {
-            Ok((fd, lock)) => Ok(Self { parent, name, fd, _lock: lock }),
+            Ok((fd, lock)) => Ok(Self { parent, path: shown.with_file_name(&name), name, fd, _lock: lock }),
             Err(errno) => {
                 // The first failure is the one to tell.
                 let _ = remove::remove(parent.as_fd(), &name);
@@ -117,7 +120,8 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         if let Err(error) = remove::remove(self.parent.as_fd(), &self.name) {
-            tracing::warn!(directory = %self.name.display(), %error, "a scratch directory is left behind");
+            let directory = self.path.display();
+            tracing::warn!(%directory, %error, "a directory is left behind, as not all that is in it can be removed");
         }
     }
 }

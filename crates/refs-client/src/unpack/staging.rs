@@ -162,14 +162,18 @@ impl Staging {
     }
 
     fn exchange(&self) -> rustix::io::Result<()> {
-        let (parent, name) = (self.destination.parent.as_fd(), &self.destination.name);
-        let swap = || exchange(self.scratch.fd(), TREE, parent, name);
-        match swap() {
-            // The old tree's directory, too, must be one that can be moved.
+        let Destination { parent, name, .. } = &self.destination;
+        self.move_old(|| exchange(self.scratch.fd(), TREE, parent.as_fd(), name))
+    }
+
+    /// Does `step`, which moves the old tree's directory: that, too, must be one that its owner may write to.
+    fn move_old(&self, step: impl Fn() -> rustix::io::Result<()>) -> rustix::io::Result<()> {
+        match step() {
             Err(Errno::ACCESS) => {
+                let (parent, name) = (self.destination.parent.as_fd(), &self.destination.name);
                 let stat = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
                 let old = remove::open(parent, name)?;
-                swap().inspect_err(|_| {
+                step().inspect_err(|_| {
                     // The first failure is the one to tell.
                     let _ = rustix::fs::fchmod(&old, Mode::from_raw_mode(stat.st_mode));
                 })
@@ -182,7 +186,8 @@ impl Staging {
     pub(super) fn replace_in_two_steps(&self) -> Result<()> {
         const OLD: &str = "old";
         let (scratch, Destination { parent, name, .. }) = (self.scratch.fd(), &self.destination);
-        rustix::fs::renameat(parent, name, scratch, OLD).map_err(|errno| self.destination.taken(errno))?;
+        let away = || rustix::fs::renameat(parent, name, scratch, OLD);
+        self.move_old(away).map_err(|errno| self.destination.taken(errno))?;
         self.rename().map_err(|errno| match rustix::fs::renameat(scratch, OLD, parent, name) {
             Ok(()) => self.destination.taken(errno),
             Err(lost) => failure(Doing::Rename, &self.destination.path, lost),
@@ -220,13 +225,13 @@ impl Destination {
             FileType::RegularFile => return Ok(Found::File),
             _ => return Ok(Found::Other),
         }
-        let directory = rustix::fs::openat(&self.parent, &self.name, OPENED, Mode::empty()).map_err(failed)?;
-        let names = remove::names(directory.as_fd()).map_err(failed)?;
-        Ok(if names.is_empty() {
-            Found::EmptyDirectory { mode: Mode::from_raw_mode(stat.st_mode) }
-        } else {
-            Found::Directory
-        })
+        let directory = rustix::fs::openat(&self.parent, &self.name, OPENED, Mode::empty());
+        match directory.and_then(|directory| remove::names(directory.as_fd())) {
+            Ok(names) if names.is_empty() => Ok(Found::EmptyDirectory { mode: Mode::from_raw_mode(stat.st_mode) }),
+            // One that its owner may not list can be replaced, and nothing shows that it is empty.
+            Ok(_) | Err(Errno::ACCESS) => Ok(Found::Directory),
+            Err(errno) => Err(failed(errno)),
+        }
     }
 
     pub(super) fn fault(&self, fault: DestinationFault) -> Error {

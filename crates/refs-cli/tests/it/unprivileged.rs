@@ -1,0 +1,78 @@
+//! A user whom the modes and owners of files keep from things, as they don't keep root.
+
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::{PermissionsExt, chown},
+    process::Command,
+};
+
+use refs_testkit::Tree;
+use rustix::process::geteuid;
+
+use crate::support::{Machine, Run, ended, small};
+
+/// A machine with `small` in a layout.
+fn machine() -> Machine {
+    let machine = Machine::new();
+    machine.write("source", &small());
+    machine.prints("push source ocidir://layout:v1");
+    machine
+}
+
+/// Runs `line` without the privileges of root, if the tests have them: then as the owner of all that the tests have made.
+fn run(machine: &Machine, line: &str) -> Run {
+    let program = machine.command(line);
+    if !geteuid().is_root() {
+        return ended(&mut { program });
+    }
+    let mut command = Command::new("/usr/bin/setpriv");
+    command.args(["--inh-caps=-all", "--bounding-set=-all"]).arg(program.get_program()).args(program.get_args());
+    command.env_clear().envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    ended(command.current_dir(program.get_current_dir().unwrap()))
+}
+
+#[test]
+fn m136_a_destination_of_any_mode_is_replaced_when_forced() {
+    let machine = machine();
+    for mode in [0, 0o100, 0o444, 0o555] {
+        for old in ["", "644 old.txt \"old\""] {
+            machine.write("here", &Tree::parse(old));
+            fs::set_permissions(machine.path("here"), Permissions::from_mode(mode)).unwrap();
+            for command in ["pull", "unpack"] {
+                let run = run(&machine, &format!("{command} ocidir://layout:v1 here --force"));
+                assert_eq!(run.code, 0, "{mode:o} {command}: {}", run.stderr);
+                assert_eq!(machine.names(), ["here", "layout", "source"]);
+                assert!(machine.path("here/README.md").is_file());
+            }
+            fs::remove_dir_all(machine.path("here")).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_destination_that_may_not_be_listed_is_not_empty() {
+    let machine = machine();
+    machine.write("here", &small());
+    fs::set_permissions(machine.path("here"), Permissions::from_mode(0)).unwrap();
+    run(&machine, "pull ocidir://layout:v1 here").failed(11, &["the destination `here` is not empty", "--force"]);
+}
+
+/// Only root can make what belongs to another user.
+#[test]
+fn what_is_left_of_a_destination_is_named_with_what_removes_it() {
+    if !geteuid().is_root() {
+        return;
+    }
+    let machine = machine();
+    machine.write("here", &Tree::parse("644 theirs/file \"theirs\""));
+    chown(machine.path("here/theirs"), Some(65_534), Some(65_534)).unwrap();
+    let run = run(&machine, "pull ocidir://layout:v1 here --force");
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let left = machine.names().into_iter().find(|name| name.starts_with(".here.refs-")).unwrap();
+    let words =
+        format!("warning: a directory is left behind, as not all that is in it can be removed (directory {left})");
+    assert!(run.stderr.contains(&words), "{}", run.stderr);
+    assert!(run.stderr.contains("hint: who owns what is in it, or root, removes it with `rm -r`"), "{}", run.stderr);
+    assert!(machine.path(&left).join("tree/theirs/file").is_file());
+    assert!(machine.path("here/README.md").is_file());
+}

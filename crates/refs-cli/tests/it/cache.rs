@@ -1,10 +1,14 @@
 //! What the program keeps of what it fetched.
 
-use std::{fs, os::unix::fs::PermissionsExt, process::Stdio};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    process::{Command, Stdio},
+};
 
 use refs_testkit::{FakeRegistry, Image, Tree};
 
-use crate::support::{Machine, finished, noise, pushed, put, registry, small};
+use crate::support::{Machine, Run, ended, finished, noise, pushed, put, registry, small};
 
 const HEAD_TAG: &str = "HEAD /v2/o/r/manifests/v1";
 const GET_TAG: &str = "GET /v2/o/r/manifests/v1";
@@ -133,6 +137,35 @@ fn a_cache_that_cannot_be_used_is_one_warning() {
     assert!(run.stderr.ends_with("\nhint: `refs cache verify` moves aside what is damaged, `REFS_CACHE_DIR` names another folder, `--no-cache` does without\n"));
     assert_eq!(run.stderr.matches("warning").count(), 1, "{}", run.stderr);
     assert!(machine.path("here/README.md").exists());
+}
+
+/// Runs `line` where no file may have more than `bytes` bytes: as on a disk that is full, writing fails in the middle.
+fn run_short_of_room(machine: &Machine, line: &str, bytes: u64) -> Run {
+    let program = machine.command(line);
+    let mut command = Command::new("/usr/bin/env");
+    command.args(["--ignore-signal=XFSZ", "/usr/bin/prlimit", &format!("--fsize={bytes}")]);
+    command.arg(program.get_program()).args(program.get_args());
+    command.env_clear().envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    ended(command.current_dir(program.get_current_dir().unwrap()))
+}
+
+#[test]
+fn m143_what_cannot_be_written_to_its_end_does_not_show() {
+    let files = ["one.bin", "two.bin", "three.bin"];
+    let (machine, _registry, at) = place(&files.iter().fold(small(), |tree, name| tree.file(name, noise(1 << 20))));
+    let run = run_short_of_room(&machine, &format!("pull {at} here"), 2 << 20);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(run.stderr.starts_with("warning: the cache is left alone: cannot write "), "{}", run.stderr);
+    assert_eq!(run.stderr.matches("warning:").count(), 1, "{}", run.stderr);
+    assert_eq!(fs::read(machine.path("here/two.bin")).unwrap(), noise(1 << 20));
+    let left = |folder: &str| fs::read_dir(machine.cache().join(folder)).unwrap().count();
+    assert_eq!((left("blobs/sha256"), left("ingest")), (1, 0), "the manifest alone");
+    machine.prints("cache verify");
+
+    let run =
+        run_short_of_room(&machine, &format!("pull {at} there --no-cache"), 512 << 10).failed(1, &["cannot write "]);
+    assert!(!run.stderr.contains("warning"), "{}", run.stderr);
+    assert_eq!(machine.names(), ["here"]);
 }
 
 #[test]

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::{
     credentials::{guarded, program, run},
-    support::{Machine, Run, finished, read_to, registry},
+    support::{Machine, Run, finished, read_to, registry, small},
 };
 
 /// Logs in as `user`, and out of the program comes no secret.
@@ -43,6 +43,21 @@ fn a_login_is_checked_saved_and_used_and_a_logout_ends_it() {
     assert_eq!(machine.prints(&format!("logout {host}")), format!("logged out of {host}\n"));
     assert_eq!(machine.prints(&format!("logout {host}")), format!("there was no login for {host}\n"));
     machine.run(&resolve).failed(4, &["none were given"]);
+}
+
+#[test]
+fn m145_what_one_login_has_fetched_is_not_given_without_it() {
+    let (machine, registry) = (Machine::new(), guarded());
+    let at = format!("{}/o/r:v1", registry.host());
+    login(&machine, &registry, "", "hunter2\n");
+    machine.write("source", &small());
+    machine.prints(&format!("push source {at}"));
+    machine.prints(&format!("pull {at} mine"));
+    machine.prints(&format!("logout {}", registry.host()));
+    for line in ["pull AT theirs", "ls AT", "cat AT README.md", "unpack AT theirs"] {
+        machine.run(&line.replace("AT", &at)).failed(4, &["none were given"]);
+    }
+    assert_eq!(machine.names(), ["mine", "source"]);
 }
 
 #[test]

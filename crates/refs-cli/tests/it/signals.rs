@@ -3,10 +3,10 @@
 use std::process::{Command, Stdio};
 
 use futures_util::TryStreamExt;
-use refs_testkit::{FakeRegistry, Fault, On, Seen};
+use refs_testkit::{FakeRegistry, Fault, Image, On, Seen};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{Machine, Run, finished, noise, now, pushed, read_to, registry, small, wait_until};
+use crate::support::{Machine, Run, finished, noise, now, pushed, put, read_to, registry, small, wait_until};
 
 const SIGNALS: [(Signal, i32); 3] = [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)];
 
@@ -53,6 +53,31 @@ fn a_pull_that_is_stopped_leaves_nothing() {
     }
     machine.prints(&format!("pull {at} here"));
     assert_eq!(std::fs::read(machine.path("here/large.bin")).unwrap(), noise(1 << 20));
+}
+
+#[test]
+fn m151_an_unpack_that_is_stopped_leaves_nothing_and_what_was_there() {
+    const STALL: u64 = 100_000;
+    let (machine, registry) = (Machine::new(), registry());
+    let large = |name: &str| small().file(name, noise(1 << 20));
+    put(&registry, &Image::new().tree(&large("low.bin")).tree(&large("high.bin")));
+    let at = format!("{}/o/r:v1", registry.host());
+    machine.write("old", &small());
+    let old = machine.read("old");
+    for (signal, code) in SIGNALS {
+        for line in ["unpack AT here", "unpack AT here --no-cache", "unpack AT old --force"] {
+            registry.fault(On::get("/blobs/").always(), Fault::Stall { after: STALL });
+            let is_stalled =
+                |seen: &[Seen]| seen.iter().any(|seen| seen.path.contains("/blobs/") && seen.sent >= STALL);
+            let run = stopped(&machine, &registry, &line.replace("AT", &at), signal, is_stalled);
+            assert_eq!((run.code, run.text().as_str()), (code, ""), "{}", run.stderr);
+            assert_eq!((machine.names(), machine.read("old")), (vec!["old".to_owned()], old.clone()));
+            registry.clear_faults();
+            registry.take_requests();
+        }
+    }
+    machine.prints(&format!("unpack {at} here"));
+    assert_eq!(std::fs::read(machine.path("here/low.bin")).unwrap(), noise(1 << 20));
 }
 
 #[test]

@@ -47,8 +47,8 @@ facts! {
     a_blob_that_is_not_what_its_digest_says_is_not_kept
     parts_come_from_the_whole_blob
     the_first_part_of_a_blob_is_kept_and_those_at_its_end
-    content_of_one_repository_is_given_for_another_only_if_it_has_it
-    parts_of_one_repository_are_not_given_for_another
+    m145_content_of_one_repository_is_given_for_another_only_if_it_has_it
+    m145_parts_of_one_repository_are_not_given_for_another
     a_seek_index_is_given_to_those_who_have_the_blob_until_it_is_distrusted
     a_cached_repository_is_a_source_like_any
 }
@@ -168,7 +168,7 @@ async fn the_first_part_of_a_blob_is_kept_and_those_at_its_end(place: Place) -> 
     Ok(())
 }
 
-async fn content_of_one_repository_is_given_for_another_only_if_it_has_it(place: Place) -> Result<()> {
+async fn m145_content_of_one_repository_is_given_for_another_only_if_it_has_it(place: Place) -> Result<()> {
     let manifest = push(&*place.repository(), "secret", &["v1"]).await?;
     let target = Target::Digest(manifest.descriptor.digest.clone());
     let (secret, cached) = (digest("secret"), place.cached("o/r"));
@@ -191,7 +191,7 @@ async fn content_of_one_repository_is_given_for_another_only_if_it_has_it(place:
     Ok(())
 }
 
-async fn parts_of_one_repository_are_not_given_for_another(place: Place) -> Result<()> {
+async fn m145_parts_of_one_repository_are_not_given_for_another(place: Place) -> Result<()> {
     for name in ["o/r", "evil"] {
         put(&*place.registry.repository(name), "one").await?;
     }

@@ -25,6 +25,7 @@ async fn beside_canary(image: &Image) -> (Result<(), Error>, Tree) {
     let result = client.unpack(&at(IN_MEMORY), &dest, &UnpackOptions::default()).await.map(drop);
     assert_eq!(fs::read_to_string(ground.path().join("canary")).unwrap(), "alive");
     assert_eq!(Tree::read_with_times(&ground.path().join("outside")).unwrap(), before);
+    assert_eq!(fs::metadata(ground.path().join("outside")).unwrap().permissions().mode() & 0o7777, 0o755);
     let tree = if result.is_ok() { Tree::read(&dest).unwrap() } else { Tree::new() };
     let left = if result.is_ok() { vec!["canary", "outside", "rootfs"] } else { vec!["canary", "outside"] };
     assert_eq!(names(ground.path()), left);
@@ -81,6 +82,23 @@ async fn m119_a_directory_over_a_link_changes_no_mode_elsewhere() {
     let (result, tree) = beside_canary(&image).await;
     result.unwrap();
     assert_eq!(tree, Tree::parse("777 l/\n"));
+}
+
+/// RUSTSEC-2026-0113: the mode of a directory that comes after a link of its name was given to what the link leads to.
+#[tokio::test]
+async fn rustsec_2026_0113_a_directory_after_a_link_of_its_name_changes_no_mode_outside() {
+    let open = |header: &mut tar::Header| header.set_mode(0o777);
+    for name in ["l", "l/", "l/.", "./l/"] {
+        for target in ["../outside", "/outside"] {
+            let link = Archive::new().symlink("l", target);
+            let directory = |archive: Archive| archive.made(b'5', name, b"", open);
+            for image in [vec![directory(link.clone())], vec![link.clone(), directory(Archive::new())]] {
+                let (result, tree) = beside_canary(&Image::of(&image)).await;
+                result.unwrap();
+                assert_eq!(tree, Tree::parse("777 l/\n"), "{name} {target}");
+            }
+        }
+    }
 }
 
 #[tokio::test]
@@ -154,6 +172,39 @@ async fn m127_the_extended_size_counts() {
     assert_eq!((unpacked.files, tree.to_string().contains("smuggled\"")), (1, false), "{tree}");
 }
 
+/// RUSTSEC-2026-0112: entries that one reader sees and another does not, by a size or a name that is said twice.
+#[tokio::test]
+async fn rustsec_2026_0112_what_is_said_twice_shows_the_same_entries_to_all() {
+    async fn shows(archive: Archive, expected: &[&str]) {
+        let (tree, unpacked) = unpack(&Image::of(&[archive])).await.unwrap();
+        let lines: Vec<_> = tree.to_string().lines().map(|line| line.split(' ').nth(1).unwrap().to_owned()).collect();
+        assert_eq!(
+            (lines, unpacked.files),
+            (expected.iter().map(|name| (*name).to_owned()).collect(), expected.len() as u64)
+        );
+    }
+    let inner = Archive::new().file("smuggled", "x").0;
+    let (all, none) = (inner.len().to_string(), "0");
+    for claimed in [0, 1, 512] {
+        let claim = move |header: &mut tar::Header| header.set_size(claimed);
+        shows(Archive::new().pax(&[("size", &all)]).made(b'0', "outer", &inner, claim), &["outer"]).await;
+        let last_counts = Archive::new().pax(&[("size", none), ("size", &all)]);
+        assert!(unpack(&Image::of(&[last_counts.made(b'0', "outer", &inner, claim)])).await.is_ok());
+    }
+    shows(Archive::new().pax(&[("size", none)]).entry(b'0', "outer", &inner), &["outer", "smuggled"]).await;
+    // It is the size of the file, not of the long name between them, nor of what comes next.
+    let named = Archive::new().pax(&[("size", "3")]).entry(b'L', "L", b"named\0").file("x", "abc").file("y", "1234");
+    shows(named, &["named", "y"]).await;
+    for twice in [
+        Archive::new().pax(&[("path", "a")]).entry(b'L', "L", b"b\0").file("x", ""),
+        Archive::new().entry(b'L', "L", b"b\0").pax(&[("path", "a")]).file("x", ""),
+        Archive::new().pax(&[("linkpath", "a")]).entry(b'K', "K", b"b\0").symlink("x", "c"),
+    ] {
+        let error = unpack(&Image::of(&[twice])).await.unwrap_err();
+        assert!(matches!(error, Error::Corrupt { .. }), "{error:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_layer_that_unpacks_to_something_else_is_refused() {
     let tar = Archive::new().file("a", "a").tar();
@@ -225,6 +276,25 @@ async fn m165_limits_hold_on_what_all_layers_hold() {
     )
     .await
     .unwrap();
+}
+
+/// An archive of `entries` files, each with `number` attributes of `bytes` bytes.
+fn attributed(entries: usize, number: usize, bytes: usize) -> Archive {
+    let (names, value) =
+        ((0..number).map(|at| format!("SCHILY.xattr.user.{at}")).collect::<Vec<_>>(), "v".repeat(bytes));
+    let records: Vec<_> = names.iter().map(|name| (name.as_str(), value.as_str())).collect();
+    (0..entries).fold(Archive::new(), |archive, at| archive.pax(&records).file(&at.to_string(), ""))
+}
+
+#[tokio::test]
+async fn m165_attributes_are_bounded_by_their_number_and_by_their_bytes() {
+    for (entries, number, bytes) in [(1, 1, 2 << 20), (12, 20_000, 1), (36, 2, 500_000)] {
+        // Neither layer holds too much by itself.
+        let tar = attributed(entries, number, bytes).tar();
+        let image = Image::new().layer(MediaType::OCI_LAYER, &tar).layer(MediaType::OCI_LAYER, &tar);
+        let error = unpack(&image).await.unwrap_err();
+        assert!(matches!(error, Error::Corrupt { .. } | Error::UnsupportedLayer { .. }), "{number}: {error:?}");
+    }
 }
 
 #[tokio::test]

@@ -34,7 +34,7 @@ fn run(machine: &Machine, line: &str) -> Run {
 #[test]
 fn m136_a_destination_of_any_mode_is_replaced_when_forced() {
     let machine = machine();
-    for mode in [0, 0o100, 0o444, 0o555] {
+    for mode in [0o000, 0o100, 0o444, 0o555] {
         for old in ["", "644 old.txt \"old\""] {
             machine.write("here", &Tree::parse(old));
             fs::set_permissions(machine.path("here"), Permissions::from_mode(mode)).unwrap();
@@ -53,7 +53,7 @@ fn m136_a_destination_of_any_mode_is_replaced_when_forced() {
 fn a_destination_that_may_not_be_listed_is_not_empty() {
     let machine = machine();
     machine.write("here", &small());
-    fs::set_permissions(machine.path("here"), Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(machine.path("here"), Permissions::from_mode(0o000)).unwrap();
     run(&machine, "pull ocidir://layout:v1 here").failed(11, &["the destination `here` is not empty", "--force"]);
 }
 

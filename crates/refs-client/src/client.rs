@@ -21,7 +21,7 @@ use crate::{
     error::LocationFault,
     healed::healed,
     inspect,
-    kept::{kept, kept_meanwhile},
+    kept::kept,
     layer::{self, Contents},
     list,
     meter::Metered,
@@ -155,7 +155,7 @@ impl Client {
         let read = |source: Arc<dyn Source>, output| async move {
             let (_, contents) = open(Arc::clone(&source), at, target, options).await?;
             contents.index_all().await?;
-            let (contents, _folder) = kept_meanwhile(contents.seeking(), source, self.unkept(at)).await?;
+            let (contents, _folder) = self.kept_meanwhile(at, contents.seeking(), source).await?;
             contents.read_file(path, range, u64::MAX, output).await.map(drop)
         };
         healed(source, |source| read(source, output.reading()).boxed()).await?;
@@ -172,7 +172,7 @@ impl Client {
         let (source, target) = &self.find(at, &self.meter).await?;
         let read = |source: Arc<dyn Source>| async move {
             let (_, contents) = open(Arc::clone(&source), at, target, options).await?;
-            let (contents, _folder) = kept_meanwhile(contents.seeking(), source, self.unkept(at)).await?;
+            let (contents, _folder) = self.kept_meanwhile(at, contents.seeking(), source).await?;
             let name = options.manifest_file.as_str();
             contents.read_file(name, ByteRange::ALL, ManifestFile::MAX_BYTES, Vec::new()).await
         };
@@ -315,17 +315,10 @@ impl Client {
 
     /// `source`, the repository at `at`, for a verb that reads blobs twice: what nothing else keeps is kept in `folder`.
     pub(crate) fn kept(&self, at: &Location, source: Arc<dyn Source>, folder: &Path) -> Arc<dyn Source> {
-        match self.unkept(at) {
-            Some(origin) => kept(source, origin, folder),
-            None => source,
-        }
-    }
-
-    /// Where the blobs at `at` come from, if that is far away and nothing keeps them.
-    fn unkept(&self, at: &Location) -> Option<Origin> {
         match (at, &self.store) {
-            (Location::Registry(reference), None) => Some(self.origin(reference)),
-            _ => None,
+            (Location::Registry(reference), None) => kept(source, self.origin(reference), folder),
+            (Location::Registry(_), Some(_)) => source.keeping_in(folder).unwrap_or(source),
+            (Location::Layout { .. } | Location::File(_), _) => source,
         }
     }
 

@@ -6,7 +6,7 @@ use refs_registry::{Source, error::Doing};
 use refs_store::{Cached, DiskOptions, DiskStore, Origin};
 use tempfile::TempDir;
 
-use crate::{Error, Result, layer::Contents, thread};
+use crate::{Client, Error, Location, Result, layer::Contents, thread};
 
 /// `source`, which is the repository `origin`: its blobs are kept in `folder`, which is the caller's to remove.
 pub(crate) fn kept(source: Arc<dyn Source>, origin: Origin, folder: &Path) -> Arc<dyn Source> {
@@ -14,25 +14,27 @@ pub(crate) fn kept(source: Arc<dyn Source>, origin: Origin, folder: &Path) -> Ar
     Arc::new(Cached::new(source, origin, Arc::new(store)))
 }
 
-/// `contents` of `source`, of which layers that have to be read twice are kept in a temporary folder, removed when that is
-/// dropped.
-///
-/// # Errors
-/// Those of the source; `Io` when no folder can be made.
-pub(crate) async fn kept_meanwhile(
-    contents: Contents,
-    source: Arc<dyn Source>,
-    origin: Option<Origin>,
-) -> Result<(Contents, Option<TempDir>)> {
-    let Some(origin) = origin else { return Ok((contents, None)) };
-    if !contents.is_streamed_twice().await? {
-        return Ok((contents, None));
+impl Client {
+    /// `contents` of `source`, which is the repository at `at`: layers of it that have to be read twice are kept in a temporary
+    /// folder, removed when that is dropped.
+    ///
+    /// # Errors
+    /// Those of the source; `Io` when no folder can be made.
+    pub(crate) async fn kept_meanwhile(
+        &self,
+        at: &Location,
+        contents: Contents,
+        source: Arc<dyn Source>,
+    ) -> Result<(Contents, Option<TempDir>)> {
+        if !matches!(at, Location::Registry(_)) || !contents.is_streamed_twice().await? {
+            return Ok((contents, None));
+        }
+        let folder = thread::run(|| {
+            let made = tempfile::Builder::new().prefix("refs-").tempdir();
+            made.map_err(|source| Error::Io { doing: Doing::Create, path: std::env::temp_dir(), source })
+        });
+        let folder = folder.await?;
+        let streams = self.kept(at, source, &folder.path().join("blobs"));
+        Ok((contents.with_streams(streams), Some(folder)))
     }
-    let folder = thread::run(|| {
-        let made = tempfile::Builder::new().prefix("refs-").tempdir();
-        made.map_err(|source| Error::Io { doing: Doing::Create, path: std::env::temp_dir(), source })
-    });
-    let folder = folder.await?;
-    let streams = kept(source, origin, &folder.path().join("blobs"));
-    Ok((contents.with_streams(streams), Some(folder)))
 }

@@ -4,6 +4,8 @@ use std::{
     fmt::{self, Debug},
     fs::File,
     ops::Range,
+    path::Path,
+    sync::Arc,
 };
 
 use async_trait::async_trait;
@@ -84,6 +86,14 @@ pub trait Source: Debug + Send + Sync {
     /// Whether [`keep_seek_index`](Source::keep_seek_index) keeps anything, so that it is worth making one.
     fn keeps_seek_indexes(&self) -> bool {
         false
+    }
+
+    /// The same repository, for an operation that reads blobs more than once: none of them is moved here twice for it. What is
+    /// not kept anyway is kept in `folder`, which is the caller's to remove, and in open files, as long as this lives. `None`
+    /// where a place does not keep what it moves.
+    fn keeping_in(&self, folder: &Path) -> Option<Arc<dyn Source>> {
+        let _keeps_none = folder;
+        None
     }
 
     /// Told by a reader that what it was given can't be, such as parts that hold none of the digests that they should. A

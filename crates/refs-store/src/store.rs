@@ -233,10 +233,27 @@ pub trait Fill: Send {
     ///
     /// # Errors
     /// As [`write`](Fill::write); `Size` when bytes are missing. Nothing shows then.
-    async fn commit(self: Box<Self>) -> Result<()>;
+    async fn commit(&mut self) -> Result<()>;
+
+    /// What was written so far, for one who has a use for it beside the store: once it was committed, and after an error,
+    /// when it is what came before that. `None` where it can't be told.
+    async fn taken(self: Box<Self>) -> Option<Taken> {
+        None
+    }
 
     /// Leaves nothing behind, not even a [`Partial`]: the bytes were found to be wrong.
     async fn discard(self: Box<Self>) {}
+}
+
+/// What was written to a [`Fill`], and outlives what becomes of it in the store.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// The file that it was written to, which need not have a name any more.
+    pub file: Option<File>,
+    /// How many bytes of the file count.
+    pub bytes: u64,
+    /// What the file did not take: the bytes that follow.
+    pub rest: Vec<Bytes>,
 }
 
 /// A repository that content came from.

@@ -240,7 +240,7 @@ impl Contents {
         }
         if let Some(known) = self.known(layer).await
             && let Some(sought) = Sought::new(known, &layer.descriptor, origin.index, path, &part)
-            && let Some(stream) = sought.open(&self.ranges(layer)).await?
+            && let Some(stream) = sought.open(&Ranges::new(Arc::clone(&self.streams), &layer.descriptor)).await?
         {
             return sought.write(stream, output).await;
         }

@@ -22,6 +22,7 @@ mod packed;
 mod platforms;
 mod pulls;
 mod pushes;
+mod refusals;
 mod requests;
 mod setup;
 mod sources;

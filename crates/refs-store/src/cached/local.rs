@@ -17,6 +17,7 @@ use refs_registry::{Blob, ByteStream, Descriptor, Error, ErrorKind, Manifest, Me
 use refs_url::{Digest, Tag};
 use serde::{Deserialize, de::IgnoredAny};
 
+use super::keeping::{Beginning, Keeping};
 use crate::{
     flight::Flight,
     store::{Fill, Origin, Partial, Store, TagRecord},
@@ -42,8 +43,9 @@ struct Touched {
     read_in_part: BTreeSet<Digest>,
 }
 
+/// What those who read and those who keep share of a store.
 #[derive(Debug)]
-struct Shared {
+pub(super) struct Shared {
     store: Arc<dyn Store>,
     origin: Origin,
     /// It can't be read any more.
@@ -52,26 +54,15 @@ struct Shared {
     is_closed: AtomicBool,
 }
 
-/// Bytes on their way into the store, as long as it takes them.
-pub(super) struct Keeping {
-    shared: Arc<Shared>,
-    digest: Digest,
-    fill: Option<Box<dyn Fill>>,
-}
-
-/// The beginning of content, and the way for the rest into the store.
-pub(super) struct Beginning {
-    pub(super) total: u64,
-    pub(super) resume: Resume,
-    pub(super) stream: ByteStream,
-    pub(super) keeping: Keeping,
-}
-
 impl Local {
     pub(super) fn new(store: Arc<dyn Store>, origin: Origin) -> Self {
         let shared =
             Arc::new(Shared { store, origin, has_failed: AtomicBool::new(false), is_closed: AtomicBool::new(false) });
         Self { shared, touched: Mutex::default(), is_distrusted: AtomicBool::new(false) }
+    }
+
+    pub(super) fn origin(&self) -> &Origin {
+        &self.shared.origin
     }
 
     /// The size of the whole content in bytes, if it is kept.
@@ -247,8 +238,13 @@ impl Local {
         self.touched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Keeps nothing: for content that the store does not take.
+    pub(super) fn keeping_nothing(&self, digest: &Digest) -> Keeping {
+        Keeping::new(Arc::clone(&self.shared), digest, None)
+    }
+
     fn keeping(&self, digest: &Digest, fill: Box<dyn Fill>) -> Keeping {
-        Keeping { shared: Arc::clone(&self.shared), digest: digest.clone(), fill: Some(fill) }
+        Keeping::new(Arc::clone(&self.shared), digest, Some(fill))
     }
 
     /// `stream`, which comes from the store. Damage is removed before it is told, so that the next read heals it.
@@ -284,7 +280,7 @@ impl Shared {
     }
 
     /// What came of a change to the store. Its first failure is told, and is the last change that is tried.
-    fn taken<T>(&self, result: Result<T>) -> Option<T> {
+    pub(super) fn taken<T>(&self, result: Result<T>) -> Option<T> {
         self.unless_failed(result, &self.is_closed)
     }
 
@@ -315,7 +311,7 @@ impl Shared {
         }
     }
 
-    async fn add_member(&self, digest: &Digest) {
+    pub(super) async fn add_member(&self, digest: &Digest) {
         if let Some(store) = self.writable() {
             self.taken(store.add_member(&self.origin, digest).await);
         }
@@ -331,56 +327,8 @@ impl Shared {
     }
 }
 
-impl Beginning {
-    /// See [`Keeping::holding`].
-    pub(super) fn holding(self, flight: Option<Flight>) -> Self {
-        Self { keeping: self.keeping.holding(flight), ..self }
-    }
-}
-
-impl Keeping {
-    /// Lets go of `flight` when nothing more comes, and not before that shows.
-    pub(super) fn holding(mut self, flight: Option<Flight>) -> Self {
-        if let (Some(fill), Some(flight)) = (&mut self.fill, flight) {
-            fill.hold(flight);
-        }
-        self
-    }
-
-    pub(super) async fn write(&mut self, chunk: &Bytes) {
-        if let Some(fill) = &mut self.fill
-            && let Err(error) = fill.write(chunk.clone()).await
-        {
-            self.fill = None;
-            self.shared.taken::<()>(Err(error));
-        }
-    }
-
-    /// Takes note of why no more bytes come. Those that were found to be wrong are not kept for another time.
-    pub(super) async fn broken_off(self, error: &Error) {
-        if is_damage(error) {
-            self.discard().await;
-        }
-    }
-
-    /// Keeps nothing of it.
-    pub(super) async fn discard(self) {
-        if let Some(fill) = self.fill {
-            fill.discard().await;
-        }
-    }
-
-    /// Lets the bytes show, and notes that the origin has them: before that, as those who wait for them look at once.
-    pub(super) async fn finish(mut self) {
-        if let Some(fill) = self.fill.take() {
-            self.shared.add_member(&self.digest).await;
-            self.shared.taken(fill.commit().await);
-        }
-    }
-}
-
 /// Whether the store has other bytes than it should.
-fn is_damage(error: &Error) -> bool {
+pub(super) fn is_damage(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Digest | ErrorKind::Size | ErrorKind::Corrupt)
 }
 

@@ -1,5 +1,7 @@
 //! Repositories whose content is kept on this side.
 
+mod aside;
+mod keeping;
 mod local;
 mod resolver;
 mod source;

@@ -1,6 +1,6 @@
 //! A repository, read through a store.
 
-use std::{fs::File, ops::Range, sync::Arc};
+use std::{fs::File, ops::Range, path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -10,7 +10,9 @@ use refs_registry::{Blob, Descriptor, Error, Filter, Manifest, Part, Result, Res
 use refs_url::{Digest, Tag, Target};
 
 use super::{
-    local::{Beginning, Local},
+    aside::Aside,
+    keeping::Beginning,
+    local::Local,
     tee::{tee, tee_part},
 };
 use crate::{
@@ -43,14 +45,16 @@ const MAX_PART_BYTES: u64 = 32 << 20;
 #[derive(Debug)]
 pub struct Cached {
     origin: Arc<dyn Source>,
-    local: Local,
+    local: Arc<Local>,
+    /// What is kept for an operation, beside the store.
+    aside: Option<Arc<Aside>>,
 }
 
 impl Cached {
     /// `source`, which is the repository `origin`, read through `store`. Other repositories may share the store.
     #[must_use]
     pub fn new(source: Arc<dyn Source>, origin: Origin, store: Arc<dyn Store>) -> Self {
-        Self { origin: source, local: Local::new(store, origin) }
+        Self { origin: source, local: Arc::new(Local::new(store, origin)), aside: None }
     }
 
     /// Makes sure that the store has `blob` as a whole: fetches it unless it is there and the repository is known to have it. Its
@@ -105,6 +109,10 @@ impl Cached {
         }
         tracing::debug!(%digest, offset, total, "reading on where an earlier read has ended");
         self.local.give(digest);
+        let keeping = match &self.aside {
+            Some(aside) => keeping.or_aside(aside, total).await,
+            None => keeping,
+        };
         Ok(Some(Blob { size: total, stream: stream.chain(tee(rest.stream, keeping)).boxed() }))
     }
 
@@ -133,10 +141,36 @@ impl Cached {
             None => flight,
         };
         let blob = self.origin.blob(digest, Resume::START).await?;
-        Ok(match self.local.fill(digest, blob.size, flight).await {
+        let fill = self.local.fill(digest, blob.size, flight).await;
+        let fill = match &self.aside {
+            Some(aside) => {
+                let fill = fill.unwrap_or_else(|| self.local.keeping_nothing(digest));
+                Some(fill.or_aside(aside, blob.size).await)
+            }
+            None => fill,
+        };
+        Ok(match fill {
             Some(fill) => Blob { size: blob.size, stream: tee(blob.stream, fill) },
             None => blob,
         })
+    }
+
+    /// The blob from the store, or from the origin into it.
+    async fn kept_or_fetched(&self, digest: &Digest) -> Result<Blob> {
+        if self.is_kept(digest).await
+            && let Some(blob) = self.local.blob(digest, Resume::START).await
+        {
+            return Ok(blob);
+        }
+        let flight = self.local.flight(digest).await;
+        // Whoever had the flight before may have brought it.
+        if flight.is_some()
+            && self.is_kept(digest).await
+            && let Some(blob) = self.local.blob(digest, Resume::START).await
+        {
+            return Ok(blob);
+        }
+        self.fetched(digest, flight).await
     }
 
     /// Whether the whole blob may be read from the store: it is there, and the origin has it.
@@ -189,26 +223,39 @@ impl Source for Cached {
     }
 
     async fn blob(&self, digest: &Digest, from: Resume) -> Result<Blob> {
-        if self.is_kept(digest).await
-            && let Some(blob) = self.local.blob(digest, from.clone()).await
-        {
-            return Ok(blob);
-        }
         if from.offset() > 0 {
-            return self.origin.blob(digest, from).await;
+            let kept = if self.is_kept(digest).await { self.local.blob(digest, from.clone()).await } else { None };
+            return match kept {
+                Some(blob) => Ok(blob),
+                None => self.origin.blob(digest, from).await,
+            };
         }
-        let flight = self.local.flight(digest).await;
-        // Whoever had the flight before may have brought it.
-        if flight.is_some()
-            && self.is_kept(digest).await
-            && let Some(blob) = self.local.blob(digest, from).await
-        {
+        let Some(aside) = &self.aside else { return self.kept_or_fetched(digest).await };
+        if let Some(blob) = aside.blob(digest) {
             return Ok(blob);
         }
-        self.fetched(digest, flight).await
+        let turn = aside.flight(digest).await;
+        if let Some(blob) = aside.blob(digest) {
+            return Ok(blob);
+        }
+        let Blob { size, stream } = self.kept_or_fetched(digest).await?;
+        // The turn lasts as long as the stream does.
+        Ok(Blob {
+            size,
+            stream: stream
+                .inspect(move |_| {
+                    let _held = &turn;
+                })
+                .boxed(),
+        })
     }
 
     async fn blob_part(&self, digest: &Digest, range: Range<u64>) -> Result<Part> {
+        if let Some(aside) = &self.aside
+            && let Some(part) = aside.part(digest, range.clone())?
+        {
+            return Ok(part);
+        }
         let is_first = self.local.is_first_part(digest);
         if self.local.is_member(digest).await
             && let Some(part) = self.local.part(digest, range.clone()).await
@@ -265,6 +312,12 @@ impl Source for Cached {
 
     fn keeps_seek_indexes(&self) -> bool {
         self.local.is_usable()
+    }
+
+    fn keeping_in(&self, folder: &Path) -> Option<Arc<dyn Source>> {
+        let (origin, local) = (Arc::clone(&self.origin), Arc::clone(&self.local));
+        let aside = Arc::new(Aside::new(folder, local.origin().clone()));
+        Some(Arc::new(Self { origin, local, aside: Some(aside) }))
     }
 
     async fn distrust(&self) -> bool {

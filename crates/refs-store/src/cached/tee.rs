@@ -3,7 +3,7 @@
 use futures_util::{StreamExt, stream};
 use refs_registry::ByteStream;
 
-use super::local::Keeping;
+use super::keeping::Keeping;
 
 /// `stream`, whose bytes are kept once it has ended without an error, and so were verified. Read in part, or broken off, it
 /// leaves no content behind, but perhaps its beginning.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use refs_registry::{Error, Result, error::Doing};
 use refs_url::Digest;
 use tokio::{
-    sync::{Semaphore, mpsc},
+    sync::{Semaphore, mpsc, oneshot},
     task::JoinHandle,
 };
 
@@ -17,7 +17,7 @@ use crate::{
     flight::Flight,
     ingest::{BLOB_MODE, Ingest},
     layout::Folder,
-    store::{Fill, wrong_size},
+    store::{Fill, Taken, wrong_size},
 };
 
 use super::{
@@ -66,6 +66,7 @@ pub(super) struct DiskFill {
     room: Arc<Semaphore>,
     chunks: mpsc::UnboundedSender<Message>,
     writing: JoinHandle<Result<()>>,
+    taken_over: oneshot::Receiver<Taken>,
 }
 
 enum Message {
@@ -79,6 +80,8 @@ enum Message {
 struct Incoming {
     chunks: mpsc::UnboundedReceiver<Message>,
     room: Arc<Semaphore>,
+    /// What became of what came so far.
+    taken: Taken,
 }
 
 impl DiskFill {
@@ -87,9 +90,10 @@ impl DiskFill {
         let (chunks, receiver) = mpsc::unbounded_channel();
         let (digest, size, name) = (order.digest.clone(), order.size, order.name.clone());
         let taken = if let Place::Left(ingest) = &order.place { ingest.bytes() } else { 0 };
-        let incoming = Incoming { chunks: receiver, room: Arc::clone(&room) };
-        let writing = tokio::task::spawn_blocking(move || incoming.write(order));
-        Self { digest, size, taken, name, room, chunks, writing }
+        let incoming = Incoming { chunks: receiver, room: Arc::clone(&room), taken: Taken::default() };
+        let (hand_over, taken_over) = oneshot::channel();
+        let writing = tokio::task::spawn_blocking(move || incoming.run(order, hand_over));
+        Self { digest, size, taken, name, room, chunks, writing, taken_over }
     }
 
     /// Why the thread has ended early.
@@ -122,7 +126,7 @@ impl Fill for DiskFill {
         drop(self.chunks.send(Message::Hold(flight)));
     }
 
-    async fn commit(mut self: Box<Self>) -> Result<()> {
+    async fn commit(&mut self) -> Result<()> {
         if self.taken != self.size {
             return Err(wrong_size(&self.digest, self.size, self.taken));
         }
@@ -130,6 +134,12 @@ impl Fill for DiskFill {
             Ok(()) => joined(&self.name, &mut self.writing).await,
             Err(_) => Err(self.failure().await),
         }
+    }
+
+    async fn taken(self: Box<Self>) -> Option<Taken> {
+        let Self { chunks, taken_over, .. } = *self;
+        drop(chunks);
+        taken_over.await.ok()
     }
 
     async fn discard(mut self: Box<Self>) {
@@ -142,19 +152,36 @@ impl Fill for DiskFill {
 }
 
 impl Incoming {
-    /// Writes until all is there. When the other end goes away before that, the file goes, too, or waits for the rest.
-    fn write(mut self, mut order: Order) -> Result<()> {
+    /// Writes until all is there, and hands over what was written, should anybody want it.
+    fn run(mut self, order: Order, hand_over: oneshot::Sender<Taken>) -> Result<()> {
+        let written = self.write(order);
+        self.chunks.close();
+        while let Some(message) = self.chunks.blocking_recv() {
+            if let Message::Chunk(chunk, _) = message {
+                self.taken.rest.push(chunk);
+            }
+        }
+        // Nobody need want it.
+        drop(hand_over.send(std::mem::take(&mut self.taken)));
+        written
+    }
+
+    /// When the other end goes away before all is there, the file goes, too, or waits for the rest.
+    fn write(&mut self, mut order: Order) -> Result<()> {
         let place = std::mem::replace(&mut order.place, Place::Anonymous);
         let (mut ingest, is_partial) = order.open(place)?;
+        self.taken = Taken { file: ingest.reader().ok(), bytes: ingest.bytes(), rest: Vec::new() };
         // Dropped last, when what came shows, or waits for the rest.
         let mut held = None;
         while let Some(message) = self.chunks.blocking_recv() {
             match message {
                 Message::Chunk(chunk, cost) => {
                     if let Err(error) = ingest.append(&chunk) {
+                        self.taken.rest.push(chunk);
                         ingest.discard();
                         return Err(error);
                     }
+                    self.taken.bytes = ingest.bytes();
                     self.room.add_permits(cost);
                     if let Some(flight) = &held {
                         Flight::note(flight, ingest.bytes());

@@ -186,19 +186,20 @@ impl Fill for MemoryFill {
         }
     }
 
-    async fn commit(self: Box<Self>) -> Result<()> {
-        let Self { store, origin, digest, what, size, bytes } = *self;
-        if bytes.len() as u64 != size {
-            return Err(wrong_size(&digest, size, bytes.len() as u64));
+    async fn commit(&mut self) -> Result<()> {
+        let Self { store, origin, digest, what, size, bytes } = self;
+        if bytes.len() as u64 != *size {
+            return Err(wrong_size(digest, *size, bytes.len() as u64));
         }
-        let bytes = bytes.freeze();
+        let (bytes, of) = (std::mem::take(bytes).freeze(), (origin.clone(), digest.clone()));
         match what {
             Filled::Whole => {
-                store.notes().parts.remove(&(origin, digest.clone()));
-                store.content.write(|contents| contents.blobs.insert(digest, bytes));
+                store.notes().parts.remove(&of);
+                store.content.write(|contents| contents.blobs.insert(of.1, bytes));
             }
             Filled::Part { range, total } => {
-                store.notes().parts.entry((origin, digest)).or_default().push(KeptPart { range, total, bytes });
+                let part = KeptPart { range: range.clone(), total: *total, bytes };
+                store.notes().parts.entry(of).or_default().push(part);
             }
         }
         Ok(())

@@ -1,20 +1,21 @@
 //! What many want at once is fetched once.
 
 use std::{
-    fs,
+    env, fs,
+    process::{Command, Stdio},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use futures_util::{StreamExt, future};
-use refs_registry::{Result, Resume, Source};
+use refs_registry::{Resolver, Result, Resume, Source};
 use refs_store::{DiskOptions, DiskStore};
 use refs_testkit::{Fault, On, require_layout};
 use refs_url::Target;
 
 use crate::{
     content::{digest, push, put, read, tagged},
-    place::{Place, get},
+    place::{Place, get, resolver},
 };
 
 /// Longer than any test takes: whoever waits for so long waits in vain.
@@ -145,5 +146,52 @@ async fn a_flight_that_a_killed_process_left_is_not_waited_for() -> Result<()> {
     assert_eq!(read(&*place.cached("o/r"), &digest("one")).await?, "one");
     assert!(begun.elapsed() < FOR_EVER);
     assert_eq!(locks(&place), 0);
+    Ok(())
+}
+
+/// What a process that fetches and is killed is told by: the registry, a digest and a cache.
+const LEADER: &str = "REFS_TEST_LEADER";
+
+/// The process that [`m149_who_waits_for_a_process_that_is_killed_goes_on_where_it_was`] kills. Without a task there is nothing to
+/// do.
+#[tokio::test]
+async fn a_leader() -> Result<()> {
+    let Ok(task) = env::var(LEADER) else { return Ok(()) };
+    let [host, wanted, cache] = task.split(' ').collect::<Vec<_>>().try_into().unwrap();
+    let store = Arc::new(DiskStore::new(cache, &DiskOptions::default()));
+    let source = resolver(store).source(&host.parse().unwrap(), &"o/r".parse().unwrap())?;
+    let mut blob = source.blob(&wanted.parse().unwrap(), Resume::START).await?;
+    // The rest never comes.
+    while blob.stream.next().await.transpose()?.is_some() {}
+    Ok(())
+}
+
+#[tokio::test]
+async fn m149_who_waits_for_a_process_that_is_killed_goes_on_where_it_was() -> Result<()> {
+    const STALLED_AT: u64 = 1 << 20;
+    let place = Place::patient(FOR_EVER).await;
+    let content = "content ".repeat(300_000);
+    put(&*place.repository(), &content).await?;
+    let (wanted, cache) = (digest(&content), place.folder.path().join("cache"));
+    place.registry.fault(On::get("/blobs/"), Fault::Stall { after: STALLED_AT });
+    let mut leader = Command::new(env::current_exe().unwrap());
+    leader.args(["--exact", "flights::a_leader"]).stdout(Stdio::null());
+    leader.env(LEADER, format!("{} {wanted} {}", place.registry.host(), cache.display()));
+    let mut leader = leader.spawn().unwrap();
+    let lock = cache.join("locks").join(format!("sha256-{}", wanted.encoded()));
+    while fs::metadata(&lock).map_or(0, |lock| lock.len()) < STALLED_AT / 2 {
+        tokio::task::yield_now().await;
+    }
+
+    let next = place.cached("o/r");
+    let mut waiting = Box::pin(next.blob(&wanted, Resume::START));
+    assert!(futures_util::poll!(&mut waiting).is_pending());
+    leader.kill().unwrap();
+    leader.wait().unwrap();
+    assert!(crate::content::text(waiting.await?.stream).await? == content);
+    let ranges: Vec<_> = place.registry.take_requests().into_iter().map(|request| request.range.is_some()).collect();
+    assert_eq!(ranges, [false, true]);
+    assert_eq!((place.store.stat(&wanted).await?, locks(&place)), (Some(content.len() as u64), 0));
+    require_layout(&cache);
     Ok(())
 }

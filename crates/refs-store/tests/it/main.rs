@@ -14,6 +14,7 @@ mod images;
 mod layout;
 mod memory;
 mod place;
+mod readings;
 mod resumed;
 mod spool;
 mod store;

@@ -76,7 +76,7 @@ impl Place {
     }
 }
 
-fn resolver(store: Arc<dyn Store>) -> CachedResolver {
+pub(crate) fn resolver(store: Arc<dyn Store>) -> CachedResolver {
     let retry = Retry { attempts: 1, ..Retry::default() };
     let registries = Registries::new(Options { retry, ..Options::default() });
     CachedResolver::new(Arc::new(registries), store)

@@ -16,7 +16,7 @@ use crate::{
     },
     file::{is_absent, itself},
     flight::LOCKS_FOLDER,
-    ingest::{DOCUMENT_MODE, Ingest, reclaim},
+    ingest::{DOCUMENT_MODE, Ingest, reclaim, reclaimable},
     layout::{BLOBS_FOLDER, Folder, INGEST_FOLDER, LOCK_FILE as LAYOUT_LOCK_FILE, Needs},
     lock::{Lock, PATIENCE},
 };
@@ -87,6 +87,11 @@ pub(crate) fn all_kept(root: &Path) -> Result<Vec<Kept>> {
 /// `before`; gives their number.
 pub(crate) fn reclaim_temporary(root: &Path, before: SystemTime) -> Result<u64> {
     Ok(reclaim(&root.join(INGEST_FOLDER), before)? + reclaim(&root.join(LOCKS_FOLDER), before)?)
+}
+
+/// How many files [`reclaim_temporary`] would remove.
+pub(crate) fn reclaimable_temporary(root: &Path, before: SystemTime) -> Result<u64> {
+    Ok(reclaimable(&root.join(INGEST_FOLDER), before)? + reclaimable(&root.join(LOCKS_FOLDER), before)?)
 }
 
 /// Waits until nobody else looks through the store, and has it to itself for that.
@@ -230,7 +235,7 @@ pub(crate) fn blob(root: &Path, path: &Path) -> Option<Digest> {
 }
 
 /// Whether the content that `path` is of, a part of, or a note on, is to stay.
-fn is_pinned(root: &Path, path: &Path) -> Result<bool> {
+pub(crate) fn is_pinned(root: &Path, path: &Path) -> Result<bool> {
     let is_by_digest = [BLOBS_FOLDER, INDEXES_FOLDER].iter().any(|folder| path.starts_with(root.join(folder)));
     let content = if is_by_digest { Some(path) } else { path.parent() };
     let names = content.and_then(|content| Some((content.parent()?.file_name()?, content.file_name()?)));

@@ -243,6 +243,15 @@ pub(crate) fn replace(folder: &Path, name: &Path, document: &[u8]) -> Result<()>
 /// Removes the files in `folder` that nobody writes and that were last written before `before`; gives their number. What a link
 /// leads to stays as it is.
 pub(crate) fn reclaim(folder: &Path, before: SystemTime) -> Result<u64> {
+    each_abandoned(folder, before, |path| fs::remove_file(path).map_err(|error| Error::io(Doing::Remove, path, error)))
+}
+
+/// How many files [`reclaim`] would remove.
+pub(crate) fn reclaimable(folder: &Path, before: SystemTime) -> Result<u64> {
+    each_abandoned(folder, before, |_stays| Ok(()))
+}
+
+fn each_abandoned(folder: &Path, before: SystemTime, take: impl Fn(&Path) -> Result<()>) -> Result<u64> {
     if folder.is_symlink() {
         return Ok(0);
     }
@@ -251,16 +260,16 @@ pub(crate) fn reclaim(folder: &Path, before: SystemTime) -> Result<u64> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
         Err(error) => return Err(Error::io(Doing::List, folder, error)),
     };
-    let mut removed = 0;
+    let mut taken = 0;
     for entry in listed {
         let path = entry.map_err(|error| Error::io(Doing::List, folder, error))?.path();
         // Held until it is gone, so that nobody begins to write it.
         if let Some(_held) = abandoned(&path, before)? {
-            fs::remove_file(&path).map_err(|error| Error::io(Doing::Remove, &path, error))?;
-            removed += 1;
+            take(&path)?;
+            taken += 1;
         }
     }
-    Ok(removed)
+    Ok(taken)
 }
 
 /// The file, locked, if nobody else holds it and it is that old.

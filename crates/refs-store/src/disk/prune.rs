@@ -1,6 +1,6 @@
 //! Removes what nobody wants from a store on disk.
 
-use std::time::SystemTime;
+use std::{collections::BTreeSet, path::Path, time::SystemTime};
 
 use refs_registry::Result;
 
@@ -12,7 +12,10 @@ use super::{
     survey::{Held, Kind, kind},
 };
 use crate::{
-    evict::{Kept, all_kept, exclusively, forget_gone, names, reclaim_temporary, remove_oldest, write_usage},
+    evict::{
+        Kept, all_kept, blob, exclusively, forget_gone, is_pinned, names, reclaim_temporary, reclaimable_temporary,
+        remove_oldest, write_usage,
+    },
     ingest::Ingest,
     layout::Folder,
 };
@@ -53,6 +56,18 @@ impl DiskStore {
         self.clear().await?;
         self.run(move |folder| prune(folder, options)).await
     }
+
+    /// What a [`prune`](DiskStore::prune) with these `options` would remove at this moment. Nothing is changed.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub async fn foresee_prune(&self, options: &PruneOptions) -> Result<Pruned> {
+        if !self.is_made() {
+            return Ok(Pruned::default());
+        }
+        let options = *options;
+        self.run(move |folder| foresee(folder, options)).await
+    }
 }
 
 fn prune(folder: &Folder, options: PruneOptions) -> Result<Pruned> {
@@ -61,43 +76,89 @@ fn prune(folder: &Folder, options: PruneOptions) -> Result<Pruned> {
     let listed = folder.images()?;
     let temporary = reclaim_temporary(root, SystemTime::now())?;
     let mut removed = Held::default();
-    let (unwanted, mut rest): (Vec<_>, Vec<_>) = free(folder)?.into_iter().partition(|kept| {
-        kind(root, &kept.path) == Some(Kind::Quarantined) || options.unread_since.is_some_and(|since| kept.read < since)
-    });
+    let Unwanted { at_once, rest } = Unwanted::of(folder, options)?;
     let mut remove = |kept: Vec<Kept>, excess: u64| {
         let gone = remove_oldest(root, kept, excess)?;
         removed = Held { files: removed.files + gone.files, bytes: removed.bytes + gone.bytes };
         Ok(())
     };
-    remove(unwanted, u64::MAX)?;
+    remove(at_once, u64::MAX)?;
     if let Some(max_bytes) = options.max_bytes {
-        let total = all_kept(root)?.iter().map(|kept| kept.bytes).sum::<u64>();
-        match total.saturating_sub(max_bytes) {
-            // Empty files go with all others only.
-            _ if max_bytes == 0 => remove(rest, u64::MAX)?,
-            excess => {
-                rest.retain(|kept| kept.bytes > 0);
-                remove(rest, excess)?;
-            }
-        }
+        remove(rest, excess(&all_kept(root)?, max_bytes))?;
     }
     // Folders, which hold nothing any more.
     names(&root.join(QUARANTINE_FOLDER))?.iter().try_for_each(|path| remove_all(path))?;
     forget_gone(root)?;
-    let left = all_kept(root)?;
-    let kept = Held { files: left.len() as u64, bytes: left.iter().map(|kept| kept.bytes).sum() };
+    let kept = held(&all_kept(root)?);
     write_usage(root, kept.bytes)?;
     let unlisted = folder.gone_since(&listed)?.iter().map(ListedImage::of).collect();
     Ok(Pruned { removed, kept, unlisted, temporary })
 }
 
-/// What counts against the bound, but for the beginnings that somebody goes on with at this moment.
+fn foresee(folder: &Folder, options: PruneOptions) -> Result<Pruned> {
+    let root = folder.root();
+    let temporary = reclaimable_temporary(root, SystemTime::now())?;
+    let Unwanted { at_once: mut going, mut rest } = Unwanted::of(folder, options)?;
+    let mut kept = all_kept(root)?;
+    let keep = |kept: &mut Vec<Kept>, going: &[Kept]| {
+        let paths: BTreeSet<&Path> = going.iter().map(|going| going.path.as_path()).collect();
+        kept.retain(|kept| !paths.contains(kept.path.as_path()));
+    };
+    keep(&mut kept, &going);
+    if let Some(max_bytes) = options.max_bytes {
+        let (mut bytes, excess) = (0, excess(&kept, max_bytes));
+        rest.sort_by_key(|kept| kept.read);
+        going.extend(rest.into_iter().take_while(|kept| {
+            let goes = bytes < excess;
+            bytes += kept.bytes;
+            goes
+        }));
+        keep(&mut kept, &going);
+    }
+    let blobs: BTreeSet<_> = going.iter().filter_map(|going| blob(root, &going.path)).collect();
+    let unlisted = folder.images_with(&blobs)?.iter().map(ListedImage::of).collect();
+    Ok(Pruned { removed: held(&going), kept: held(&kept), unlisted, temporary })
+}
+
+/// What is not pinned, and does not come in at this moment.
+struct Unwanted {
+    /// What goes whatever the bound is.
+    at_once: Vec<Kept>,
+    /// What goes for a bound, those first that were not read for the longest time.
+    rest: Vec<Kept>,
+}
+
+impl Unwanted {
+    fn of(folder: &Folder, options: PruneOptions) -> Result<Self> {
+        let root = folder.root();
+        let is_unread = |kept: &Kept| options.unread_since.is_some_and(|since| kept.read < since);
+        let (at_once, mut rest): (Vec<_>, Vec<_>) = free(folder)?
+            .into_iter()
+            .partition(|kept| kind(root, &kept.path) == Some(Kind::Quarantined) || is_unread(kept));
+        // Empty files go with all others only.
+        if options.max_bytes != Some(0) {
+            rest.retain(|kept| kept.bytes > 0);
+        }
+        Ok(Self { at_once, rest })
+    }
+}
+
+/// By how many bytes `kept` is too much. Nothing is too little to go when nothing is to stay.
+fn excess(kept: &[Kept], max_bytes: u64) -> u64 {
+    if max_bytes == 0 { u64::MAX } else { held(kept).bytes.saturating_sub(max_bytes) }
+}
+
+fn held(kept: &[Kept]) -> Held {
+    Held { files: kept.len() as u64, bytes: kept.iter().map(|kept| kept.bytes).sum() }
+}
+
+/// What counts against the bound, but for what is pinned, and the beginnings that somebody goes on with at this moment.
 fn free(folder: &Folder) -> Result<Vec<Kept>> {
     let mut free = Vec::new();
     for kept in all_kept(folder.root())? {
         let is_free = match kind(folder.root(), &kept.path) {
-            Some(Kind::Partial) => Ingest::claim_left(&kept.path)?.is_some(),
-            _ => true,
+            Some(Kind::Partial) if Ingest::claim_left(&kept.path)?.is_none() => false,
+            _ => !is_pinned(folder.root(), &kept.path)?,
         };
         if is_free {
             free.push(kept);

@@ -100,6 +100,19 @@ impl Folder {
         Ok(gone)
     }
 
+    /// The listed images that need any of `blobs`.
+    pub(crate) fn images_with(&self, blobs: &BTreeSet<Digest>) -> Result<Vec<Descriptor>> {
+        let mut found = Vec::new();
+        for entry in self.images()? {
+            match self.whole(&entry) {
+                Ok(whole) if whole.blobs.keys().all(|blob| !blobs.contains(blob)) => {}
+                Err(error) if !is_about_content(&error) => return Err(error),
+                _ => found.push(entry),
+            }
+        }
+        Ok(found)
+    }
+
     fn is_whole(&self, entry: &Descriptor) -> Result<bool> {
         match self.whole(entry).and_then(|whole| Ok(self.missing(&whole)?.is_none())) {
             Err(error) if is_about_content(&error) => Ok(false),
@@ -172,4 +185,82 @@ fn is_about_content(error: &Error) -> bool {
     use ErrorKind::{Corrupt, Digest, NotCached, NotFound, Protocol, Size, Unsupported};
     matches!(error.kind(), Corrupt | Digest | NotCached | NotFound | Protocol | Size | Unsupported)
         || matches!(error, Error::TooLarge { .. } | Error::Manifest { .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use refs_registry::MediaType;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::layout::{BLOBS_FOLDER, named};
+
+    /// A layout, and what is in it.
+    struct Place {
+        folder: Folder,
+        at: TempDir,
+    }
+
+    impl Place {
+        fn new() -> Self {
+            let at = tempfile::tempdir().unwrap();
+            Self { folder: Folder::create(at.path().join("layout")).unwrap(), at }
+        }
+
+        fn path(&self, digest: &Digest) -> std::path::PathBuf {
+            self.at.path().join("layout").join(BLOBS_FOLDER).join("sha256").join(digest.encoded())
+        }
+
+        fn put(&self, bytes: &[u8]) -> Digest {
+            let digest = Digest::sha256(bytes);
+            fs::create_dir_all(self.path(&digest).parent().unwrap()).unwrap();
+            fs::write(self.path(&digest), bytes).unwrap();
+            digest
+        }
+
+        /// Lists an image with the one layer `content` under `name`.
+        fn list(&self, name: &str, content: &str) -> Digest {
+            let blob = |media_type: &str, bytes: &[u8]| {
+                let (digest, size) = (self.put(bytes), bytes.len());
+                format!(r#"{{"mediaType":"{media_type}","digest":"{digest}","size":{size}}}"#)
+            };
+            let config = blob("application/vnd.oci.image.config.v1+json", b"{}");
+            let layer = blob("application/vnd.oci.image.layer.v1.tar", content.as_bytes());
+            let manifest = format!(r#"{{"schemaVersion":2,"config":{config},"layers":[{layer}]}}"#);
+            let digest = self.put(manifest.as_bytes());
+            let manifest = Descriptor::new(MediaType::OCI_MANIFEST, digest, manifest.len() as u64);
+            self.folder.list(&self.folder.lock().unwrap(), &named(&manifest, name, None)).unwrap();
+            Digest::sha256(content.as_bytes())
+        }
+    }
+
+    #[test]
+    fn a_tag_that_moved_meanwhile_is_no_image_that_is_gone() -> Result<()> {
+        let place = Place::new();
+        place.list("v1", "old");
+        let listed = place.folder.images()?;
+        place.list("v1", "new");
+        assert_eq!(place.folder.images()?.len(), 1);
+        assert_eq!(place.folder.gone_since(&listed)?, []);
+        Ok(())
+    }
+
+    #[test]
+    fn an_image_that_was_listed_and_is_not_whole_any_more_is_gone() -> Result<()> {
+        let place = Place::new();
+        let (old, _) = (place.list("v1", "old"), place.list("v2", "other"));
+        let listed = place.folder.images()?;
+        place.list("v1", "new");
+        place.list("v3", "later");
+        fs::remove_file(place.path(&old)).unwrap();
+        assert_eq!(place.folder.gone_since(&listed)?, &listed[..1]);
+
+        // One that is listed still is not looked at: it is for whoever takes it off the index.
+        fs::remove_file(place.path(&Digest::sha256(b"other"))).unwrap();
+        assert_eq!(place.folder.gone_since(&listed)?, &listed[..1]);
+        let broken = place.folder.unlist_broken(&place.folder.lock()?)?;
+        assert_eq!(broken, &listed[1..]);
+        assert_eq!(place.folder.gone_since(&listed)?, listed);
+        Ok(())
+    }
 }

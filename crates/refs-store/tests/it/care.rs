@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use refs_registry::{Result, Resume};
-use refs_store::{DiskOptions, DiskStore, Held, PruneOptions, Store, Verified, Verifying};
+use refs_store::{DiskOptions, DiskStore, Held, PruneOptions, Pruned, Store, Verified, Verifying};
 use refs_testkit::{check_layout, require_layout};
 use refs_url::Digest;
 
@@ -32,6 +32,14 @@ async fn begin(store: &DiskStore, content: &str) -> Result<()> {
         tokio::task::yield_now().await;
     }
     Ok(())
+}
+
+/// What a prune would remove, which removes nothing.
+async fn foreseen(store: &DiskStore, options: &PruneOptions) -> Result<Pruned> {
+    let before = store.info().await?;
+    let foreseen = store.foresee_prune(options).await?;
+    assert_eq!(store.info().await?, before);
+    Ok(foreseen)
 }
 
 async fn verify(store: &DiskStore) -> Result<Verified> {
@@ -148,10 +156,16 @@ async fn what_was_not_read_for_long_is_pruned_first() -> Result<()> {
         age(&path_of(&folder, content.as_bytes()), Duration::from_secs(days * 86_400));
     }
     let day = SystemTime::now() - Duration::from_secs(60 * 3600);
-    let pruned = store.prune(&PruneOptions { unread_since: Some(day), ..PruneOptions::default() }).await?;
+    let old = PruneOptions { unread_since: Some(day), ..PruneOptions::default() };
+    let expected = foreseen(&store, &old).await?;
+    let pruned = store.prune(&old).await?;
+    assert_eq!(pruned, expected);
     assert_eq!((pruned.removed, pruned.kept), (Held { files: 1, bytes: 4 }, Held { files: 2, bytes: 8 }));
     assert_eq!(store.stat(&digest("aaaa")).await?, None);
-    let pruned = store.prune(&PruneOptions { max_bytes: Some(7), ..PruneOptions::default() }).await?;
+    let small = PruneOptions { max_bytes: Some(7), ..PruneOptions::default() };
+    let expected = foreseen(&store, &small).await?;
+    let pruned = store.prune(&small).await?;
+    assert_eq!(pruned, expected);
     assert_eq!((pruned.removed, pruned.kept), (Held { files: 1, bytes: 4 }, Held { files: 1, bytes: 4 }));
     assert_eq!(store.stat(&digest("cccc")).await?, Some(4));
     assert!(!store.is_member(&here(), &digest("aaaa")).await?);
@@ -174,7 +188,10 @@ async fn all_is_pruned_but_what_is_pinned_and_what_is_filled() -> Result<()> {
         tokio::task::yield_now().await;
     }
 
+    foreseen(&store, &PruneOptions { max_bytes: Some(4), unread_since: None }).await?;
+    let expected = foreseen(&store, &EVERYTHING).await?;
     let pruned = store.prune(&EVERYTHING).await?;
+    assert_eq!(pruned, expected);
     assert_eq!(pruned.unlisted.len(), 1);
     let info = store.info().await?;
     assert_eq!((info.blobs, info.parts.files, info.partials.files), (Held { files: 1, bytes: 6 }, 0, 1));
@@ -199,6 +216,7 @@ async fn m142_what_a_killed_process_left_of_writing_is_gone_when_the_next_one_be
     assert!(left.iter().all(|path| !path.exists()));
     assert!(cache.join("ingest/upload-held").exists());
     drop(held);
+    assert_eq!(store.foresee_prune(&PruneOptions::default()).await?.temporary, 1);
     assert_eq!(store.prune(&PruneOptions::default()).await?.temporary, 1);
     require_layout(&cache);
     Ok(())

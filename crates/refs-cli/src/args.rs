@@ -7,7 +7,7 @@ use refs_client::{ByteRange, Location};
 use refs_registry::{MediaType, Platform};
 use refs_url::{Host, Tag};
 
-pub(crate) use crate::cache_args::{Cache, Prune};
+pub(crate) use crate::cache_args::{Cache, Fetch, Prune};
 pub(crate) use crate::image_args::Unpack;
 pub(crate) use crate::own_args::{Completions, Man, Serve};
 pub(crate) use crate::registry_args::{
@@ -199,6 +199,7 @@ impl Command {
             Self::Manifest(manifest) => &manifest.at,
             Self::Api(api) => return vec![api.target.host.clone()],
             Self::Blob(blob) => blob.at(),
+            Self::Cache(Cache::Fetch(fetch)) => return fetch.registries(),
             Self::Pack(_)
             | Self::Login(_)
             | Self::Logout(_)

@@ -3,12 +3,20 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use refs_client::Location;
+use refs_registry::Platform;
+use refs_url::Host;
 
-use crate::{duration, values::size};
+use crate::{
+    duration,
+    values::{platform, size},
+};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Cache {
-    /// Tell what the cache holds: images, blobs, beginnings, what is in quarantine
+    /// Fetch whole images into the cache, without unpacking them: what is there already is not fetched
+    Fetch(Fetch),
+    /// Tell what the cache holds: images, blobs, partial downloads, what is in quarantine
     Info,
     /// Hash all whole blobs in the cache; what is damaged goes to quarantine, and is fetched anew when it is wanted. Parts and
     /// indexes are checked whenever they are read
@@ -18,14 +26,47 @@ pub(crate) enum Cache {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Fetch {
+    /// The images, one after the other
+    #[arg(value_name = "REF", required = true)]
+    pub(crate) at: Vec<Location>,
+    /// Which image of an index, such as linux/arm64 [default: linux on this machine's processor]
+    #[arg(long, value_name = "PLATFORM", value_parser = platform)]
+    pub(crate) platform: Option<Platform>,
+}
+
+impl Fetch {
+    /// The registries that are asked, each once.
+    pub(crate) fn registries(&self) -> Vec<Host> {
+        let mut hosts = Vec::new();
+        for (host, _) in self.at.iter().filter_map(|at| at.registry().ok()) {
+            if !hosts.contains(host) {
+                hosts.push(host.clone());
+            }
+        }
+        hosts
+    }
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Prune {
     /// Remove what was not read for the longest time, until no more than these bytes are left, such as 500M
     #[arg(long, value_name = "BYTES", value_parser = size)]
     pub(crate) max_size: Option<u64>,
-    /// Remove what was not read for so long, such as 12h or 30d
-    #[arg(long, value_name = "TIME", value_parser = duration::parse_age)]
+    /// Remove what was not read for so long, such as 12h or 30d; 0 for everything
+    #[arg(long, value_name = "TIME", value_parser = age)]
     pub(crate) older_than: Option<Duration>,
     /// Remove everything
     #[arg(long, conflicts_with_all = ["max_size", "older_than"])]
     pub(crate) all: bool,
+    /// Tell what would go, and remove nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+fn age(text: &str) -> Result<Duration, String> {
+    match text {
+        "0" => Ok(Duration::ZERO),
+        other => duration::parse_age(other),
+    }
 }

@@ -4,6 +4,7 @@ use refs_registry::{
     Descriptor, Manifest, Platform, Source,
     spec::{Document, ImageConfig, ImageManifest},
 };
+use refs_store::StoredImage;
 use refs_url::Target;
 
 use crate::{
@@ -58,6 +59,12 @@ impl Artifact {
             // Whatever its descriptor says, this may be one more index.
             manifest = source.manifest(&Target::Digest(found.descriptor.digest)).await?;
         }
+    }
+
+    /// As a store lists it that has all of it, asked for by `target`.
+    pub(crate) fn stored(&self, target: Target) -> StoredImage {
+        let (manifest, index, platform) = (self.manifest.descriptor.clone(), self.index.clone(), self.platform.clone());
+        StoredImage { target, manifest, index, platform }
     }
 
     /// Refuses an image that runs elsewhere than was asked for. An index says where its images run; of others only the

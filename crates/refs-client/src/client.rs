@@ -25,7 +25,7 @@ use crate::{
     layer::{self, Contents},
     list,
     meter::Metered,
-    pack,
+    named, pack,
     pull::{self, Pull},
     push,
     resumed::Resumed,
@@ -184,7 +184,8 @@ impl Client {
     }
 
     /// Extracts an artifact, or the files of it that `options` choose, into `destination`, which is complete or absent
-    /// at every moment.
+    /// at every moment. The client's store lists an artifact that it has all of by then. The config is not fetched for that, as
+    /// a pull has no use for it: [`fetch`](Client::fetch) brings what is missing.
     ///
     /// # Errors
     /// `Destination` when something is in the way; a limit; an unsafe path or link; else as
@@ -207,11 +208,14 @@ impl Client {
             let streams = self.kept(at, Arc::clone(&source), &prepared.aside());
             let contents = contents.metered(Arc::clone(meter)).with_streams(streams);
             if let Some(pulled) = pull::pull(&artifact, &contents, prepared, options).await? {
+                self.list(at, &artifact.stored(target.clone())).await;
                 return Ok(pulled);
             }
             let prepared = Pull::prepare(destination, options, meter).await?;
             let contents = contents.with_streams(source);
-            pull::pull(&artifact, &contents, prepared, options).await?.ok_or(Error::Worker)
+            let pulled = pull::pull(&artifact, &contents, prepared, options).await?.ok_or(Error::Worker)?;
+            self.list(at, &artifact.stored(target.clone())).await;
+            Ok(pulled)
         };
         let pulled = healed(source, |source| pull(source, prepared.take()).boxed()).await?;
         Ok(Pulled { fetched_bytes: meter.fetched(), ..pulled })
@@ -252,8 +256,9 @@ impl Client {
     /// # Errors
     /// `Location` when `at` names neither; `Registry` with the kind `NotFound` when there is no such manifest.
     pub async fn resolve_tag(&self, at: &Location) -> Result<Descriptor> {
-        let target = at.needs_target()?;
-        Ok(self.source(at).await?.resolve(&target).await?)
+        at.needs_target()?;
+        let (source, target) = self.find(at, &self.meter).await?;
+        Ok(source.resolve(&target).await?)
     }
 
     /// The digest of what the tag of `at` leads to.
@@ -271,8 +276,8 @@ impl Client {
     /// `PlatformNotFound` with the platforms there are, `PlatformUnknown` when they are not named, `NoImage` when
     /// there is none; else as [`resolve_tag`](Client::resolve_tag).
     pub async fn resolve_platform(&self, at: &Location, platform: &Platform) -> Result<Descriptor> {
-        let target = at.needs_target()?;
-        let source = self.source(at).await?;
+        at.needs_target()?;
+        let (source, target) = self.find(at, &self.meter).await?;
         let artifact = Artifact::find(source.as_ref(), &at.to_string(), &target, platform).await?;
         artifact.require(source.as_ref(), platform).await?;
         Ok(artifact.manifest.descriptor)
@@ -358,9 +363,14 @@ impl Client {
 
     /// Where the artifact is, and what it is called there. What has to be fetched of it counts in `meter`.
     pub(crate) async fn find(&self, at: &Location, meter: &Arc<Meter>) -> Result<(Arc<dyn Source>, Target)> {
-        let Location::File(path) = at else {
-            let target = at.needs_target()?;
-            return Ok((self.metered(at, meter).await?, target));
+        let path = match at {
+            Location::File(path) => path,
+            Location::Layout { path, .. } => {
+                let asked = at.needs_target()?;
+                let (layout, target) = Box::pin(named::open(path, asked)).await?;
+                return Ok((Arc::new(Metered::new(Arc::new(layout), Arc::clone(meter))), target));
+            }
+            Location::Registry(_) => return Ok((self.metered(at, meter).await?, at.needs_target()?)),
         };
         let file = layer::open_file(path).await?;
         let target = file.target();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use refs_registry::{Descriptor, ErrorKind, Platform, Source};
-use refs_store::{Cached, Origin, Store, StoredImage};
+use refs_store::{Cached, Kept, Origin, Store, StoredImage};
 use refs_url::Target;
 
 use crate::{Client, Error, Location, Meter, Result, artifact::Artifact, error::LocationFault};
@@ -26,6 +26,10 @@ pub struct Fetched {
     pub manifest: Descriptor,
     /// Its config, and then its layers, the lowest first.
     pub blobs: Vec<Descriptor>,
+    /// How many of its blobs were fetched, each counted once.
+    pub new: u64,
+    /// How many of them were there before.
+    pub present: u64,
     /// The bytes of manifests and blobs that were fetched for it.
     pub fetched_bytes: u64,
 }
@@ -50,9 +54,9 @@ impl Client {
         let Some(store) = &self.store else { return Err(Error::NoStore { at: at.to_string() }) };
         let meter = Arc::new(Meter::part_of(self.meter()));
         let (cached, origin) = self.cached(reference, store, &meter)?;
-        let place = (&cached, &origin, store.as_ref());
+        let place = Fetching { cached: &cached, origin: &origin, store: store.as_ref() };
         // Boxed, as the future of a pull is.
-        let fetched = Box::pin(fetch(place, &at.to_string(), &target, options)).await?;
+        let fetched = Box::pin(place.image(&at.to_string(), &target, options)).await?;
         Ok(Fetched { fetched_bytes: meter.fetched(), ..fetched })
     }
 
@@ -65,45 +69,57 @@ impl Client {
     }
 }
 
-/// Fetches what the store does not have of the image at `target`, and lists it there.
-pub(crate) async fn fetch(
-    (cached, origin, store): (&Cached, &Origin, &dyn Store),
-    at: &str,
-    target: &Target,
-    options: &FetchOptions,
-) -> Result<Fetched> {
-    let manifest = cached.manifest(target).await?;
-    let index = manifest.descriptor.media_type.is_index().then(|| manifest.descriptor.clone());
-    let platform = options.platform.clone().unwrap_or_else(Platform::linux_here);
-    let artifact = Artifact::follow(cached, at, manifest, &platform).await?;
-    if options.platform.is_some() {
-        artifact.require(cached, &platform).await?;
-    }
-    let Artifact { manifest, image, .. } = artifact;
-    let blobs: Vec<Descriptor> = std::iter::once(image.config).chain(image.layers).collect();
-    let stored = StoredImage { target: target.clone(), manifest: manifest.descriptor.clone(), index: index.clone() };
-    let mut attempt = 1;
-    loop {
-        keep(cached, &blobs).await?;
-        match store.list_image(origin, &stored).await {
-            Err(error) if error.kind() == ErrorKind::NotCached && attempt < ATTEMPTS => attempt += 1,
-            listed => break listed?,
-        }
-        for known in index.iter().chain([&stored.manifest]) {
-            cached.manifest(&Target::Digest(known.digest.clone())).await?;
-        }
-    }
-    Ok(Fetched { index, manifest: stored.manifest, blobs, fetched_bytes: 0 })
+/// A repository to fetch from, and the store that it is read through.
+struct Fetching<'a> {
+    cached: &'a Cached,
+    origin: &'a Origin,
+    store: &'a dyn Store,
 }
 
-/// Brings `blobs` into the store, each once. Those that are to be fetched from elsewhere are not of the registry.
-async fn keep(cached: &Cached, blobs: &[Descriptor]) -> Result<()> {
-    let mut own: Vec<&Descriptor> = blobs.iter().filter(|blob| blob.urls.is_empty()).collect();
-    own.sort_by(|one, other| one.digest.cmp(&other.digest));
-    own.dedup_by(|one, other| one.digest == other.digest);
-    // The largest first, so that none is left alone at the end.
-    own.sort_by_key(|blob| std::cmp::Reverse(blob.size));
-    // Boxed: what they borrow from would else be lost to the type of the verb's future, which could not go to another thread.
-    let kept: Vec<_> = own.into_iter().map(|blob| cached.keep(blob).boxed()).collect();
-    Ok(stream::iter(kept).buffer_unordered(MAX_CONCURRENT).try_collect::<()>().await?)
+impl Fetching<'_> {
+    /// Fetches what the store does not have of the image at `target`, and lists it there.
+    async fn image(&self, at: &str, target: &Target, options: &FetchOptions) -> Result<Fetched> {
+        let manifest = self.cached.manifest(target).await?;
+        let index = manifest.descriptor.media_type.is_index().then(|| manifest.descriptor.clone());
+        let wanted = options.platform.clone().unwrap_or_else(Platform::linux_here);
+        let found = Artifact::follow(self.cached, at, manifest, &wanted).await?;
+        if options.platform.is_some() {
+            found.require(self.cached, &wanted).await?;
+        }
+        let stored = found.stored(target.clone());
+        let Artifact { manifest, image, .. } = found;
+        let blobs: Vec<Descriptor> = std::iter::once(image.config).chain(image.layers).collect();
+        let (mut new, mut present) = self.keep(&blobs).await?;
+        let mut attempt = 1;
+        while let Err(error) = self.store.list_image(self.origin, &stored).await {
+            if error.kind() != ErrorKind::NotCached || attempt == ATTEMPTS {
+                return Err(error.into());
+            }
+            attempt += 1;
+            for known in index.iter().chain([&manifest.descriptor]) {
+                self.cached.manifest(&Target::Digest(known.digest.clone())).await?;
+            }
+            let (again, left) = self.keep(&blobs).await?;
+            (new, present) = (new.max(again), present.min(left));
+        }
+        Ok(Fetched { index, manifest: manifest.descriptor, blobs, new, present, fetched_bytes: 0 })
+    }
+
+    /// Brings `blobs` into the store, each once, and gives how many came and how many were there. Those that are to be fetched
+    /// from elsewhere are not of the registry.
+    async fn keep(&self, blobs: &[Descriptor]) -> Result<(u64, u64)> {
+        let mut own: Vec<&Descriptor> = blobs.iter().filter(|blob| blob.urls.is_empty()).collect();
+        own.sort_by(|one, other| one.digest.cmp(&other.digest));
+        own.dedup_by(|one, other| one.digest == other.digest);
+        // The largest first, so that none is left alone at the end.
+        own.sort_by_key(|blob| std::cmp::Reverse(blob.size));
+        // Boxed: what they borrow from would else be lost to the type of the verb's future, which could not go to another thread.
+        let kept: Vec<_> = own.into_iter().map(|blob| self.cached.keep(blob).boxed()).collect();
+        let kept = stream::iter(kept).buffer_unordered(MAX_CONCURRENT);
+        let count = |(new, present): (u64, u64), kept| match kept {
+            Kept::Now => (new + 1, present),
+            Kept::Before => (new, present + 1),
+        };
+        Ok(kept.try_fold((0, 0), |counts, kept| std::future::ready(Ok(count(counts, kept)))).await?)
+    }
 }

@@ -19,6 +19,7 @@ mod list;
 mod location;
 pub mod manifest_file;
 mod meter;
+mod named;
 mod naming;
 mod pack;
 mod platform;

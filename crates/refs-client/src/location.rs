@@ -18,7 +18,8 @@ const TRANSPORTS: [&str; 6] = ["containers-storage", "dir", "docker-archive", "d
 pub enum Location {
     /// In a repository of a registry.
     Registry(Reference),
-    /// In an OCI image layout on disk: `ocidir://PATH[:TAG][@DIGEST]`.
+    /// In an OCI image layout on disk: `ocidir://PATH[:TAG][@DIGEST]`, or `ocidir://PATH:HOST/REPO:TAG` for what is listed by a
+    /// whole reference. Which of both it is shows when it is opened: the path is that of a layout, or begins with it.
     Layout {
         /// The directory of the layout.
         path: PathBuf,

@@ -12,6 +12,7 @@ use crate::{
     DestinationFault, Error, Existing, Limits, Location, Meter, ReadOptions, Result,
     artifact::Artifact,
     layer::Contents,
+    named,
     receive::Receive,
     select::Selection,
     thread,
@@ -81,7 +82,7 @@ impl Pull {
 /// `Destination`.
 pub(crate) fn keep_apart(at: &Location, destination: &Path) -> Result<()> {
     let (Location::Layout { path, .. } | Location::File(path)) = at else { return Ok(()) };
-    let Ok(here) = path.canonicalize() else { return Ok(()) };
+    let Ok(here) = named::split(path).0.canonicalize() else { return Ok(()) };
     let is_around = destination.canonicalize().is_ok_and(|there| here.starts_with(there));
     // A destination that is not there yet is in the nearest folder that is.
     let absolute = std::path::absolute(destination).unwrap_or_default();

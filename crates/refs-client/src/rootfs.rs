@@ -10,7 +10,6 @@ use refs_registry::{
     error::{ConfigFault, Wanted},
     spec::{ImageConfig, ImageManifest},
 };
-use refs_store::StoredImage;
 use refs_url::Target;
 
 use crate::{
@@ -114,8 +113,6 @@ impl Client {
             }
             unpacked => unpacked?,
         };
-        let Unpacked { index, manifest, .. } = &unpacked;
-        self.list(at, &StoredImage { target, manifest: manifest.clone(), index: index.clone() }).await;
         Ok(Unpacked { fetched_bytes: meter.fetched(), ..unpacked })
     }
 
@@ -137,6 +134,7 @@ impl Client {
         let source = self.kept(at, Arc::clone(source), &staging.aside());
         let layers = ImageLayers::of(source, &artifact.image, &config.rootfs.diff_ids)?;
         let written = write(&layers, staging, options.limits, meter).await?;
+        self.list(at, &artifact.stored(target.clone())).await;
         Ok(Unpacked {
             index: artifact.index,
             manifest: artifact.manifest.descriptor,

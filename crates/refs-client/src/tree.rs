@@ -80,8 +80,8 @@ impl Client {
     /// # Errors
     /// `Location` when `at` names no tag and no digest; `Registry`, also for a manifest beneath, unless it is not there.
     pub async fn tree(&self, at: &Location, options: &TreeOptions) -> Result<Node> {
-        let target = at.needs_target()?;
-        let source = self.source(at).await?;
+        at.needs_target()?;
+        let (source, target) = self.find(at, self.meter()).await?;
         let root = source.manifest(&target).await?;
         let found = Walk::new(&*source, options).gather(&root).await?;
         Ok(Drawing { found, drawn: HashSet::new(), levels: options.max_depth }.node(Role::Root, root.descriptor, 0))

@@ -9,7 +9,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use refs_registry::{Blob, ByteStream, Descriptor, Error, Part, Result, Resume, Wire, error::Wanted};
+use refs_registry::{Blob, ByteStream, Descriptor, Error, Part, Platform, Result, Resume, Wire, error::Wanted};
 use refs_url::{Digest, Host, RepoName, Tag, Target};
 use serde::{Deserialize, Serialize};
 
@@ -276,6 +276,8 @@ pub struct StoredImage {
     pub manifest: Descriptor,
     /// The index that it was chosen from, if it was.
     pub index: Option<Descriptor>,
+    /// The platform that it is for, in the words of the index.
+    pub platform: Option<Platform>,
 }
 
 /// What a tag led to when somebody looked.

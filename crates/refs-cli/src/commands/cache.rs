@@ -2,12 +2,13 @@
 
 use std::{fmt, sync::Arc, time::SystemTime};
 
+use refs_client::FetchOptions;
 use refs_store::{DiskStore, Held, ListedImage, PruneOptions, Pruned, StoreInfo, Verified, Verifying};
 use serde::Serialize;
 
-use super::Failure;
+use super::{Failure, pull::Count};
 use crate::{
-    args::{Cache, Prune},
+    args::{Cache, Fetch, Prune},
     output::{Bytes, escape},
     wiring::Session,
 };
@@ -21,6 +22,10 @@ pub(super) async fn run(session: &Session, args: Cache) -> Result<(), Failure> {
     })?;
     let mut output = session.output();
     match args {
+        Cache::Fetch(args) => {
+            drop(output);
+            return fetch(session, args).await;
+        }
         Cache::Info => output.result(&Info::of(&store.info().await?))?,
         Cache::Verify => {
             let verified = verify(session, store).await?;
@@ -28,9 +33,53 @@ pub(super) async fn run(session: &Session, args: Cache) -> Result<(), Failure> {
             output.flush()?;
             return if verified.is_sound() { Ok(()) } else { Err(Failure::Damaged) };
         }
-        Cache::Prune(prune) => output.result(&Removed::of(&store.prune(&options(&prune)).await?))?,
+        Cache::Prune(prune) if prune.dry_run => {
+            output.result(&Removed::of(&store.foresee_prune(&options(&prune)).await?, Going::Would))?;
+        }
+        Cache::Prune(prune) => output.result(&Removed::of(&store.prune(&options(&prune)).await?, Going::Did))?,
     }
     Ok(output.flush()?)
+}
+
+/// Fetches one image after the other, and tells of each when it is there.
+async fn fetch(session: &Session, args: Fetch) -> Result<(), Failure> {
+    let options = FetchOptions { platform: args.platform };
+    for at in args.at {
+        let fetched = session.showing("fetching", session.client().fetch(&at, &options)).await?;
+        let mut output = session.output();
+        output.result(&Brought {
+            reference: at.to_string(),
+            digest: fetched.manifest.digest.to_string(),
+            index: fetched.index.map(|index| index.digest.to_string()),
+            fetched: fetched.new,
+            present: fetched.present,
+            fetched_bytes: fetched.fetched_bytes,
+        })?;
+        output.flush()?;
+    }
+    Ok(())
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Brought {
+    reference: String,
+    digest: String,
+    /// The digest of the index that led to the image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    index: Option<String>,
+    /// Blobs: layers, and the config.
+    fetched: u64,
+    present: u64,
+    fetched_bytes: u64,
+}
+
+impl fmt::Display for Brought {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (fetched, present) = (Count(self.fetched, "blob", "blobs"), self.present);
+        write!(f, "{}: {}, ", escape(&self.reference), self.digest)?;
+        write!(f, "{fetched} fetched, {present} there already, {} fetched", Bytes(self.fetched_bytes))
+    }
 }
 
 async fn verify(session: &Session, store: &DiskStore) -> Result<Verified, Failure> {
@@ -41,7 +90,9 @@ async fn verify(session: &Session, store: &DiskStore) -> Result<Verified, Failur
 fn options(args: &Prune) -> PruneOptions {
     // What is older than time itself is nothing.
     let unread_since = args.older_than.and_then(|age| SystemTime::now().checked_sub(age));
-    PruneOptions { max_bytes: if args.all { Some(0) } else { args.max_size }, unread_since }
+    // What is read at this very moment is as old as nothing, too.
+    let is_all = args.all || args.older_than.is_some_and(|age| age.is_zero());
+    PruneOptions { max_bytes: if is_all { Some(0) } else { args.max_size }, unread_since }
 }
 
 /// Files of one kind, and their bytes.
@@ -119,13 +170,13 @@ impl Info {
 impl fmt::Display for Info {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}: {} of {}", escape(&self.path), Bytes(self.bytes), Bytes(self.max_bytes))?;
-        writeln!(f, "blobs:       {}", self.blobs)?;
-        writeln!(f, "parts:       {}", self.parts)?;
-        writeln!(f, "beginnings:  {}", self.partials)?;
-        writeln!(f, "indexes:     {}", self.indexes)?;
-        writeln!(f, "quarantine:  {}", self.quarantined)?;
-        writeln!(f, "uploads:     {}", self.uploads)?;
-        write!(f, "images:      {}", self.images.len())?;
+        writeln!(f, "blobs:             {}", self.blobs)?;
+        writeln!(f, "parts of blobs:    {}", self.parts)?;
+        writeln!(f, "partial downloads: {}", self.partials)?;
+        writeln!(f, "seek indexes:      {}", self.indexes)?;
+        writeln!(f, "in quarantine:     {}", self.quarantined)?;
+        writeln!(f, "unfinished pushes: {}", self.uploads)?;
+        write!(f, "whole images:      {}", self.images.len())?;
         self.images.iter().try_for_each(|image| write!(f, "\n  {} {}", escape(&image.name), image.digest))?;
         let misplaced =
             |path: &String| write!(f, "\nnot what belongs there, see `refs cache verify`: {}", escape(path));
@@ -165,34 +216,50 @@ impl fmt::Display for Checked {
         for image in &self.unlisted {
             writeln!(f, "not whole, and no longer listed: {}", escape(&image.name))?;
         }
-        write!(f, "{} hashed, {} damaged", Files { files: self.blobs, bytes: self.bytes }, self.damaged.len())
+        let blobs = Count(self.blobs, "blob", "blobs");
+        write!(f, "{blobs}, {}, each hashed: {} damaged", Bytes(self.bytes), self.damaged.len())
     }
 }
 
+/// Whether what is told of was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Going {
+    Did,
+    Would,
+}
+
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Removed {
     removed: Files,
     kept: Files,
     temporary: u64,
     unlisted: Vec<Image>,
+    dry_run: bool,
 }
 
 impl Removed {
-    fn of(pruned: &Pruned) -> Self {
+    fn of(pruned: &Pruned, going: Going) -> Self {
         Self {
             removed: Files::of(pruned.removed),
             kept: Files::of(pruned.kept),
             temporary: pruned.temporary,
             unlisted: Image::all(&pruned.unlisted),
+            dry_run: going == Going::Would,
         }
     }
 }
 
 impl fmt::Display for Removed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (no_longer, removed, kept) = if self.dry_run {
+            ("would be whole no longer", "would remove", "keep")
+        } else {
+            ("no longer whole", "removed", "kept")
+        };
         for image in &self.unlisted {
-            writeln!(f, "no longer whole: {}", escape(&image.name))?;
+            writeln!(f, "{no_longer}: {}", escape(&image.name))?;
         }
-        write!(f, "removed {}, kept {}", self.removed, self.kept)
+        write!(f, "{removed} {}, {kept} {}", self.removed, self.kept)
     }
 }

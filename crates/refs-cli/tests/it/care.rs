@@ -9,7 +9,7 @@ use std::{
 
 use refs_testkit::{Image, require_layout};
 
-use crate::support::{Machine, noise, put, registry};
+use crate::support::{Machine, noise, put, registry, small};
 
 /// A machine that has pulled an image of a layer of 100,000 bytes.
 fn place() -> (Machine, PathBuf) {
@@ -56,6 +56,9 @@ fn m140_damage_is_told_with_exit_8_and_fetched_anew() {
     assert_eq!((&sound["damaged"], &sound["unlisted"]), (&serde_json::json!([]), &serde_json::json!([])), "{sound}");
     assert!(sound["bytes"].as_u64().unwrap() > 100_000, "{sound}");
 
+    let text = machine.prints("cache verify");
+    assert!(text.contains(" blobs, ") && text.ends_with(" each hashed: 0 damaged\n"), "{text}");
+
     let layer = blob(&cache, 100_000);
     harm(&layer);
     let run = machine.run("cache verify");
@@ -84,9 +87,43 @@ fn what_is_asked_for_is_pruned_and_nothing_else() {
     assert!(!layer.exists());
     let small = machine.json("cache prune --max-size 1M");
     assert_eq!(small["removed"]["files"], 0);
-    let text = machine.prints("cache prune --all");
+    let would = machine.json("cache prune --all --dry-run");
+    assert_eq!((&would["dryRun"], &would["kept"]["files"]), (&true.into(), &0.into()), "{would}");
+    assert!(would["removed"]["files"].as_u64().unwrap() > 0, "{would}");
+    let text = machine.prints("cache prune --older-than 0 --dry-run");
+    assert!(text.starts_with("would remove ") && text.ends_with(", keep 0 (0 B)\n"), "{text}");
+    let text = machine.prints("cache prune --older-than 0");
     assert!(text.starts_with("removed ") && text.ends_with(", kept 0 (0 B)\n"), "{text}");
     require_layout(&cache);
+}
+
+#[test]
+fn images_are_fetched_into_the_cache_and_read_there_by_name() {
+    let (machine, registry) = (Machine::new(), registry());
+    put(&registry, &Image::new().tree(&small()));
+    let name = format!("{}/o/r:v1", registry.host());
+    let first = machine.json(&format!("cache fetch {name}"));
+    assert_eq!(
+        (&first["reference"], &first["fetched"], &first["present"]),
+        (&name.as_str().into(), &2.into(), &0.into())
+    );
+    assert!(first["fetchedBytes"].as_u64().unwrap() > 0 && first["digest"].is_string(), "{first}");
+    let text = machine.prints(&format!("cache fetch {name} {name}"));
+    let line =
+        format!("{name}: {}, 0 blobs fetched, 2 there already, 0 B fetched\n", first["digest"].as_str().unwrap());
+    assert_eq!(text, line.repeat(2));
+    let info = machine.json("cache info");
+    assert_eq!(info["images"][0]["name"], name, "{info}");
+    require_layout(&machine.cache());
+
+    let listed = machine.prints(&format!("ls {name}"));
+    registry.take_requests();
+    assert_eq!(machine.prints(&format!("ls ocidir://{}:{name}", machine.cache().display())), listed);
+    machine.prints(&format!("unpack ocidir://{}:{name} here", machine.cache().display()));
+    assert!(registry.take_requests().is_empty());
+    machine.fails(&format!("cache fetch {name} --no-cache"), 2, &["there is no cache"]);
+    machine.fails("cache fetch", 2, &[]);
+    machine.fails(&format!("cache fetch {}/o/r:other", registry.host()), 3, &[]);
 }
 
 #[test]

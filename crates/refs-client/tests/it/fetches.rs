@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use refs_client::{Client, Error, FetchOptions, Location, LocationFault, UnpackOptions};
+use refs_client::{Client, Error, FetchOptions, Location, LocationFault, PullOptions, ReadOptions, UnpackOptions};
 use refs_registry::{ErrorKind, Manifest, MediaType, Platform, spec::Document};
 use refs_store::{DiskOptions, DiskStore};
 use refs_testkit::{FakeRegistry, Image, Tree, image::push_index, require_layout};
@@ -78,11 +78,13 @@ async fn a_second_fetch_is_one_request_and_by_digest_none() {
     let first = place.client().fetch(&place.at("v1"), &FetchOptions::default()).await.unwrap();
     assert_eq!((&first.manifest, &first.index, first.blobs.len()), (&manifest.descriptor, &None, 4));
     assert!(first.fetched_bytes > 400_000);
+    assert_eq!((first.new, first.present), (3, 0));
     // The manifest, the config, and each layer once.
     assert_eq!(place.asked().values().collect::<Vec<_>>(), [&1; 4]);
 
     let again = place.client().fetch(&place.at("v1"), &FetchOptions::default()).await.unwrap();
     assert_eq!((again.manifest, again.fetched_bytes), (first.manifest.clone(), 0));
+    assert_eq!((again.new, again.present), (0, 3));
     assert_eq!(place.asked(), BTreeMap::from([("HEAD manifests/v1".to_owned(), 1)]));
 
     let by_digest = place.at("v1").at_digest(first.manifest.digest.clone());
@@ -125,6 +127,56 @@ async fn both_digests_of_an_image_of_an_index_are_found_again_without_a_request(
         place.client().fetch(&place.at("v1").at_digest(digest), &options).await.unwrap();
     }
     assert_eq!(place.asked(), BTreeMap::new());
+    require_layout(&place.cache());
+}
+
+#[tokio::test]
+async fn images_of_one_tag_are_opened_in_the_cache_by_the_names_that_it_lists() {
+    let place = Place::new().await;
+    let platforms = [Platform::linux_here(), Platform::new("linux", "s390x")];
+    let trees = [1, 2].map(|seed| Tree::new().file("own", layer(seed, 1_000)));
+    let images: Vec<_> = platforms.iter().cloned().zip(trees.clone().map(|tree| Image::new().tree(&tree))).collect();
+    push_index(&*place.registry.repository("o/r"), &images, &["v1"]).await.unwrap();
+    for platform in &platforms {
+        let options = FetchOptions { platform: Some(platform.clone()) };
+        place.client().fetch(&place.at("v1"), &options).await.unwrap();
+    }
+    let listed = place.store().images().await.unwrap();
+    let name = format!("{}/o/r:v1", place.registry.host());
+    assert_eq!(listed.iter().map(|image| &image.name).collect::<Vec<_>>(), [&name, &format!("{name}--linux-s390x")]);
+
+    place.registry.take_requests();
+    for ((image, tree), number) in listed.iter().zip(&trees).zip(0..) {
+        let kept = at(&format!("ocidir://{}:{}", place.cache().display(), image.name));
+        let client = anonymous();
+        let files = client.list_files(&kept, &ReadOptions::default()).await.unwrap();
+        assert_eq!((files.len(), client.get_digest(&kept).await.unwrap()), (1, image.manifest.digest.clone()));
+        let destination = place.folder.path().join(format!("here-{number}"));
+        client.pull(&kept, &destination, &PullOptions::default()).await.unwrap();
+        assert!(Tree::read(&destination).unwrap() == *tree);
+        let over = client.pull(&kept, &place.cache(), &PullOptions::default()).await;
+        assert!(matches!(over, Err(Error::Destination { .. })), "{over:?}");
+    }
+    let unlisted = at(&format!("ocidir://{}:{}/o/r:v2", place.cache().display(), place.registry.host()));
+    let failed = anonymous().list_files(&unlisted, &ReadOptions::default()).await;
+    assert!(matches!(&failed, Err(Error::Registry(error)) if error.kind() == ErrorKind::NotFound), "{failed:?}");
+    assert_eq!(place.asked(), BTreeMap::new());
+}
+
+#[tokio::test]
+async fn a_pull_lists_an_image_that_is_there_as_a_whole_then() {
+    let place = Place::new().await;
+    let tree = |seed| Tree::new().file(&format!("file-{seed}"), layer(seed, 1_000));
+    place.push(&Image::new().tree(&tree(1)).tree(&tree(2)), "v1").await;
+    let pull = async |number: usize| {
+        let destination = place.folder.path().join(number.to_string());
+        place.client().pull(&place.at("v1"), &destination, &PullOptions::default()).await.unwrap();
+        place.store().images().await.unwrap().len()
+    };
+    // It has no use for the config.
+    assert_eq!(pull(0).await, 0);
+    place.client().inspect(&place.at("v1"), &ReadOptions::default()).await.unwrap();
+    assert_eq!(pull(1).await, 1);
     require_layout(&place.cache());
 }
 

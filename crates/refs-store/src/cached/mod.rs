@@ -8,4 +8,4 @@ mod source;
 mod tee;
 
 pub use resolver::CachedResolver;
-pub use source::Cached;
+pub use source::{Cached, Kept};

@@ -50,6 +50,15 @@ pub struct Cached {
     aside: Option<Arc<Aside>>,
 }
 
+/// Since when a store has a blob that it was to [keep](Cached::keep).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// It was there.
+    Before,
+    /// It has come just now.
+    Now,
+}
+
 impl Cached {
     /// `source`, which is the repository `origin`, read through `store`. Other repositories may share the store.
     #[must_use]
@@ -57,16 +66,16 @@ impl Cached {
         Self { origin: source, local: Arc::new(Local::new(store, origin)), aside: None }
     }
 
-    /// Makes sure that the store has `blob` as a whole: fetches it unless it is there and the repository is known to have it. Its
-    /// bytes are not hashed when it is; whoever reads them has them hashed.
+    /// Makes sure that the store has `blob` as a whole: fetches it unless it is there and the repository is known to have it, and
+    /// says which. Its bytes are not hashed when it is; whoever reads them has them hashed.
     ///
     /// # Errors
     /// Those of the origin; `Digest` and `Size` when it gives something else; `NotCached` when the store does not take it.
-    pub async fn keep(&self, blob: &Descriptor) -> Result<()> {
+    pub async fn keep(&self, blob: &Descriptor) -> Result<Kept> {
         let digest = &blob.digest;
         if self.is_kept(digest).await {
             if self.local.stat(digest).await == Some(blob.size) {
-                return Ok(());
+                return Ok(Kept::Before);
             }
             self.local.drop_damaged(digest).await;
         }
@@ -76,7 +85,7 @@ impl Cached {
         }
         while stream.next().await.transpose()?.is_some() {}
         if self.local.has(digest).await {
-            Ok(())
+            Ok(Kept::Now)
         } else {
             Err(Error::NotCached { wanted: Wanted::Blob(digest.clone()) })
         }

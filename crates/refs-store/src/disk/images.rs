@@ -2,8 +2,8 @@
 
 use std::fs::File;
 
-use refs_registry::{Descriptor, Error, Result, error::Doing};
-use refs_url::{Digest, Target};
+use refs_registry::{Descriptor, Error, Platform, Result, error::Doing};
+use refs_url::{Digest, Tag, Target};
 
 use super::store::{DiskStore, not_cached, touch};
 use crate::{
@@ -15,7 +15,8 @@ use crate::{
 /// An image that a [`DiskStore`] has as a whole, as its index lists it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ListedImage {
-    /// What it was asked by: a whole reference.
+    /// What it was asked by: a whole reference. Of an index, an image that is not for this machine has its platform behind the
+    /// tag, as in `ghcr.io/o/r:v1--linux-arm64`, or is named by its own digest.
     pub name: String,
     /// The image's manifest.
     pub manifest: Descriptor,
@@ -34,7 +35,8 @@ impl DiskStore {
 
     pub(super) async fn list(&self, origin: &Origin, image: &StoredImage) -> Result<()> {
         let chosen_from = image.index.as_ref().map(|index| &index.digest);
-        let entry = named(&image.manifest, &name(origin, &image.target), chosen_from);
+        let mut entry = named(&image.manifest, &name(origin, image), chosen_from);
+        entry.platform = image.platform.clone().or(entry.platform);
         self.run(move |folder| list(folder, &entry)).await
     }
 }
@@ -44,17 +46,36 @@ impl ListedImage {
         let (name, index) = name_and_index(entry);
         let (name, mut manifest) = (name.unwrap_or_default().to_owned(), entry.clone());
         manifest.annotations.clear();
+        manifest.platform = None;
         Self { name, manifest, index }
     }
 }
 
-/// What an image of `origin` is called by other programs, too.
-fn name(origin: &Origin, target: &Target) -> String {
+/// What an image of `origin` is called by other programs, too. No two images have one name: of two, skopeo takes the first,
+/// whatever platform it is for, and umoci none.
+fn name(origin: &Origin, image: &StoredImage) -> String {
     let Origin { host, repository, .. } = origin;
+    let foreign = image.platform.as_ref().filter(|platform| !is_here(platform, &Platform::linux_here()));
+    let target = match (&image.target, foreign) {
+        (target, None) => target.clone(),
+        (Target::Tag(tag), Some(platform)) => {
+            let words: String =
+                platform.to_string().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+            // What would be too long for a tag is found by its digest.
+            Tag::parse(&format!("{tag}--{words}"))
+                .map_or_else(|_too_long| Target::Digest(image.manifest.digest.clone()), Target::Tag)
+        }
+        (Target::Digest(_), Some(_)) => Target::Digest(image.manifest.digest.clone()),
+    };
     match target {
         Target::Tag(tag) => format!("{host}/{repository}:{tag}"),
         Target::Digest(digest) => format!("{host}/{repository}@{digest}"),
     }
+}
+
+/// Whether an image for `platform` is one for this machine, which is `here`.
+fn is_here(platform: &Platform, here: &Platform) -> bool {
+    (&platform.os, &platform.architecture) == (&here.os, &here.architecture)
 }
 
 /// Lists an image whose blobs are all here. They are on the disk before the index speaks of them: other programs, which do not

@@ -16,7 +16,7 @@ use refs_registry::{
 };
 use refs_url::{Digest, RepoName, Tag, Target};
 
-use super::{folder::Folder, upload::LayoutUpload};
+use super::{folder::Folder, index::name_and_index, upload::LayoutUpload};
 use crate::{
     file::{blocking, read_range},
     ingest::reclaim,
@@ -71,6 +71,20 @@ impl Layout {
     #[must_use]
     pub fn path(&self) -> &Path {
         self.folder.root()
+    }
+
+    /// The manifest that the index lists by the whole of `name`, whatever that is: `v1`, `ghcr.io/o/r:v1`. The last, where there
+    /// are several.
+    ///
+    /// # Errors
+    /// `Io`; `Corrupt` for an index that can't be read.
+    pub async fn named(&self, name: &str) -> Result<Option<Descriptor>> {
+        let name = name.to_owned();
+        self.run(move |folder| {
+            let index = folder.index()?;
+            Ok(index.entries().iter().rfind(|entry| name_and_index(entry).0 == Some(&name)).cloned())
+        })
+        .await
     }
 
     /// Removes what unfinished uploads left behind and nobody has written to since `before`; gives the number of files.

@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use bytes::Bytes;
 use futures_util::future;
-use refs_registry::{Descriptor, ErrorKind, Manifest, MediaType, Result, Resume, Source};
+use refs_registry::{Descriptor, ErrorKind, Manifest, MediaType, Platform, Result, Resume, Source};
 use refs_store::{DiskOptions, DiskStore, Layout, Origin, Store, StoredImage};
 use refs_testkit::{Flaw, check_layout, require_layout};
 use refs_url::{Digest, Target};
@@ -25,7 +25,7 @@ async fn kept(store: &DiskStore, content: &str, target: impl Into<Target>) -> Re
     for bytes in [b"{}".as_slice(), content.as_bytes(), &manifest.raw] {
         keep(store, &here(), bytes).await?;
     }
-    Ok(StoredImage { target: target.into(), manifest: manifest.descriptor, index: None })
+    Ok(StoredImage { target: target.into(), manifest: manifest.descriptor, index: None, platform: None })
 }
 
 pub(crate) async fn listed(store: &DiskStore, content: &str, name: &str) -> Result<StoredImage> {
@@ -86,6 +86,41 @@ async fn the_index_that_an_image_was_chosen_from_is_noted() -> Result<()> {
     require_layout(&folder.path().join("cache"));
     fs::remove_file(path_of(&folder, &index.raw)).unwrap();
     assert!(matches!(check_layout(&folder.path().join("cache")).unwrap()[..], [Flaw::Missing { .. }]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn images_of_one_tag_for_two_platforms_have_names_of_their_own() -> Result<()> {
+    let (store, folder) = on_disk();
+    let foreign = |platform: &str| Platform::parse(platform).filter(|foreign| *foreign != Platform::linux_here());
+    let index = Manifest::index(&index(Vec::new()))?;
+    keep(&store, &here(), &index.raw).await?;
+    for (content, platform) in [
+        ("here", Some(Platform::linux_here())),
+        ("there", foreign("linux/s390x")),
+        ("variant", foreign("linux/riscv64/v9")),
+        ("here again", Some(Platform::linux_here())),
+        ("windows", foreign("windows(10.0.20348)/amd64")),
+    ] {
+        let index = Some(index.descriptor.clone());
+        let image = StoredImage { index, platform: platform.clone(), ..kept(&store, content, tag("v1")).await? };
+        store.list_image(&here(), &image).await?;
+    }
+    let expected = ["v1--linux-s390x", "v1--linux-riscv64-v9", "v1", "v1--windows-10-0-20348--amd64"];
+    assert_eq!(names(&store).await?, expected.map(|tag| format!("a.io/org/a:{tag}")));
+
+    let other = kept(&store, "other", index.descriptor.digest.clone()).await?;
+    let by_digest = StoredImage { platform: foreign("linux/s390x"), ..other };
+    store.list_image(&here(), &by_digest).await?;
+    let name = format!("a.io/org/a@{}", by_digest.manifest.digest);
+    assert_eq!(names(&store).await?.last(), Some(&name));
+
+    let layout = Layout::open(folder.path().join("cache")).await?;
+    let found = layout.named("a.io/org/a:v1--linux-s390x").await?.unwrap();
+    assert_eq!(found.platform, Platform::parse("linux/s390x"));
+    assert_eq!(layout.named(&name).await?.unwrap().digest, by_digest.manifest.digest);
+    assert_eq!(layout.named("v1").await?, None);
+    require_layout(&folder.path().join("cache"));
     Ok(())
 }
 

@@ -9,10 +9,10 @@ use std::{
 
 use bytes::Bytes;
 use futures_core::stream::BoxStream;
-use futures_util::{FutureExt, TryStreamExt};
-use refs_registry::{Descriptor, Platform, Sink, Source, Writable};
+use futures_util::FutureExt;
+use refs_registry::{Platform, Sink, Source, Writable};
 use refs_store::{Cached, Layout, Origin, Store};
-use refs_url::{Digest, Host, Reference, RepoName, Tag, Target};
+use refs_url::{Host, Reference, RepoName, Tag, Target};
 
 use crate::{
     ByteRange, Error, Existing, Inspection, Listing, Location, ManifestFile, Meter, PackOptions, Packed, PullOptions,
@@ -197,23 +197,24 @@ impl Client {
         pull::keep_apart(at, destination)?;
         // The client's own meter counts what its clones fetch at the same time, too.
         let meter = &Arc::new(Meter::part_of(&self.meter));
-        let mut prepared = Some(Pull::prepare(destination, options, meter).await?);
+        let prepare = || Pull::prepare(destination, options, meter);
+        let mut prepared = Some(prepare().await?);
         let (source, target) = &self.find(at, meter).await?;
         let pull = |source: Arc<dyn Source>, prepared: Option<Pull>| async move {
             let prepared = match prepared {
                 Some(prepared) => prepared,
-                None => Pull::prepare(destination, options, meter).await?,
+                None => prepare().await?,
             };
             let (artifact, contents) = open(Arc::clone(&source), at, target, &options.read).await?;
             let streams = self.kept(at, Arc::clone(&source), &prepared.aside());
             let contents = contents.metered(Arc::clone(meter)).with_streams(streams);
-            if let Some(pulled) = pull::pull(&artifact, &contents, prepared, options).await? {
-                self.list(at, &artifact.stored(target.clone())).await;
-                return Ok(pulled);
-            }
-            let prepared = Pull::prepare(destination, options, meter).await?;
-            let contents = contents.with_streams(source);
-            let pulled = pull::pull(&artifact, &contents, prepared, options).await?.ok_or(Error::Worker)?;
+            let pulled = match pull::pull(&artifact, &contents, prepared, options).await? {
+                Some(pulled) => pulled,
+                None => {
+                    let (prepared, contents) = (prepare().await?, contents.with_streams(source));
+                    pull::pull(&artifact, &contents, prepared, options).await?.ok_or(Error::Worker)?
+                }
+            };
             self.list(at, &artifact.stored(target.clone())).await;
             Ok(pulled)
         };
@@ -249,49 +250,6 @@ impl Client {
     /// `ManifestNotFound`, `Source` and `Pack` as in a push; `Io`. After an error what is at `to` is what was there before.
     pub async fn pack(&self, directory: &Path, to: &Path, existing: Existing, options: &PackOptions) -> Result<Packed> {
         pack::pack(directory, to, existing, &self.meter, options).await
-    }
-
-    /// What the tag or digest of `at` leads to: an index, where it is one.
-    ///
-    /// # Errors
-    /// `Location` when `at` names neither; `Registry` with the kind `NotFound` when there is no such manifest.
-    pub async fn resolve_tag(&self, at: &Location) -> Result<Descriptor> {
-        at.needs_target()?;
-        let (source, target) = self.find(at, &self.meter).await?;
-        Ok(source.resolve(&target).await?)
-    }
-
-    /// The digest of what the tag of `at` leads to.
-    ///
-    /// # Errors
-    /// As [`resolve_tag`](Client::resolve_tag).
-    pub async fn get_digest(&self, at: &Location) -> Result<Digest> {
-        Ok(self.resolve_tag(at).await?.digest)
-    }
-
-    /// The image for `platform` behind the tag or digest of `at`: an index is followed. Of an image
-    /// that is in none, the config is read for what it is for.
-    ///
-    /// # Errors
-    /// `PlatformNotFound` with the platforms there are, `PlatformUnknown` when they are not named, `NoImage` when
-    /// there is none; else as [`resolve_tag`](Client::resolve_tag).
-    pub async fn resolve_platform(&self, at: &Location, platform: &Platform) -> Result<Descriptor> {
-        at.needs_target()?;
-        let (source, target) = self.find(at, &self.meter).await?;
-        let artifact = Artifact::find(source.as_ref(), &at.to_string(), &target, platform).await?;
-        artifact.require(source.as_ref(), platform).await?;
-        Ok(artifact.manifest.descriptor)
-    }
-
-    /// All tags of the repository, in the registry's own order.
-    ///
-    /// # Errors
-    /// `Location` for a file, which has no tags; `Registry`; of a listing that fails half way nothing is returned.
-    pub async fn list_tags(&self, at: &Location) -> Result<Vec<Tag>> {
-        if let Location::File(_) = at {
-            return Err(at.fault(LocationFault::Untagged));
-        }
-        Ok(self.source(at).await?.tags(None).try_collect().await?)
     }
 
     /// The repositories of a registry, page by page. Few registries for the public tell.

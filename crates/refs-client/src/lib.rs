@@ -26,6 +26,7 @@ mod platform;
 mod pull;
 mod push;
 mod receive;
+mod resolve;
 mod resumed;
 mod rootfs;
 mod search;

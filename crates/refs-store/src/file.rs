@@ -41,6 +41,12 @@ where
     }
 }
 
+/// Whether it is only that this process stops working, which says nothing about the disk.
+pub(crate) fn is_shut_down(error: &Error) -> bool {
+    let source = if let Error::Io { source, .. } = error { source.get_ref() } else { None };
+    source.is_some_and(|source| source.is::<JoinError>())
+}
+
 /// Options that open the file that has its name itself: a link is an error, and a pipe is not waited for.
 pub(crate) fn itself(options: &mut OpenOptions) -> &mut OpenOptions {
     options.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32)

@@ -19,6 +19,7 @@ use serde::{Deserialize, de::IgnoredAny};
 
 use super::keeping::{Beginning, Keeping};
 use crate::{
+    file::is_shut_down,
     flight::Flight,
     store::{Fill, Origin, Partial, Store, TagRecord},
 };
@@ -289,6 +290,7 @@ impl Shared {
             Ok(given) => Some(given),
             // An algorithm that is not computed here is for the origin to refuse.
             Err(error) if matches!(error.kind(), ErrorKind::NotCached | ErrorKind::Unsupported) => None,
+            Err(error) if is_shut_down(&error) => None,
             Err(error) => {
                 let is_told = self.has_failed.load(Ordering::Relaxed) || self.is_closed.load(Ordering::Relaxed);
                 failed.store(true, Ordering::Relaxed);

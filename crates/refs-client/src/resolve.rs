@@ -1,0 +1,52 @@
+//! What tags and digests lead to.
+
+use futures_util::TryStreamExt;
+use refs_registry::{Descriptor, Platform};
+use refs_url::{Digest, Tag};
+
+use crate::{Client, Location, Result, artifact::Artifact, error::LocationFault};
+
+impl Client {
+    /// What the tag or digest of `at` leads to: an index, where it is one.
+    ///
+    /// # Errors
+    /// `Location` when `at` names neither; `Registry` with the kind `NotFound` when there is no such manifest.
+    pub async fn resolve_tag(&self, at: &Location) -> Result<Descriptor> {
+        at.needs_target()?;
+        let (source, target) = self.find(at, self.meter()).await?;
+        Ok(source.resolve(&target).await?)
+    }
+
+    /// The digest of what the tag of `at` leads to.
+    ///
+    /// # Errors
+    /// As [`resolve_tag`](Client::resolve_tag).
+    pub async fn get_digest(&self, at: &Location) -> Result<Digest> {
+        Ok(self.resolve_tag(at).await?.digest)
+    }
+
+    /// The image for `platform` behind the tag or digest of `at`: an index is followed. Of an image
+    /// that is in none, the config is read for what it is for.
+    ///
+    /// # Errors
+    /// `PlatformNotFound` with the platforms there are, `PlatformUnknown` when they are not named, `NoImage` when
+    /// there is none; else as [`resolve_tag`](Client::resolve_tag).
+    pub async fn resolve_platform(&self, at: &Location, platform: &Platform) -> Result<Descriptor> {
+        at.needs_target()?;
+        let (source, target) = self.find(at, self.meter()).await?;
+        let artifact = Artifact::find(source.as_ref(), &at.to_string(), &target, platform).await?;
+        artifact.require(source.as_ref(), platform).await?;
+        Ok(artifact.manifest.descriptor)
+    }
+
+    /// All tags of the repository, in the registry's own order.
+    ///
+    /// # Errors
+    /// `Location` for a file, which has no tags; `Registry`; of a listing that fails half way nothing is returned.
+    pub async fn list_tags(&self, at: &Location) -> Result<Vec<Tag>> {
+        if let Location::File(_) = at {
+            return Err(at.fault(LocationFault::Untagged));
+        }
+        Ok(self.source(at).await?.tags(None).try_collect().await?)
+    }
+}

@@ -21,7 +21,6 @@ use crate::{
     error::LocationFault,
     healed::healed,
     inspect,
-    kept::kept,
     layer::{self, Contents},
     list,
     meter::Metered,
@@ -155,7 +154,7 @@ impl Client {
         let read = |source: Arc<dyn Source>, output| async move {
             let (_, contents) = open(Arc::clone(&source), at, target, options).await?;
             contents.index_all().await?;
-            let (contents, _folder) = self.kept_meanwhile(at, contents.seeking(), source).await?;
+            let contents = self.kept_meanwhile(at, contents.seeking(), source).await?;
             contents.read_file(path, range, u64::MAX, output).await.map(drop)
         };
         healed(source, |source| read(source, output.reading()).boxed()).await?;
@@ -172,7 +171,7 @@ impl Client {
         let (source, target) = &self.find(at, &self.meter).await?;
         let read = |source: Arc<dyn Source>| async move {
             let (_, contents) = open(Arc::clone(&source), at, target, options).await?;
-            let (contents, _folder) = self.kept_meanwhile(at, contents.seeking(), source).await?;
+            let contents = self.kept_meanwhile(at, contents.seeking(), source).await?;
             let name = options.manifest_file.as_str();
             contents.read_file(name, ByteRange::ALL, ManifestFile::MAX_BYTES, Vec::new()).await
         };
@@ -276,15 +275,6 @@ impl Client {
         Some(JournalAt::new(Arc::clone(store), self.origin(reference), tag, directory))
     }
 
-    /// `source`, the repository at `at`, for a verb that reads blobs twice: what nothing else keeps is kept in `folder`.
-    pub(crate) fn kept(&self, at: &Location, source: Arc<dyn Source>, folder: &Path) -> Arc<dyn Source> {
-        match (at, &self.store) {
-            (Location::Registry(reference), None) => kept(source, self.origin(reference), folder),
-            (Location::Registry(_), Some(_)) => source.keeping_in(folder).unwrap_or(source),
-            (Location::Layout { .. } | Location::File(_), _) => source,
-        }
-    }
-
     pub(crate) fn origin(&self, reference: &Reference) -> Origin {
         let (host, repository) = (reference.host().clone(), reference.repository().clone());
         Origin { wire: self.registries.wire(&host), host, repository }
@@ -326,7 +316,7 @@ impl Client {
             Location::Layout { path, .. } => {
                 let asked = at.needs_target()?;
                 let (layout, target) = Box::pin(named::open(path, asked)).await?;
-                return Ok((Arc::new(Metered::new(Arc::new(layout), Arc::clone(meter))), target));
+                return Ok((Arc::new(Metered::local(Arc::new(layout), Arc::clone(meter))), target));
             }
             Location::Registry(_) => return Ok((self.metered(at, meter).await?, at.needs_target()?)),
         };

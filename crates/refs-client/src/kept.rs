@@ -2,39 +2,36 @@
 
 use std::{path::Path, sync::Arc};
 
-use refs_registry::{Source, error::Doing};
-use refs_store::{Cached, DiskOptions, DiskStore, Origin};
-use tempfile::TempDir;
+use refs_registry::Source;
+use refs_store::Cached;
 
-use crate::{Client, Error, Location, Result, layer::Contents, thread};
-
-/// `source`, which is the repository `origin`: its blobs are kept in `folder`, which is the caller's to remove.
-pub(crate) fn kept(source: Arc<dyn Source>, origin: Origin, folder: &Path) -> Arc<dyn Source> {
-    let store = DiskStore::new(folder, &DiskOptions { max_bytes: u64::MAX, ..DiskOptions::default() });
-    Arc::new(Cached::new(source, origin, Arc::new(store)))
-}
+use crate::{Client, Location, Result, layer::Contents};
 
 impl Client {
-    /// `contents` of `source`, which is the repository at `at`: layers of it that have to be read twice are kept in a temporary
-    /// folder, removed when that is dropped.
+    /// `source`, the repository at `at`, for a verb that reads blobs twice: what nothing else keeps is kept on the file system of
+    /// `folder`, in files without a name.
+    pub(crate) fn kept(&self, at: &Location, source: Arc<dyn Source>, folder: &Path) -> Arc<dyn Source> {
+        let Location::Registry(reference) = at else { return source };
+        let source = match &self.store {
+            Some(_) => source,
+            None => Arc::new(Cached::without_store(source, self.origin(reference))),
+        };
+        source.keeping_in(folder).unwrap_or(source)
+    }
+
+    /// `contents` of `source`, which is the repository at `at`: layers of it that have to be read twice are kept meanwhile.
     ///
     /// # Errors
-    /// Those of the source; `Io` when no folder can be made.
+    /// Those of the source.
     pub(crate) async fn kept_meanwhile(
         &self,
         at: &Location,
         contents: Contents,
         source: Arc<dyn Source>,
-    ) -> Result<(Contents, Option<TempDir>)> {
-        if !matches!(at, Location::Registry(_)) || !contents.is_streamed_twice().await? {
-            return Ok((contents, None));
+    ) -> Result<Contents> {
+        if !contents.is_streamed_twice().await? {
+            return Ok(contents);
         }
-        let folder = thread::run(|| {
-            let made = tempfile::Builder::new().prefix("refs-").tempdir();
-            made.map_err(|source| Error::Io { doing: Doing::Create, path: std::env::temp_dir(), source })
-        });
-        let folder = folder.await?;
-        let streams = self.kept(at, source, &folder.path().join("blobs"));
-        Ok((contents.with_streams(streams), Some(folder)))
+        Ok(contents.with_streams(self.kept(at, source, &std::env::temp_dir())))
     }
 }

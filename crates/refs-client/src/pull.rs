@@ -69,7 +69,7 @@ impl Pull {
         Ok(Self { selection, staging, budget })
     }
 
-    /// A place for what is of use only during the pull.
+    /// A folder for files that are of use only during the pull.
     pub(crate) fn aside(&self) -> PathBuf {
         self.staging.aside()
     }

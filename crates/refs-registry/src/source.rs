@@ -89,7 +89,7 @@ pub trait Source: Debug + Send + Sync {
     }
 
     /// The same repository, for an operation that reads blobs more than once: none of them is moved here twice for it. What is
-    /// not kept anyway is kept in `folder`, which is the caller's to remove, and in open files, as long as this lives. `None`
+    /// not kept anyway is kept as long as this lives, in files on the file system of `folder`, which have no name there. `None`
     /// where a place does not keep what it moves.
     fn keeping_in(&self, folder: &Path) -> Option<Arc<dyn Source>> {
         let _keeps_none = folder;

@@ -75,6 +75,11 @@ impl Spool {
         read_range(self.file.clone(), self.folder.clone(), 0..self.bytes)
     }
 
+    /// The file. Nothing can be written any more.
+    pub(crate) fn into_file(self) -> Arc<File> {
+        self.file
+    }
+
     /// What has been written, to be uploaded as often as it takes. Nothing can be written any more.
     #[must_use]
     pub fn replay(self) -> Replay {

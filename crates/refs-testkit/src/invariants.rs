@@ -6,6 +6,8 @@ use std::{
     fs::{self, File, TryLockError},
     io::{self, Read},
     path::{Path, PathBuf},
+    thread,
+    time::Duration,
 };
 
 use refs_registry::{
@@ -17,6 +19,9 @@ use refs_url::{Digest, Hasher};
 /// The annotation with which a cache of refs says which index an image was chosen from.
 const CHOSEN_FROM: &str = "io.github.refs-rs.index";
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
+/// How often locks are looked at, and how long it is waited before each time but the first.
+const MOST_ATTEMPTS: u32 = 500;
+const STEP: Duration = Duration::from_millis(10);
 
 /// An invariant that a layout breaks.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,18 +68,24 @@ pub fn check_layout(root: &Path) -> io::Result<Vec<Flaw>> {
     Ok(checking.flaws.into_iter().collect())
 }
 
+/// Waits for locks of this process first: a thread may still let go of what nobody waits for any more, and a child that is
+/// being started holds them until its program begins.
+///
 /// # Panics
 /// When something is wrong with the layout at `root`, with all that is.
 #[track_caller]
 pub fn require_layout(root: &Path) {
-    match check_layout(root) {
-        Ok(flaws) if flaws.is_empty() => {}
-        Ok(flaws) => {
-            let flaws: Vec<_> = flaws.iter().map(|flaw| format!("\n- {flaw}")).collect();
-            panic!("the layout at {} is not as it should be:{}", root.display(), flaws.concat());
+    let mut attempts = 0;
+    let flaws = loop {
+        attempts += 1;
+        match check_layout(root) {
+            Ok(flaws) if attempts < MOST_ATTEMPTS && flaws.iter().any(Flaw::may_pass) => thread::sleep(STEP),
+            Ok(flaws) => break flaws,
+            Err(error) => panic!("the layout at {} can't be read: {error}", root.display()),
         }
-        Err(error) => panic!("the layout at {} can't be read: {error}", root.display()),
-    }
+    };
+    let flaws: Vec<_> = flaws.iter().map(|flaw| format!("\n- {flaw}")).collect();
+    assert!(flaws.is_empty(), "the layout at {} is not as it should be:{}", root.display(), flaws.concat());
 }
 
 struct Checking<'a> {
@@ -202,6 +213,13 @@ impl Checking<'_> {
 
     fn path(&self, digest: &Digest) -> PathBuf {
         self.root.join("blobs").join(digest.algorithm_str()).join(digest.encoded())
+    }
+}
+
+impl Flaw {
+    /// Whether it is of somebody who may be about to end.
+    fn may_pass(&self) -> bool {
+        matches!(self, Self::Locked(_) | Self::Temporary(_))
     }
 }
 

@@ -23,8 +23,6 @@ use crate::{Error, Result, beneath::OPENED, error::DestinationFault};
 
 /// What the tree is called in its scratch directory.
 const TREE: &str = "tree";
-/// What lies beside it.
-const ASIDE: &str = "aside";
 
 /// What to do with what is at a destination: a directory with something in it, or the file that a file is to be.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -106,10 +104,9 @@ impl Staging {
         &self.root
     }
 
-    /// A place beside the tree for what is of use only until the tree is complete. Nothing is there yet, and nothing will
-    /// be left there.
+    /// A folder on the tree's file system for files that are of use only until the tree is complete. It is gone then.
     pub(crate) fn aside(&self) -> PathBuf {
-        self.destination.folder().join(self.scratch.name()).join(ASIDE)
+        self.destination.folder().join(self.scratch.name())
     }
 
     /// The same, whose directory gets the permissions and further bits of `mode`; where there is none, as an empty directory

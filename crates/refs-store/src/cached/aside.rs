@@ -8,39 +8,48 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use futures_util::{StreamExt, stream};
-use refs_registry::{Blob, ByteStream, Part, Resume, Verify, verified};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use refs_registry::{Blob, Part, Result, Resume, Verify, verified};
 use refs_url::Digest;
+use tokio::sync::OwnedMutexGuard;
 
 use crate::{
-    disk::{DiskOptions, DiskStore},
     file::read_range,
-    flight::Flight,
     part::within,
-    store::{Fill, Origin, Store, Taken},
+    spool::Spool,
+    store::{Fill, Taken},
 };
 
 /// Content that was fetched: open files, which stay when the store evicts them, or never showed them. What the store does not
-/// take is written to a folder of the operation's own.
+/// take is written to files without a name, so that nothing is left of it, however the operation ends.
 #[derive(Debug)]
 pub(super) struct Aside {
-    refused: DiskStore,
-    origin: Origin,
+    /// Where those are.
+    folder: Arc<Path>,
     held: Mutex<BTreeMap<Digest, (Arc<File>, u64)>>,
+    turns: Mutex<BTreeMap<Digest, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+/// Content of so many bytes that may be kept aside.
+pub(super) struct Turning {
+    aside: Arc<Aside>,
+    size: u64,
+    /// What the store did not take, from the first byte on.
+    spool: Option<Spool>,
 }
 
 impl Aside {
-    /// Nothing yet; `folder` is made when the store refuses something.
-    pub(super) fn new(folder: &Path, origin: Origin) -> Self {
-        let refused = DiskStore::new(folder, &DiskOptions { max_bytes: u64::MAX, ..DiskOptions::default() });
-        Self { refused, origin, held: Mutex::default() }
+    /// Nothing yet.
+    pub(super) fn new(folder: &Path) -> Self {
+        Self { folder: folder.into(), held: Mutex::default(), turns: Mutex::default() }
     }
 
     /// The content, verified, if it was fetched before.
     pub(super) fn blob(&self, digest: &Digest) -> Option<Blob> {
-        let (file, size) = self.held().get(digest).cloned()?;
+        let (file, size) = lock(&self.held).get(digest).cloned()?;
         let verify = Verify::new(digest, size, Resume::START).ok()?;
-        let bytes = read_range(file, self.refused.path().into(), 0..size);
+        let bytes = read_range(file, Arc::clone(&self.folder), 0..size);
         Some(Blob { size, stream: verified(bytes, verify) })
     }
 
@@ -48,70 +57,95 @@ impl Aside {
     ///
     /// # Errors
     /// `Size` when the content is shorter.
-    pub(super) fn part(&self, digest: &Digest, range: Range<u64>) -> refs_registry::Result<Option<Part>> {
-        let Some((file, total)) = self.held().get(digest).cloned() else { return Ok(None) };
+    pub(super) fn part(&self, digest: &Digest, range: Range<u64>) -> Result<Option<Part>> {
+        let Some((file, total)) = lock(&self.held).get(digest).cloned() else { return Ok(None) };
         let range = within(digest, range, total)?;
-        let stream = read_range(file, self.refused.path().into(), range.clone());
+        let stream = read_range(file, Arc::clone(&self.folder), range.clone());
         Ok(Some(Part { range, total, stream }))
     }
 
-    /// Holds on to content of `size` bytes.
-    ///
-    /// # Errors
-    /// `taken`, when it is not all in one file.
-    pub(super) fn hold(&self, digest: &Digest, size: u64, taken: Taken) -> Result<(), Taken> {
-        match taken {
-            Taken { file: Some(file), bytes, rest } if bytes == size && rest.is_empty() => {
-                self.held().insert(digest.clone(), (Arc::new(file), size));
-                Ok(())
-            }
-            incomplete => Err(incomplete),
-        }
+    /// The right to fetch the content, once nobody else of the operation does.
+    pub(super) async fn turn(&self, digest: &Digest) -> OwnedMutexGuard<()> {
+        let turn = Arc::clone(lock(&self.turns).entry(digest.clone()).or_default());
+        turn.lock_owned().await
     }
 
-    /// Begins to keep content of `size` bytes, of which the store has let go of `fill`.
-    pub(super) async fn fill(&self, digest: &Digest, size: u64, fill: Option<Box<dyn Fill>>) -> Option<Box<dyn Fill>> {
+    fn hold(&self, digest: &Digest, file: Arc<File>, size: u64) {
+        lock(&self.held).insert(digest.clone(), (file, size));
+    }
+
+    async fn spooled(&self, Taken { file, bytes, rest }: Taken) -> Result<Spool> {
+        let mut spool = Spool::create_in(&*self.folder).await?;
+        if let Some(file) = file {
+            let mut chunks = read_range(file.into(), Arc::clone(&self.folder), 0..bytes);
+            while let Some(chunk) = chunks.next().await {
+                spool.write(chunk?).await?;
+            }
+        }
+        for chunk in rest {
+            spool.write(chunk).await?;
+        }
+        Ok(spool)
+    }
+}
+
+impl Turning {
+    /// The store may take all of the content, which has `size` bytes.
+    pub(super) fn new(aside: &Arc<Aside>, size: u64) -> Self {
+        Self { aside: Arc::clone(aside), size, spool: None }
+    }
+
+    /// Goes on where `fill` of the store ended; from the start, where the store takes nothing.
+    pub(super) async fn take_over(&mut self, fill: Option<Box<dyn Fill>>) {
         let taken = match fill {
-            Some(fill) => fill.taken().await?,
+            Some(fill) => match fill.taken().await {
+                Some(taken) => taken,
+                None => return,
+            },
             None => Taken::default(),
         };
-        self.filled_with(digest, size, taken).await
+        self.go_on_after(taken).await;
     }
 
-    /// Begins to keep content of `size` bytes, of which there is `taken`.
-    pub(super) async fn filled_with(&self, digest: &Digest, size: u64, taken: Taken) -> Option<Box<dyn Fill>> {
-        match self.try_fill(digest, size, taken).await {
-            Ok(fill) => fill,
-            Err(error) => {
-                tracing::debug!(%error, "what the cache does not take is not kept aside either");
-                None
+    pub(super) async fn write(&mut self, chunk: Bytes) {
+        let Some(spool) = &mut self.spool else { return };
+        let written = spool.write(chunk).await;
+        self.unless_failed(written);
+    }
+
+    /// Holds on to what `fill` was given, whatever the store makes of it.
+    pub(super) async fn hold(&mut self, digest: &Digest, fill: Box<dyn Fill>) {
+        match fill.taken().await {
+            Some(Taken { file: Some(file), bytes, rest }) if bytes == self.size && rest.is_empty() => {
+                self.aside.hold(digest, Arc::new(file), bytes);
             }
+            Some(incomplete) => self.go_on_after(incomplete).await,
+            None => {}
         }
     }
 
-    async fn try_fill(&self, digest: &Digest, size: u64, taken: Taken) -> refs_registry::Result<Option<Box<dyn Fill>>> {
-        let Some(mut fill) = self.refused.fill(&self.origin, digest, size).await? else { return Ok(None) };
-        let mut chunks = self.stream(taken);
-        while let Some(chunk) = chunks.next().await {
-            fill.write(chunk?).await?;
-        }
-        Ok(Some(fill))
-    }
-
-    /// The right to fetch the content, once nobody else of the operation does.
-    pub(super) async fn flight(&self, digest: &Digest) -> Option<Flight> {
-        self.refused.flight(digest).await.ok().flatten()
-    }
-
-    fn stream(&self, Taken { file, bytes, rest }: Taken) -> ByteStream {
-        let rest = stream::iter(rest.into_iter().map(Ok));
-        match file {
-            Some(file) => read_range(file.into(), self.refused.path().into(), 0..bytes).chain(rest).boxed(),
-            None => rest.boxed(),
+    /// Holds on to what came, if that is all.
+    pub(super) fn finish(self, digest: &Digest) {
+        if let Some(spool) = self.spool.filter(|spool| spool.bytes() == self.size) {
+            self.aside.hold(digest, spool.into_file(), self.size);
         }
     }
 
-    fn held(&self) -> MutexGuard<'_, BTreeMap<Digest, (Arc<File>, u64)>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    async fn go_on_after(&mut self, taken: Taken) {
+        let spooled = self.aside.spooled(taken).await;
+        self.spool = self.unless_failed(spooled);
     }
+
+    /// What came of keeping the content. There is no more of it after a failure.
+    fn unless_failed<T>(&mut self, kept: Result<T>) -> Option<T> {
+        kept.inspect_err(|error| {
+            tracing::debug!(%error, "what the cache does not take is not kept aside either");
+            self.spool = None;
+        })
+        .ok()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -7,7 +7,7 @@ use refs_registry::{ByteStream, Error, Resume};
 use refs_url::Digest;
 
 use super::{
-    aside::Aside,
+    aside::{Aside, Turning},
     local::{Shared, is_damage},
 };
 use crate::{flight::Flight, store::Fill};
@@ -19,13 +19,6 @@ pub(super) struct Keeping {
     fill: Option<Box<dyn Fill>>,
     /// Where they go when the store does not take them any more.
     aside: Option<Turning>,
-}
-
-/// Content of so many bytes that may be kept aside.
-struct Turning {
-    aside: Arc<Aside>,
-    size: u64,
-    fill: Option<Box<dyn Fill>>,
 }
 
 /// The beginning of content, and the way for the rest into the store.
@@ -58,9 +51,9 @@ impl Keeping {
 
     /// Keeps in `aside` what the store does not take of the content, which has `size` bytes.
     pub(super) async fn or_aside(mut self, aside: &Arc<Aside>, size: u64) -> Self {
-        let mut turning = Turning { aside: Arc::clone(aside), size, fill: None };
+        let mut turning = Turning::new(aside, size);
         if self.fill.is_none() {
-            turning.take_over(&self.digest, None).await;
+            turning.take_over(None).await;
         }
         self.aside = Some(turning);
         self
@@ -72,7 +65,7 @@ impl Keeping {
             self.shared.taken::<()>(Err(error));
             let fill = self.fill.take();
             if let Some(turning) = &mut self.aside {
-                turning.take_over(&self.digest, fill).await;
+                turning.take_over(fill).await;
             }
         }
         if let Some(turning) = &mut self.aside {
@@ -104,39 +97,7 @@ impl Keeping {
             }
         }
         if let Some(turning) = self.aside {
-            turning.finish(&self.digest).await;
-        }
-    }
-}
-
-impl Turning {
-    /// Goes on where `fill` of the store ended.
-    async fn take_over(&mut self, digest: &Digest, fill: Option<Box<dyn Fill>>) {
-        self.fill = self.aside.fill(digest, self.size, fill).await;
-    }
-
-    async fn write(&mut self, chunk: Bytes) {
-        if let Some(fill) = &mut self.fill
-            && let Err(error) = fill.write(chunk).await
-        {
-            tracing::debug!(%error, "what the cache does not take is not kept aside either");
-            self.fill = None;
-        }
-    }
-
-    /// Holds on to what `fill` was given, whatever the store makes of it.
-    async fn hold(&mut self, digest: &Digest, fill: Box<dyn Fill>) {
-        let Some(taken) = fill.taken().await else { return };
-        if let Err(taken) = self.aside.hold(digest, self.size, taken) {
-            self.fill = self.aside.filled_with(digest, self.size, taken).await;
-        }
-    }
-
-    async fn finish(self, digest: &Digest) {
-        let Some(mut fill) = self.fill else { return };
-        match fill.commit().await {
-            Ok(()) => drop(fill.taken().await.map(|taken| self.aside.hold(digest, self.size, taken))),
-            Err(error) => tracing::debug!(%error, "what the cache does not take is not kept aside either"),
+            turning.finish(&self.digest);
         }
     }
 }

@@ -21,6 +21,7 @@ use super::keeping::{Beginning, Keeping};
 use crate::{
     file::is_shut_down,
     flight::Flight,
+    memory::MemoryStore,
     store::{Fill, Origin, Partial, Store, TagRecord},
 };
 
@@ -57,13 +58,17 @@ pub(super) struct Shared {
 
 impl Local {
     pub(super) fn new(store: Arc<dyn Store>, origin: Origin) -> Self {
-        let shared =
-            Arc::new(Shared { store, origin, has_failed: AtomicBool::new(false), is_closed: AtomicBool::new(false) });
-        Self { shared, touched: Mutex::default(), is_distrusted: AtomicBool::new(false) }
+        Self::of(store, origin, AtomicBool::new(false))
     }
 
-    pub(super) fn origin(&self) -> &Origin {
-        &self.shared.origin
+    /// Nothing is ever kept, or looked for.
+    pub(super) fn without_store(origin: Origin) -> Self {
+        Self::of(Arc::new(MemoryStore::new()), origin, AtomicBool::new(true))
+    }
+
+    fn of(store: Arc<dyn Store>, origin: Origin, has_failed: AtomicBool) -> Self {
+        let shared = Arc::new(Shared { store, origin, has_failed, is_closed: AtomicBool::new(false) });
+        Self { shared, touched: Mutex::default(), is_distrusted: AtomicBool::new(false) }
     }
 
     /// The size of the whole content in bytes, if it is kept.

@@ -66,6 +66,13 @@ impl Cached {
         Self { origin: source, local: Arc::new(Local::new(store, origin)), aside: None }
     }
 
+    /// `source`, which is the repository `origin`, read through no store: it keeps only what one operation reads twice
+    /// ([`keeping_in`](Source::keeping_in)).
+    #[must_use]
+    pub fn without_store(source: Arc<dyn Source>, origin: Origin) -> Self {
+        Self { origin: source, local: Arc::new(Local::without_store(origin)), aside: None }
+    }
+
     /// Makes sure that the store has `blob` as a whole: fetches it unless it is there and the repository is known to have it, and
     /// says which. Its bytes are not hashed when it is; whoever reads them has them hashed.
     ///
@@ -243,7 +250,7 @@ impl Source for Cached {
         if let Some(blob) = aside.blob(digest) {
             return Ok(blob);
         }
-        let turn = aside.flight(digest).await;
+        let turn = aside.turn(digest).await;
         if let Some(blob) = aside.blob(digest) {
             return Ok(blob);
         }
@@ -325,7 +332,7 @@ impl Source for Cached {
 
     fn keeping_in(&self, folder: &Path) -> Option<Arc<dyn Source>> {
         let (origin, local) = (Arc::clone(&self.origin), Arc::clone(&self.local));
-        let aside = Arc::new(Aside::new(folder, local.origin().clone()));
+        let aside = Arc::new(Aside::new(folder));
         Some(Arc::new(Self { origin, local, aside: Some(aside) }))
     }
 

@@ -18,7 +18,7 @@ pub fn is_oci_ref(text: &str) -> bool {
 
 /// Whether `text` carries its own tag or digest, without parsing it.
 ///
-/// For text of any kind; on a parsed value ask [`Reference::tag_is_default`](crate::Reference::tag_is_default).
+/// For text of any kind; on a parsed value ask [`Reference::has_explicit_tag`](crate::Reference::has_explicit_tag).
 pub fn has_explicit_tag(text: &str) -> bool {
     text.contains('@') || text.rfind(':') > text.rfind('/')
 }

@@ -84,6 +84,11 @@ impl<'a> Parts<'a> {
         self.digest
     }
 
+    /// Whether a tag or a digest was written, and not only assumed.
+    pub fn has_explicit_tag(&self) -> bool {
+        self.digest.is_some() || self.tag.is_some() && !self.tag_is_default
+    }
+
     /// The same parts as values of their own.
     pub fn to_reference(&self) -> Reference {
         let repository = match self.namespace {

@@ -88,6 +88,11 @@ impl Reference {
         self.tag_is_default
     }
 
+    /// Whether a tag or a digest was given, and not only assumed: whether this names one manifest, and not the repository.
+    pub fn has_explicit_tag(&self) -> bool {
+        self.digest.is_some() || self.tag.is_some() && !self.tag_is_default
+    }
+
     /// What addresses the manifest: the digest, else the tag, else nothing.
     pub fn target(&self) -> Option<Target> {
         let digest = self.digest.clone().map(Target::Digest);

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use refs_url::{Digest, Host, ParseError, Reference, RepoName, Tag, Target};
+use refs_url::{Digest, Host, ParseError, Parts, Reference, RepoName, Tag, Target};
 
 const DIGEST: &str = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
@@ -107,4 +107,24 @@ fn what_is_no_reference_is_an_error_and_never_a_panic() {
     for text in ["oci://", "oci:///path", "a.b/c:"] {
         assert!(Reference::parse(text).is_err(), "`{text}`");
     }
+}
+
+#[test]
+fn tag_or_digest_that_was_written_is_explicit() {
+    let rows = [
+        ("ghcr.io/o/r".to_owned(), false),
+        ("ghcr.io/o/r:v1".to_owned(), true),
+        ("ghcr.io/o/r:latest".to_owned(), true),
+        (format!("ghcr.io/o/r@{DIGEST}"), true),
+        (format!("ghcr.io/o/r:v1@{DIGEST}"), true),
+        ("127.0.0.1:5000/a".to_owned(), false),
+    ];
+    for (text, expect) in &rows {
+        for reference in [Reference::parse(text).unwrap(), Reference::parse_familiar(text).unwrap()] {
+            assert_eq!(reference.has_explicit_tag(), *expect, "{text}");
+        }
+        assert_eq!(Parts::parse_familiar(text).unwrap().has_explicit_tag(), *expect, "{text}");
+    }
+    let reference = Reference::parse_familiar("debian").unwrap();
+    assert!(reference.with_tag("v1".parse().unwrap()).has_explicit_tag());
 }

@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, fmt, ops::Range};
 
+#[cfg(feature = "semver")]
+use crate::version::Constraint;
 use crate::{RepoName, Tag, digest::after_known_algorithm, parts::scheme_len};
 
 /// A text that breaks the grammar: which part, where, and often how to mend it.
@@ -67,6 +69,38 @@ pub enum ParseErrorKind {
     /// The text is 64 hexadecimal digits: the id of a local image, not a name.
     #[error("reference is an image id, not a name")]
     LooksLikeImageId,
+    /// The constraint is longer than [`Constraint::MAX_LEN`] bytes.
+    #[cfg(feature = "semver")]
+    #[error("constraint is longer than {} bytes", Constraint::MAX_LEN)]
+    ConstraintTooLong,
+    /// The constraint has more than [`Constraint::MAX_COMPARATORS`] comparators.
+    #[cfg(feature = "semver")]
+    #[error("constraint has more than {} comparators", Constraint::MAX_COMPARATORS)]
+    TooManyComparators,
+    /// No version stands where the constraint has to have one.
+    #[cfg(feature = "semver")]
+    #[error("constraint expects a version")]
+    ExpectedVersion,
+    /// Neither a number nor a wildcard follows a dot in the constraint.
+    #[cfg(feature = "semver")]
+    #[error("constraint expects a number or `*`")]
+    ExpectedNumber,
+    /// Something follows a version in the constraint that divides it from nothing.
+    #[cfg(feature = "semver")]
+    #[error("constraint expects a space, a comma or `||`")]
+    ExpectedSeparator,
+    /// A number in the constraint is larger than [`u64::MAX`].
+    #[cfg(feature = "semver")]
+    #[error("number in the constraint is larger than {}", u64::MAX)]
+    NumberTooBig,
+    /// An identifier in a prerelease is empty, or is a number that begins with a zero.
+    #[cfg(feature = "semver")]
+    #[error("prerelease in the constraint is invalid")]
+    InvalidPrerelease,
+    /// An identifier in build metadata is empty.
+    #[cfg(feature = "semver")]
+    #[error("build metadata in the constraint is invalid")]
+    InvalidBuild,
 }
 
 /// A [`ParseErrorKind`] at a byte, before anyone asked for the input to be kept.

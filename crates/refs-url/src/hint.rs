@@ -28,9 +28,28 @@ pub(crate) fn hint(input: &str, kind: ParseErrorKind, offset: usize) -> Option<S
         ParseErrorKind::LooksLikeImageId => {
             Some("use the image's name: only the machine that holds an image knows it by its id".into())
         }
+        #[cfg(feature = "semver")]
+        ParseErrorKind::ExpectedVersion | ParseErrorKind::ExpectedSeparator => comparison(before, rest).map(Into::into),
         _ => None,
     }
 }
+
+/// What people write in constraints elsewhere.
+#[cfg(feature = "semver")]
+fn comparison(before: &str, rest: &str) -> Option<&'static str> {
+    match rest.bytes().next()? {
+        b'&' => Some("`and` is written as a comma or a space"),
+        b'|' => Some("`or` is written `||`"),
+        b'=' if before.ends_with('=') => Some("one `=` is enough"),
+        b'_' => Some("build metadata follows a `+` here"),
+        b'-' => Some(RANGE),
+        _ if before.ends_with("- ") => Some(RANGE),
+        _ => None,
+    }
+}
+
+#[cfg(feature = "semver")]
+const RANGE: &str = "a range is written without an operator, `1.2 - 2.3`";
 
 fn missing_registry(name: &str) -> String {
     // `debian:12` could be a host with a port as well, but is not likely to be meant so.

@@ -14,6 +14,8 @@ mod name;
 mod parts;
 mod reference;
 mod target;
+#[cfg(feature = "semver")]
+pub mod version;
 
 pub use detect::{Detector, has_explicit_tag, is_oci_ref};
 pub use digest::{Algorithm, Digest};

@@ -39,6 +39,8 @@ pub(crate) const RESERVED: &[Reserved] = &[
     Reserved { krate: "hyper-util", users: &["refs-registry", "refs-server", "refs-testkit"] },
     Reserved { krate: "wiremock", users: &["refs-testkit"] },
     Reserved { krate: "rcgen", users: &["refs-testkit", "xtask"] },
+    // Whatever else knows versions knows them as tags and constraints.
+    Reserved { krate: "semver", users: &["refs-url"] },
     Reserved { krate: "clap", users: &["refs-cli"] },
     Reserved { krate: "indicatif", users: &["refs-cli"] },
     Reserved { krate: "tracing-subscriber", users: &["refs-cli"] },

@@ -11,3 +11,5 @@ mod references;
 #[cfg(feature = "serde")]
 mod serialised;
 mod vectors;
+#[cfg(feature = "semver")]
+mod versions;

@@ -14,9 +14,10 @@ struct Golden {
     data: &'static str,
 }
 
-const ALL: [Golden; 2] = [
+const ALL: [Golden; 3] = [
     Golden { module: "xtask/peers/estargz", program: "./golden", data: "crates/refs-estargz/tests/data" },
     Golden { module: "xtask/peers/platforms", program: ".", data: "crates/refs-client/tests/data" },
+    Golden { module: "xtask/peers/semver", program: ".", data: "crates/refs-url/tests/vectors" },
 ];
 
 /// Writes golden data over what is there, and says which has changed.

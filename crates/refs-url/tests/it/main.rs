@@ -5,6 +5,8 @@ mod digests;
 mod errors;
 #[cfg(feature = "hash")]
 mod hashing;
+#[cfg(feature = "semver")]
+mod masterminds;
 mod names;
 mod properties;
 mod references;

@@ -6,6 +6,9 @@ mod text;
 mod detect;
 mod digest;
 mod error;
+#[cfg(all(feature = "semver", any(test, feature = "fuzzing")))]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(feature = "hash")]
 mod hasher;
 mod hint;

@@ -49,7 +49,7 @@ fn comparison(before: &str, rest: &str) -> Option<&'static str> {
 }
 
 #[cfg(feature = "semver")]
-const RANGE: &str = "a range is written without an operator, `1.2 - 2.3`";
+const RANGE: &str = "a range is written `1.2 - 2.3`, with spaces around the `-` and without an operator";
 
 fn missing_registry(name: &str) -> String {
     // `debian:12` could be a host with a port as well, but is not likely to be meant so.

@@ -77,8 +77,10 @@ pub fn matching_tags(tags: &[Tag], constraint: &Constraint, options: &ChoiceOpti
     descending(versions(tags, options.partial).filter(fits))
 }
 
-/// The highest version among `tags` that satisfies `constraint`, and without a constraint the highest of all, in the order of
-/// [`semver_tags`].
+/// The highest version among `tags` that satisfies `constraint`, in the order of [`semver_tags`].
+///
+/// Without a constraint it is the highest that is no prerelease, and the highest of all when there is none or when
+/// prereleases are [`Included`](Prereleases::Included).
 ///
 /// Each tag is parsed once and met by at most [`Constraint::MAX_COMPARATORS`] comparisons.
 ///

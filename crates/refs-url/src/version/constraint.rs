@@ -23,7 +23,9 @@ use crate::{ParseError, Tag};
 /// | `~1.2.3`, `~>1.2.3` | `>=1.2.3, <1.3.0`; `~1` is `>=1.0.0, <2.0.0` |
 /// | `^1.2.3` | `>=1.2.3, <2.0.0`; `^0.2.3` is `>=0.2.3, <0.3.0`, and `^0.0.3` is `0.0.3` |
 /// | `1.2 - 2.3` | `>=1.2, <=2.3` |
-/// | `*`, and nothing at all | any version |
+/// | `*`, and nothing at all | `>=0.0.0`; `~*`, `^*` and `~0.0.0` are the same |
+///
+/// With the other operators a wildcard alone is `0.0.0`. What follows a wildcard makes no difference: `1.x.7` is `1.x`.
 ///
 /// Whether a prerelease in the range will do is said by [`Prereleases`]. `Display` gives the text as it was written, with
 /// one space for all white space between two words. Two constraints are equal when that text is.

@@ -3,7 +3,7 @@
 //! A version is a tag that [Semantic Versioning] takes, `1.2.3` or `1.2.3-rc.1`, with a `v` in front if it likes. As a tag
 //! can't have a `+`, build metadata follows a `_`: `1.2.3_build.7`, which is how Helm writes them. A date such as
 //! `20240101` or `2024.01.15`, an abbreviated commit and a moving tag such as `1.2` are not versions; the last are when
-//! [`Partial::Completed`] is asked for.
+//! [`Partial::Completed`] is asked for. But `2024.10.15`, whose numbers begin with no zero, is a version as good as any other.
 //!
 //! A [`Constraint`] says which versions will do. Nothing here fetches tags.
 //!

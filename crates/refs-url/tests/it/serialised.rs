@@ -21,6 +21,14 @@ fn values_are_strings() {
     check::<Target>("other:x");
 }
 
+#[cfg(feature = "semver")]
+#[test]
+fn constraints_are_strings() {
+    check::<refs_url::version::Constraint>(">=1.1, <2 || ~3.4");
+    let error = serde_json::from_str::<refs_url::version::Constraint>(r#"">=""#).unwrap_err();
+    assert_eq!(error.to_string(), "constraint expects a version at byte 2 of `>=` at line 1 column 4");
+}
+
 #[test]
 fn a_wrong_string_is_an_error_without_credentials() {
     let error = serde_json::from_str::<Reference>(r#""user:pw@a.b/c""#).unwrap_err();

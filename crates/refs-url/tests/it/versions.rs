@@ -49,6 +49,7 @@ fn dates_commits_and_what_is_left_out_are_no_versions() {
         "20240101 2024.01.15 1234567 5 v1 1.2 v1.2 1.2.3.4 01.2.3 1.02.3 1.2.3-01 1.2.3- V1.2.3 vv1.2.3",
         "",
     );
+    check_versions("2024.10.15 1.9.0 2024.1.5", "2024.10.15 2024.1.5 1.9.0");
     check_versions("18446744073709551616.0.0 1.99999999999999999999.0 x.1.2 1.2.x v 1.9.0", "1.9.0");
 }
 
@@ -136,7 +137,7 @@ fn check_error(text: &str, kind: ParseErrorKind, offset: usize, hint: Option<&st
     assert_eq!(error.input(), text);
 }
 
-const RANGE: Option<&str> = Some("a range is written without an operator, `1.2 - 2.3`");
+const RANGE: Option<&str> = Some("a range is written `1.2 - 2.3`, with spaces around the `-` and without an operator");
 const OR: Option<&str> = Some("`or` is written `||`");
 const AND: Option<&str> = Some("`and` is written as a comma or a space");
 
@@ -154,6 +155,7 @@ fn errors_of_constraints_name_what_was_expected_and_where() {
     check_error(">1 && <2", ExpectedVersion, 3, AND);
     check_error(">1&<2", ExpectedSeparator, 2, AND);
     check_error(">1 - 2", ExpectedVersion, 3, RANGE);
+    check_error("1 -2", ExpectedVersion, 2, RANGE);
     check_error("1 -", ExpectedVersion, 2, RANGE);
     check_error("1 - ", ExpectedVersion, 4, None);
     check_error("1 - >2", ExpectedVersion, 4, RANGE);

@@ -11,6 +11,7 @@ mod fetch;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod graph;
 mod healed;
 mod inspect;
 mod kept;
@@ -42,6 +43,7 @@ pub use byte_range::ByteRange;
 pub use client::Client;
 pub use error::{ArchiveFault, DestinationFault, Error, LocationFault, Result, SourceFault};
 pub use fetch::{FetchOptions, Fetched};
+pub use graph::{Children, manifest_digests};
 pub use inspect::{Inspected, InspectedLayer, Inspection, LayerKind};
 pub use layer::{Access, Trust};
 pub use list::{Listing, ReadOptions};

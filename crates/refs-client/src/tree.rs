@@ -3,10 +3,10 @@
 use std::collections::{HashMap, HashSet};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use refs_registry::{Descriptor, ErrorKind, Filter, Manifest, MediaType, Source, spec::Document};
+use refs_registry::{Descriptor, ErrorKind, Filter, Manifest, Source};
 use refs_url::{Digest, Target};
 
-use crate::{Client, Location, Result};
+use crate::{Client, Location, Result, graph};
 
 /// Manifests that are asked for at once.
 const AT_ONCE: usize = 8;
@@ -51,7 +51,7 @@ pub enum Role {
     Manifest,
     /// The config of an image.
     Config,
-    /// A layer of an image.
+    /// A layer of an image, or what else a manifest has of content.
     Layer,
     /// A manifest whose subject it is.
     Referrer,
@@ -152,6 +152,7 @@ async fn look(source: &dyn Source, digest: &Digest, limit: u64) -> Result<(Found
     match source.manifest(&Target::Digest(digest.clone())).await {
         Ok(manifest) => survey(source, &manifest, limit).await,
         Err(error) if error.kind() == ErrorKind::NotFound => Ok((Found::nothing(Beneath::Absent), 0)),
+        Err(error) if error.kind() == ErrorKind::Unsupported => Ok((Found::nothing(Beneath::Unreadable), 0)),
         Err(error) => Err(error.into()),
     }
 }
@@ -177,22 +178,14 @@ impl Found {
     }
 
     fn of(manifest: &Manifest) -> Self {
-        let role = |role| move |descriptor| (role, descriptor);
-        let children = match manifest.parse() {
-            Err(_) => return Self::nothing(Beneath::Unreadable),
-            Ok(Document::Index(index)) => index.manifests.into_iter().map(role(Role::Manifest)).collect(),
-            Ok(Document::Image(image)) => std::iter::once((Role::Config, image.config))
-                .chain(image.layers.into_iter().map(role(Role::Layer)))
-                .collect(),
-        };
+        let Ok(children) = graph::members(manifest) else { return Self::nothing(Beneath::Unreadable) };
         Self { beneath: Beneath::Known, children }
     }
 }
 
 /// Whether there may be something beneath it.
 fn leads_on(role: Role, descriptor: &Descriptor) -> bool {
-    let is_manifest = |media_type: &MediaType| media_type.is_image() || media_type.is_index();
-    !matches!(role, Role::Config | Role::Layer) && is_manifest(&descriptor.media_type)
+    !matches!(role, Role::Config | Role::Layer) && descriptor.media_type.is_manifest()
 }
 
 /// What was found, made a tree.
@@ -228,6 +221,8 @@ impl Drawing {
 #[cfg(test)]
 mod tests {
     use std::fmt::Write;
+
+    use refs_registry::MediaType;
 
     use super::*;
 

@@ -38,6 +38,8 @@ known! {
     DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json";
     /// Docker's index, the manifest list.
     DOCKER_INDEX = "application/vnd.docker.distribution.manifest.list.v2+json";
+    /// An artifact manifest, of a draft of the image spec that was given up.
+    OCI_ARTIFACT = "application/vnd.oci.artifact.manifest.v1+json";
     /// An image's config.
     OCI_CONFIG = "application/vnd.oci.image.config.v1+json";
     /// Docker's image config.
@@ -136,6 +138,25 @@ impl MediaType {
     #[must_use]
     pub fn is_index(&self) -> bool {
         *self.oci() == Self::OCI_INDEX
+    }
+
+    /// Whether this is an artifact manifest, of the draft that was given up.
+    #[must_use]
+    pub fn is_artifact(&self) -> bool {
+        *self == Self::OCI_ARTIFACT
+    }
+
+    /// Whether this is a manifest of any kind, of those that nothing here reads, too.
+    #[must_use]
+    pub fn is_manifest(&self) -> bool {
+        self.is_image() || self.is_index() || self.is_artifact() || self.is_schema1()
+    }
+
+    /// Whether this is a layer that was not for everyone to pass on, OCI's or Docker's.
+    #[must_use]
+    pub fn is_nondistributable(&self) -> bool {
+        [Self::OCI_NONDISTRIBUTABLE, Self::OCI_NONDISTRIBUTABLE_GZIP, Self::OCI_NONDISTRIBUTABLE_ZSTD]
+            .contains(self.oci())
     }
 
     /// Whether this is the config of an image, OCI's or Docker's.

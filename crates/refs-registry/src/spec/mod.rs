@@ -1,6 +1,7 @@
 //! The documents of the [image spec](https://github.com/opencontainers/image-spec): descriptors, manifests, configs.
 //! Docker's twins of them are read by the same types; only the media types differ.
 
+mod artifact;
 mod config;
 mod container;
 mod descriptor;
@@ -10,6 +11,7 @@ mod platform;
 mod referrer;
 mod room;
 
+pub use artifact::ArtifactManifest;
 pub use config::{ImageConfig, RootFs};
 pub use descriptor::Descriptor;
 pub use manifest::{Document, ImageManifest, Index, Manifest};

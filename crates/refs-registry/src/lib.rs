@@ -34,7 +34,9 @@ pub use registries::Registries;
 pub use registry::Registry;
 pub use repository::Repository;
 pub use resolver::{Resolver, Wire, Writable};
-pub use source::{Blob, ByteStream, Filter, Mounted, Part, Resume, Sent, Sink, Source, Stored, Upload, UploadState};
+pub use source::{
+    Blob, ByteStream, Filter, Mounted, Part, Resume, Sent, Sink, Source, Stored, Upload, UploadState, fill,
+};
 pub use spec::{Descriptor, Manifest, MediaType, Platform};
 pub use transport::{Clock, Dns, SystemClock, SystemDns};
 pub use verify::{Verify, verified};

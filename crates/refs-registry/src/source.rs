@@ -127,20 +127,8 @@ pub trait Sink: Source {
         if self.stat_blob(&blob.digest).await? == Some(blob.size) {
             return Ok(Sent::Present);
         }
-        let mut stream = payload.open().await?;
-        let mut upload = self.upload(None).await?;
-        loop {
-            let written = match stream.next().await {
-                None => return upload.commit(&blob.digest).await.map(|()| Sent::Uploaded),
-                Some(Ok(chunk)) => upload.write(chunk).await,
-                Some(Err(error)) => Err(error),
-            };
-            if let Err(error) = written {
-                // The first failure is the one to report; a session that can't be cancelled expires by itself.
-                drop(upload.abort().await);
-                return Err(error);
-            }
-        }
+        let stream = payload.open().await?;
+        fill(self.upload(None).await?, stream, &blob.digest).await.map(|()| Sent::Uploaded)
     }
 
     /// Stores a manifest under its digest and under each of `tags`. What it refers to must be there already.
@@ -190,6 +178,25 @@ pub trait Upload: Send {
     /// # Errors
     /// When the place could not be told; it will forget the upload by itself.
     async fn abort(self: Box<Self>) -> Result<()>;
+}
+
+/// Writes all of `stream` to `upload` and commits it as the blob `digest`.
+///
+/// # Errors
+/// Those of `stream`, after which the upload is aborted, and of the upload. The blob is then absent.
+pub async fn fill(mut upload: Box<dyn Upload>, mut stream: ByteStream, digest: &Digest) -> Result<()> {
+    loop {
+        let written = match stream.next().await {
+            None => return upload.commit(digest).await,
+            Some(Ok(chunk)) => upload.write(chunk).await,
+            Some(Err(error)) => Err(error),
+        };
+        if let Err(error) = written {
+            // The first failure is the one to report; a session that can't be cancelled expires by itself.
+            drop(upload.abort().await);
+            return Err(error);
+        }
+    }
 }
 
 /// Where to begin reading a blob: at zero, or where an earlier read ended.

@@ -1,13 +1,11 @@
 //! Blobs, written whole.
 
-use futures_util::StreamExt;
-
 use super::{
     Repository,
     sending::{Goal, Held, Sending},
     session::Session,
 };
-use crate::{ByteStream, Descriptor, Replay, Result, Resume, Verify, verified};
+use crate::{ByteStream, Descriptor, Replay, Result, Resume, Verify, fill, verified};
 
 impl Repository {
     /// Uploads what can be read again: in one request where the registry takes that, and from where it was cut.
@@ -23,19 +21,7 @@ impl Repository {
 
     /// Uploads what can be read once.
     pub(super) async fn put_stream(&self, blob: &Descriptor, stream: ByteStream) -> Result<()> {
-        let mut stream = verified(stream, Verify::new(&blob.digest, blob.size, Resume::START)?);
-        let mut upload = self.begin_upload(Some(&blob.digest)).await?;
-        loop {
-            let written = match stream.next().await {
-                None => return upload.commit(&blob.digest).await,
-                Some(Ok(chunk)) => upload.write(chunk).await,
-                Some(Err(error)) => Err(error),
-            };
-            if let Err(error) = written {
-                // The first failure is the one to report; a session that can't be cancelled expires by itself.
-                drop(upload.abort().await);
-                return Err(error);
-            }
-        }
+        let stream = verified(stream, Verify::new(&blob.digest, blob.size, Resume::START)?);
+        fill(self.begin_upload(Some(&blob.digest)).await?, stream, &blob.digest).await
     }
 }

@@ -33,7 +33,7 @@ pub use raw::{Method, RawAnswer, RawRequest};
 pub use registries::Registries;
 pub use registry::Registry;
 pub use repository::Repository;
-pub use resolver::{Resolver, Wire, Writable};
+pub use resolver::{ChainResolver, Resolver, StaticResolver, Wire, Writable};
 pub use source::{
     Blob, ByteStream, Filter, Mounted, Part, Resume, Sent, Sink, Source, Stored, Upload, UploadState, fill,
 };

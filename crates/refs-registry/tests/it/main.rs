@@ -22,6 +22,7 @@ mod peer;
 mod pieces;
 mod redirects;
 mod referrers;
+mod resolvers;
 mod resumed;
 mod retry;
 mod saved;

@@ -1,4 +1,4 @@
-//! From a host and a repository name to somewhere that can be read or written.
+//! The traits.
 
 use std::{fmt::Debug, sync::Arc};
 

@@ -152,7 +152,7 @@ async fn send<R: Read + Send + 'static>(upload: &mut dyn Upload, mut input: R) -
 }
 
 /// What is known of bytes of which nothing is.
-const ANY: &str = "application/octet-stream";
+pub(crate) const ANY: &str = "application/octet-stream";
 
 async fn hashed(stream: ByteStream, hasher: Hasher) -> Result<Descriptor> {
     let add = |(mut hasher, size): (Hasher, u64), chunk: Bytes| async move {

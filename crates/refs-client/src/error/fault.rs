@@ -14,6 +14,8 @@ pub enum LocationFault {
     DigestAsTarget,
     /// It names no digest, and the verb is about a blob, which has no other name.
     NoDigest,
+    /// It names a tag, and the verb is about a blob: tags lead to manifests.
+    TagNotAllowed,
     /// The verb works on a registry only.
     NotRegistry,
     /// It is a file, and the verb writes to a repository.
@@ -38,6 +40,7 @@ impl fmt::Display for LocationFault {
             Self::NoTarget => f.write_str("names no tag and no digest"),
             Self::DigestAsTarget => f.write_str("names a digest, and only a tag can be pushed to"),
             Self::NoDigest => f.write_str("names no digest, and a blob has no other name"),
+            Self::TagNotAllowed => f.write_str("names a tag, and tags lead to manifests, not to blobs"),
             Self::NotRegistry => f.write_str("is not a repository of a registry"),
             Self::File => f.write_str("is a layer in a file, which nothing can be pushed to"),
             Self::Untagged => f.write_str("is a layer in a file, which has no tags"),
@@ -50,6 +53,46 @@ impl fmt::Display for LocationFault {
             }
             Self::NoPath => f.write_str("has no path after its scheme"),
             Self::BadTarget(error) => write!(f, "does not end in a tag or digest: {error}"),
+        }
+    }
+}
+
+/// A side of a copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Where it comes from.
+    Source,
+    /// Where it goes to.
+    Destination,
+}
+
+impl Side {
+    pub(super) const fn doing(self) -> &'static str {
+        match self {
+            Self::Source => "copy from",
+            Self::Destination => "copy to",
+        }
+    }
+}
+
+/// How many manifests that hang together are copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GraphLimit {
+    /// So many may be above one another, by what they list or by what they refer to.
+    Depth(u32),
+    /// So many there may be in all.
+    Manifests(usize),
+    /// So many bytes they may have together.
+    Bytes(u64),
+}
+
+impl fmt::Display for GraphLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Depth(limit) => write!(f, "manifests that are nested more than {limit} deep"),
+            Self::Manifests(limit) => write!(f, "more than {limit} manifests"),
+            Self::Bytes(limit) => write!(f, "manifests of more than {limit} bytes together"),
         }
     }
 }

@@ -4,13 +4,13 @@ mod fault;
 
 use std::{fmt, io, path::PathBuf};
 
-pub use fault::{ArchiveFault, DestinationFault, LocationFault, SourceFault};
+pub use fault::{ArchiveFault, DestinationFault, GraphLimit, LocationFault, Side, SourceFault};
 
 use refs_registry::{
     MediaType, Platform,
     error::{ConfigFault, Doing},
 };
-use refs_url::{Digest, ParseError};
+use refs_url::{Digest, ParseError, Tag};
 
 use crate::manifest_file::Faults;
 
@@ -35,6 +35,46 @@ pub enum Error {
     /// The registry, or the store on this machine, failed.
     #[error(transparent)]
     Registry(#[from] refs_registry::Error),
+    /// One side of a copy failed.
+    #[error("cannot {} {at}", .side.doing())]
+    Copy {
+        /// Which.
+        side: Side,
+        /// The source or the destination, as it was named.
+        at: String,
+        /// How it failed.
+        source: Box<refs_registry::Error>,
+    },
+    /// The destination of a copy names a digest, and the source leads to another one.
+    #[error("{at} names another digest than the source has: {actual}")]
+    OtherDigest {
+        /// The destination.
+        at: String,
+        /// The digest that it names.
+        expected: Box<Digest>,
+        /// The digest of what was to be copied.
+        actual: Box<Digest>,
+    },
+    /// A tag and a digest were given, and the tag leads elsewhere.
+    #[error("tag `{tag}` of {at} leads to {actual} now")]
+    TagMoved {
+        /// The reference.
+        at: String,
+        /// Its tag.
+        tag: Tag,
+        /// Its digest.
+        expected: Box<Digest>,
+        /// The digest that the tag leads to.
+        actual: Box<Digest>,
+    },
+    /// More manifests hang together than this library copies.
+    #[error("{at} leads to {limit}")]
+    GraphTooLarge {
+        /// The artifact.
+        at: String,
+        /// How much is copied.
+        limit: GraphLimit,
+    },
     /// An image is to be kept, and the client has no store.
     #[error("{at} can't be kept: there is no store")]
     NoStore {

@@ -3,6 +3,7 @@
 
 mod caches;
 mod chunked;
+mod copies;
 mod determinism;
 mod doubles;
 mod errors;
@@ -18,6 +19,7 @@ mod limits;
 mod lone;
 mod lone_images;
 mod manifest_files;
+mod namespaces;
 mod packed;
 mod platforms;
 mod pulls;

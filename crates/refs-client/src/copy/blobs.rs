@@ -1,0 +1,116 @@
+//! Blobs: there already, mounted, or moved, the largest first.
+
+use std::{cmp::Reverse, sync::Arc};
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use refs_registry::{Descriptor, Mounted, Replay, Resume, Sent, Source, Upload, fill};
+use tokio::sync::Semaphore;
+
+use super::{
+    copied::{CopiedBlob, Fate},
+    ends::{Ends, Relation},
+    noted::Noted,
+    options::{CopyOptions, Mode},
+};
+use crate::{Error, Result, upload::is_passing};
+
+/// Of a smaller blob the requests take the time, and not the bytes.
+const SMALL_BYTES: u64 = 1 << 20;
+/// What blobs weigh against the bound on those that are on their way.
+const SMALL: u32 = 1;
+const LARGE: u32 = 2;
+
+/// Makes all of `blobs` part of the destination, or finds out what that would take.
+pub(super) async fn copy_blobs(
+    ends: &Ends,
+    mut blobs: Vec<Descriptor>,
+    options: &CopyOptions,
+) -> Result<Vec<CopiedBlob>> {
+    // The largest first, so that none is left alone at the end.
+    blobs.sort_by_key(|blob| Reverse(blob.size));
+    let most = options.blobs_at_once.get().min(usize::MAX / 4);
+    let room = Arc::new(Semaphore::new((most * LARGE as usize).min(Semaphore::MAX_PERMITS)));
+    let copied = stream::iter(blobs).map(|blob| {
+        let (ends, room, mode) = (ends.clone(), Arc::clone(&room), options.mode);
+        async move {
+            let weight = if blob.size < SMALL_BYTES { SMALL } else { LARGE };
+            let _room = room.acquire_many(weight).await.map_err(|_closed| Error::Worker)?;
+            let fate = match mode {
+                Mode::Copy => copy_blob(&ends, &blob).await?,
+                Mode::DryRun => foresee(&ends, &blob).await?,
+            };
+            Ok(CopiedBlob { descriptor: blob, fate })
+        }
+    });
+    copied.buffer_unordered(most * LARGE as usize / SMALL as usize).try_collect().await
+}
+
+/// Makes `blob` part of the destination.
+pub(crate) async fn copy_blob(ends: &Ends, blob: &Descriptor) -> Result<Fate> {
+    let fate = match &ends.relation {
+        Relation::Same => Fate::Present,
+        Relation::Beside(from) => match ends.sink.mount(&blob.digest, from).await {
+            Ok(Mounted::Mounted) => Fate::Mounted,
+            Ok(Mounted::Upload(upload)) => go_on(ends, blob, upload).await?,
+            Err(error) => return Err(ends.unwritten(error)),
+        },
+        Relation::Apart => put(ends, blob).await?,
+    };
+    if fate != Fate::Copied {
+        ends.meter.add_skipped(blob.size);
+    }
+    Ok(fate)
+}
+
+/// Sends `blob` in the session that a registry has begun in place of mounting it, unless the blob turns out to be there.
+async fn go_on(ends: &Ends, blob: &Descriptor, upload: Box<dyn Upload>) -> Result<Fate> {
+    let present = ends.sink.stat_blob(&blob.digest).await;
+    if let Ok(Some(_)) = present {
+        // It expires by itself, too.
+        drop(upload.abort().await);
+        return Ok(Fate::Present);
+    }
+    let noted = Noted::new(Arc::clone(&ends.source), blob);
+    let opened = noted.blob(&blob.digest, Resume::START).await;
+    let sent = match opened {
+        Ok(opened) => fill(upload, opened.stream, &blob.digest).await,
+        Err(error) => {
+            drop(upload.abort().await);
+            Err(error)
+        }
+    };
+    match sent {
+        Ok(()) => Ok(Fate::Copied),
+        // By itself it is sent from where it broke off.
+        Err(error) if noted.failure().is_none() && is_passing(error.kind()) => {
+            tracing::debug!(digest = %blob.digest, %error, "the session broke; the blob is sent in another one");
+            put(ends, blob).await
+        }
+        Err(error) => Err(ends.blamed(&noted, error)),
+    }
+}
+
+async fn put(ends: &Ends, blob: &Descriptor) -> Result<Fate> {
+    let noted = Noted::new(Arc::clone(&ends.source), blob);
+    let replay = Replay::Blob(Arc::new(noted.clone()), blob.digest.clone());
+    match ends.sink.put_blob(blob, replay.into()).await {
+        Ok(Sent::Uploaded) => Ok(Fate::Copied),
+        Ok(Sent::Present) => Ok(Fate::Present),
+        Err(error) => Err(ends.blamed(&noted, error)),
+    }
+}
+
+/// What would become of `blob`.
+async fn foresee(ends: &Ends, blob: &Descriptor) -> Result<Fate> {
+    if ends.relation == Relation::Same {
+        return Ok(Fate::Present);
+    }
+    match ends.sink.stat_blob(&blob.digest).await {
+        Ok(Some(_)) => Ok(Fate::Present),
+        Ok(None) => Ok(if ends.relation == Relation::Apart { Fate::Copied } else { Fate::Mounted }),
+        Err(error) if super::ends::may_be_absent(error.kind()) => {
+            Ok(if ends.relation == Relation::Apart { Fate::Copied } else { Fate::Mounted })
+        }
+        Err(error) => Err(ends.unwritten(error)),
+    }
+}

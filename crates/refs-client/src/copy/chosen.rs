@@ -1,0 +1,112 @@
+//! Which manifest to copy, and what of an index.
+
+use std::collections::HashSet;
+
+use refs_registry::{
+    Descriptor, Manifest, MediaType, Platform, Source,
+    spec::{Document, Index},
+};
+use refs_url::{Digest, Target};
+
+use super::options::Platforms;
+use crate::{
+    Error, Result,
+    artifact::Artifact,
+    search::{Found, search},
+};
+
+/// What an attestation in an index is about.
+const ABOUT: &str = "vnd.docker.reference.digest";
+
+/// The manifest to copy, and what of it.
+#[derive(Debug)]
+pub(super) struct Root {
+    pub(super) manifest: Manifest,
+    pub(super) chosen: Chosen,
+    pub(super) origin: Origin,
+}
+
+/// Where a manifest comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The source has it.
+    Source,
+    /// It was made for the destination.
+    Made,
+}
+
+/// What of the manifests that an index lists is copied.
+#[derive(Debug)]
+pub(super) enum Chosen {
+    All,
+    /// These images; indexes are gone through for them.
+    Only(HashSet<Digest>),
+}
+
+impl Chosen {
+    pub(super) fn includes(&self, listed: &Descriptor) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(images) => listed.media_type.is_index() || images.contains(&listed.digest),
+        }
+    }
+}
+
+impl Root {
+    /// What `platforms` choose at `target`. What a tag leads to is asked once: what is found is what is copied, even if the
+    /// tag moves meanwhile.
+    pub(super) async fn find(source: &dyn Source, at: &str, target: &Target, platforms: &Platforms) -> Result<Self> {
+        let manifest = source.manifest(target).await?;
+        let all = |manifest| Self { manifest, chosen: Chosen::All, origin: Origin::Source };
+        let (wanted, index) = match platforms {
+            Platforms::All => return Ok(all(manifest)),
+            Platforms::Image(platform) => {
+                let artifact = Artifact::follow(source, at, manifest, platform).await?;
+                return Ok(all(artifact.manifest));
+            }
+            Platforms::Sparse(wanted) | Platforms::Rewritten(wanted) => match manifest.parse()? {
+                Document::Image(_) => return Ok(all(manifest)),
+                Document::Index(index) => (wanted, *index),
+            },
+        };
+        let images = images(source, at, &index, wanted).await?;
+        if let Platforms::Rewritten(_) = platforms {
+            let manifest = rewritten(&manifest.descriptor.media_type, index, &images)?;
+            return Ok(Self { manifest, chosen: Chosen::All, origin: Origin::Made });
+        }
+        let digests = images.into_iter().map(|image| image.digest).collect();
+        Ok(Self { manifest, chosen: Chosen::Only(digests), origin: Origin::Source })
+    }
+}
+
+/// The image for each of `wanted`, each once and in that order, with the attestations about it.
+async fn images(source: &dyn Source, at: &str, index: &Index, wanted: &[Platform]) -> Result<Vec<Descriptor>> {
+    let mut images: Vec<Descriptor> = Vec::new();
+    for platform in wanted {
+        // Boxed, as it is for artifacts.
+        let Found { mut descriptor, platform, .. } = Box::pin(search(source, at, index.clone(), 0, platform)).await?;
+        descriptor.platform = descriptor.platform.or(platform);
+        if images.iter().all(|image| image.digest != descriptor.digest) {
+            images.push(descriptor);
+        }
+    }
+    let is_about_one = |listed: &&Descriptor| {
+        let about = listed.annotations.get(ABOUT);
+        about.is_some_and(|about| images.iter().any(|image| image.digest.to_string() == *about))
+    };
+    let attestations: Vec<_> = index.manifests.iter().filter(is_about_one).cloned().collect();
+    images.extend(attestations);
+    Ok(images)
+}
+
+/// An index like `index` that lists `images`: those that it lists itself in its own order, then those of indexes in it.
+fn rewritten(media_type: &MediaType, index: Index, images: &[Descriptor]) -> Result<Manifest> {
+    let place = |image: &Descriptor| {
+        let listed = index.manifests.iter().position(|listed| listed.digest == image.digest);
+        listed.unwrap_or(usize::MAX)
+    };
+    let mut manifests = images.to_vec();
+    manifests.sort_by_key(place);
+    let index = Index { manifests, media_type: Some(media_type.clone()), ..index };
+    Manifest::index(&index).map_err(Error::from)
+}

@@ -1,0 +1,83 @@
+//! What came of a copy.
+
+use refs_registry::Descriptor;
+use refs_url::Tag;
+
+/// What came of a copy, or, of a dry run, what would.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Copied {
+    /// Whether there was anything to do.
+    pub outcome: Outcome,
+    /// The manifest that was asked for, as it is at the destination.
+    pub manifest: Descriptor,
+    /// The tag that leads to it there, if one was asked for.
+    pub tag: Option<Tag>,
+    /// The manifests that were written.
+    pub manifests: Tally,
+    /// The manifests that the destination had. Of an image that it had, the blobs are there, too, and are not looked at.
+    pub manifests_present: u64,
+    /// The blobs that were looked at, each digest once: those of manifests that the destination did not have.
+    pub blobs: Vec<CopiedBlob>,
+    /// How many of the manifests, written or not, refer to others of them.
+    pub referrers: u64,
+}
+
+/// Whether there was anything to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// There was, and it was done.
+    Copied,
+    /// There is, and it was not done: this was a dry run.
+    Planned,
+    /// The destination had all of it.
+    Present,
+    /// Source and destination are the same: there was nothing to copy.
+    Itself,
+}
+
+/// A blob, and what became of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CopiedBlob {
+    /// The blob.
+    pub descriptor: Descriptor,
+    /// What became of it.
+    pub fate: Fate,
+}
+
+/// What became of a blob, or, of a dry run, what would.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// The destination had it.
+    Present,
+    /// It was made part of the destination by its registry: no byte was moved.
+    Mounted,
+    /// Its bytes were moved.
+    Copied,
+}
+
+/// So many of something.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// How many.
+    pub count: u64,
+    /// Their bytes together.
+    pub bytes: u64,
+}
+
+impl Copied {
+    /// The blobs with this fate, together.
+    #[must_use]
+    pub fn tally(&self, fate: Fate) -> Tally {
+        let mut tally = Tally::default();
+        self.blobs.iter().filter(|blob| blob.fate == fate).for_each(|blob| tally.add(blob.descriptor.size));
+        tally
+    }
+}
+
+impl Tally {
+    pub(super) const fn add(&mut self, bytes: u64) {
+        self.count += 1;
+        // Sizes are what manifests claim.
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+}

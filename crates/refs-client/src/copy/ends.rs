@@ -1,0 +1,96 @@
+//! The two ends of a copy, and which of them failed.
+
+use std::sync::Arc;
+
+use refs_registry::{Error as RegistryError, ErrorKind, Sink, Source};
+use refs_url::{Digest, Reference, RepoName, Tag, Target};
+
+use super::noted::Noted;
+use crate::{Error, Meter, Result, error::Side};
+
+/// Where a copy comes from and goes to.
+#[derive(Debug, Clone)]
+pub(crate) struct Ends {
+    pub(crate) source: Arc<dyn Source>,
+    pub(crate) sink: Arc<dyn Sink>,
+    /// What the source is called in errors.
+    pub(crate) from: String,
+    /// What the destination is called in errors.
+    pub(crate) to: String,
+    pub(crate) relation: Relation,
+    /// What counts what need not be moved. What is moved is counted by the source, if it is.
+    pub(crate) meter: Arc<Meter>,
+}
+
+/// How near the ends are to each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Relation {
+    /// They are one repository.
+    Same,
+    /// They are in one registry, where the source has this name: blobs may be mounted.
+    Beside(RepoName),
+    /// They have nothing in common.
+    Apart,
+}
+
+impl Relation {
+    /// How near two repositories are to each other.
+    pub(crate) fn of(from: &Reference, to: &Reference) -> Self {
+        match (from.host() == to.host(), from.repository() == to.repository()) {
+            (true, true) => Self::Same,
+            (true, false) => Self::Beside(from.repository().clone()),
+            (false, _) => Self::Apart,
+        }
+    }
+}
+
+impl Ends {
+    /// A failure of the source.
+    pub(super) fn unread(&self, source: RegistryError) -> Error {
+        Error::Copy { side: Side::Source, at: self.from.clone(), source: Box::new(source) }
+    }
+
+    /// A failure of the destination.
+    pub(super) fn unwritten(&self, source: RegistryError) -> Error {
+        Error::Copy { side: Side::Destination, at: self.to.clone(), source: Box::new(source) }
+    }
+
+    /// A failure of the destination while it read from the source through `noted`.
+    pub(super) fn blamed(&self, noted: &Noted, error: RegistryError) -> Error {
+        match noted.failure() {
+            Some(failure) => self.unread(failure),
+            // Whoever sends bytes finds out that they are wrong before whoever reads them has come to their end.
+            None if matches!(error.kind(), ErrorKind::Digest | ErrorKind::Size) => self.unread(error),
+            None => self.unwritten(error),
+        }
+    }
+
+    /// Whether the destination has the manifest `digest`, which the source has.
+    pub(super) async fn has_manifest(&self, digest: &Digest) -> Result<bool> {
+        if self.relation == Relation::Same { Ok(true) } else { self.has_stored(digest).await }
+    }
+
+    /// The same of a manifest that the source does not have.
+    pub(super) async fn has_stored(&self, digest: &Digest) -> Result<bool> {
+        Ok(self.leads_to(&Target::Digest(digest.clone())).await?.is_some())
+    }
+
+    /// Whether `tag` leads to `digest` at the destination.
+    pub(super) async fn is_tagged(&self, tag: &Tag, digest: &Digest) -> Result<bool> {
+        Ok(self.leads_to(&Target::Tag(tag.clone())).await?.as_ref() == Some(digest))
+    }
+
+    async fn leads_to(&self, target: &Target) -> Result<Option<Digest>> {
+        match self.sink.resolve(target).await {
+            Ok(found) => Ok(Some(found.digest)),
+            Err(error) if may_be_absent(error.kind()) => Ok(None),
+            Err(error) => Err(self.unwritten(error)),
+        }
+    }
+}
+
+/// A repository that is to come into being is denied to readers by some registries; whether it may be written shows when it
+/// is.
+pub(super) const fn may_be_absent(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::NotFound | ErrorKind::Denied | ErrorKind::Unauthorized | ErrorKind::Unsupported)
+}

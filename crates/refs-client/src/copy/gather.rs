@@ -1,0 +1,165 @@
+//! Finds the manifests of a copy, from the top down.
+
+use std::collections::HashSet;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use refs_registry::{Descriptor, Error as RegistryError, Manifest, error::Wanted};
+use refs_url::{Digest, Target};
+
+use super::{
+    chosen::{Chosen, Origin},
+    ends::Ends,
+    graph::{Node, Nodes, Standing},
+    options::{CopyOptions, Foreign},
+};
+use crate::{
+    Children, Error, Result,
+    error::GraphLimit,
+    graph::{members, sorted},
+};
+
+/// Manifests that are asked for at once.
+pub(super) const AT_ONCE: usize = 8;
+/// Indexes that may be above one another.
+const MAX_DEPTH: u32 = 8;
+/// All of them are kept in memory, as each is written after those that it lists.
+const MAX_MANIFESTS: usize = 10_000;
+const MAX_BYTES: u64 = 32 << 20;
+
+/// The manifests that were found so far.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    pub(super) nodes: Nodes,
+    /// What is known of in order, looked at or not.
+    known: HashSet<Digest>,
+    bytes: u64,
+}
+
+/// A manifest to begin with.
+#[derive(Debug, Clone)]
+pub(super) struct Top {
+    pub(super) descriptor: Descriptor,
+    /// Its bytes, where they are there already.
+    pub(super) manifest: Option<Manifest>,
+    pub(super) origin: Origin,
+    /// Whether the destination has it, where that is known.
+    pub(super) standing: Option<Standing>,
+}
+
+impl Top {
+    /// One that an index or a list of referrers has.
+    pub(super) const fn listed(descriptor: Descriptor) -> Self {
+        Self { descriptor, manifest: None, origin: Origin::Source, standing: None }
+    }
+}
+
+impl Gathered {
+    /// Looks at `tops` and all manifests beneath them that are not known yet; gives the digests of these, as they were found.
+    ///
+    /// # Errors
+    /// `Copy` of the side that failed; `GraphTooLarge`; those of the caller's own function, and of manifests that are not read.
+    pub(super) async fn add(
+        &mut self,
+        ends: &Ends,
+        tops: Vec<Top>,
+        chosen: &Chosen,
+        options: &CopyOptions,
+    ) -> Result<Vec<Digest>> {
+        let mut level: Vec<Top> = tops.into_iter().filter(|top| self.is_new(&top.descriptor.digest)).collect();
+        let mut found = Vec::new();
+        for _ in 0..MAX_DEPTH {
+            self.check(ends)?;
+            let looks = stream::iter(level).map(|top| {
+                let (ends, options) = (ends.clone(), options.clone());
+                // Boxed, as there are eight of them at once.
+                async move {
+                    let digest = top.descriptor.digest.clone();
+                    Box::pin(look(&ends, top, &options)).await.map(|looked| (digest, looked))
+                }
+            });
+            let mut looks = looks.buffered(AT_ONCE);
+            let mut below = Vec::new();
+            while let Some((digest, (mut node, mut manifests))) = looks.try_next().await? {
+                manifests.retain(|listed| chosen.includes(listed));
+                node.manifests = manifests.iter().map(|listed| listed.digest.clone()).collect();
+                let listed = manifests.into_iter().filter(|listed| self.is_new(&listed.digest));
+                below.extend(listed.map(Top::listed));
+                self.bytes = self.bytes.saturating_add(node.manifest.as_ref().map_or(0, |raw| raw.raw.len() as u64));
+                self.nodes.insert(digest.clone(), node);
+                found.push(digest);
+                self.check(ends)?;
+            }
+            if below.is_empty() {
+                return Ok(found);
+            }
+            level = below;
+        }
+        Err(too_large(ends, GraphLimit::Depth(MAX_DEPTH)))
+    }
+
+    fn is_new(&mut self, digest: &Digest) -> bool {
+        self.known.insert(digest.clone())
+    }
+
+    fn check(&self, ends: &Ends) -> Result<()> {
+        if self.known.len() > MAX_MANIFESTS {
+            return Err(too_large(ends, GraphLimit::Manifests(MAX_MANIFESTS)));
+        }
+        if self.bytes > MAX_BYTES {
+            return Err(too_large(ends, GraphLimit::Bytes(MAX_BYTES)));
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn too_large(ends: &Ends, limit: GraphLimit) -> Error {
+    Error::GraphTooLarge { at: ends.from.clone(), limit }
+}
+
+/// One manifest, and those that it lists.
+async fn look(ends: &Ends, top: Top, options: &CopyOptions) -> Result<(Node, Vec<Descriptor>)> {
+    let Top { descriptor, manifest, origin, standing } = top;
+    let is_there = match (standing, origin) {
+        (Some(standing), _) => standing == Standing::Present,
+        (None, Origin::Source) => ends.has_manifest(&descriptor.digest).await?,
+        // In one repository, too, what was made is new.
+        (None, Origin::Made) => ends.has_stored(&descriptor.digest).await?,
+    };
+    let standing = if is_there { Standing::Present } else { Standing::Absent };
+    let node = |manifest, blobs| Node { manifest, manifests: Vec::new(), blobs, standing };
+    // A repository takes an image when it has its blobs.
+    if is_there && manifest.is_none() && descriptor.media_type.is_image() && options.children.is_none() {
+        return Ok((node(None, Vec::new()), Vec::new()));
+    }
+    let manifest = match manifest {
+        Some(manifest) => manifest,
+        None => read(ends, &descriptor).await?,
+    };
+    let children = children(ends, &manifest, options)?;
+    let foreign = if options.foreign == Foreign::Copy { children.foreign } else { Vec::new() };
+    // Without what manifests say beside: that could be much, and is not needed.
+    let bare = |blob: Descriptor| Descriptor::new(blob.media_type, blob.digest, blob.size);
+    let blobs = children.blobs.into_iter().chain(foreign).map(bare);
+    let is_whole = is_there && manifest.descriptor.media_type.is_image() && options.children.is_none();
+    let blobs = if is_whole { Vec::new() } else { blobs.collect() };
+    let manifests = children.manifests.into_iter().map(bare).collect();
+    Ok((node(Some(manifest), blobs), manifests))
+}
+
+/// The manifest that something lists as `descriptor`.
+async fn read(ends: &Ends, descriptor: &Descriptor) -> Result<Manifest> {
+    let target = Target::Digest(descriptor.digest.clone());
+    let manifest = ends.source.manifest(&target).await.map_err(|error| ends.unread(error))?;
+    let (expected, actual) = (descriptor.size, manifest.raw.len() as u64);
+    if expected != actual {
+        return Err(ends.unread(RegistryError::Size { wanted: Wanted::Manifest(target), expected, actual }));
+    }
+    Ok(manifest)
+}
+
+fn children(ends: &Ends, manifest: &Manifest, options: &CopyOptions) -> Result<Children> {
+    match &options.children {
+        Some(own) => own.of(&manifest.descriptor.media_type, &manifest.raw),
+        None => members(manifest).map(sorted).map_err(|error| ends.unread(error)),
+    }
+}

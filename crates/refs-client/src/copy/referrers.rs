@@ -1,0 +1,75 @@
+//! What refers to the manifests of a copy, and what refers to that.
+
+use std::collections::HashSet;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use refs_registry::{Descriptor, ErrorKind, Filter};
+use refs_url::Digest;
+
+use super::{
+    ends::{Ends, Relation},
+    gather::Top,
+    graph::Standing,
+    options::{CopyOptions, Referrers},
+};
+use crate::Result;
+
+/// Referrers that may be above one another: a signature of a signature, and so on.
+pub(super) const MAX_DEPTH: u32 = 8;
+/// Lists have a low rate limit of their own at some registries.
+const LISTS_AT_ONCE: usize = 4;
+
+/// What refers to any of `subjects` and is to be copied. What the destination does not list is to be written, even if it is
+/// there: it may be that a copy was interrupted before it was listed.
+pub(super) async fn referrers(ends: &Ends, subjects: &[Digest], options: &CopyOptions) -> Result<Vec<Top>> {
+    let filter = match &options.referrers {
+        Referrers::None => return Ok(Vec::new()),
+        _ if ends.relation == Relation::Same => return Ok(Vec::new()),
+        Referrers::All => Filter::default(),
+        Referrers::OfType(kind) => Filter { artifact_type: Some(kind.clone()) },
+    };
+    let lists = stream::iter(subjects.to_vec()).map(|subject| {
+        let (ends, filter) = (ends.clone(), filter.clone());
+        async move { of_one(&ends, &subject, filter).await }
+    });
+    let lists: Vec<Vec<Top>> = lists.buffered(LISTS_AT_ONCE).try_collect().await?;
+    Ok(lists.into_iter().flatten().collect())
+}
+
+async fn of_one(ends: &Ends, subject: &Digest, filter: Filter) -> Result<Vec<Top>> {
+    let listed: Vec<Descriptor> = match ends.source.referrers(subject, filter.clone()).try_collect().await {
+        Ok(listed) => listed,
+        // Something else than a list has taken the tag that it would be under.
+        Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::NotFound) => {
+            tracing::debug!(%subject, %error, "the source does not tell what refers to it");
+            return Ok(Vec::new());
+        }
+        Err(error) => return Err(ends.unread(error)),
+    };
+    if listed.is_empty() {
+        return Ok(Vec::new());
+    }
+    let there = there(ends, subject, filter, &listed).await?;
+    let top = |descriptor: Descriptor| {
+        let standing = if there.contains(&descriptor.digest) { Standing::Present } else { Standing::Absent };
+        Top { standing: Some(standing), ..Top::listed(descriptor) }
+    };
+    Ok(listed.into_iter().map(top).collect())
+}
+
+/// Those of `wanted` that the destination lists as what refers to `subject`.
+async fn there(ends: &Ends, subject: &Digest, filter: Filter, wanted: &[Descriptor]) -> Result<HashSet<Digest>> {
+    let wanted: HashSet<&Digest> = wanted.iter().map(|listed| &listed.digest).collect();
+    let mut there = HashSet::new();
+    let mut listed = ends.sink.referrers(subject, filter);
+    loop {
+        match listed.try_next().await {
+            Ok(Some(found)) if wanted.contains(&found.digest) => drop(there.insert(found.digest)),
+            Ok(Some(_)) => {}
+            Ok(None) => return Ok(there),
+            // Nothing is lost by writing them again.
+            Err(error) if super::ends::may_be_absent(error.kind()) => return Ok(there),
+            Err(error) => return Err(ends.unwritten(error)),
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! The verb: finds what to copy, and copies it from the bottom up.
+
+use std::{collections::HashSet, path, sync::Arc};
+
+use refs_registry::{ErrorKind, Sink};
+use refs_store::{Layout, Memory};
+use refs_url::{Digest, Tag, Target};
+
+use super::{
+    blobs::copy_blobs,
+    chosen::{Chosen, Origin, Root},
+    copied::{Copied, Fate, Outcome, Tally},
+    ends::{Ends, Relation},
+    gather::{Gathered, Top, too_large},
+    graph::Standing,
+    manifests::{missing_blobs, write, write_manifests},
+    options::{CopyOptions, Mode},
+    referrers::{self, referrers},
+};
+use crate::{
+    Client, Error, Location, Meter, Result,
+    error::{GraphLimit, LocationFault, Side},
+};
+
+impl Client {
+    /// Copies the artifact at `from` to `to`: the manifest, all that it leads to, and what refers to any of that. What the
+    /// destination has is not moved; within one registry blobs are mounted; between two places they pass through memory, a
+    /// few pieces at a time, and are verified. Layouts on disk are places as others are, a layer in a file can be a source.
+    ///
+    /// With a tag, `to` leads to the copy in the end, after all else but the referrers is there; without one the copy goes
+    /// by its digest. A digest in `to` must be that of what is copied. What is copied is read past the client's store, and
+    /// not kept there.
+    ///
+    /// # Errors
+    /// `Location` when `from` names neither tag nor digest, or `to` is a file; `OtherDigest`, before anything is written;
+    /// `PlatformNotFound` and its like for a platform that there is no image for; `GraphTooLarge`; `Copy` with the side that
+    /// failed. After an error what was copied stays: blobs and manifests that nothing leads to, or, once the tag is
+    /// written, an artifact without some of its referrers. The same copy again moves what is missing.
+    pub async fn copy(&self, from: &Location, to: &Location, options: &CopyOptions) -> Result<Copied> {
+        if let Location::File(_) = to {
+            return Err(to.fault(LocationFault::File));
+        }
+        let mut past_store = self.clone();
+        past_store.store = None;
+        let meter = Arc::new(Meter::part_of(self.meter()));
+        let names = (from.to_string(), to.to_string());
+        let unread = |error| side_of(Side::Source, &names.0, error);
+        let (source, target) = past_store.find(from, &meter).await.map_err(unread)?;
+        let named = Named::of(to);
+        let relation = relation(from, to);
+        let root = Root::find(&*source, &names.0, &target, &options.platforms).await.map_err(unread)?;
+        named.check(&names.1, &root)?;
+        let sink =
+            self.destination(to, options.mode).await.map_err(|error| side_of(Side::Destination, &names.1, error))?;
+        let ends = Ends { source, sink, from: names.0, to: names.1, relation, meter };
+        // Boxed: a copy holds the state of many requests.
+        Box::pin(copy(&ends, root, named.tag, options)).await
+    }
+
+    /// The repository at `to`. A dry run does not make a layout that is not there.
+    async fn destination(&self, to: &Location, mode: Mode) -> Result<Arc<dyn Sink>> {
+        match (to, mode) {
+            (Location::Layout { path, .. }, Mode::DryRun) => match Layout::open(path).await {
+                Ok(layout) => Ok(Arc::new(layout)),
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(Arc::new(Memory::new())),
+                Err(error) => Err(error.into()),
+            },
+            _ => self.sink(to).await,
+        }
+    }
+}
+
+/// What a destination is named by.
+#[derive(Debug)]
+pub(crate) struct Named {
+    pub(crate) tag: Option<Tag>,
+    pub(crate) digest: Option<Digest>,
+}
+
+impl Named {
+    fn of(to: &Location) -> Self {
+        match (to, to.target()) {
+            (Location::Registry(reference), _) => {
+                Self { tag: reference.tag().cloned(), digest: reference.digest().cloned() }
+            }
+            (_, Some(Target::Tag(tag))) => Self { tag: Some(tag), digest: None },
+            (_, Some(Target::Digest(digest))) => Self { tag: None, digest: Some(digest) },
+            (_, None) => Self { tag: None, digest: None },
+        }
+    }
+
+    /// That the digest, if there is one, is that of what is copied.
+    fn check(&self, to: &str, root: &Root) -> Result<()> {
+        let actual = &root.manifest.descriptor.digest;
+        match &self.digest {
+            Some(expected) if expected != actual => {
+                let (expected, actual) = (Box::new(expected.clone()), Box::new(actual.clone()));
+                Err(Error::OtherDigest { at: to.to_owned(), expected, actual })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Copies what `target` leads to at the source.
+pub(crate) async fn copy_named(ends: &Ends, target: &Target, to: Named, options: &CopyOptions) -> Result<Copied> {
+    let root = Root::find(&*ends.source, &ends.from, target, &options.platforms).await;
+    let root = root.map_err(|error| side_of(Side::Source, &ends.from, error))?;
+    to.check(&ends.to, &root)?;
+    copy(ends, root, to.tag, options).await
+}
+
+/// An error of a registry with the side that it is from.
+fn side_of(side: Side, at: &str, error: Error) -> Error {
+    match error {
+        Error::Registry(source) => Error::Copy { side, at: at.to_owned(), source: Box::new(source) },
+        other => other,
+    }
+}
+
+fn relation(from: &Location, to: &Location) -> Relation {
+    match (from, to) {
+        (Location::Registry(from), Location::Registry(to)) => Relation::of(from, to),
+        (Location::Layout { path: from, .. }, Location::Layout { path: to, .. })
+            if path::absolute(from).ok() == path::absolute(to).ok() =>
+        {
+            Relation::Same
+        }
+        _ => Relation::Apart,
+    }
+}
+
+/// A copy under way.
+struct Copying<'a> {
+    ends: &'a Ends,
+    options: &'a CopyOptions,
+    gathered: Gathered,
+    /// The blobs that were looked at.
+    seen: HashSet<Digest>,
+    copied: Copied,
+}
+
+/// Copies `root` and what is beneath it, lets `tag` lead to it, and copies what refers to any of that.
+async fn copy(ends: &Ends, root: Root, tag: Option<Tag>, options: &CopyOptions) -> Result<Copied> {
+    let descriptor = root.manifest.descriptor.clone();
+    let is_tagged = match &tag {
+        Some(tag) => ends.is_tagged(tag, &descriptor.digest).await?,
+        None => false,
+    };
+    let copied = Copied {
+        outcome: Outcome::Copied,
+        manifest: descriptor,
+        tag: tag.clone(),
+        manifests: Tally::default(),
+        manifests_present: 0,
+        blobs: Vec::new(),
+        referrers: 0,
+    };
+    let (gathered, seen) = (Gathered::default(), HashSet::new());
+    let mut copying = Copying { ends, options, gathered, seen, copied };
+    let mut subjects = copying.root(&root, is_tagged.then_some(Standing::Present)).await?;
+    let is_retagged = tag.is_some() && !is_tagged;
+    if options.mode == Mode::Copy {
+        copying.finish(&root, tag.filter(|_| !is_tagged)).await?;
+    }
+    for _ in 0..referrers::MAX_DEPTH {
+        if subjects.is_empty() {
+            return Ok(copying.report(is_retagged));
+        }
+        subjects = copying.referrers(&subjects).await?;
+    }
+    if referrers(ends, &subjects, options).await?.is_empty() {
+        Ok(copying.report(is_retagged))
+    } else {
+        Err(too_large(ends, GraphLimit::Depth(referrers::MAX_DEPTH)))
+    }
+}
+
+impl Copying<'_> {
+    /// Copies what is beneath `root`; gives all manifests that something may refer to.
+    async fn root(&mut self, root: &Root, standing: Option<Standing>) -> Result<Vec<Digest>> {
+        let manifest = Some(root.manifest.clone());
+        let top = Top { descriptor: root.manifest.descriptor.clone(), manifest, origin: root.origin, standing };
+        let found = self.gathered.add(self.ends, vec![top], &root.chosen, self.options).await?;
+        let own = &root.manifest.descriptor.digest;
+        self.blobs(&found).await?;
+        let below: Vec<Digest> = found.iter().filter(|digest| *digest != own).cloned().collect();
+        self.manifests(&below).await?;
+        Ok(if root.origin == Origin::Made { below } else { found })
+    }
+
+    /// Writes `root` itself, if it is not there, and lets `tag` lead to it.
+    async fn finish(&self, root: &Root, tag: Option<Tag>) -> Result<()> {
+        let is_absent = self.is_absent(&root.manifest.descriptor.digest);
+        if is_absent || tag.is_some() {
+            write(self.ends, &root.manifest, tag.as_slice()).await?;
+        }
+        Ok(())
+    }
+
+    /// Copies what refers to `subjects`; gives the manifests that came with it.
+    async fn referrers(&mut self, subjects: &[Digest]) -> Result<Vec<Digest>> {
+        let tops = referrers(self.ends, subjects, self.options).await?;
+        let listed: HashSet<Digest> = tops.iter().map(|top| top.descriptor.digest.clone()).collect();
+        let found = self.gathered.add(self.ends, tops, &Chosen::All, self.options).await?;
+        self.copied.referrers += found.iter().filter(|digest| listed.contains(*digest)).count() as u64;
+        self.blobs(&found).await?;
+        self.manifests(&found).await?;
+        Ok(found)
+    }
+
+    async fn blobs(&mut self, found: &[Digest]) -> Result<()> {
+        let blobs = missing_blobs(&self.gathered.nodes, found, &mut self.seen);
+        self.copied.blobs.extend(copy_blobs(self.ends, blobs, self.options).await?);
+        Ok(())
+    }
+
+    async fn manifests(&mut self, found: &[Digest]) -> Result<()> {
+        let written = write_manifests(self.ends, &self.gathered.nodes, found, self.options.mode).await?;
+        self.copied.manifests.count += written.count;
+        self.copied.manifests.bytes = self.copied.manifests.bytes.saturating_add(written.bytes);
+        Ok(())
+    }
+
+    fn is_absent(&self, digest: &Digest) -> bool {
+        self.gathered.nodes.get(digest).is_none_or(|node| node.standing == Standing::Absent)
+    }
+
+    /// What came of it; `is_retagged` says whether the tag has led elsewhere before.
+    fn report(self, is_retagged: bool) -> Copied {
+        let is_written = self.is_absent(&self.copied.manifest.digest);
+        let mut copied = self.copied;
+        if is_written {
+            copied.manifests.add(copied.manifest.size);
+        }
+        copied.manifests_present = (self.gathered.nodes.len() as u64).saturating_sub(copied.manifests.count);
+        let is_moved = copied.blobs.iter().any(|blob| blob.fate != Fate::Present);
+        copied.outcome = match (is_retagged || is_moved || copied.manifests.count > 0, self.options.mode) {
+            (true, Mode::Copy) => Outcome::Copied,
+            (true, Mode::DryRun) => Outcome::Planned,
+            (false, _) if self.ends.relation == Relation::Same => Outcome::Itself,
+            (false, _) => Outcome::Present,
+        };
+        copied
+    }
+}

@@ -1,0 +1,169 @@
+//! Copies that are cut, refused, lied to and given up.
+
+use std::{future::poll_fn, pin::pin, task::Poll};
+
+use http::Method;
+use refs_client::copy::{Fate, Outcome};
+use refs_registry::ErrorKind;
+use refs_testkit::{Close, Fault, On, Quirks, quirks};
+
+use super::*;
+
+const LARGE: usize = 3 << 20;
+
+/// Two registries, the first with an image of one large layer as `o/from:v1`.
+async fn large(to: refs_testkit::Builder) -> (FakeRegistry, FakeRegistry, Manifest) {
+    let (from, to) = (FakeRegistry::start().await, to.start().await);
+    let image = Image::new().layer(MediaType::OCI_LAYER, noise(LARGE, 7));
+    let image = image.push(&*from.repository("o/from"), &["v1"]).await.unwrap();
+    (from, to, image)
+}
+
+/// That a copy succeeds in spite of `fault` at the source or the destination.
+async fn check_survives(side: Side, on: On, fault: Fault) {
+    let (from, to, image) = large(FakeRegistry::builder()).await;
+    let registry = if side == Side::Source { &from } else { &to };
+    registry.fault(on, fault.clone());
+    let copied = copy(&anonymous(), &place(&from, "o/from:v1"), &place(&to, "o/to:v1")).await;
+    assert_eq!(copied.tally(Fate::Copied).count, 2, "{fault:?}");
+    let digest = &image.descriptor.digest;
+    let (there, here) =
+        (content(&*to.repository("o/to"), digest).await, content(&*from.repository("o/from"), digest).await);
+    assert!(there == here, "{fault:?}");
+}
+
+#[tokio::test]
+async fn what_passes_is_survived_on_either_side() {
+    let layer = format!("/blobs/{}", Digest::sha256(&noise(LARGE, 7)));
+    let cut = Fault::Cut { after: 1 << 20, close: Close::Reset };
+    check_survives(Side::Source, On::get(&layer), cut.clone()).await;
+    check_survives(Side::Source, On::get(&layer).times(3), cut).await;
+    let unwell = Fault::Status { status: 503, headers: Vec::new() };
+    check_survives(Side::Source, On::get("/v2/"), unwell.clone()).await;
+    check_survives(Side::Destination, On::put("/blobs/uploads/").times(2), unwell).await;
+    let cut = Fault::CutRequest { after: 1 << 20, close: Close::Reset };
+    check_survives(Side::Destination, On::put("/blobs/uploads/").skip(1), cut.clone()).await;
+    check_survives(Side::Destination, On::put("/blobs/uploads/"), cut).await;
+}
+
+#[tokio::test]
+async fn a_cut_in_the_session_of_a_refused_mount_is_survived() {
+    let quirks = Quirks { mount: quirks::Mount::Session, ..Quirks::default() };
+    let registry = FakeRegistry::builder().quirks(quirks).start().await;
+    let image = Image::new().layer(MediaType::OCI_LAYER, noise(LARGE, 7));
+    let image = image.push(&*registry.repository("o/from"), &["v1"]).await.unwrap();
+    registry.fault(On::new(Method::PATCH, "/v2/o/to/"), Fault::CutRequest { after: 1000, close: Close::Reset });
+    copy(&anonymous(), &place(&registry, "o/from:v1"), &place(&registry, "o/to:v1")).await;
+    let digest = &image.descriptor.digest;
+    assert!(
+        content(&*registry.repository("o/to"), digest).await == content(&*registry.repository("o/from"), digest).await
+    );
+}
+
+/// That a copy fails on `side`, and says so.
+async fn check_fails(on_side: Side, on: On, fault: Fault, expect: ErrorKind) {
+    let (from, to, _) = large(FakeRegistry::builder()).await;
+    let registry = if on_side == Side::Source { &from } else { &to };
+    registry.fault(on.always(), fault.clone());
+    let (source, target) = (place(&from, "o/from:v1"), place(&to, "o/to:v1"));
+    let error = anonymous().copy(&source, &target, &CopyOptions::default()).await.unwrap_err();
+    assert_eq!(side(&error), (on_side, expect), "{fault:?}: {error:?}");
+    assert_eq!(tagged(&to, "o/to", "v1").await, None, "{fault:?}");
+}
+
+#[tokio::test]
+async fn the_side_that_fails_is_named() {
+    let status = |status| Fault::Status { status, headers: Vec::new() };
+    let layer = format!("/blobs/{}", Digest::sha256(&noise(LARGE, 7)));
+    check_fails(Side::Source, On::get("/manifests/"), status(403), ErrorKind::Denied).await;
+    check_fails(Side::Source, On::get(&layer), status(404), ErrorKind::NotFound).await;
+    check_fails(Side::Source, On::get(&layer), status(500), ErrorKind::Unreachable).await;
+    check_fails(Side::Source, On::get(&layer), Fault::Flip { at: 2 << 20 }, ErrorKind::Digest).await;
+    let none = Fault::Cut { after: 100, close: Close::Reset };
+    check_fails(Side::Source, On::get(&layer), none, ErrorKind::Unreachable).await;
+    check_fails(Side::Destination, On::new(Method::POST, "/uploads/"), status(403), ErrorKind::Denied).await;
+    check_fails(Side::Destination, On::put("/blobs/uploads/"), status(500), ErrorKind::Unreachable).await;
+    check_fails(Side::Destination, On::put("/manifests/"), status(400), ErrorKind::Protocol).await;
+}
+
+#[tokio::test]
+async fn a_copy_that_was_interrupted_moves_what_is_missing() {
+    let (from, to, index) = pair().await;
+    let (source, target) = (place(&from, "o/from:v1"), place(&to, "o/to:v1"));
+    // The third manifest is refused.
+    to.fault(On::put("/manifests/").skip(2).always(), Fault::Status { status: 400, headers: Vec::new() });
+    let error = anonymous().copy(&source, &target, &CopyOptions::default()).await.unwrap_err();
+    assert_eq!(side(&error), (Side::Destination, ErrorKind::Protocol));
+    to.clear_faults();
+    from.take_requests();
+    let copied = copy(&anonymous(), &source, &target).await;
+    assert_eq!(copied.outcome, Outcome::Copied);
+    // What refers was not reached before.
+    assert_eq!(copied.tally(Fate::Copied).count, 3, "{:?}", copied.blobs);
+    let digest = &index.descriptor.digest;
+    assert!(content(&*to.repository("o/to"), digest).await == content(&*from.repository("o/from"), digest).await);
+}
+
+#[tokio::test]
+async fn a_referrer_that_was_written_and_not_listed_is_listed_by_the_next_copy() {
+    let from = FakeRegistry::start().await;
+    let to = FakeRegistry::builder().quirks(Quirks::docker_hub()).start().await;
+    let index = graph(&*from.repository("o/from")).await;
+    let (source, target) = (place(&from, "o/from:v1"), place(&to, "o/to:v1"));
+    // The list of what refers to the index.
+    let list = format!("/manifests/{}", index.descriptor.digest.to_string().replace(':', "-"));
+    to.fault(On::put(&list).always(), Fault::Status { status: 403, headers: Vec::new() });
+    let error = anonymous().copy(&source, &target, &CopyOptions::default()).await.unwrap_err();
+    assert_eq!(side(&error), (Side::Destination, ErrorKind::Denied));
+    to.clear_faults();
+    let client = anonymous();
+    copy(&client, &source, &target).await;
+    let seen = client.source(&target).await.unwrap();
+    let digest = &index.descriptor.digest;
+    assert!(content(&*seen, digest).await == content(&*from.repository("o/from"), digest).await);
+}
+
+#[tokio::test]
+async fn a_manifest_that_lies_about_sizes_is_refused() {
+    let (from, to) = (FakeRegistry::start().await, FakeRegistry::start().await);
+    let sink = from.repository("o/from");
+    let image = Image::new().file("a", "a").push(&*sink, &[]).await.unwrap();
+    let refs_registry::spec::Document::Image(mut lie) = image.parse().unwrap() else { panic!("no image") };
+    lie.layers[0].size += 1;
+    sink.put_manifest(&Manifest::image(&lie).unwrap(), &["v1".parse().unwrap()]).await.unwrap();
+    let listed = Descriptor { size: image.descriptor.size + 1, ..image.descriptor };
+    sink.put_manifest(&image::index(vec![listed]).unwrap(), &["v2".parse().unwrap()]).await.unwrap();
+    for tag in ["v1", "v2"] {
+        let source = place(&from, &format!("o/from:{tag}"));
+        let error = anonymous().copy(&source, &place(&to, "o/to:v1"), &CopyOptions::default()).await.unwrap_err();
+        assert_eq!(side(&error), (Side::Source, ErrorKind::Size), "{error:?}");
+    }
+    assert_eq!(tagged(&to, "o/to", "v1").await, None);
+}
+
+#[tokio::test]
+async fn a_copy_that_is_given_up_leaves_no_session_open() {
+    let (from, to, _) = large(FakeRegistry::builder()).await;
+    let layer = format!("/blobs/{}", Digest::sha256(&noise(LARGE, 7)));
+    from.fault(On::get(&layer).always(), Fault::Stall { after: 1 << 20 });
+    let client = anonymous();
+    let (source, target, options) = (place(&from, "o/from:v1"), place(&to, "o/to:v1"), CopyOptions::default());
+    {
+        let mut copying = pin!(client.copy(&source, &target, &options));
+        let is_sent = || to.requests().iter().any(|seen| seen.received >= 1 << 19);
+        poll_fn(|context| match copying.as_mut().poll(context) {
+            Poll::Ready(done) => panic!("the source has stalled, and the copy has ended: {done:?}"),
+            Poll::Pending if is_sent() => Poll::Ready(()),
+            Poll::Pending => {
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+        })
+        .await;
+    }
+    let begun = |method: &Method| to.requests().iter().filter(|seen| seen.method == *method).count();
+    while begun(&Method::DELETE) == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(tagged(&to, "o/to", "v1").await, None);
+}

@@ -11,7 +11,7 @@ pub(crate) use crate::cache_args::{Cache, Fetch, Prune};
 pub(crate) use crate::image_args::Unpack;
 pub(crate) use crate::own_args::{Completions, Man, Serve};
 pub(crate) use crate::registry_args::{
-    Api, Blob, Doctor, Login, Logout, Manifest, Referrers, Repos, Retag, Rm, Tags, Tree,
+    Api, Blob, Cp, Doctor, Login, Logout, Manifest, Referrers, Repos, Retag, Rm, Tags, Tree,
 };
 use crate::{
     duration, examples,
@@ -146,6 +146,8 @@ pub(crate) enum Command {
     Referrers(Referrers),
     /// Draw what an artifact consists of and what refers to it
     Tree(Tree),
+    /// Copy an artifact between registries and layouts, with what refers to it
+    Cp(Cp),
     /// Give an artifact further tags, without moving its files
     Tag(Retag),
     /// Delete a tag, or a manifest with all its tags
@@ -183,6 +185,7 @@ impl Command {
         let at = match self {
             Self::Doctor(Doctor { at: Place::Host(host), .. }) => return vec![host.clone()],
             Self::Doctor(Doctor { at: Place::At(at), .. }) => at,
+            Self::Cp(cp) => return cp.registries(),
             Self::Push(push) => &push.to,
             Self::Ls(ls) => &ls.at,
             Self::Cat(cat) => &cat.at,

@@ -177,6 +177,9 @@ pub(crate) fn client_code(error: &Error) -> u8 {
         | Error::PlatformUnknown { .. }
         | Error::NoImage { .. } => NOT_FOUND,
         Error::Registry(error) => registry_code(error),
+        Error::Copy { source, .. } => registry_code(source),
+        Error::OtherDigest { .. } | Error::TagMoved { .. } => CONFLICT,
+        Error::GraphTooLarge { .. } => LIMIT,
         Error::Estargz { source, .. } => estargz_code(source),
         Error::Corrupt { .. } | Error::FileDigest { .. } | Error::DiffId { .. } => INTEGRITY,
         Error::UnsupportedLayer { .. } | Error::NotArchive { .. } | Error::Config { .. } => UNSUPPORTED,

@@ -89,6 +89,8 @@ pub(crate) fn client_hint(error: &Error) -> Option<String> {
         Error::UnsafeLink { target, .. } if target.starts_with('/') => OF_AN_IMAGE.to_owned(),
         Error::SpecialFile { .. } => OF_AN_IMAGE.to_owned(),
         Error::Registry(error) => registry_hint(error)?,
+        Error::Copy { source, .. } => registry_hint(source)?,
+        Error::OtherDigest { .. } => "leave the digest out to copy what is there now".to_owned(),
         Error::Config { .. } => {
             "`refs inspect` tells what it is; `refs pull` extracts what is no container image".to_owned()
         }

@@ -26,6 +26,42 @@ pub(crate) struct Tags {
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
+  refs cp ghcr.io/org/handbook:v1 registry.example/org/handbook:v1
+  refs cp ghcr.io/org/handbook:v1 ocidir://backup:v1 --dry-run
+  refs cp ghcr.io/org/tool:v1 registry.example/tool:v1 --platform linux/amd64")]
+pub(crate) struct Cp {
+    /// What to copy: HOST/REPO:TAG or HOST/REPO@DIGEST, or the same of a layout, ocidir://PATH:TAG
+    #[arg(value_name = "SRC")]
+    pub(crate) from: Location,
+    /// Where to; without a tag the copy goes by its digest, and a digest must be that of the source
+    #[arg(value_name = "DST")]
+    pub(crate) to: Location,
+    /// Of an index only the image for this platform, by itself; for several platforms the index as it is, with their images
+    #[arg(long = "platform", value_name = "PLATFORM", value_parser = platform)]
+    pub(crate) platforms: Vec<Platform>,
+    /// Make a new index of the images for the platforms, for registries that refuse one without all its images
+    #[arg(long, requires = "platforms")]
+    pub(crate) rewrite_index: bool,
+    /// Leave behind what refers to the artifact: signatures, SBOMs, attestations
+    #[arg(long)]
+    pub(crate) no_referrers: bool,
+    /// Say what each blob would cost, and write nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+impl Cp {
+    /// The registries of both sides, each once.
+    pub(crate) fn registries(&self) -> Vec<Host> {
+        let hosts = [&self.from, &self.to].into_iter().filter_map(|at| at.registry().ok());
+        let mut hosts: Vec<Host> = hosts.map(|(host, _)| host.clone()).collect();
+        hosts.dedup();
+        hosts
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
   refs repos registry.example:5000
   refs repos localhost:5000 --limit 20 --format json")]
 pub(crate) struct Repos {

@@ -3,7 +3,7 @@
 use std::{
     future::Future,
     io::Write,
-    num::NonZeroU64,
+    num::{NonZeroU64, NonZeroUsize},
     path::PathBuf,
     sync::{Arc, OnceLock},
 };
@@ -35,6 +35,8 @@ pub(crate) struct Session {
     named: Vec<Host>,
     credentials: Arc<dyn Credentials>,
     cache: Option<DiskStore>,
+    /// The bytes of a piece of what is sent; all at once when `None`.
+    piece_bytes: Option<NonZeroU64>,
     client: OnceLock<Client>,
 }
 
@@ -50,7 +52,12 @@ impl Session {
             Command::Login(login) => vec![login.host.clone()],
             _ => command.registries(),
         };
-        Ok(Self { global, named, credentials, cache, client: OnceLock::new() })
+        let piece_bytes = match command {
+            // What is copied can be read again from where it broke off, but each piece would be a reading of its own.
+            Command::Cp(_) => None,
+            _ => Some(PIECE_BYTES),
+        };
+        Ok(Self { global, named, credentials, cache, piece_bytes, client: OnceLock::new() })
     }
 
     /// Who the flags say we are.
@@ -91,7 +98,7 @@ impl Session {
             hosts: self.hosts(),
             retry,
             credentials,
-            piece_bytes: Some(PIECE_BYTES),
+            piece_bytes: self.piece_bytes,
             warnings: self.warnings(),
             ..refs_registry::Options::default()
         })
@@ -148,6 +155,11 @@ impl Session {
     /// What keeps what was fetched, unless the arguments say that nothing does.
     pub(crate) fn cache(&self) -> Option<&DiskStore> {
         self.cache.as_ref()
+    }
+
+    /// How much may be under way at once, where that was said.
+    pub(crate) const fn jobs(&self) -> Option<NonZeroUsize> {
+        self.global.jobs
     }
 
     pub(crate) fn format(&self) -> Format {

@@ -7,6 +7,7 @@ mod cache;
 mod cat;
 mod completions;
 mod container;
+mod cp;
 mod demo;
 mod doctor;
 mod each;
@@ -112,6 +113,7 @@ async fn dispatch(session: &Session, command: Command) -> Result<Result<(), Fail
         Command::Repos(args) => until_stopped(repos::run(session, args)).await,
         Command::Referrers(args) => until_stopped(referrers::run(session, args)).await,
         Command::Tree(args) => until_stopped(tree::run(session, args)).await,
+        Command::Cp(args) => until_stopped(cp::run(session, args)).await,
         Command::Tag(args) => until_stopped(tag::run(session, args)).await,
         Command::Rm(args) => until_stopped(rm::run(session, args)).await,
         Command::Manifest(args) => until_stopped(manifest::run(session, args)).await,

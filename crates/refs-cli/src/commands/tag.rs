@@ -36,7 +36,7 @@ pub(super) async fn run(session: &Session, args: Retag) -> Result<(), Failure> {
 }
 
 /// `HOST/REPO:TAG@DIGEST`, or the same of a layout.
-fn reference(at: &Location, tag: &Tag, digest: &Digest) -> String {
+pub(super) fn reference(at: &Location, tag: &Tag, digest: &Digest) -> String {
     match at {
         Location::Registry(reference) => {
             reference.clone().with_tag(tag.clone()).with_digest(digest.clone()).to_string()

@@ -1,0 +1,167 @@
+//! `refs cp`
+
+use std::fmt;
+
+use refs_client::{
+    Copied, CopyOptions, Location,
+    copy::{Fate, Mode, Outcome, Platforms, Referrers, Tally},
+};
+use refs_url::{Digest, Tag};
+use serde::Serialize;
+
+use super::{Failure, pull::Count, tag::reference};
+use crate::{
+    args::Cp,
+    output::{Bytes, escape},
+    wiring::Session,
+};
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    reference: String,
+    digest: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tag: Option<String>,
+    media_type: String,
+    outcome: &'static str,
+    manifests: Manifests,
+    /// How many of the manifests refer to others of them.
+    referrers: u64,
+    copied: Blobs,
+    mounted: Blobs,
+    present: Blobs,
+    /// Of a dry run, what each blob would cost.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    blobs: Vec<Blob>,
+}
+
+#[derive(Serialize)]
+struct Manifests {
+    written: u64,
+    bytes: u64,
+    present: u64,
+}
+
+#[derive(Serialize)]
+struct Blobs {
+    blobs: u64,
+    bytes: u64,
+}
+
+#[derive(Serialize)]
+struct Blob {
+    digest: String,
+    size: u64,
+    fate: &'static str,
+}
+
+impl Report {
+    fn of(at: &Location, copied: &Copied) -> Self {
+        let tally = |fate| Blobs::from(copied.tally(fate));
+        let blob = |blob: &refs_client::copy::CopiedBlob| Blob {
+            digest: blob.descriptor.digest.to_string(),
+            size: blob.descriptor.size,
+            fate: word(blob.fate),
+        };
+        let is_planned = copied.outcome == Outcome::Planned;
+        Self {
+            reference: named(at, copied.tag.as_ref(), &copied.manifest.digest),
+            digest: copied.manifest.digest.to_string(),
+            tag: copied.tag.as_ref().map(ToString::to_string),
+            media_type: copied.manifest.media_type.to_string(),
+            outcome: match copied.outcome {
+                Outcome::Copied => "copied",
+                Outcome::Planned => "planned",
+                Outcome::Present => "present",
+                Outcome::Itself => "itself",
+            },
+            manifests: Manifests {
+                written: copied.manifests.count,
+                bytes: copied.manifests.bytes,
+                present: copied.manifests_present,
+            },
+            referrers: copied.referrers,
+            copied: tally(Fate::Copied),
+            mounted: tally(Fate::Mounted),
+            present: tally(Fate::Present),
+            blobs: if is_planned { copied.blobs.iter().map(blob).collect() } else { Vec::new() },
+        }
+    }
+}
+
+impl From<Tally> for Blobs {
+    fn from(Tally { count, bytes }: Tally) -> Self {
+        Self { blobs: count, bytes }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Blob { digest, size, fate } in &self.blobs {
+            writeln!(f, "{fate:<8}{digest} {}", Bytes(*size))?;
+        }
+        write!(f, "{}: ", escape(&self.reference))?;
+        match self.outcome {
+            "itself" => return f.write_str("it is its own copy, nothing was done"),
+            "present" => return f.write_str("all of it was there"),
+            "planned" => f.write_str("would write ")?,
+            _ => {}
+        }
+        let count = Count(self.manifests.written, "manifest", "manifests");
+        write!(f, "{count}, {}", Words(&self.copied, "copied"))?;
+        for (blobs, word) in [(&self.mounted, "mounted"), (&self.present, "there already")] {
+            if blobs.blobs > 0 {
+                write!(f, ", {}", Words(blobs, word))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Words<'a>(&'a Blobs, &'static str);
+
+impl fmt::Display for Words<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(Blobs { blobs, bytes }, word) = self;
+        write!(f, "{} {word} ({})", Count(*blobs, "blob", "blobs"), Bytes(*bytes))
+    }
+}
+
+const fn word(fate: Fate) -> &'static str {
+    match fate {
+        Fate::Present => "present",
+        Fate::Mounted => "mount",
+        Fate::Copied => "copy",
+    }
+}
+
+/// What the copy goes by at `at`.
+fn named(at: &Location, tag: Option<&Tag>, digest: &Digest) -> String {
+    match tag {
+        Some(tag) => reference(at, tag, digest),
+        None => at.clone().at_digest(digest.clone()).to_string(),
+    }
+}
+
+pub(super) async fn run(session: &Session, mut args: Cp) -> Result<(), Failure> {
+    let only = if args.platforms.len() == 1 && !args.rewrite_index { args.platforms.pop() } else { None };
+    let platforms = match (only, args.platforms) {
+        (Some(platform), _) => Platforms::Image(Box::new(platform)),
+        (None, platforms) if platforms.is_empty() => Platforms::All,
+        (None, platforms) if args.rewrite_index => Platforms::Rewritten(platforms),
+        (None, platforms) => Platforms::Sparse(platforms),
+    };
+    let defaults = CopyOptions::default();
+    let options = CopyOptions {
+        platforms,
+        referrers: if args.no_referrers { Referrers::None } else { Referrers::All },
+        blobs_at_once: session.jobs().unwrap_or(defaults.blobs_at_once),
+        mode: if args.dry_run { Mode::DryRun } else { Mode::Copy },
+        ..defaults
+    };
+    let copied = session.showing("copying", session.client().copy(&args.from, &args.to, &options)).await?;
+    let mut output = session.output();
+    output.result(&Report::of(&args.to, &copied))?;
+    Ok(output.flush()?)
+}

@@ -1,0 +1,131 @@
+//! `refs cp`
+
+use refs_registry::Platform;
+use refs_testkit::{FakeRegistry, Fault, Image, On, image};
+
+use crate::support::{Machine, now, put, registry};
+
+/// An index of two platforms as `o/r:v1`, with a note about it.
+fn index(registry: &FakeRegistry) -> String {
+    let sink = registry.repository("o/r");
+    let images = ["linux/amd64", "linux/arm64"]
+        .map(|name| (Platform::parse(name).unwrap(), Image::new().file("name", name.to_owned())));
+    let index = now(image::push_index(&*sink, &images, &["v1"])).unwrap();
+    now(Image::new().artifact_type("text/x-note").file("n", "note").subject(&index.descriptor).push(&*sink, &[]))
+        .unwrap();
+    index.descriptor.digest.to_string()
+}
+
+fn tagged(registry: &FakeRegistry, name: &str, tag: &str) -> Option<String> {
+    let found = now(registry.repository(name).resolve(&tag.parse().unwrap()));
+    found.ok().map(|found| found.digest.to_string())
+}
+
+#[test]
+fn a_copy_says_what_it_moved() {
+    let (machine, from, to) = (Machine::new(), registry(), registry());
+    let digest = index(&from);
+    let (source, target) = (format!("{}/o/r:v1", from.host()), format!("{}/o/to:v2", to.host()));
+    let printed = machine.prints(&format!("cp {source} {target}"));
+    assert_eq!(printed, format!("{target}@{digest}: 4 manifests, 4 blobs copied (28 B)\n"));
+    assert_eq!(tagged(&to, "o/to", "v2"), Some(digest.clone()));
+    let again = machine.prints(&format!("cp {source} {target}"));
+    assert_eq!(again, format!("{target}@{digest}: all of it was there\n"));
+    let itself = machine.prints(&format!("cp {target} {target}"));
+    assert_eq!(itself, format!("{target}@{digest}: it is its own copy, nothing was done\n"));
+    let beside = format!("{}/o/beside", to.host());
+    let mounted = machine.prints(&format!("cp {target} {beside}"));
+    assert_eq!(mounted, format!("{beside}@{digest}: 4 manifests, 0 blobs copied (0 B), 4 blobs mounted (28 B)\n"));
+}
+
+#[test]
+fn a_copy_has_its_figures_in_json() {
+    let (machine, from) = (Machine::new(), registry());
+    let digest = index(&from);
+    let source = format!("{}/o/r:v1", from.host());
+    let planned = machine.json(&format!("cp {source} ocidir://layout:v1 --dry-run"));
+    assert_eq!((&planned["outcome"], &planned["referrers"]), (&"planned".into(), &1.into()));
+    assert_eq!(planned["copied"], serde_json::json!({ "blobs": 4, "bytes": 28 }));
+    assert_eq!(planned["blobs"].as_array().unwrap().len(), 4);
+    assert_eq!(planned["blobs"][0]["fate"], "copy");
+    assert_eq!(machine.names(), [""; 0]);
+    let copied = machine.json(&format!("cp {source} ocidir://layout:v1"));
+    assert_eq!((&copied["outcome"], &copied["copied"]), (&"copied".into(), &planned["copied"]));
+    assert_eq!((&copied["digest"], &copied["tag"]), (&digest.clone().into(), &"v1".into()));
+    assert_eq!(copied["reference"], format!("ocidir://layout:v1@{digest}"));
+    assert_eq!((&copied["manifests"]["written"], &copied["blobs"]), (&4.into(), &serde_json::Value::Null));
+    assert_eq!(machine.json("resolve ocidir://layout:v1")["digest"], digest);
+}
+
+#[test]
+fn a_dry_run_has_a_line_for_each_blob() {
+    let (machine, from) = (Machine::new(), registry());
+    put(&from, &Image::new().file("a", "a"));
+    let target = format!("{}/o/to:v1", from.host());
+    let printed = machine.prints(&format!("cp {}/o/r:v1 {target} --dry-run", from.host()));
+    let lines: Vec<&str> = printed.lines().collect();
+    assert!(lines[0].starts_with("mount   sha256:") && lines[0].ends_with(" 2 B"), "{printed}");
+    assert!(lines[2].ends_with(": would write 1 manifest, 0 blobs copied (0 B), 2 blobs mounted (3 B)"), "{printed}");
+    assert_eq!(tagged(&from, "o/to", "v1"), None);
+}
+
+#[test]
+fn platforms_and_referrers_are_chosen() {
+    let (machine, from, to) = (Machine::new(), registry(), registry());
+    let digest = index(&from);
+    let source = format!("{}/o/r:v1", from.host());
+    let copy = |name: &str, flags: &str| machine.json(&format!("cp {source} {}/{name}:v1 {flags}", to.host()));
+    let one = copy("one", "--platform linux/arm64");
+    assert_eq!((&one["manifests"]["written"], &one["referrers"]), (&1.into(), &0.into()));
+    assert_ne!(one["digest"], digest);
+    let new = copy("new", "--platform linux/arm64 --rewrite-index");
+    assert!(new["mediaType"].as_str().unwrap().contains("index"));
+    assert_eq!(new["manifests"]["written"], 2);
+    assert_ne!(new["digest"], digest);
+    let both = copy("both", "--platform linux/arm64 --platform linux/amd64");
+    assert_eq!((&both["digest"], &both["manifests"]["written"]), (&digest.into(), &4.into()));
+    let bare = copy("bare", "--no-referrers -j 1");
+    assert_eq!((&bare["manifests"]["written"], &bare["referrers"]), (&3.into(), &0.into()));
+    machine.fails(&format!("cp {source} {}/x:v1 --platform plan9/mips", to.host()), 3, &["plan9/mips", "--platform"]);
+    machine.run(&format!("cp {source} {}/x:v1 --rewrite-index", to.host())).failed(2, &["--platform"]);
+}
+
+#[test]
+fn the_side_that_fails_is_named_and_gives_the_exit_code() {
+    let (machine, from, to) = (Machine::new(), registry(), registry());
+    put(&from, &Image::new().file("a", "a"));
+    let (source, target) = (format!("{}/o/r:v1", from.host()), format!("{}/o/to:v1", to.host()));
+    machine.fails(
+        &format!("cp {}/o/r:v9 {target}", from.host()),
+        3,
+        &["cannot copy from", "`v9` not found", "refs tags"],
+    );
+    let other = format!("{target}@sha256:{}", "0".repeat(64));
+    machine.fails(&format!("cp {source} {other}"), 11, &["names another digest"]);
+    machine.fails(&format!("cp {source} file://x.tar"), 2, &["nothing can be pushed to"]);
+    machine.fails(&format!("cp {}/o/r {target}", from.host()), 2, &["names no tag"]);
+    assert_eq!(to.requests(), [""; 0]);
+    to.fault(On::put("/manifests/"), Fault::Status { status: 403, headers: Vec::new() });
+    machine.fails(&format!("cp {source} {target}"), 5, &[&format!("cannot copy to {target}"), "denies"]);
+    to.fault(On::any("/blobs/").always(), Fault::Status { status: 503, headers: Vec::new() });
+    machine.fails(&format!("cp {source} {}/o/other:v1", to.host()), 7, &["cannot copy to"]);
+}
+
+#[test]
+fn credentials_on_the_command_line_are_not_for_two_registries() {
+    let (machine, from, to) = (Machine::new(), registry(), registry());
+    let line = format!("cp {}/o/r:v1 {}/o/r:v1", from.host(), to.host());
+    let given = crate::support::ended(machine.command(&line).env("REFS_TOKEN", "secret"));
+    given.failed(2, &["credentials are for one registry", "refs login HOST"]);
+    assert_eq!((from.requests(), to.requests()), (Vec::new(), Vec::new()));
+}
+
+#[test]
+fn a_large_layer_is_read_once() {
+    let (machine, from, to) = (Machine::new(), registry(), registry());
+    let layer = crate::support::noise(20 << 20);
+    put(&from, &Image::new().layer(refs_registry::MediaType::OCI_LAYER, layer));
+    machine.prints(&format!("cp {}/o/r:v1 {}/o/r:v1", from.host(), to.host()));
+    let reads = from.requests().into_iter().filter(|seen| seen.path.contains("/blobs/") && seen.sent > 100);
+    assert_eq!(reads.map(|seen| seen.sent).collect::<Vec<_>>(), [20 << 20]);
+}

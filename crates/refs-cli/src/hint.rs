@@ -89,6 +89,11 @@ pub(crate) fn client_hint(error: &Error) -> Option<String> {
         Error::UnsafeLink { target, .. } if target.starts_with('/') => OF_AN_IMAGE.to_owned(),
         Error::SpecialFile { .. } => OF_AN_IMAGE.to_owned(),
         Error::Registry(error) => registry_hint(error)?,
+        Error::Copy { source, .. } if is_incomplete(source) => {
+            "the registry wants all that a manifest leads to; of an index without all its images `--rewrite-index` makes \
+             one that it takes"
+                .to_owned()
+        }
         Error::Copy { source, .. } => registry_hint(source)?,
         Error::OtherDigest { .. } => "leave the digest out to copy what is there now".to_owned(),
         Error::Config { .. } => {
@@ -210,6 +215,13 @@ pub(crate) fn registry_hint(error: &refs_registry::Error) -> Option<String> {
         Registry::Busy { .. } => "wait for the other process, or stop it".to_owned(),
         _ => return None,
     })
+}
+
+/// Whether a manifest was refused because of what it leads to and is not there.
+fn is_incomplete(error: &refs_registry::Error) -> bool {
+    const CODE: &str = "MANIFEST_BLOB_UNKNOWN";
+    let refs_registry::Error::Refused { detail, .. } = error else { return false };
+    detail.words().is_some_and(|words| words.contains(CODE))
 }
 
 /// Whether an error or one of its causes has one of these words.

@@ -66,6 +66,7 @@ impl Gathered {
         options: &CopyOptions,
     ) -> Result<Vec<Digest>> {
         let mut level: Vec<Top> = tops.into_iter().filter(|top| self.is_new(&top.descriptor.digest)).collect();
+        let own: HashSet<Digest> = level.iter().map(|top| top.descriptor.digest.clone()).collect();
         let mut found = Vec::new();
         for _ in 0..MAX_DEPTH {
             self.check(ends)?;
@@ -90,11 +91,28 @@ impl Gathered {
                 self.check(ends)?;
             }
             if below.is_empty() {
+                if let Chosen::Only(_) = chosen {
+                    self.prune(&mut found, &own);
+                }
                 return Ok(found);
             }
             level = below;
         }
         Err(too_large(ends, GraphLimit::Depth(MAX_DEPTH)))
+    }
+
+    /// Leaves out the indexes that lead to nothing that was chosen, but for those in `tops`.
+    fn prune(&mut self, found: &mut Vec<Digest>, tops: &HashSet<Digest>) {
+        for _ in 0..MAX_DEPTH {
+            let is_bare = |node: &Node| node.manifests.is_empty() && node.blobs.is_empty() && node.is_index();
+            let bare: HashSet<Digest> = {
+                let bare = found.iter().filter(|digest| self.nodes.get(*digest).is_some_and(is_bare));
+                bare.filter(|digest| !tops.contains(*digest)).cloned().collect()
+            };
+            found.retain(|digest| !bare.contains(digest));
+            self.nodes.retain(|digest, _| !bare.contains(digest));
+            self.nodes.values_mut().for_each(|node| node.manifests.retain(|digest| !bare.contains(digest)));
+        }
     }
 
     fn is_new(&mut self, digest: &Digest) -> bool {

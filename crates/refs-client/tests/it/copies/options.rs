@@ -87,7 +87,8 @@ async fn platforms_are_chosen_as_asked() {
     check_platforms(Platforms::All, 6, true, true).await;
     check_platforms(Platforms::Image(Box::new(platform("linux/arm64"))), 1, false, false).await;
     check_platforms(Platforms::Sparse(two()), 4, true, true).await;
-    check_platforms(Platforms::Sparse(Vec::new()), 2, true, true).await;
+    check_platforms(Platforms::Sparse(vec![platform("linux/arm64")]), 2, true, true).await;
+    check_platforms(Platforms::Sparse(Vec::new()), 1, true, true).await;
     check_platforms(Platforms::Rewritten(two()), 3, true, false).await;
 }
 

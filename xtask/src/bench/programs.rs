@@ -22,6 +22,7 @@ pub(crate) fn gather(workspace: &Workspace) -> Result<(Tools, Names)> {
         ("crane", tools.crane.clone()),
         ("oras", tools.oras.clone()),
         ("umoci", tools.umoci.clone()),
+        ("skopeo", tools.skopeo.clone()),
         ("go-oci", told("go-oci", go_oci(&peers.join("go-oci"), &bin))),
         (
             "oci-client",

@@ -99,6 +99,7 @@ impl<'a> Runner<'a> {
         names.set_path("side", &base.join("layout"));
         names.set("warm", "");
         names.set("to", format!("{host}/pushed/{}:v1", name_of(&base)));
+        names.set("elsewhere", format!("{}/pushed/{}:v1", self.setting.elsewhere(), name_of(&base)));
         let mut command = row.command(&names)?;
         let cache: &Path = if row.uses("warm") { &self.warm } else { &places.cache };
         self.setting.surroundings(&mut command, cache);

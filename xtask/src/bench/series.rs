@@ -87,6 +87,19 @@ const PULL_AGAIN: &[Row] = &[
     row("crane export | tar x", "{crane} export {estargz} - | tar x -C {out}"),
 ];
 
+/// `{graph}` is an index of three platforms, `{elsewhere}` a new repository of another registry in each run.
+const COPY_BETWEEN: &[Row] = &[
+    row("refs cp", "{refs} cp {graph} {elsewhere}"),
+    row("crane cp", "{crane} cp {graph} {elsewhere}"),
+    row("skopeo copy --all", "{skopeo} copy --all {insecure} docker://{graph} docker://{elsewhere}"),
+];
+
+const COPY_WITHIN: &[Row] = &[
+    row("refs cp", "{refs} cp {graph} {to}"),
+    row("crane cp", "{crane} cp {graph} {to}"),
+    row("skopeo copy --all", "{skopeo} copy --all {insecure} docker://{graph} docker://{to}"),
+];
+
 const START: &[Row] = &[
     row("refs --version", "{refs} --version"),
     row("crane version", "{crane} version"),
@@ -107,6 +120,8 @@ pub(crate) fn chosen(options: &Options) -> Vec<Series> {
     let trees = Trees::new(options);
     let mut all = vec![series("start".to_owned(), None, Weight::Tiny, START)];
     all.extend(on_many(trees.many));
+    let copied = |work: &str, rows| series(format!("cp {work}"), Some(trees.copied), Weight::Medium, rows);
+    all.extend([copied("between registries", COPY_BETWEEN), copied("within a registry", COPY_WITHIN)]);
     all.extend(on_large("big", trees.big, Weight::Medium));
     all.extend(on_large("entries", trees.entries, Weight::Heavy));
     all.extend(on_large("one", trees.one, Weight::Heavy));
@@ -155,6 +170,7 @@ struct Trees {
     big: Tree,
     one: Tree,
     entries: Tree,
+    copied: Tree,
 }
 
 impl Trees {
@@ -167,6 +183,8 @@ impl Trees {
             one: Tree::Big { files: 1, file_bytes: one * MIB },
             // With its directory a hundred files are 101 entries.
             entries: Tree::Entries { directories },
+            // Each of three platforms has a layer of it.
+            copied: Tree::Programs { at_most_bytes: 80 * MIB },
         }
     }
 }

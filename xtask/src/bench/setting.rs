@@ -27,6 +27,8 @@ pub(crate) struct Setting {
     pub(crate) binary_bytes: u64,
     programs: Names,
     place: Place,
+    /// Another registry, to copy to.
+    elsewhere: Place,
     dir: TempDir,
     made: RefCell<BTreeSet<PathBuf>>,
     runs: Cell<u32>,
@@ -43,7 +45,15 @@ pub(crate) enum Form {
     Oras,
     /// As the library jmgilman/go/oci does it, which reads only what it wrote.
     GoOci,
+    /// As an index of three images that have nothing in common, each with a layer of the tree.
+    Graph,
 }
+
+const GRAPH: &str = "for one in amd64 arm64 riscv64; do \
+                     tar -C {tree} --transform s,^[.],$one, -c . | gzip -1 > {file}.$one && \
+                     {crane} append --oci-empty-base --new_layer {file}.$one --new_tag {to}-$one && \
+                     {crane} mutate {to}-$one --set-platform linux/$one -t {to}-$one || exit 1; done; \
+                     {crane} index append -m {to}-amd64 -m {to}-arm64 -m {to}-riscv64 -t {to}";
 
 /// How many files a directory holds, at any depth, and their bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -56,17 +66,24 @@ impl Setting {
     pub(crate) fn prepare(workspace: &Workspace) -> Result<Self> {
         let (tools, mut programs) = programs::gather(workspace)?;
         let place = PlaceKind::Plain.start(&tools)?;
+        let elsewhere = PlaceKind::Plain.start(&tools)?;
         let proxy = Proxy::start(place.host())?;
         programs.set("unlimited", "--max-file-size 0 --max-total-size 0 --max-files 0");
         programs.set("cold", if takes_no_cache(&tools.refs) { "--no-cache" } else { "" });
+        programs.set("insecure", "--insecure-policy --src-tls-verify=false --dest-tls-verify=false");
         let dir = tempfile::tempdir().map_err(Error::file("create", "a temporary directory"))?;
         let binary_bytes = fs::metadata(&tools.refs).map_err(Error::file("stat", &tools.refs))?.len();
-        Ok(Self { proxy, binary_bytes, programs, place, dir, made: RefCell::default(), runs: Cell::new(0) })
+        Ok(Self { proxy, binary_bytes, programs, place, elsewhere, dir, made: RefCell::default(), runs: Cell::new(0) })
     }
 
     /// `HOST:PORT` of the registry itself.
     pub(crate) fn host(&self) -> &str {
         self.place.host()
+    }
+
+    /// `HOST:PORT` of the registry that is copied to.
+    pub(crate) fn elsewhere(&self) -> &str {
+        self.elsewhere.host()
     }
 
     /// A path below the temporary directory; nothing is there yet.
@@ -98,11 +115,14 @@ impl Setting {
             (Form::Plain, "plain", "plain-blob"),
             (Form::Oras, "oras-form", "oras-blob"),
             (Form::GoOci, "go-oci-form", "go-oci-blob"),
+            (Form::Graph, "graph", "graph-blob"),
         ] {
             if rows.iter().any(|row| row.uses(at) || row.uses(blob)) {
                 let repository = self.published(tree, form, &names)?;
                 names.set(at, format!("{{host}}/{repository}:v1"));
-                names.set(blob, format!("http://{{host}}/v2/{repository}/blobs/{}", self.layer(&repository)?));
+                if rows.iter().any(|row| row.uses(blob)) {
+                    names.set(blob, format!("http://{{host}}/v2/{repository}/blobs/{}", self.layer(&repository)?));
+                }
             }
         }
         Ok(names)
@@ -123,6 +143,7 @@ impl Setting {
                  {crane} append --oci-empty-base --new_layer {file} --new_tag {to}"
             }
             Form::GoOci => "{go-oci} push {tree} {to}",
+            Form::Graph => GRAPH,
             Form::Oras => "cd {trees} && {oras} push --plain-http {to} {name}",
         };
         let mut names = names.clone();

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::certificates::Certificates;
 use super::compare::Tree;
 use super::process::Outcome;
-use super::servers::Place;
+use super::servers::{Place, PlaceKind};
 use super::tools::Tools;
 use super::trees;
 use crate::error::{Error, Result};
@@ -56,6 +56,11 @@ impl<'a> Bench<'a> {
     /// A path of this scenario's own; nothing is there yet.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
+    }
+
+    /// Another place beside this one.
+    pub(crate) fn start(&self, kind: PlaceKind) -> Result<Place> {
+        kind.start(self.tools)
     }
 
     /// Runs our own program with the right credentials.

@@ -1,6 +1,7 @@
 //! What is tried at each place.
 
 mod certificates;
+mod copies;
 mod credentials;
 mod crowd;
 mod long;
@@ -83,6 +84,8 @@ const ALL: &[Scenario] = &[
     Scenario { name: "we read oras' files", at: At::Registries, run: peers_write::oras_files },
     Scenario { name: "we read oras' directory", at: At::Registries, run: peers_write::oras_directory },
     Scenario { name: "we read a plain tar without a title", at: At::Registries, run: peers_write::oras_untitled },
+    Scenario { name: "cp carries a graph to registries and back", at: At::Once, run: copies::between_registries },
+    Scenario { name: "cp within a registry moves no blob", at: At::Once, run: copies::within_a_registry },
     Scenario { name: "we unpack crane's layers as umoci does", at: At::Once, run: images::appended_by_crane },
     Scenario { name: "we unpack docker's schema 2 as umoci does", at: At::Once, run: images::docker_schema_2 },
     Scenario { name: "we unpack Zstandard as umoci does", at: At::Once, run: images::zstd },

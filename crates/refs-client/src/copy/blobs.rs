@@ -20,17 +20,17 @@ const SMALL_BYTES: u64 = 1 << 20;
 const SMALL: u32 = 1;
 const LARGE: u32 = 2;
 
-/// Makes all of `blobs` part of the destination, or finds out what that would take.
+/// Makes all of `blobs` part of the destination, or finds out what that would take. The largest are given first.
 pub(super) async fn copy_blobs(
     ends: &Ends,
     mut blobs: Vec<Descriptor>,
     options: &CopyOptions,
 ) -> Result<Vec<CopiedBlob>> {
     // The largest first, so that none is left alone at the end.
-    blobs.sort_by_key(|blob| Reverse(blob.size));
+    blobs.sort_by(|one, other| (Reverse(one.size), &one.digest).cmp(&(Reverse(other.size), &other.digest)));
     let most = options.blobs_at_once.get().min(usize::MAX / 4);
     let room = Arc::new(Semaphore::new((most * LARGE as usize).min(Semaphore::MAX_PERMITS)));
-    let copied = stream::iter(blobs).map(|blob| {
+    let copied = stream::iter(blobs.into_iter().enumerate()).map(|(place, blob)| {
         let (ends, room, mode) = (ends.clone(), Arc::clone(&room), options.mode);
         async move {
             let weight = if blob.size < SMALL_BYTES { SMALL } else { LARGE };
@@ -39,10 +39,13 @@ pub(super) async fn copy_blobs(
                 Mode::Copy => copy_blob(&ends, &blob).await?,
                 Mode::DryRun => foresee(&ends, &blob).await?,
             };
-            Ok(CopiedBlob { descriptor: blob, fate })
+            Ok::<_, Error>((place, CopiedBlob { descriptor: blob, fate }))
         }
     });
-    copied.buffer_unordered(most * LARGE as usize / SMALL as usize).try_collect().await
+    let copied = copied.buffer_unordered(most * LARGE as usize / SMALL as usize);
+    let mut copied: Vec<(usize, CopiedBlob)> = copied.try_collect().await?;
+    copied.sort_by_key(|(place, _)| *place);
+    Ok(copied.into_iter().map(|(_, blob)| blob).collect())
 }
 
 /// Makes `blob` part of the destination.

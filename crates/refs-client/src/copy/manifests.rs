@@ -9,7 +9,6 @@ use refs_url::{Digest, Tag};
 use super::{
     copied::Tally,
     ends::Ends,
-    gather::AT_ONCE,
     graph::{Nodes, Standing, waves},
     options::Mode,
 };
@@ -21,9 +20,15 @@ pub(super) fn missing_blobs(nodes: &Nodes, digests: &[Digest], done: &mut HashSe
     blobs.filter(|blob| done.insert(blob.digest.clone())).cloned().collect()
 }
 
-/// Writes those of `digests` that the destination does not have, each after what it lists; gives what was written, or
-/// would be.
-pub(super) async fn write_manifests(ends: &Ends, nodes: &Nodes, digests: &[Digest], mode: Mode) -> Result<Tally> {
+/// Writes those of `digests` that the destination does not have, each after what it lists, and so many at once; gives what
+/// was written, or would be.
+pub(super) async fn write_manifests(
+    ends: &Ends,
+    nodes: &Nodes,
+    digests: &[Digest],
+    mode: Mode,
+    at_once: usize,
+) -> Result<Tally> {
     let mut written = Tally::default();
     for wave in waves(nodes, digests) {
         let absent: Vec<&Manifest> = wave.iter().filter_map(|digest| absent(nodes, digest)).collect();
@@ -35,7 +40,7 @@ pub(super) async fn write_manifests(ends: &Ends, nodes: &Nodes, digests: &[Diges
             let ends = ends.clone();
             async move { write(&ends, &manifest, &[]).await }
         });
-        writes.buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+        writes.buffer_unordered(at_once).try_collect::<()>().await?;
     }
     Ok(written)
 }

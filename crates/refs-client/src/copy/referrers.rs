@@ -16,6 +16,8 @@ use crate::Result;
 
 /// Referrers that may be above one another: a signature of a signature, and so on.
 pub(super) const MAX_DEPTH: u32 = 8;
+/// Of two referrers of one subject that are written at the same time, olareg may list but one.
+pub(super) const WRITES_AT_ONCE: usize = 1;
 /// Lists have a low rate limit of their own at some registries.
 const LISTS_AT_ONCE: usize = 4;
 

@@ -11,7 +11,7 @@ use super::{
     chosen::{Chosen, Origin, Root},
     copied::{Copied, Fate, Outcome, Tally},
     ends::{Ends, Relation},
-    gather::{Gathered, Top, too_large},
+    gather::{AT_ONCE, Gathered, Top, too_large},
     graph::Standing,
     manifests::{missing_blobs, write, write_manifests},
     options::{CopyOptions, Mode},
@@ -29,7 +29,8 @@ impl Client {
     ///
     /// With a tag, `to` leads to the copy in the end, after all else but the referrers is there; without one the copy goes
     /// by its digest. A digest in `to` must be that of what is copied. What is copied is read past the client's store, and
-    /// not kept there.
+    /// not kept there. Of a client whose registries are sent pieces (`Options::piece_bytes`), each piece of a blob is a
+    /// reading of its own at the source.
     ///
     /// # Errors
     /// `Location` when `from` names neither tag nor digest, or `to` is a file; `OtherDigest`, before anything is written;
@@ -185,7 +186,7 @@ impl Copying<'_> {
         let own = &root.manifest.descriptor.digest;
         self.blobs(&found).await?;
         let below: Vec<Digest> = found.iter().filter(|digest| *digest != own).cloned().collect();
-        self.manifests(&below).await?;
+        self.manifests(&below, AT_ONCE).await?;
         Ok(if root.origin == Origin::Made { below } else { found })
     }
 
@@ -205,7 +206,7 @@ impl Copying<'_> {
         let found = self.gathered.add(self.ends, tops, &Chosen::All, self.options).await?;
         self.copied.referrers += found.iter().filter(|digest| listed.contains(*digest)).count() as u64;
         self.blobs(&found).await?;
-        self.manifests(&found).await?;
+        self.manifests(&found, referrers::WRITES_AT_ONCE).await?;
         Ok(found)
     }
 
@@ -215,8 +216,8 @@ impl Copying<'_> {
         Ok(())
     }
 
-    async fn manifests(&mut self, found: &[Digest]) -> Result<()> {
-        let written = write_manifests(self.ends, &self.gathered.nodes, found, self.options.mode).await?;
+    async fn manifests(&mut self, found: &[Digest], at_once: usize) -> Result<()> {
+        let written = write_manifests(self.ends, &self.gathered.nodes, found, self.options.mode, at_once).await?;
         self.copied.manifests.count += written.count;
         self.copied.manifests.bytes = self.copied.manifests.bytes.saturating_add(written.bytes);
         Ok(())

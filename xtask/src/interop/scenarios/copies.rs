@@ -16,7 +16,7 @@ const IMAGES: [&str; 4] = ["amd64", "arm64", "riscv64", "s390x"];
 
 /// To registries that list referrers, and back to one where clients keep the list.
 pub(super) fn between_registries(bench: &Bench<'_>) -> Result<()> {
-    let reference = graph(bench)?;
+    let reference = graph(bench, "interop/copies")?;
     let expected = (about(bench, &reference)?, bench.crane(&["digest", &reference])?.text()?);
     for kind in [PlaceKind::Olareg, PlaceKind::RefsServe] {
         let place = bench.start(kind)?;
@@ -34,7 +34,7 @@ pub(super) fn between_registries(bench: &Bench<'_>) -> Result<()> {
 
 /// By the registry's own log.
 pub(super) fn within_a_registry(bench: &Bench<'_>) -> Result<()> {
-    let reference = graph(bench)?;
+    let reference = graph(bench, "interop/copies-beside")?;
     let before = bench.place.blobs_sent()?.len();
     let to = bench.place.reference("interop/beside", "v1");
     bench.refs(&["cp", &reference, &to])?.stdout()?;
@@ -43,9 +43,9 @@ pub(super) fn within_a_registry(bench: &Bench<'_>) -> Result<()> {
     require_equal("oras discover", &about(bench, &reference)?, &about(bench, &to)?)
 }
 
-/// An index of three platforms and of another index, with two referrers.
-fn graph(bench: &Bench<'_>) -> Result<String> {
-    let tagged = |tag: &str| bench.place.reference("interop/copies", tag);
+/// In `repository`, an index of three platforms and of another index, with two referrers.
+fn graph(bench: &Bench<'_>, repository: &str) -> Result<String> {
+    let tagged = |tag: &str| bench.place.reference(repository, tag);
     let archive = bench.path("layer.tar");
     let mut tar = Command::new("tar");
     tar.arg("-cf").arg(&archive).arg("-C").arg(&bench.trees.sample).arg(".");

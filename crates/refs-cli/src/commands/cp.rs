@@ -4,10 +4,10 @@ use std::fmt;
 
 use refs_client::{
     Copied, CopyOptions, Location,
-    copy::{Fate, Mode, Outcome, Platforms, Referrers, Tally},
+    copy::{CopiedBlob, Fate, Mode, Outcome, Platforms, Referrers, Tally},
 };
 use refs_url::{Digest, Tag};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::{Failure, pull::Count, tag::reference};
 use crate::{
@@ -24,7 +24,8 @@ struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     tag: Option<String>,
     media_type: String,
-    outcome: &'static str,
+    #[serde(serialize_with = "outcome")]
+    outcome: Outcome,
     manifests: Manifests,
     /// How many of the manifests refer to others of them.
     referrers: u64,
@@ -59,7 +60,7 @@ struct Blob {
 impl Report {
     fn of(at: &Location, copied: &Copied) -> Self {
         let tally = |fate| Blobs::from(copied.tally(fate));
-        let blob = |blob: &refs_client::copy::CopiedBlob| Blob {
+        let blob = |blob: &CopiedBlob| Blob {
             digest: blob.descriptor.digest.to_string(),
             size: blob.descriptor.size,
             fate: word(blob.fate),
@@ -70,12 +71,7 @@ impl Report {
             digest: copied.manifest.digest.to_string(),
             tag: copied.tag.as_ref().map(ToString::to_string),
             media_type: copied.manifest.media_type.to_string(),
-            outcome: match copied.outcome {
-                Outcome::Copied => "copied",
-                Outcome::Planned => "planned",
-                Outcome::Present => "present",
-                Outcome::Itself => "itself",
-            },
+            outcome: copied.outcome,
             manifests: Manifests {
                 written: copied.manifests.count,
                 bytes: copied.manifests.bytes,
@@ -103,10 +99,10 @@ impl fmt::Display for Report {
         }
         write!(f, "{}: ", escape(&self.reference))?;
         match self.outcome {
-            "itself" => return f.write_str("it is its own copy, nothing was done"),
-            "present" => return f.write_str("all of it was there"),
-            "planned" => f.write_str("would write ")?,
-            _ => {}
+            Outcome::Itself => return f.write_str("it is its own copy, nothing was done"),
+            Outcome::Present => return f.write_str("all of it was there"),
+            Outcome::Planned => f.write_str("would write ")?,
+            Outcome::Copied => {}
         }
         let count = Count(self.manifests.written, "manifest", "manifests");
         write!(f, "{count}, {}", Words(&self.copied, "copied"))?;
@@ -126,6 +122,15 @@ impl fmt::Display for Words<'_> {
         let Self(Blobs { blobs, bytes }, word) = self;
         write!(f, "{} {word} ({})", Count(*blobs, "blob", "blobs"), Bytes(*bytes))
     }
+}
+
+fn outcome<S: Serializer>(outcome: &Outcome, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(match outcome {
+        Outcome::Copied => "copied",
+        Outcome::Planned => "planned",
+        Outcome::Present => "present",
+        Outcome::Itself => "itself",
+    })
 }
 
 const fn word(fate: Fate) -> &'static str {

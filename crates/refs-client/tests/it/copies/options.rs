@@ -7,6 +7,7 @@ use refs_client::{
     copy::{ChildrenBy, Fate, Foreign, Mode, Outcome, Platforms, Referrers},
 };
 use refs_registry::{ErrorKind, spec::Document};
+use refs_store::{DiskOptions, DiskStore};
 
 use super::*;
 
@@ -185,4 +186,16 @@ async fn nothing_to_copy_is_an_error_of_the_source() {
     }
     assert!(!folder.path().join("layout").exists());
     assert_eq!(to.requests(), [""; 0]);
+}
+
+#[tokio::test]
+async fn what_is_copied_is_not_kept_in_the_clients_store() {
+    let (from, to, _) = pair().await;
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let client = anonymous().with_store(Arc::new(DiskStore::new(&cache, &DiskOptions::default())));
+    copy(&client, &place(&from, "o/from:v1"), &place(&to, "o/to:v1")).await;
+    assert!(!cache.exists());
+    // What was moved is counted all the same: nine manifests, and the bytes of all blobs.
+    assert!(client.meter().fetched() > 300_000 && client.meter().fetched() >= client.meter().expected());
 }

@@ -91,13 +91,19 @@ const PULL_AGAIN: &[Row] = &[
 const COPY_BETWEEN: &[Row] = &[
     row("refs cp", "{refs} cp {graph} {elsewhere}"),
     row("crane cp", "{crane} cp {graph} {elsewhere}"),
-    row("skopeo copy --all", "{skopeo} copy --all {insecure} docker://{graph} docker://{elsewhere}"),
+    row(
+        "skopeo copy --all (knows what it copied before)",
+        "{skopeo} copy --all {insecure} docker://{graph} docker://{elsewhere}",
+    ),
 ];
 
 const COPY_WITHIN: &[Row] = &[
     row("refs cp", "{refs} cp {graph} {to}"),
     row("crane cp", "{crane} cp {graph} {to}"),
-    row("skopeo copy --all", "{skopeo} copy --all {insecure} docker://{graph} docker://{to}"),
+    row(
+        "skopeo copy --all (knows what it copied before)",
+        "{skopeo} copy --all {insecure} docker://{graph} docker://{to}",
+    ),
 ];
 
 const START: &[Row] = &[

@@ -205,14 +205,12 @@ impl Client {
                 None => prepare().await?,
             };
             let (artifact, contents) = open(Arc::clone(&source), at, target, &options.read).await?;
-            let streams = self.kept(at, Arc::clone(&source), &prepared.aside());
+            let streams = self.kept(at, source, &prepared.aside());
             let contents = contents.metered(Arc::clone(meter)).with_streams(streams);
             let pulled = match pull::pull(&artifact, &contents, prepared, options).await? {
                 Some(pulled) => pulled,
-                None => {
-                    let (prepared, contents) = (prepare().await?, contents.with_streams(source));
-                    pull::pull(&artifact, &contents, prepared, options).await?.ok_or(Error::Worker)?
-                }
+                // What was kept aside is in open files, which outlast their folder.
+                None => pull::pull(&artifact, &contents, prepare().await?, options).await?.ok_or(Error::Worker)?,
             };
             self.list(at, &artifact.stored(target.clone())).await;
             Ok(pulled)

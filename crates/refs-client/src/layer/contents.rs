@@ -65,7 +65,7 @@ pub(super) enum Seeking {
 #[derive(Debug)]
 pub(crate) struct Contents {
     pub(super) source: Arc<dyn Source>,
-    /// The same, for layers that are read as streams where several lie on each other.
+    /// The same, for layers that are read as streams, and may have to be once more.
     pub(super) streams: Arc<dyn Source>,
     at: String,
     pub(super) purpose: Purpose,
@@ -286,7 +286,7 @@ impl Contents {
             return choice.deliver(self.source.as_ref(), self.ranges(layer), delivery).await;
         }
         let (root, agreement, purpose) = (layer.root().to_owned(), layer.agreement(), self.purpose);
-        let slash = self.slash();
+        let (slash, source) = (self.slash(), self.lone_source(&delivery.selection));
         let work = move |bytes| {
             let archive = archive::open(bytes, &descriptor)?.with(slash);
             let undecided = match purpose {
@@ -295,7 +295,7 @@ impl Contents {
             };
             Ok((delivery, undecided))
         };
-        let (delivery, undecided) = read_blob(self.source.as_ref(), &layer.descriptor.digest, work).await?;
+        let (delivery, undecided) = read_blob(source.as_ref(), &layer.descriptor.digest, work).await?;
         if let Some(agreement) = undecided
             && let Some(index) = self.index(layer).await?
         {
@@ -331,7 +331,17 @@ impl Contents {
         let (descriptor, slash) = (Arc::clone(&layer.descriptor), self.slash());
         let work =
             move |bytes| delivery.renamed(archive::open(bytes, &descriptor)?.with(slash), names).map(|()| delivery);
-        read_blob(self.source.as_ref(), &layer.descriptor.digest, work).await
+        read_blob(self.streams.as_ref(), &layer.descriptor.digest, work).await
+    }
+
+    /// What the only layer is read from. Only its end tells whether it must be read again: that of an image for what changed
+    /// on the way, and a part of an artifact for hard links whose files are not meant. Of a whole artifact all is written as it
+    /// comes, and nothing need be kept beside.
+    fn lone_source(&self, selection: &Selection) -> &Arc<dyn Source> {
+        match (self.purpose, selection) {
+            (Purpose::Artifact, Selection::All) => &self.source,
+            (Purpose::Image, _) | (Purpose::Artifact, Selection::Some(_)) => &self.streams,
+        }
     }
 
     /// The table of contents of a layer that has one, which is read once.

@@ -129,6 +129,22 @@ async fn a_layer_is_fetched_once() {
 }
 
 #[tokio::test]
+async fn a_pull_that_reads_a_layer_twice_fetches_it_once() {
+    let bent = lone(&["a 1", "b = a", "a 2"], Format::Gzip);
+    let renamed = ["a 1", "b = a"];
+    for (stored, chosen, tree) in [
+        (bent, &[][..], "644 a \"2\"\n644 b \"1\""),
+        (lone(&renamed, Format::Gzip), &["b"], "644 b \"1\""),
+        (image(&[&renamed], [Format::Gzip]), &["b"], "644 b \"1\""),
+    ] {
+        let (registry, client) = served(&stored).await;
+        let pulled = pulled(&client, &artifact(&registry), &pull_of(chosen)).await;
+        assert_eq!(pulled, Tree::parse(tree));
+        assert_eq!(fetches(&registry), [1], "{tree}");
+    }
+}
+
+#[tokio::test]
 async fn an_image_with_a_table_is_listed_by_two_requests() {
     let (registry, client) = served(&lone(&["a 1", ".wh.b x"], Format::Estargz)).await;
     let listing = client.list_files(&artifact(&registry), &ReadOptions::default()).await.unwrap();

@@ -135,11 +135,16 @@ pub(super) fn move_aside(root: &Path, path: &Path) -> Result<bool> {
     Ok(true)
 }
 
-/// Makes the folder for quarantine, with whatever was in its place in it.
+/// Makes the folder for quarantine, with whatever was in its place in it. A file in the place of the one that is begun goes, and
+/// so does a link, but nothing that it leads to.
 fn make_quarantine(root: &Path) -> Result<PathBuf> {
     let folder = root.join(QUARANTINE_FOLDER);
-    if folder.symlink_metadata().is_ok_and(|metadata| !metadata.is_dir()) {
+    let is_other = |path: &Path| path.symlink_metadata().is_ok_and(|metadata| !metadata.is_dir());
+    if is_other(&folder) {
         let begun = root.join(BEGUN_QUARANTINE_FOLDER);
+        if is_other(&begun) {
+            remove_all(&begun)?;
+        }
         make_folder(&begun)?;
         let aside = begun.join(QUARANTINE_FOLDER);
         remove_all(&aside)?;

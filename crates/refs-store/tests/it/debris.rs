@@ -178,6 +178,28 @@ async fn pruning_moves_it_aside_too_and_removes_it() -> Result<()> {
 }
 
 #[tokio::test]
+async fn what_is_in_the_place_of_both_folders_for_quarantine_is_healed_and_costs_no_link_what_it_leads_to() -> Result<()>
+{
+    for (begun, there) in ALL[1..].iter().flat_map(|begun| ALL[1..].iter().map(move |there| (begun, there))) {
+        let (store, folder) = on_disk();
+        fill(&store, "one").await?;
+        let (cache, outside) = (folder.path().join("cache"), folder.path().join("outside"));
+        fs::create_dir_all(outside.join("quarantine/p")).unwrap();
+        begun.put(&cache.join("quarantine-begun"), &outside);
+        there.put(&cache.join("quarantine"), &outside);
+        assert!(
+            store.verify(&Arc::default()).await?.damaged.contains(&cache.join("quarantine")),
+            "{begun:?} {there:?}"
+        );
+        assert!(store.verify(&Arc::default()).await?.is_sound(), "{begun:?} {there:?}");
+        store.prune(&PruneOptions::default()).await?;
+        assert!(outside.join("quarantine/p").exists(), "{begun:?} {there:?}");
+        assert_eq!(store.stat(&digest("one")).await?, Some(3));
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_store_without_its_tag_is_known_by_its_shape() -> Result<()> {
     let (store, folder) = on_disk();
     let origin = Memory::new();

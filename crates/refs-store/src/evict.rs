@@ -68,8 +68,13 @@ impl Bound {
 /// All that counts against a bound.
 pub(crate) fn all_kept(root: &Path) -> Result<Vec<Kept>> {
     let mut kept = Vec::new();
-    walk(&root.join(BLOBS_FOLDER), &mut kept)?;
-    walk(&root.join(INDEXES_FOLDER), &mut kept)?;
+    for shelf in [BLOBS_FOLDER, INDEXES_FOLDER].map(|shelf| root.join(shelf)) {
+        let mut found = Vec::new();
+        walk(&shelf, &mut found)?;
+        // Where its user has put it elsewhere, other things may be there, which are not the store's to remove.
+        let is_own = !shelf.is_symlink();
+        kept.extend(found.into_iter().filter(|kept| is_own || digest_in(&shelf, &kept.path).is_some()));
+    }
     let mut origins = Vec::new();
     find_origins(&root.join(ORIGINS_FOLDER), &mut origins)?;
     for origin in &origins {
@@ -227,7 +232,12 @@ fn forget_members(root: &Path, origin: &Path) -> Result<()> {
 
 /// The digest of the content whose file is `path`.
 pub(crate) fn blob(root: &Path, path: &Path) -> Option<Digest> {
-    let mut names = path.strip_prefix(root.join(BLOBS_FOLDER)).ok()?.iter().map(|name| name.to_str());
+    digest_in(&root.join(BLOBS_FOLDER), path)
+}
+
+/// The digest that the file `path` in `shelf` is called by.
+fn digest_in(shelf: &Path, path: &Path) -> Option<Digest> {
+    let mut names = path.strip_prefix(shelf).ok()?.iter().map(|name| name.to_str());
     let (Some(Some(algorithm)), Some(Some(digits)), None) = (names.next(), names.next(), names.next()) else {
         return None;
     };

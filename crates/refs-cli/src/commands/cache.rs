@@ -189,6 +189,7 @@ struct Checked {
     blobs: u64,
     bytes: u64,
     damaged: Vec<String>,
+    misplaced: Vec<String>,
     unchecked: Vec<String>,
     unlisted: Vec<Image>,
 }
@@ -199,6 +200,7 @@ impl Checked {
             blobs: verified.blobs,
             bytes: verified.bytes,
             damaged: verified.damaged.iter().map(|path| path.display().to_string()).collect(),
+            misplaced: verified.misplaced.iter().map(|path| path.display().to_string()).collect(),
             unchecked: verified.unchecked.iter().map(ToString::to_string).collect(),
             unlisted: Image::all(&verified.unlisted),
         }
@@ -209,6 +211,9 @@ impl fmt::Display for Checked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for path in &self.damaged {
             writeln!(f, "damaged, and in quarantine: {}", escape(path))?;
+        }
+        for path in &self.misplaced {
+            writeln!(f, "not what belongs there, and left there: {}", escape(path))?;
         }
         for digest in &self.unchecked {
             writeln!(f, "of an algorithm that is not computed here: {digest}")?;

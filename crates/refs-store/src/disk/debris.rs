@@ -67,7 +67,8 @@ const NOTES: [(&str, Shape); 4] = [
 const MAY_BE_LINKED: [&str; 4] = [BLOBS_FOLDER, INDEXES_FOLDER, PINS_FOLDER, ORIGINS_FOLDER];
 
 impl DiskStore {
-    /// Moves what is in the place of something else into quarantine, so that the store works again; gives where it was.
+    /// Moves what is in the place of something else into quarantine, so that the store works again; gives where it was. What is
+    /// behind a link of its user's stays.
     pub(super) async fn clear(&self) -> Result<Vec<PathBuf>> {
         let path = self.path().to_owned();
         blocking(self.path(), move || {
@@ -91,8 +92,21 @@ fn clear(root: &Path) -> Result<Vec<PathBuf>> {
         debris.push(root.join(CACHE_TAG_FILE));
     }
     debris.extend(find(root)?);
-    debris.iter().try_for_each(|path| move_aside(root, path).map(drop))?;
-    Ok(debris)
+    let mut moved = Vec::new();
+    for path in debris {
+        if move_aside(root, &path)? {
+            moved.push(path);
+        }
+    }
+    Ok(moved)
+}
+
+/// Whether `path` is below a place that its user has put elsewhere by a link, where there may be more than what the store has.
+pub(super) fn is_behind_link(root: &Path, path: &Path) -> bool {
+    MAY_BE_LINKED
+        .iter()
+        .map(|place| root.join(place))
+        .any(|place| path != place && path.starts_with(&place) && place.is_symlink())
 }
 
 /// What is in the place of something else, sorted. Links of its user's to the folders that hold most are none.

@@ -13,8 +13,9 @@ use refs_registry::{
 };
 use refs_url::Digest;
 
-use super::{QUARANTINE_FOLDER, indexes, notes::is_marked, partials, parts, store::not_cached};
+use super::{QUARANTINE_FOLDER, debris::is_behind_link, indexes, notes::is_marked, partials, parts, store::not_cached};
 use crate::{
+    evict::blob,
     file::{each_chunk, is_absent},
     ingest::make_folder,
     layout::{BLOBS_FOLDER, Folder, Needs},
@@ -120,8 +121,12 @@ fn put_aside(folder: &Folder, digest: &Digest) -> Result<bool> {
     move_aside(folder.root(), &folder.blob_path(digest))
 }
 
-/// The same for what is at `path` in the store at `root`, whatever it is called; the folder for quarantine itself may be it.
+/// The same for what is at `path` in the store at `root`, whatever it is called; the folder for quarantine itself may be it. Of what
+/// is behind a link of its user's, only files that are called as blobs are known to be the store's, and are moved.
 pub(super) fn move_aside(root: &Path, path: &Path) -> Result<bool> {
+    if is_behind_link(root, path) && !(blob(root, path).is_some() && is_file(path)) {
+        return Ok(false);
+    }
     let folder = make_quarantine(root)?;
     if path == folder {
         return Ok(true);
@@ -165,13 +170,24 @@ fn name_aside(root: &Path, path: &Path) -> OsString {
     OsString::from_vec(name.split_off(name.len().saturating_sub(MAX_BYTES)))
 }
 
-/// Says whether there was anything at `from`.
+/// Says whether there was anything at `from`, and it is at `to` now. Of what is on another file system, only files are moved.
 fn rename(from: &Path, to: &Path) -> Result<bool> {
-    match fs::rename(from, to) {
+    let renamed = fs::rename(from, to);
+    let crosses = renamed.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::CrossesDevices);
+    let moved = match renamed {
+        Err(_) if crosses && !is_file(from) => return Ok(false),
+        Err(_) if crosses => fs::copy(from, to).and_then(|_bytes| fs::remove_file(from)),
+        renamed => renamed,
+    };
+    match moved {
         Ok(()) => Ok(true),
         Err(error) if is_absent(&error) => Ok(false),
         Err(error) => Err(Error::io(Doing::Rename, from, error)),
     }
+}
+
+fn is_file(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|metadata| metadata.is_file())
 }
 
 /// Removes a file, or a folder with all that is in it.

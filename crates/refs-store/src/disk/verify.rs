@@ -13,6 +13,7 @@ use refs_registry::{ErrorKind, Result};
 use refs_url::Digest;
 
 use super::{
+    debris::{find, is_behind_link},
     images::ListedImage,
     removal::{State, look, move_aside, move_damaged},
     store::DiskStore,
@@ -38,6 +39,9 @@ pub struct Verified {
     pub bytes: u64,
     /// What was damaged, or in the place of content, and is in quarantine now: the file's path before that.
     pub damaged: Vec<PathBuf>,
+    /// What is in the place of something else, and stays there: it is behind a link of the store's user, who may have put it
+    /// there, or is a folder of another file system.
+    pub misplaced: Vec<PathBuf>,
     /// What can't be told, as this build does not compute its algorithm.
     pub unchecked: Vec<Digest>,
     /// The images that were listed and are not whole. They are not listed any more; fetching them brings what is missing.
@@ -59,7 +63,7 @@ impl Verifying {
 }
 
 impl Verified {
-    /// Whether all was as it should be.
+    /// Whether all was as it should be, but for what is [misplaced](Self::misplaced).
     #[must_use]
     pub fn is_sound(&self) -> bool {
         self.damaged.is_empty() && self.unlisted.is_empty()
@@ -70,7 +74,8 @@ impl DiskStore {
     /// Hashes all content, a chunk at a time, and counts in `progress`. What is damaged goes to quarantine, and is fetched anew
     /// when somebody wants it; images that are not whole are taken off the index. What is in the place of something else goes there
     /// before that, such as folders where files belong, and links: but for those to folders in the place of `blobs`, `indexes`,
-    /// `pins` and `origins`, which the store's user may have put elsewhere on its file system. Others may use the store meanwhile.
+    /// `pins` and `origins`, which the store's user may have put elsewhere on its file system: of what is there, nothing is moved
+    /// but damaged blobs. Others may use the store meanwhile.
     ///
     /// # Errors
     /// `Io`. What was found by then is in quarantine.
@@ -95,6 +100,9 @@ fn verify(folder: &Folder, progress: &Verifying) -> Result<Verified> {
     for path in paths {
         check(folder, path, progress, &mut verified)?;
     }
+    verified.misplaced.extend(find(folder.root())?);
+    verified.misplaced.sort();
+    verified.misplaced.dedup();
     let mut broken = folder.unlist_broken(&folder.lock()?)?;
     if !verified.damaged.is_empty() {
         // These were taken off with what they need. A tag that others have moved meanwhile leaves a whole image behind.
@@ -107,9 +115,9 @@ fn verify(folder: &Folder, progress: &Verifying) -> Result<Verified> {
 
 fn check(folder: &Folder, path: PathBuf, progress: &Verifying, verified: &mut Verified) -> Result<()> {
     let Some(digest) = blob(folder.root(), &path) else {
-        if move_aside(folder.root(), &path)? {
-            verified.damaged.push(path);
-        }
+        let is_moved = move_aside(folder.root(), &path)?;
+        let found = if is_moved { &mut verified.damaged } else { &mut verified.misplaced };
+        found.push(path);
         return Ok(());
     };
     let count = |bytes| {
@@ -122,6 +130,8 @@ fn check(folder: &Folder, path: PathBuf, progress: &Verifying, verified: &mut Ve
             verified.blobs += 1;
             if move_damaged(folder, &digest, &state)? {
                 verified.damaged.push(path);
+            } else if is_behind_link(folder.root(), &path) && path.is_dir() {
+                verified.misplaced.push(path);
             }
         }
         Err(error) if error.kind() == ErrorKind::Unsupported => verified.unchecked.push(digest),

@@ -130,19 +130,23 @@ async fn check((origin, sound): (&Memory, &Tree), (at, belongs): &(String, Belon
         assert!(fs::read_dir(cache.join("quarantine")).unwrap().count() > 0, "{what}");
     }
     let again = store.verify(&Arc::default()).await?;
-    assert!(again.is_sound() && store.info().await?.misplaced.is_empty(), "{what}: {again:?}");
-    require_layout(&cache);
+    assert!(again.is_sound(), "{what}: {again:?}");
+    // What their user has put elsewhere stays, whatever it is.
+    let is_linked = *belongs == Belongs::LinkedFolder && debris == Debris::LinkOutside;
+    assert_eq!(again.misplaced.contains(&path.join("precious")), is_linked, "{what}: {again:?}");
+    assert_eq!(store.info().await?.misplaced.is_empty(), !is_linked, "{what}");
+    if !is_linked {
+        require_layout(&cache);
+    }
 
     let store = opened();
     reads(origin, &store).await?;
     assert_eq!(store.stat(&digest("one")).await?, Some(3), "{what}");
-    let pruned = DiskStore::new(&cache, &DiskOptions::default()).prune(&PruneOptions::default()).await;
+    let all = PruneOptions { max_bytes: Some(0), unread_since: None };
+    let pruned = DiskStore::new(&cache, &DiskOptions::default()).prune(&all).await;
     pruned.unwrap_or_else(|error| panic!("{what}: {error}"));
     assert_eq!(fs::read_dir(cache.join("quarantine")).map_or(0, Iterator::count), 0, "{what}");
-    // What their user has put elsewhere is the store's, there too.
-    if *belongs != Belongs::LinkedFolder {
-        assert!(outside.join("Theirs/precious").exists() && outside.join("precious").exists(), "{what}");
-    }
+    assert!(outside.join("Theirs/precious").exists() && outside.join("precious").exists(), "{what}");
     Ok(())
 }
 
@@ -196,6 +200,29 @@ async fn what_is_in_the_place_of_both_folders_for_quarantine_is_healed_and_costs
         assert!(outside.join("quarantine/p").exists(), "{begun:?} {there:?}");
         assert_eq!(store.stat(&digest("one")).await?, Some(3));
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn blobs_behind_a_link_to_another_file_system_are_verified_and_pruned() -> Result<()> {
+    // Where there is none, the same holds of a link to this one.
+    let elsewhere = Path::new("/dev/shm");
+    let elsewhere = if elsewhere.is_dir() { tempfile::tempdir_in(elsewhere) } else { tempfile::tempdir() }.unwrap();
+    let (store, folder) = on_disk();
+    fill(&store, "one").await?;
+    let (cache, blob) = (folder.path().join("cache"), format!("sha256/{}", digest("one").encoded()));
+    fs::create_dir(elsewhere.path().join("sha256")).unwrap();
+    fs::write(elsewhere.path().join(&blob), "bad").unwrap();
+    fs::write(elsewhere.path().join("sha256/stray"), "").unwrap();
+    fs::create_dir(elsewhere.path().join("sha256/strays")).unwrap();
+    Debris::LinkOutside.put(&cache.join("blobs"), elsewhere.path());
+
+    let verified = store.verify(&Arc::default()).await?;
+    assert_eq!(verified.damaged, [cache.join("blobs").join(&blob)]);
+    assert_eq!(verified.misplaced, ["stray", "strays"].map(|name| cache.join("blobs/sha256").join(name)));
+    assert!(store.verify(&Arc::default()).await?.is_sound());
+    store.prune(&PruneOptions { max_bytes: Some(0), unread_since: None }).await?;
+    assert!(elsewhere.path().join("sha256/stray").exists() && !elsewhere.path().join(&blob).exists());
     Ok(())
 }
 

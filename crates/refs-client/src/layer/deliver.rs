@@ -90,7 +90,11 @@ impl<R: Receive> Delivery<R> {
                 }
             }
             merge.next_layer()?;
-            delivery.bent = Some(merge).filter(|merge| !merge.is_straight());
+            if merge.is_straight() {
+                delivery.unnamed(merge)?
+            } else {
+                delivery.bent = Some(merge)
+            }
             finished(archive, layer, agreement)
         })
     }
@@ -98,6 +102,18 @@ impl<R: Receive> Delivery<R> {
     /// What an image's layer shows, if what was handed over is something else.
     pub(crate) fn bent(&mut self) -> Option<Merge> {
         self.bent.take()
+    }
+
+    /// Hands over directories of an image that no entry names and a pattern does. Where all is meant, they come with what is in
+    /// them.
+    fn unnamed(&mut self, merge: Merge) -> Result<()> {
+        if matches!(self.selection, Selection::All) {
+            return Ok(());
+        }
+        let unnamed = merge.into_shown().into_iter().filter(|shown| shown.origin.is_none());
+        unnamed
+            .filter(|shown| self.selection.contains(&shown.entry))
+            .try_for_each(|shown| self.receiver.entry(&shown.entry))
     }
 
     /// Hands over a blob that is one file.

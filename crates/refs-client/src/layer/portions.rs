@@ -8,6 +8,7 @@ use std::{
 use refs_estargz::{Entry, Kind, path_order};
 
 use super::{
+    form::Purpose,
     merge::{Origin, Shown},
     survey::Survey,
 };
@@ -25,23 +26,29 @@ pub(super) struct Portions {
 
 impl Portions {
     /// What `selection` means of what is shown. What has no content of its own to come, as directories and symbolic links,
-    /// is given to `take` at once.
+    /// is given to `take` at once; of an image also directories that no entry names, as nothing need be left in them.
     ///
     /// # Errors
     /// Those of `take`.
     pub(super) fn of(
         survey: Arc<Survey>,
         selection: &Selection,
+        purpose: Purpose,
         mut take: impl FnMut(&Entry) -> Result<()>,
     ) -> Result<Self> {
         let (mut files, mut names) = (Vec::new(), Vec::new());
         // Of the files that are not selected by the name that the others lead to, the name that they get.
         let mut renamed = HashMap::new();
         for (at, Shown { entry, origin, .. }) in (0..).zip(&survey.found) {
-            let Some(origin) = *origin else { continue };
             if !selection.contains(entry) {
                 continue;
             }
+            let Some(origin) = *origin else {
+                if purpose == Purpose::Image {
+                    take(entry)?;
+                }
+                continue;
+            };
             let target = target(&survey.found, entry);
             match target.map(|target| &survey.found[target as usize].entry).unwrap_or(entry) {
                 // A symbolic link or a pipe is as good as the one that it is another name of.

@@ -54,9 +54,9 @@ impl Contents {
         }
         let Some(known) = self.known(layer).await else { return Ok(false) };
         let (survey, _) = self.survey(None).await?;
-        let (layer, selection) = (Arc::clone(&layer.descriptor), selection.clone());
+        let (layer, selection, purpose) = (Arc::clone(&layer.descriptor), selection.clone(), self.purpose);
         thread::run(move || {
-            let portions = Portions::of(survey, &selection, |_| Ok(()))?;
+            let portions = Portions::of(survey, &selection, purpose, |_| Ok(()))?;
             Ok(Runs::of(&known, &layer, &portions.files(0)).is_some())
         })
         .await

@@ -151,10 +151,10 @@ impl Contents {
     /// Those of the receiver, the source and the layers' formats.
     pub(super) async fn extract_merged<R: Receive>(&self, selection: &Selection, receiver: R) -> Result<R> {
         let (survey, _) = self.survey(None).await?;
-        let mut delivery = Delivery::new(selection.clone(), receiver);
+        let (mut delivery, purpose) = (Delivery::new(selection.clone(), receiver), self.purpose);
         let (mut delivery, portions) = thread::run(move || {
             let Delivery { selection, receiver, .. } = &mut delivery;
-            let portions = Portions::of(survey, selection, |entry| receiver.entry(entry))?;
+            let portions = Portions::of(survey, selection, purpose, |entry| receiver.entry(entry))?;
             Ok((delivery, portions))
         })
         .await?;

@@ -7,7 +7,7 @@ use refs_testkit::{Image, Tree, image::gzip};
 use refs_url::Digest;
 
 use crate::packed::{FORMATS, Format, image};
-use crate::setup::{IN_MEMORY, artifact, at, noise, pull, pull_of, pulled};
+use crate::setup::{IN_MEMORY, artifact, at, noise, pull, pull_of, pulled, without_times};
 use crate::stacks::{fetches, served, shown, stored};
 
 /// A container image of one layer.
@@ -75,6 +75,17 @@ async fn m123_a_name_that_deletes_no_name_is_refused() {
 #[tokio::test]
 async fn directories_that_no_entry_names_are_listed() {
     check(&["a/b/c 1"], "755 a/\n755 a/b/\n644 a/b/c \"1\"", &["a/", "a/b/", "a/b/c 1"]).await;
+}
+
+#[tokio::test]
+async fn directories_that_no_entry_names_are_pulled_by_their_name() {
+    for format in FORMATS {
+        let (_, client) = stored(&lone(&["a/b 1", "c 2"], format)).await;
+        let chosen = pulled(&client, &at(IN_MEMORY), &pull_of(&["?/"])).await;
+        assert_eq!(without_times(&chosen), Tree::parse("755 a/\n644 a/b \"1\""), "{format:?}");
+        let chosen = pulled(&client, &at(IN_MEMORY), &pull_of(&["[ab]"])).await;
+        assert_eq!(without_times(&chosen), Tree::parse("755 a/"), "{format:?}");
+    }
 }
 
 #[tokio::test]

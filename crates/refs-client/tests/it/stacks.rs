@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use refs_client::{Client, Error, FileEntry, Kind, ReadOptions};
 use refs_store::Memories;
 use refs_testkit::{FakeRegistry, Image, Tree};
+use refs_url::Digest;
 
 use crate::packed::{FORMATS, Format, image, turns, with};
 use crate::setup::{
@@ -92,6 +93,19 @@ async fn deleted_files_are_gone_and_can_come_again() {
     check(&[&["a 1", "d/x 1"], &[".wh..wh..opq", "b 2"]], r#"644 b "2""#).await;
     check(&[&["d/", "d/x 1"], &["d now a file"]], r#"644 d "now a file""#).await;
     check(&[&["d a file"], &["d/", "d/x 2"]], "755 d/\n644 d/x \"2\"").await;
+}
+
+#[tokio::test]
+async fn a_directory_that_no_entry_names_stays_when_its_files_are_deleted() {
+    let layers: [&[&str]; 2] = [&["a/c 1", "b 2"], &["a/.wh.c x"]];
+    for (start, first) in FORMATS.iter().enumerate() {
+        let (_, client) = stored(&image(&layers, turns(start)).diff_id(Digest::sha256(b""))).await;
+        let (tree, listed) = shown(&client).await.unwrap();
+        assert_eq!(listed, ["a/", "b 1"], "from {first:?} on");
+        assert_eq!(tree, Tree::parse("755 a/\n644 b \"2\""), "from {first:?} on");
+        let chosen = pulled(&client, &at(IN_MEMORY), &pull_of(&["a"])).await;
+        assert_eq!(without_times(&chosen), Tree::parse("755 a/"), "from {first:?} on");
+    }
 }
 
 #[tokio::test]

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use refs_registry::{
-    Descriptor, Resume, Source,
+    Descriptor, Source,
     spec::{ImageConfig, RootFs},
 };
 use refs_url::Digest;
 
-use crate::Result;
+use crate::{Result, layer};
 
 /// A config is not read beyond this: it is shown, not needed.
 const MAX_CONFIG_BYTES: u64 = 1 << 20;
@@ -48,7 +48,7 @@ pub(crate) async fn fetch(source: &dyn Source, descriptor: &Descriptor) -> Resul
 }
 
 async fn bytes(source: &dyn Source, config: &Descriptor) -> Result<Option<Bytes>> {
-    let mut stream = source.blob(&config.digest, Resume::START).await?.stream;
+    let mut stream = layer::open_blob(source, config).await?;
     let mut json = BytesMut::new();
     while let Some(chunk) = stream.next().await {
         json.extend_from_slice(&chunk?);

@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use futures_util::StreamExt;
 use refs_estargz::Entry;
 use refs_registry::{
-    Descriptor, ErrorKind, Platform, Resume, Source,
+    Descriptor, ErrorKind, Platform, Source,
     error::{ConfigFault, Wanted},
     spec::{ImageConfig, ImageManifest},
 };
@@ -16,7 +16,7 @@ use crate::{
     Client, Error, Existing, Limits, Location, Meter, Result,
     artifact::Artifact,
     healed::blames,
-    layer::ImageLayers,
+    layer::{self, ImageLayers},
     pull,
     receive::Hand,
     thread,
@@ -100,8 +100,8 @@ impl Client {
         // Boxed, as the future of a pull is.
         let once = |staging| Box::pin(self.unpack_once(at, (&source, &target), staging, options, &meter));
         let mut unpacked = once(staging).await;
-        if unpacked.as_ref().is_err_and(is_dropped) && self.store.is_some() {
-            tracing::warn!("what the cache has of the image is damaged: it is fetched again");
+        if unpacked.as_ref().is_err_and(is_dropped) && self.store.is_some() && matches!(at, Location::Registry(_)) {
+            tracing::warn!("what was read of the image is damaged: it is read again");
             let staging = prepare(destination, options.existing).await?;
             unpacked = once(staging).await;
         }
@@ -154,8 +154,7 @@ impl Client {
 /// Whether it is about a whole blob that has other bytes than it should: a cache that gave it has dropped it by then, and
 /// the rest of what it has is as good as before.
 fn is_dropped(error: &Error) -> bool {
-    const KINDS: [ErrorKind; 3] = [ErrorKind::Digest, ErrorKind::Size, ErrorKind::Corrupt];
-    matches!(error, Error::Registry(error) if KINDS.contains(&error.kind()))
+    matches!(error, Error::Registry(error) if matches!(error.kind(), ErrorKind::Digest | ErrorKind::Corrupt))
 }
 
 /// Makes room beside `destination`.
@@ -218,7 +217,7 @@ async fn config(source: &dyn Source, image: &ImageManifest) -> Result<ImageConfi
     if !media_type.is_config() {
         return Err(refuse(ConfigFault::MediaType { found: media_type.to_string() }));
     }
-    let mut stream = source.blob(digest, Resume::START).await?.stream;
+    let mut stream = layer::open_blob(source, &image.config).await?;
     let mut json = BytesMut::new();
     while let Some(chunk) = stream.next().await {
         json.extend_from_slice(&chunk?);

@@ -266,7 +266,7 @@ impl Contents {
             }
             Ok(spool)
         };
-        read_blob(self.source.as_ref(), &layer.descriptor.digest, work).await
+        read_blob(self.source.as_ref(), &layer.descriptor, work).await
     }
 
     async fn deliver<R: Receive>(&self, layer: &Layer, mut delivery: Delivery<R>) -> Result<Delivery<R>> {
@@ -295,7 +295,7 @@ impl Contents {
             };
             Ok((delivery, undecided))
         };
-        let (delivery, undecided) = read_blob(source.as_ref(), &layer.descriptor.digest, work).await?;
+        let (delivery, undecided) = read_blob(source.as_ref(), &layer.descriptor, work).await?;
         if let Some(agreement) = undecided
             && let Some(index) = self.index(layer).await?
         {
@@ -318,7 +318,7 @@ impl Contents {
         // The blob is verified as it is read: nobody need compare its digest with the file's once more.
         let entry = Entry { digest: None, ..entry };
         let work = move |bytes| delivery.file(&entry, &descriptor, bytes).map(|()| delivery);
-        read_blob(self.source.as_ref(), &layer.descriptor.digest, work).await
+        read_blob(self.source.as_ref(), &layer.descriptor, work).await
     }
 
     /// Reads a layer again for files that are wanted by another name than their own, which came too late.
@@ -331,7 +331,7 @@ impl Contents {
         let (descriptor, slash) = (Arc::clone(&layer.descriptor), self.slash());
         let work =
             move |bytes| delivery.renamed(archive::open(bytes, &descriptor)?.with(slash), names).map(|()| delivery);
-        read_blob(self.streams.as_ref(), &layer.descriptor.digest, work).await
+        read_blob(self.streams.as_ref(), &layer.descriptor, work).await
     }
 
     /// What the only layer is read from. Only its end tells whether it must be read again: that of an image for what changed

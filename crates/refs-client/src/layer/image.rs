@@ -93,7 +93,7 @@ impl ImageLayers {
 async fn meet(source: Arc<dyn Source>, layer: ImageLayer, tally: Arc<Tally>, budget: Arc<Budget>) -> Result<Read> {
     let reading = layer.clone();
     let work = move |bytes| reading.entries(bytes, &tally, &budget);
-    match read_blob(source.as_ref(), &layer.descriptor.digest, work).await {
+    match read_blob(source.as_ref(), &layer.descriptor, work).await {
         Ok(met) => Ok(Read { layer: layer.descriptor, held: Held::Changes(met), captured: None }),
         Err(Error::Registry(error)) if error.kind() == ErrorKind::NotFound && layer.is_foreign() => {
             Err(unsupported(&layer.descriptor, "it is foreign: the registry does not have it"))
@@ -109,9 +109,9 @@ async fn read_out<H: Hand + 'static>(
     files: HashMap<usize, Entry>,
     hands: [H; WRITERS],
 ) -> Result<()> {
-    let digest = layer.digest.clone();
-    let work = move |bytes| passes::contents(archive::open(bytes, &layer)?.with(Slash::IsRoot), files, hands);
-    read_blob(source.as_ref(), &digest, work).await
+    let descriptor = Arc::clone(&layer);
+    let work = move |bytes| passes::contents(archive::open(bytes, &descriptor)?.with(Slash::IsRoot), files, hands);
+    read_blob(source.as_ref(), &layer, work).await
 }
 
 impl ImageLayer {

@@ -50,4 +50,4 @@ pub(crate) use merge::Shown;
 pub(crate) use on_disk::open_file;
 pub(crate) use outline::Outline;
 pub(crate) use ranges::{Indexed, Ranges};
-pub(crate) use stream::may_be_changed_on_the_way;
+pub(crate) use stream::{may_be_changed_on_the_way, open_blob};

@@ -56,9 +56,17 @@ impl Ranges {
     /// The bytes of `range` as they come: exactly as many, or an error.
     ///
     /// # Errors
-    /// Those of the source, before or while the bytes come; `Size` for another number of them.
+    /// Those of the source, before or while the bytes come; `Size` for another number of them, or of those of the blob.
     pub(crate) async fn stream(&self, range: Range<u64>) -> refs_registry::Result<ByteStream> {
-        let part = self.source.blob_part(&self.digest, range.clone()).await?;
+        let part = match self.source.blob_part(&self.digest, range.clone()).await {
+            // That there is no such part may be the fault of a size that is none of the blob's.
+            Err(error @ (RegistryError::Refused { status: 416, .. } | RegistryError::Protocol { .. })) => {
+                let total = self.source.stat_blob(&self.digest).await.ok().flatten();
+                return Err(total.map_or(Ok(()), |total| self.check(total)).err().unwrap_or(error));
+            }
+            part => part?,
+        };
+        self.check(part.total)?;
         let exact = Exact { digest: self.digest.clone(), expected: range.end - range.start, actual: 0 };
         let stream = futures_util::stream::try_unfold((part.stream, exact), |(mut stream, mut exact)| async move {
             match stream.next().await.transpose()? {
@@ -67,6 +75,14 @@ impl Ranges {
             }
         });
         Ok(stream.boxed())
+    }
+
+    /// Whether the blob has as many bytes as its descriptor says.
+    fn check(&self, actual: u64) -> refs_registry::Result<()> {
+        if actual == self.size {
+            return Ok(());
+        }
+        Err(RegistryError::Size { wanted: Wanted::Blob(self.digest.clone()), expected: self.size, actual })
     }
 
     /// Reads the table of contents of `layer`. `None` when the layer has to be read as a stream: the registry gives no

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, collections::BTreeMap, num::NonZeroUsize, sync::Arc, thread};
 
 use refs_estargz::{Entry, Kind, Plan, PlanOptions, Span, SpanDecoder};
-use refs_registry::{Descriptor, Resume, Source};
+use refs_registry::{Descriptor, Source};
 use tokio::select;
 
 use super::{
@@ -13,7 +13,7 @@ use super::{
     pipe::Unwanted,
     queue::{BatchQueue, Progress, queue},
     ranges::{Indexed, Ranges, read_error},
-    stream::{drain, may_be_changed_on_the_way},
+    stream::{drain, may_be_changed_on_the_way, open_blob},
 };
 use crate::{
     Error, Result,
@@ -111,7 +111,7 @@ impl Choice {
     }
 
     async fn whole<R: Receive>(self, source: &dyn Source, delivery: Delivery<R>) -> Result<Delivery<R>> {
-        let mut stream = source.blob(&self.layer.digest, Resume::START).await?.stream;
+        let mut stream = open_blob(source, &self.layer).await?;
         let plan = self.archive.toc().plan(self.wanted.indexes(), &PlanOptions::default());
         let cutter = Cutter::new(batches(plan.spans));
         let (writer, queue) = queue();

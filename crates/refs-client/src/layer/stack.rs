@@ -114,7 +114,7 @@ impl Contents {
             let (mets, _) = passes::entries(archive, &descriptor, &tally, |met, archive| seen.see(met, archive))?;
             Ok((mets, seen.captured, None))
         };
-        let (mets, captured, made) = read_blob(self.streams.as_ref(), &layer.descriptor.digest, work).await?;
+        let (mets, captured, made) = read_blob(self.streams.as_ref(), &layer.descriptor, work).await?;
         if let Some(made) = made {
             self.keep_index(layer, made).await;
         }
@@ -142,7 +142,7 @@ impl Contents {
             }
             Err(archive.changed())
         };
-        read_blob(self.streams.as_ref(), &layer.descriptor.digest, work).await
+        read_blob(self.streams.as_ref(), &layer.descriptor, work).await
     }
 
     /// Hands over what is shown and selected: what has no content first, then files by layer, further names of them last.
@@ -213,7 +213,7 @@ impl Contents {
             passes::contents(archive, HashMap::from_iter(files), hands)?;
             Ok(delivery)
         };
-        read_blob(self.streams.as_ref(), &layer.descriptor.digest, work).await
+        read_blob(self.streams.as_ref(), &layer.descriptor, work).await
     }
 }
 

@@ -1,8 +1,7 @@
 //! Reads a whole blob in a thread while it arrives.
 
 use futures_util::StreamExt;
-use refs_registry::{ByteStream, Resume, Source};
-use refs_url::Digest;
+use refs_registry::{Blob, ByteStream, Descriptor, Error as RegistryError, Resume, Source, error::Wanted};
 
 use super::pipe::{PipeReader, PipeWriter, Unwanted, pipe};
 use crate::{Error, Result};
@@ -11,12 +10,12 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// The blob's own error before that of `work`: what was wrong on the way explains what is wrong in the bytes.
-pub(crate) async fn read_blob<T, W>(source: &dyn Source, digest: &Digest, work: W) -> Result<T>
+pub(crate) async fn read_blob<T, W>(source: &dyn Source, blob: &Descriptor, work: W) -> Result<T>
 where
     T: Send + 'static,
     W: FnOnce(PipeReader) -> Result<T> + Send + 'static,
 {
-    let mut stream = source.blob(digest, Resume::START).await?.stream;
+    let mut stream = open_blob(source, blob).await?;
     let (writer, reader) = pipe();
     let worker = tokio::task::spawn_blocking(move || work(reader));
     let fed = feed(&mut stream, writer).await;
@@ -27,6 +26,23 @@ where
         drain(&mut stream).await?;
     }
     worked
+}
+
+/// The bytes of `blob`, which has as many as its descriptor says.
+///
+/// # Errors
+/// Those of the source; `Size` for another number of them, before any is given.
+pub(crate) async fn open_blob(source: &dyn Source, blob: &Descriptor) -> refs_registry::Result<ByteStream> {
+    let Blob { size: actual, mut stream } = source.blob(&blob.digest, Resume::START).await?;
+    let (digest, expected) = (&blob.digest, blob.size);
+    if actual == expected {
+        return Ok(stream);
+    }
+    // A copy that was cut off is damaged: its digest tells, and a cache drops it then.
+    if actual < expected {
+        drain(&mut stream).await?;
+    }
+    Err(RegistryError::Size { wanted: Wanted::Blob(digest.clone()), expected, actual })
 }
 
 /// Moves bytes until there are no more, or nobody wants them.

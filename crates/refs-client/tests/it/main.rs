@@ -27,6 +27,7 @@ mod pushes;
 mod refusals;
 mod requests;
 mod setup;
+mod sizes;
 mod sources;
 mod spawned;
 mod stacks;

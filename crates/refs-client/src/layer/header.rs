@@ -1,6 +1,6 @@
 //! What a tar header and its extensions say, checked.
 
-use refs_estargz::{Entry, Kind};
+use refs_estargz::{Entry, Kind, seek::Names};
 use tar::Header;
 
 use super::{
@@ -85,17 +85,22 @@ impl Extensions {
 }
 
 /// Takes the slashes from the start of names that begin at the root of an image: of the entry's own, and of the file's that
-/// a hard link names.
-pub(crate) fn strip_root(fields: &mut Fields, extensions: &mut Extensions) {
+/// a hard link names. Says whether there were any, but of the root's own name, which is the same everywhere.
+pub(crate) fn strip_root(fields: &mut Fields, extensions: &mut Extensions) -> Names {
     let Extensions { pax, long_name, long_link } = extensions;
     let (pax_path, pax_link) = pax.as_mut().map_or((None, None), |pax| (pax.path.as_mut(), pax.link.as_mut()));
     let names = [Some(&mut fields.name), pax_path, long_name.as_mut()];
     let links = [Some(&mut fields.link), pax_link, long_link.as_mut()];
     let is_hardlink = fields.kind == b'1';
+    let mut written = Names::Relative;
     for name in names.into_iter().chain(links.into_iter().filter(|_| is_hardlink)).flatten() {
         let slashes = name.iter().take_while(|byte| **byte == b'/').count();
         name.drain(..slashes);
+        if slashes > 0 && !name.is_empty() {
+            written = Names::FromRoot;
+        }
     }
+    written
 }
 
 /// The entry that a header, the extensions before it and the global ones describe.

@@ -44,7 +44,8 @@ struct Run {
 }
 
 impl Contents {
-    /// Whether all that `selection` means of an artifact's only layer is better fetched by an index than with the layer.
+    /// Whether all that `selection` means of an artifact's only layer is better fetched by an index than with the layer. One
+    /// that has a path twice is always streamed, so that it is refused by what refuses it without an index.
     ///
     /// # Errors
     /// Those of the source.
@@ -56,6 +57,9 @@ impl Contents {
         let (survey, _) = self.survey(None).await?;
         let (layer, selection, purpose) = (Arc::clone(&layer.descriptor), selection.clone(), self.purpose);
         thread::run(move || {
+            if known.repeats_a_path() {
+                return Ok(false);
+            }
             let portions = Portions::of(survey, &selection, purpose, |_| Ok(()))?;
             Ok(Runs::of(&known, &layer, &portions.files(0)).is_some())
         })

@@ -1,6 +1,7 @@
 //! Reads a layer that has no table of contents by the index that was made when it was streamed.
 
 use std::{
+    collections::HashMap,
     io::{BufRead, Write},
     ops::Range,
     sync::Arc,
@@ -8,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use refs_estargz::seek::{Builder, Index, Located};
+use refs_estargz::seek::{Builder, Index, Located, Names};
 use refs_registry::{ByteStream, Descriptor, ErrorKind, Source};
 
 use super::{
@@ -20,6 +21,7 @@ use super::{
     ranges::Ranges,
     spool::output_error,
     stream::feed,
+    tar::Slash,
 };
 use crate::{Error, Result, thread};
 
@@ -44,7 +46,9 @@ impl Contents {
         if matches!(layer.form, Form::File(_)) {
             return None;
         }
-        let kept = || async { Known::kept(self.source.as_ref(), &layer.descriptor).await.ok_or(()) };
+        // An index has lost the slashes for which names of an artifact are refused: the archive still has them.
+        let is_as_read = |known: &Known| self.slash() == Slash::IsRoot || known.index.names() == Names::Relative;
+        let kept = || async { Known::kept(self.source.as_ref(), &layer.descriptor).await.filter(is_as_read).ok_or(()) };
         layer.known.get_or_try_init(kept).await.ok().cloned()
     }
 
@@ -87,6 +91,17 @@ impl Known {
         &self.index
     }
 
+    /// Whether the archive has two entries of one path that are not both directories: who unpacks it as it comes refuses
+    /// that.
+    pub(super) fn repeats_a_path(&self) -> bool {
+        let mut seen = HashMap::new();
+        let mut entries = self.index.entries().iter().map(|located| &located.entry);
+        entries.any(|entry| {
+            let is_directory = entry.is_directory();
+            seen.insert(entry.path.as_str(), is_directory).is_some_and(|was_directory| !(was_directory && is_directory))
+        })
+    }
+
     /// The entries of the archive, as they are met when it is streamed.
     pub(super) fn mets(&self) -> impl Iterator<Item = Met> {
         let met = |(index, located): (usize, &Located)| {
@@ -103,11 +118,12 @@ impl Made {
     pub(super) fn of<R: BufRead>(
         builder: Builder<R>,
         layer: &Descriptor,
+        names: Names,
         mets: &[Met],
         offsets: &[u64],
     ) -> Option<Self> {
         let located = |(met, &offset): (&Met, &u64)| Located { entry: met.entry.clone(), nanos: met.nanos, offset };
-        let index = builder.finish(&layer.digest, mets.iter().zip(offsets).map(located).collect())?;
+        let index = builder.finish(&layer.digest, mets.iter().zip(offsets).map(located).collect())?.with_names(names);
         let bytes = index.to_bytes()?;
         Some(Self { index, bytes })
     }

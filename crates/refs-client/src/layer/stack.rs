@@ -8,7 +8,10 @@ use std::{
 };
 
 use futures_util::FutureExt;
-use refs_estargz::{Entry, seek::Builder};
+use refs_estargz::{
+    Entry,
+    seek::{Builder, Names},
+};
 use refs_registry::Descriptor;
 
 use super::{
@@ -102,12 +105,13 @@ impl Contents {
             let packed = archive::look(bytes, &descriptor)?;
             if makes_index && packed.compression == Compression::Gzip {
                 let archive = Walk::new(Builder::new(packed.bytes), descriptor.digest.clone()).with(slash);
-                let mut offsets = Vec::new();
+                let (mut offsets, mut names) = (Vec::new(), Names::Relative);
                 let (mets, builder) = passes::entries(archive, &descriptor, &tally, |met, archive| {
                     offsets.push(archive.content_offset());
+                    names = archive.names();
                     seen.see(met, archive)
                 })?;
-                let made = Made::of(builder, &descriptor, &mets, &offsets);
+                let made = Made::of(builder, &descriptor, names, &mets, &offsets);
                 return Ok((mets, seen.captured, made));
             }
             let archive = Walk::new(packed.inflated(), descriptor.digest.clone()).with(slash);

@@ -5,7 +5,7 @@
 
 use std::io::{self, BufRead};
 
-use refs_estargz::Entry;
+use refs_estargz::{Entry, seek::Names};
 use refs_url::Digest;
 use tar::Header;
 
@@ -44,6 +44,8 @@ pub(crate) struct Walk<R> {
     /// Bytes of extended headers, of long names and of what was said of the root, so far.
     said: u64,
     slash: Slash,
+    /// Of the entries that were given.
+    names: Names,
 }
 
 /// What a slash at the start of a name means.
@@ -58,8 +60,9 @@ pub(crate) enum Slash {
 impl<R: BufRead> Walk<R> {
     /// Reads the archive of `layer` from its first byte on.
     pub(crate) fn new(reader: R, layer: Digest) -> Self {
-        let (global, slash) = (Pax::default(), Slash::LeadsOut);
-        Self { reader, layer, offset: 0, header_offset: 0, content: 0, padding: 0, entries: 0, global, said: 0, slash }
+        let (global, slash, names) = (Pax::default(), Slash::LeadsOut, Names::Relative);
+        let (offset, header_offset, content, padding) = (0, 0, 0, 0);
+        Self { reader, layer, offset, header_offset, content, padding, entries: 0, global, said: 0, slash, names }
     }
 
     /// The same, for which a slash at the start of a name means `slash`.
@@ -87,8 +90,8 @@ impl<R: BufRead> Walk<R> {
     /// As [`next_entry`](Self::next_entry).
     pub(crate) fn next_met(&mut self) -> Result<Option<Met>> {
         let Some((mut fields, mut extensions)) = self.next_header()? else { return Ok(None) };
-        if self.slash == Slash::IsRoot {
-            header::strip_root(&mut fields, &mut extensions);
+        if self.slash == Slash::IsRoot && header::strip_root(&mut fields, &mut extensions) == Names::FromRoot {
+            self.names = Names::FromRoot;
         }
         let entry = header::entry(&fields, &extensions, &self.global).map_err(|fault| self.refuse(fault))?;
         let nanos = header::mtime(&extensions, &self.global).map_or(0, |mtime| mtime.nanos);
@@ -97,6 +100,11 @@ impl<R: BufRead> Walk<R> {
         let index = self.entries;
         self.entries += 1;
         Ok(Some(Met { entry, nanos, index }))
+    }
+
+    /// How the names of the entries so far were written.
+    pub(crate) fn names(&self) -> Names {
+        self.names
     }
 
     /// Gives the content of the current entry to `take`, in portions.

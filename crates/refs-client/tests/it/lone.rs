@@ -1,13 +1,16 @@
 //! Images of one layer: what they show is what a runtime makes of the layer, though nothing lies below it.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use refs_client::{Error, ReadOptions};
 use refs_registry::MediaType;
+use refs_store::{DiskOptions, DiskStore};
 use refs_testkit::{Image, Tree, image::gzip};
 use refs_url::Digest;
 
 use crate::packed::{FORMATS, Format, image};
-use crate::setup::{IN_MEMORY, artifact, at, noise, pull, pull_of, pulled, without_times};
+use crate::setup::{IN_MEMORY, artifact, at, client, guarded, noise, pull, pull_of, pulled, without_times};
 use crate::stacks::{fetches, served, shown, stored};
 
 /// A container image of one layer.
@@ -162,6 +165,37 @@ async fn an_image_with_a_table_is_listed_by_two_requests() {
     assert_eq!((listing.path_at(0), listing.access), ("a", refs_client::Access::Index));
     let asked = registry.take_requests();
     assert_eq!(asked.iter().filter(|seen| seen.status < 300 && seen.path.starts_with("/v2/o/")).count(), 2);
+}
+
+/// What the index that an image left of a layer makes of an artifact of the same layer.
+async fn check_refused_after_image(lines: &[&str], path: &str, expected: &str) {
+    let (memories, _) = stored(&lone(lines, Format::Gzip)).await;
+    let repository = memories.repository(&"localhost".parse().unwrap(), &"o/r".parse().unwrap());
+    image(&[lines], [Format::Gzip]).push(&repository, &["v2"]).await.unwrap();
+    let registry = guarded(&memories).start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(DiskStore::new(folder.path(), &DiskOptions::default()));
+    let client = client(&registry).with_store(store);
+    let files = at(&format!("{}/o/r:v2", registry.host()));
+    let refused = async || pull(&client, &files, &pull_of(&[path])).await.unwrap_err().to_string();
+    assert_eq!(refused().await, expected);
+    client.read_file(&artifact(&registry), path, &ReadOptions::default(), Vec::new()).await.unwrap();
+    assert_eq!(refused().await, expected);
+    if expected.ends_with("it is absolute") {
+        let listed = client.list_files(&files, &ReadOptions::default()).await.unwrap_err();
+        let read = client.read_file(&files, path, &ReadOptions::default(), Vec::new()).await.unwrap_err();
+        assert_eq!([listed.to_string(), read.to_string()], [expected; 2]);
+    }
+}
+
+#[tokio::test]
+async fn an_index_of_an_image_lets_no_artifact_pass() {
+    let content = String::from_utf8(noise(16 << 20, 1).into_iter().map(|byte| b'a' + byte % 26).collect()).unwrap();
+    let big = format!("big {content}");
+    let absolute = "path `/abs/a` in a layer is not safe: it is absolute";
+    check_refused_after_image(&["/abs/a 1", &big], "abs/a", absolute).await;
+    let twice = "`a` is in a layer twice, as different things";
+    check_refused_after_image(&["a 1", "a 2", &big], "a", twice).await;
 }
 
 /// Entries that may well be in the way of each other. No link is absolute: the first that is ends the pull of a lone layer, even if

@@ -11,7 +11,7 @@ use refs_url::{Digest, Hasher};
 
 use super::{
     MAX_SPAN_BYTES, SPAN_BYTES,
-    index::{Checkpoint, Index, Located, MAX_SPANS, Start},
+    index::{Checkpoint, Index, Located, MAX_SPANS, Names, Start},
     inflate::{Inflate, Step, Stop},
 };
 
@@ -78,7 +78,14 @@ impl<R: BufRead> Builder<R> {
             return None;
         }
         let spans = self.notes.finish()?;
-        Some(Index { blob: blob.clone(), blob_bytes: self.compressed, inflated_bytes, spans, entries })
+        Some(Index {
+            blob: blob.clone(),
+            blob_bytes: self.compressed,
+            inflated_bytes,
+            names: Names::default(),
+            spans,
+            entries,
+        })
     }
 
     /// Inflates until there is something to read, or the blob has ended.

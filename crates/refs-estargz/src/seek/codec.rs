@@ -1,7 +1,7 @@
 //! An index as bytes.
 //!
 //! ```text
-//! magic  version  blob's digest  its size  archive's size
+//! magic  version  blob's digest  its size  archive's size  0 or 1 for names that begin with a slash
 //! number of spans, of each: compressed and inflated bytes before the next, digest, 0 or 1 with bits and window
 //! the table of entries, deflated
 //! sha256 of all that
@@ -15,7 +15,7 @@ use refs_url::{Digest, Hasher};
 
 use super::{
     MAX_SPAN_BYTES, SeekFault,
-    index::{Checkpoint, Index, MAX_SPANS, Start},
+    index::{Checkpoint, Index, MAX_SPANS, Names, Start},
     inflate::Bits,
     table,
     wire::{Values, put_number, put_text},
@@ -23,7 +23,7 @@ use super::{
 use crate::Result;
 
 const MAGIC: &[u8] = b"refsseek";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const CHECKSUM_BYTES: usize = 32;
 /// The table of entries has at most so many bytes inflated.
 const MAX_TABLE_BYTES: u64 = 256 << 20;
@@ -39,6 +39,10 @@ impl Index {
         put_text(self.blob.as_str().as_bytes(), &mut bytes);
         put_number(self.blob_bytes, &mut bytes);
         put_number(self.inflated_bytes, &mut bytes);
+        bytes.push(match self.names {
+            Names::Relative => 0,
+            Names::FromRoot => 1,
+        });
         put_number(self.spans.len() as u64, &mut bytes);
         for (at, checkpoint) in self.spans.iter().enumerate() {
             self.put_span(at, checkpoint, &mut bytes);
@@ -75,8 +79,14 @@ impl Index {
     }
 
     fn of(blob: &Digest, values: &mut Values) -> Result<Self, SeekFault> {
+        const NAMES: &str = "names";
         let blob_bytes = values.number("size of the blob")?;
         let inflated_bytes = values.number("size of the archive")?;
+        let names = match values.byte(NAMES)? {
+            0 => Names::Relative,
+            1 => Names::FromRoot,
+            _ => return Err(SeekFault::Field(NAMES)),
+        };
         let spans = spans(values, blob_bytes, inflated_bytes)?;
         let table = values.bytes("table")?;
         values.finish("end")?;
@@ -85,7 +95,7 @@ impl Index {
         if !entries.iter().all(|located| located.content().is_some_and(is_inside)) {
             return Err(SeekFault::Field("content of an entry"));
         }
-        Ok(Self { blob: blob.clone(), blob_bytes, inflated_bytes, spans, entries })
+        Ok(Self { blob: blob.clone(), blob_bytes, inflated_bytes, names, spans, entries })
     }
 
     fn put_span(&self, at: usize, checkpoint: &Checkpoint, bytes: &mut Vec<u8>) {

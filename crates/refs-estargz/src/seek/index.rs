@@ -22,9 +22,20 @@ pub struct Index {
     pub(super) blob: Digest,
     pub(super) blob_bytes: u64,
     pub(super) inflated_bytes: u64,
+    pub(super) names: Names,
     /// Each where the one before ends; the first at the start.
     pub(super) spans: Vec<Checkpoint>,
     pub(super) entries: Vec<Located>,
+}
+
+/// How the archive writes the names of its entries, which an index has without a slash at their start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Names {
+    /// None begins with a slash.
+    #[default]
+    Relative,
+    /// Some begin with a slash: whoever does not take the root of the archive for the root refuses them.
+    FromRoot,
 }
 
 /// An entry of the archive, and where its content is.
@@ -72,6 +83,17 @@ impl Checkpoint {
 }
 
 impl Index {
+    /// The same index, of an archive that writes names like this.
+    #[must_use]
+    pub fn with_names(self, names: Names) -> Self {
+        Self { names, ..self }
+    }
+
+    /// How the archive writes the names of its entries.
+    pub fn names(&self) -> Names {
+        self.names
+    }
+
     /// The entries of the archive, in its order: of several with one path, the last is what unpacking it leaves.
     pub fn entries(&self) -> &[Located] {
         &self.entries

@@ -45,7 +45,7 @@ mod wire;
 pub use builder::Builder;
 pub use extraction::Extraction;
 pub use fault::SeekFault;
-pub use index::{Index, Located};
+pub use index::{Index, Located, Names};
 
 /// A checkpoint is taken at the first chance after so many inflated bytes.
 const SPAN_BYTES: u64 = 4 << 20;

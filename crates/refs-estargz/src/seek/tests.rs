@@ -12,7 +12,7 @@ use flate2::{Compression, GzBuilder, write::GzEncoder};
 use proptest::prelude::*;
 use refs_url::{Digest, Hasher};
 
-use super::{Builder, Index, Located, SeekFault};
+use super::{Builder, Index, Located, Names, SeekFault};
 use crate::{Entry, Error, Kind, Result};
 
 /// How a member is made.
@@ -242,6 +242,16 @@ fn the_entries_come_back_with_the_index() -> Result<()> {
 }
 
 #[test]
+fn names_from_the_root_come_back_with_the_index() -> Result<()> {
+    let blob = simple(&text(1000, 7));
+    for names in [Names::Relative, Names::FromRoot] {
+        let kept = index_of(&blob, 1000).with_names(names).to_bytes().unwrap();
+        assert_eq!(Index::parse(&kept, &Digest::sha256(&blob))?.names(), names);
+    }
+    Ok(())
+}
+
+#[test]
 fn an_index_beyond_the_archive_is_not_made() {
     let blob = simple(&text(1000, 7));
     for (offset, size) in [(991, 10), (0, 1001), (u64::MAX, 10)] {
@@ -316,7 +326,7 @@ fn other_bytes_are_no_index() {
     check_refused(&kept.slice(1..), &blob, SeekFault::NotIndex);
     check_refused(&kept.slice(..kept.len() - 1), &blob, SeekFault::Checksum);
     check_refused(&kept, b"another", SeekFault::OtherBlob);
-    check_refused(&resealed(&kept, |body| body[8] = 2), &blob, SeekFault::Version { version: 2 });
+    check_refused(&resealed(&kept, |body| body[8] = 1), &blob, SeekFault::Version { version: 1 });
     check_refused(&resealed(&kept, |body| body.push(0)), &blob, SeekFault::Field("end"));
     check_refused(&resealed(&kept, |body| body.truncate(9)), &blob, SeekFault::Field("blob"));
 }

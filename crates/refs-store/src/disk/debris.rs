@@ -11,6 +11,7 @@ use refs_registry::{Error, Result, error::Doing};
 use super::{
     INDEXES_FOLDER, MEMBERS_FOLDER, ORIGINS_FOLDER, PARTIALS_FOLDER, PARTS_FOLDER, PINS_FOLDER, QUARANTINE_FOLDER,
     TAGS_FOLDER, UPLOADS_FOLDER, home,
+    relist::put_index_aside,
     removal::{BEGUN_QUARANTINE_FOLDER, move_aside},
     store::DiskStore,
 };
@@ -93,6 +94,11 @@ fn clear(root: &Path) -> Result<Vec<PathBuf>> {
     }
     debris.extend(find(root)?);
     let mut moved = Vec::new();
+    let (index, folder) = (root.join(INDEX_FILE), Folder::at(root.to_owned()));
+    if !debris.contains(&index) && folder.is_index_damaged()? {
+        put_index_aside(&folder)?;
+        moved.push(index);
+    }
     for path in debris {
         if move_aside(root, &path)? {
             moved.push(path);

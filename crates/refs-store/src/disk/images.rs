@@ -34,9 +34,7 @@ impl DiskStore {
     }
 
     pub(super) async fn list(&self, origin: &Origin, image: &StoredImage) -> Result<()> {
-        let chosen_from = image.index.as_ref().map(|index| &index.digest);
-        let mut entry = named(&image.manifest, &name(origin, image), chosen_from);
-        entry.platform = image.platform.clone().or(entry.platform);
+        let entry = entry(origin, image);
         self.run(move |folder| list(folder, &entry)).await
     }
 }
@@ -49,6 +47,14 @@ impl ListedImage {
         manifest.platform = None;
         Self { name, manifest, index }
     }
+}
+
+/// An image of `origin` as the index lists it.
+pub(super) fn entry(origin: &Origin, image: &StoredImage) -> Descriptor {
+    let chosen_from = image.index.as_ref().map(|index| &index.digest);
+    let mut entry = named(&image.manifest, &name(origin, image), chosen_from);
+    entry.platform = image.platform.clone().or(entry.platform);
+    entry
 }
 
 /// What an image of `origin` is called by other programs, too. No two images have one name: of two, skopeo takes the first,

@@ -133,8 +133,7 @@ impl DiskStore {
         self.layout.get_or_try_init(open).await
     }
 
-    /// Makes those of the layout's own files that are not there, or say nothing. Images that were listed are listed when they are
-    /// fetched again, which costs what is missing of them.
+    /// Makes those of the layout's own files that are not there, or say nothing.
     async fn layout_anew(&self) -> Result<Layout> {
         let path = Arc::clone(&self.path);
         blocking(&self.path, move || Folder::renew(path.to_path_buf())).await?;

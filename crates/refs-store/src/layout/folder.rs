@@ -74,15 +74,12 @@ impl Folder {
         Self { root, shelf: None }
     }
 
-    /// Makes those files of the layout at `root` that are not there, or say nothing: an index lists nothing then. Blobs stay.
+    /// Makes those files of the layout at `root` that are not there, or say nothing: an index lists then what is known to be whole.
     pub(crate) fn renew(root: PathBuf) -> Result<()> {
         let folder = Self { root, shelf: None };
-        let _held = folder.lock()?;
+        let held = folder.lock()?;
         make_folder(&folder.path(BLOBS_FOLDER))?;
-        // Another process may have done so meanwhile, and have listed something.
-        if folder.index().is_err_and(|error| error.kind() == ErrorKind::Corrupt) {
-            folder.write_index(&LayoutIndex::empty())?;
-        }
+        folder.mend_index(&held)?;
         match folder.check_version() {
             Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => {
                 replace(&folder.ingest(), &folder.path(VERSION_FILE), VERSION)
@@ -132,6 +129,14 @@ impl Folder {
     pub(crate) fn lock(&self) -> Result<Lock> {
         self.prepare()?;
         Lock::take(&self.path(LOCK_FILE), PATIENCE)
+    }
+
+    /// Whether the index is a file that can't be read as one.
+    pub(crate) fn is_index_damaged(&self) -> Result<bool> {
+        match self.index() {
+            Err(error) if error.kind() == ErrorKind::Corrupt => Ok(self.index_path().is_file()),
+            other => other.map(|_sound| false),
+        }
     }
 
     pub(super) fn index(&self) -> Result<LayoutIndex> {

@@ -15,7 +15,10 @@ use refs_registry::{
 use refs_url::{Digest, Target};
 
 use super::{folder::Folder, index::LayoutIndex};
-use crate::lock::Lock;
+use crate::{
+    disk::{known_images, put_index_aside},
+    lock::Lock,
+};
 
 /// What an image is without which nobody can use it: its manifest, config and layers, and the index that it was chosen from.
 /// Layers that are fetched from elsewhere are not of it.
@@ -130,12 +133,26 @@ impl Folder {
         }
     }
 
-    /// Lets `change` change what the index lists, and writes it when it did, or when it could not be read.
-    fn change_images(&self, _held: &Lock, change: impl FnOnce(&mut LayoutIndex)) -> Result<()> {
-        let before = self.index();
-        let mut index = self.sound_index()?;
-        change(&mut index);
-        if before.is_ok_and(|before| before == index) { Ok(()) } else { self.write_index(&index) }
+    /// Lets `change` change what the index lists, which is mended before.
+    fn change_images(&self, held: &Lock, change: impl FnOnce(&mut LayoutIndex)) -> Result<()> {
+        self.mend_index(held)?;
+        self.change_index(held, change)
+    }
+
+    /// Puts an index of the images that are known to be whole in the place of one that can't be read, which goes to quarantine.
+    pub(crate) fn mend_index(&self, _held: &Lock) -> Result<()> {
+        match self.index() {
+            Err(error) if error.kind() == ErrorKind::Corrupt => put_index_aside(self)?,
+            other => return other.map(drop),
+        }
+        let mut index = LayoutIndex::empty();
+        for entry in known_images(self)? {
+            // Of two of one name in an index, the first is the one that was chosen.
+            if !index.has_name_of(&entry) && self.is_whole(&entry)? {
+                index.put_named(&entry);
+            }
+        }
+        self.write_index(&index)
     }
 
     fn stamp(&self) -> Result<Option<Stamp>> {

@@ -104,6 +104,12 @@ impl LayoutIndex {
         self.0.manifests.push(entry.clone());
     }
 
+    /// Whether something is listed by the name of `entry`.
+    pub(super) fn has_name_of(&self, entry: &Descriptor) -> bool {
+        let name = entry.annotations.get(REF_NAME);
+        self.entries().iter().any(|other| other.annotations.get(REF_NAME) == name)
+    }
+
     /// Drops all entries of `digests`.
     pub(super) fn remove_all(&mut self, digests: &BTreeSet<Digest>) {
         self.0.manifests.retain(|entry| !digests.contains(&entry.digest));

@@ -122,7 +122,7 @@ impl Folder {
     }
 
     /// The verified bytes of a manifest; `None` when they are not here.
-    pub(super) fn manifest_bytes(&self, digest: &Digest) -> Result<Option<Vec<u8>>> {
+    pub(crate) fn manifest_bytes(&self, digest: &Digest) -> Result<Option<Vec<u8>>> {
         let Some((file, _)) = self.open_blob(digest)? else { return Ok(None) };
         let wanted = || Wanted::Manifest(Target::Digest(digest.clone()));
         let raw = read_at_most(file, Manifest::MAX_BYTES)

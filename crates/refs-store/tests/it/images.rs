@@ -1,11 +1,16 @@
 //! The images that a store on disk has as a whole, and that its index tells nothing else.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use bytes::Bytes;
 use futures_util::future;
 use refs_registry::{Descriptor, ErrorKind, Manifest, MediaType, Platform, Result, Resume, Source};
-use refs_store::{DiskOptions, DiskStore, Layout, Origin, Store, StoredImage};
+use refs_store::{DiskOptions, DiskStore, Layout, Origin, Store, StoredImage, TagRecord};
 use refs_testkit::{Flaw, check_layout, require_layout};
 use refs_url::{Digest, Target};
 use tempfile::TempDir;
@@ -188,14 +193,62 @@ async fn m147_many_who_list_lose_nothing() -> Result<()> {
 }
 
 #[tokio::test]
-async fn m141_a_half_written_index_lists_nothing_and_is_written_anew() -> Result<()> {
+async fn m141_a_damaged_index_goes_to_quarantine_and_what_is_whole_is_listed_again() -> Result<()> {
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    enum Met {
+        Verify,
+        Reader,
+        Writer,
+    }
+    let damages = ["", r#"{"schemaVersion":2,"manif"#, r#"{"schemaVersion":2"#, "\0\x7f random"];
+    for (damage, met) in
+        damages.iter().flat_map(|damage| [Met::Verify, Met::Reader, Met::Writer].map(|met| (damage, met)))
+    {
+        let (store, folder) = on_disk();
+        let cache = folder.path().join("cache");
+        for (seconds, content) in ["one", "two", "gone"].iter().enumerate() {
+            let image = listed(&store, content, content).await?;
+            let seen = UNIX_EPOCH + Duration::from_secs(seconds as u64);
+            store.record(&here(), &tag(content), &TagRecord { descriptor: image.manifest, seen }).await?;
+        }
+        fs::remove_file(path_of(&folder, b"gone")).unwrap();
+        fs::write(cache.join("index.json"), damage).unwrap();
+        let mut expected = vec!["a.io/org/a:one", "a.io/org/a:two"];
+        match met {
+            Met::Verify => assert_eq!(store.verify(&Arc::default()).await?.damaged, [cache.join("index.json")]),
+            Met::Reader => drop(DiskStore::new(&cache, &DiskOptions::default()).stat(&digest("one")).await?),
+            Met::Writer => {
+                listed(&store, "three", "three").await?;
+                expected.push("a.io/org/a:three");
+            }
+        }
+        assert_eq!(names(&store).await?, expected, "{damage} {met:?}");
+        assert_eq!(fs::read_to_string(cache.join("quarantine/index.json")).unwrap(), *damage, "{met:?}");
+        assert!(store.verify(&Arc::default()).await?.is_sound());
+        require_layout(&cache);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_image_of_an_index_is_listed_again_as_it_was() -> Result<()> {
     let (store, folder) = on_disk();
-    let one = listed(&store, "one", "v1").await?;
-    fs::write(folder.path().join("cache/index.json"), r#"{"schemaVersion":2,"manif"#).unwrap();
-    assert_eq!(names(&store).await?, [] as [&str; 0]);
-    store.list_image(&here(), &one).await?;
-    assert_eq!(names(&store).await?, ["a.io/org/a:v1"]);
-    require_layout(&folder.path().join("cache"));
+    let cache = folder.path().join("cache");
+    let one = kept(&store, "one", tag("v1")).await?;
+    let platform = Some(Platform::linux_here());
+    let other =
+        Descriptor { platform: Platform::parse("linux/s390x"), ..Descriptor::of(MediaType::OCI_MANIFEST, b"other") };
+    let within = Descriptor { platform: platform.clone(), ..one.manifest.clone() };
+    let index = Manifest::index(&index(vec![other, within]))?;
+    keep(&store, &here(), &index.raw).await?;
+    store.list_image(&here(), &StoredImage { index: Some(index.descriptor.clone()), platform, ..one }).await?;
+    let record = TagRecord { descriptor: index.descriptor, seen: UNIX_EPOCH };
+    store.record(&here(), &tag("v1"), &record).await?;
+    let before = fs::read(cache.join("index.json")).unwrap();
+    fs::remove_file(cache.join("index.json")).unwrap();
+    fs::create_dir(cache.join("index.json")).unwrap();
+    assert!(!store.verify(&Arc::default()).await?.is_sound());
+    assert_eq!(fs::read(cache.join("index.json")).unwrap(), before);
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::{
     fs::File,
     ops::Range,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::SystemTime,
@@ -54,6 +54,8 @@ pub(super) struct Shared {
     has_failed: AtomicBool,
     /// It takes nothing more: it may still give what it has.
     is_closed: AtomicBool,
+    /// Why it was left alone first.
+    failure: OnceLock<Error>,
 }
 
 impl Local {
@@ -67,7 +69,8 @@ impl Local {
     }
 
     fn of(store: Arc<dyn Store>, origin: Origin, has_failed: AtomicBool) -> Self {
-        let shared = Arc::new(Shared { store, origin, has_failed, is_closed: AtomicBool::new(false) });
+        let shared =
+            Arc::new(Shared { store, origin, has_failed, is_closed: AtomicBool::new(false), failure: OnceLock::new() });
         Self { shared, touched: Mutex::default(), is_distrusted: AtomicBool::new(false) }
     }
 
@@ -169,6 +172,11 @@ impl Local {
     /// Whether the store has not failed so far.
     pub(super) fn is_usable(&self) -> bool {
         self.shared.writable().is_some()
+    }
+
+    /// Why the store takes nothing more, if it has failed.
+    pub(super) fn failure(&self) -> Option<Error> {
+        self.shared.failure.get().cloned()
     }
 
     /// Keeps a note on content that has come from the origin.
@@ -297,9 +305,8 @@ impl Shared {
             Err(error) if matches!(error.kind(), ErrorKind::NotCached | ErrorKind::Unsupported) => None,
             Err(error) if is_shut_down(&error) => None,
             Err(error) => {
-                let is_told = self.has_failed.load(Ordering::Relaxed) || self.is_closed.load(Ordering::Relaxed);
                 failed.store(true, Ordering::Relaxed);
-                if !is_told {
+                if self.failure.set(error.clone()).is_ok() {
                     tracing::warn!(error = &error as &dyn std::error::Error, "the cache is left alone");
                 }
                 None

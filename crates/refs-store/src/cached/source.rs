@@ -77,7 +77,8 @@ impl Cached {
     /// says which. Its bytes are not hashed when it is; whoever reads them has them hashed.
     ///
     /// # Errors
-    /// Those of the origin; `Digest` and `Size` when it gives something else; `NotCached` when the store does not take it.
+    /// Those of the origin; `Digest` and `Size` when it gives something else; why the store has failed, if it has; `NotCached` when
+    /// it does not take the blob.
     pub async fn keep(&self, blob: &Descriptor) -> Result<Kept> {
         let digest = &blob.digest;
         if self.is_kept(digest).await {
@@ -85,6 +86,9 @@ impl Cached {
                 return Ok(Kept::Before);
             }
             self.local.drop_damaged(digest).await;
+        }
+        if let Some(failure) = self.local.failure() {
+            return Err(failure);
         }
         let Blob { size: actual, mut stream } = self.blob(digest, Resume::START).await?;
         if actual != blob.size {
@@ -94,7 +98,7 @@ impl Cached {
         if self.local.has(digest).await {
             Ok(Kept::Now)
         } else {
-            Err(Error::NotCached { wanted: Wanted::Blob(digest.clone()) })
+            Err(self.local.failure().unwrap_or_else(|| Error::NotCached { wanted: Wanted::Blob(digest.clone()) }))
         }
     }
 

@@ -6,14 +6,15 @@ use std::{
     sync::Arc,
 };
 
-use refs_registry::{ErrorKind, Result};
-use refs_store::{DiskOptions, DiskStore};
+use refs_registry::{Descriptor, ErrorKind, MediaType, Result};
+use refs_store::{Cached, DiskOptions, DiskStore};
 use refs_testkit::{Fault, On};
 use refs_url::Target;
 
 use crate::{
     content::{digest, fails, push, put, read, read_part, tagged},
     place::{Place, get},
+    store::here,
 };
 
 /// Changes what is on the disk beneath a store.
@@ -50,6 +51,28 @@ async fn a_damaged_blob_is_an_error_once() -> Result<()> {
     }
     damage(&place.path_of("one"), "o");
     assert_eq!(read_part(&*place.cached("o/r"), &digest("one"), 1..3).await?, "ne");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_an_unusable_store_does_not_keep_fails_with_why() -> Result<()> {
+    let place = Place::on_disk().await;
+    put(&*place.repository(), "one").await?;
+    let blob = Descriptor::of(MediaType::OCI_MANIFEST, b"one");
+    let file = place.folder.path().join("a file");
+    std::fs::write(&file, "").unwrap();
+    let foreign = place.folder.path().join("foreign");
+    std::fs::create_dir(&foreign).unwrap();
+    std::fs::write(foreign.join("thesis.tex"), "").unwrap();
+    for path in [foreign, file.join("below it")] {
+        let store = Arc::new(DiskStore::new(path, &DiskOptions::default()));
+        let cached = Cached::new(place.repository(), here(), store);
+        fails(cached.keep(&blob).await.map(drop), ErrorKind::Io);
+    }
+    // What comes after it is no cause.
+    let small =
+        DiskStore::new(place.folder.path().join("small"), &DiskOptions { max_bytes: 1, ..DiskOptions::default() });
+    fails(Cached::new(place.repository(), here(), Arc::new(small)).keep(&blob).await.map(drop), ErrorKind::NotCached);
     Ok(())
 }
 

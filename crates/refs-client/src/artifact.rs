@@ -9,6 +9,7 @@ use refs_url::Target;
 
 use crate::{
     Error, Result, config,
+    layer::Purpose,
     platform::{fit, is_nameless},
     search::search,
 };
@@ -67,29 +68,41 @@ impl Artifact {
         StoredImage { target, manifest, index, platform }
     }
 
-    /// Refuses an image that runs elsewhere than was asked for. An index says where its images run; of others only the
-    /// config does, which is read for that. Files run nowhere: the platform in the config that they must have means nothing.
+    /// Refuses an image that runs elsewhere than was asked for. What lists it may say where it runs; of others only the config
+    /// does, which is read for that, and given. Artifacts run nowhere: the platform in the config that they may have means
+    /// nothing.
     ///
     /// # Errors
-    /// `PlatformNotFound`; those of the source.
-    pub(crate) async fn require(&self, source: &dyn Source, wanted: &Platform) -> Result<()> {
-        if self.platform.is_some() {
-            return Ok(());
+    /// `PlatformNotFound`; `Config`; those of the source.
+    pub(crate) async fn require(&self, source: &dyn Source, wanted: &Platform) -> Result<Option<ImageConfig>> {
+        if self.suits_unread(wanted)? {
+            return Ok(None);
         }
-        match config::fetch(source, &self.image.config).await? {
-            Some(config) => self.require_of(&config, wanted),
-            None => Ok(()),
-        }
+        let config = config::read(source, &self.image.config).await?;
+        self.require_of(&config, wanted).map(|()| Some(config))
     }
 
     /// As [`require`](Artifact::require) for those who have the config.
     pub(crate) fn require_of(&self, config: &ImageConfig, wanted: &Platform) -> Result<()> {
-        if config::is_of_files(config) { Ok(()) } else { self.require_image(config, wanted) }
+        if self.suits_unread(wanted)? {
+            return Ok(());
+        }
+        let refuse = |fault| Error::Config { config: self.image.config.digest.clone(), fault };
+        self.require_fit(&config.platform().map_err(refuse)?, wanted)
     }
 
-    /// As [`require_of`](Artifact::require_of) for those who take what this is for an image, whatever the config leaves out.
-    pub(crate) fn require_image(&self, config: &ImageConfig, wanted: &Platform) -> Result<()> {
-        let Ok(platform) = config.platform() else { return Ok(()) };
+    /// Whether it suits, whatever its config says; when that is `false`, the config tells.
+    fn suits_unread(&self, wanted: &Platform) -> Result<bool> {
+        if self.platform.is_some() {
+            return Ok(true);
+        }
+        match self.manifest.descriptor.platform.as_ref().filter(|listed| !is_nameless(listed)) {
+            Some(listed) => self.require_fit(listed, wanted).map(|()| true),
+            None => Ok(Purpose::of(&self.image) == Purpose::Artifact),
+        }
+    }
+
+    fn require_fit(&self, platform: &Platform, wanted: &Platform) -> Result<()> {
         // What it does not say is no contradiction.
         let said = |said: &String, wanted: &String| if said.is_empty() { wanted.clone() } else { said.clone() };
         let full = Platform {
@@ -97,10 +110,10 @@ impl Artifact {
             architecture: said(&platform.architecture, &wanted.architecture),
             ..platform.clone()
         };
-        if self.platform.is_some() || is_nameless(&platform) || fit(&full, wanted).is_some() {
+        if is_nameless(platform) || fit(&full, wanted).is_some() {
             return Ok(());
         }
         let (at, wanted) = (self.at.clone(), Box::new(wanted.clone()));
-        Err(Error::PlatformNotFound { at, wanted, available: vec![platform] })
+        Err(Error::PlatformNotFound { at, wanted, available: vec![platform.clone()] })
     }
 }

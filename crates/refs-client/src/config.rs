@@ -2,18 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use futures_util::StreamExt;
 use refs_registry::{
-    Descriptor, Source,
+    Descriptor, Error as RegistryError, Source,
+    error::{ConfigFault, Wanted},
     spec::{ImageConfig, RootFs},
 };
 use refs_url::Digest;
 
-use crate::{Result, layer};
+use crate::{Error, Result, layer};
 
-/// A config is not read beyond this: it is shown, not needed.
-const MAX_CONFIG_BYTES: u64 = 1 << 20;
+/// The config of an image has at most so many bytes.
+const MAX_CONFIG_BYTES: u64 = 4 << 20;
 
 /// The config of an image whose one layer unpacks to `diff_id`. Files have no platform, but a config must name one, and
 /// the same on every machine or the digest would not be the same: builders take a file out of a `linux/amd64` image
@@ -28,33 +29,42 @@ pub(crate) fn image_config(diff_id: Digest) -> ImageConfig {
     }
 }
 
-/// Whether this is no more than [`image_config`] makes: it says nothing of how it runs, or how it was made.
-pub(crate) fn is_of_files(config: &ImageConfig) -> bool {
-    config.config.is_empty() && config.extra.is_empty()
-}
-
-/// The config that `descriptor` points to; `None` when it is no image's, or larger than 1 MiB.
+/// The config that `descriptor` points to, as something to show; `None` when it is no image's, or larger than 4 MiB.
 ///
 /// # Errors
 /// Those of the source.
 pub(crate) async fn fetch(source: &dyn Source, descriptor: &Descriptor) -> Result<Option<ImageConfig>> {
-    if !descriptor.media_type.is_config() || descriptor.size > MAX_CONFIG_BYTES {
-        return Ok(None);
+    match read(source, descriptor).await {
+        Ok(config) => Ok(Some(config)),
+        Err(Error::Config { fault: ConfigFault::MediaType { .. }, .. }) => Ok(None),
+        Err(Error::Registry(RegistryError::TooLarge { .. })) => Ok(None),
+        Err(error @ Error::Config { .. }) => {
+            tracing::warn!(config = %descriptor.digest, %error, "the config is not an image's");
+            Ok(None)
+        }
+        Err(error) => Err(error),
     }
-    let Some(json) = bytes(source, descriptor).await? else { return Ok(None) };
-    Ok(ImageConfig::parse(&json)
-        .inspect_err(|error| tracing::warn!(config = %descriptor.digest, %error, "the config is not an image's"))
-        .ok())
 }
 
-async fn bytes(source: &dyn Source, config: &Descriptor) -> Result<Option<Bytes>> {
-    let mut stream = layer::open_blob(source, config).await?;
+/// The config that `descriptor` points to, which must be an image's.
+///
+/// # Errors
+/// `Config`; `Registry` with `TooLarge` above 4 MiB, before anything is fetched; those of the source.
+pub(crate) async fn read(source: &dyn Source, descriptor: &Descriptor) -> Result<ImageConfig> {
+    let Descriptor { media_type, digest, size, .. } = descriptor;
+    let refuse = |fault| Error::Config { config: digest.clone(), fault };
+    // What is not said to be an image's config need not be JSON, nor small.
+    if !media_type.is_config() {
+        return Err(refuse(ConfigFault::MediaType { found: media_type.to_string() }));
+    }
+    if *size > MAX_CONFIG_BYTES {
+        let wanted = Wanted::Blob(digest.clone());
+        return Err(RegistryError::TooLarge { wanted, limit: MAX_CONFIG_BYTES }.into());
+    }
+    let mut stream = layer::open_blob(source, descriptor).await?;
     let mut json = BytesMut::new();
     while let Some(chunk) = stream.next().await {
         json.extend_from_slice(&chunk?);
-        if json.len() as u64 > MAX_CONFIG_BYTES {
-            return Ok(None);
-        }
     }
-    Ok(Some(json.freeze()))
+    ImageConfig::parse(&json).map_err(refuse)
 }

@@ -43,7 +43,7 @@ pub struct Inspected {
     pub annotations: BTreeMap<String, String>,
     /// Its config.
     pub config: Descriptor,
-    /// What the config says, if it is an image's and not larger than 1 MiB.
+    /// What the config says, if it is an image's and not larger than 4 MiB.
     pub image_config: Option<ImageConfig>,
     /// Its layers, the lowest first, without those that hold nothing.
     pub layers: Vec<InspectedLayer>,
@@ -122,10 +122,14 @@ pub(crate) async fn inspect(
 }
 
 async fn image(source: Arc<dyn Source>, artifact: Artifact, options: &ReadOptions) -> Result<Inspected> {
-    let image_config = config::fetch(source.as_ref(), &artifact.image.config).await?;
-    if let (Some(config), Some(wanted)) = (&image_config, &options.platform) {
-        artifact.require_of(config, wanted)?;
-    }
+    let required = match &options.platform {
+        Some(wanted) => artifact.require(source.as_ref(), wanted).await?,
+        None => None,
+    };
+    let image_config = match required {
+        Some(config) => Some(config),
+        None => config::fetch(source.as_ref(), &artifact.image.config).await?,
+    };
     let (mut layers, manifest_file): (Vec<_>, _) = match Contents::open(source, &artifact, options.trust) {
         Ok(contents) => {
             let layers = contents.outline().await?.iter().map(inspected).collect();

@@ -17,8 +17,10 @@ pub struct ReadOptions {
     pub patterns: Vec<String>,
     /// Which image of an index; Linux on this machine's processor when `None`. What runs there suits, too, such as
     /// `linux/arm/v7` for `linux/arm64`: of several what suits best, as containerd chooses. An image that is in no index is
-    /// taken as it is when this is `None`, and else by what its config says, which is read for that: one request more. What
-    /// its config names no platform for suits, and so do files, whose config says nothing of how they run or were made.
+    /// taken as it is when this is `None`, and else by the platform that a layout lists it with, or by what its config says,
+    /// which is read for that: one request more. A config that can't be read is an error then; what names no platform suits.
+    /// So do artifacts, whose config is not looked at: what has another config than an image's, an artifact type, or was
+    /// pushed by this library.
     pub platform: Option<Platform>,
     /// Whether a table of contents that nothing vouches for may be read.
     pub trust: Trust,

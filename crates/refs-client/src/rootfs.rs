@@ -2,12 +2,9 @@
 
 use std::{fs::File, path::Path, sync::Arc};
 
-use bytes::BytesMut;
-use futures_util::StreamExt;
 use refs_estargz::Entry;
 use refs_registry::{
     Descriptor, ErrorKind, Platform, Source,
-    error::{ConfigFault, Wanted},
     spec::{ImageConfig, ImageManifest},
 };
 use refs_url::Target;
@@ -15,22 +12,20 @@ use refs_url::Target;
 use crate::{
     Client, Error, Existing, Limits, Location, Meter, Result,
     artifact::Artifact,
+    config,
     healed::blames,
-    layer::{self, ImageLayers},
+    layer::ImageLayers,
     pull,
     receive::Hand,
     thread,
     unpack::{Budget, FileWriter, Rootfs, Staging, Written},
 };
 
-/// The config of an image has at most so many bytes.
-const MAX_CONFIG_BYTES: u64 = 4 << 20;
-
 /// How to unpack a container image.
 #[derive(Debug, Clone)]
 pub struct UnpackOptions {
-    /// Which image of an index; linux on this machine's processor unless set. An image that is in no index must be for it, by
-    /// its config, when it is set.
+    /// Which image of an index; linux on this machine's processor unless set. When it is set, an image that is in
+    /// no index must be for it, as [`ReadOptions::platform`](crate::ReadOptions::platform) says.
     pub platform: Option<Platform>,
     /// How much may be written: 64 GiB in 1,000,000 files, directories and links of any size, unless set. What a layer above
     /// replaces or deletes counts, too.
@@ -129,7 +124,7 @@ impl Client {
         let artifact = Artifact::find(source.as_ref(), &at.to_string(), target, &platform).await?;
         let config = config(source.as_ref(), &artifact.image).await?;
         if options.platform.is_some() {
-            artifact.require_image(&config, &platform)?;
+            artifact.require_of(&config, &platform)?;
         }
         let source = self.kept(at, Arc::clone(source), &staging.aside());
         let layers = ImageLayers::of(source, &artifact.image, &config.rootfs.diff_ids)?;
@@ -211,22 +206,7 @@ impl Hand for OwningHand {
 /// # Errors
 /// `Config`; `Registry` when it is too large.
 async fn config(source: &dyn Source, image: &ImageManifest) -> Result<ImageConfig> {
-    let Descriptor { media_type, digest, .. } = &image.config;
-    let refuse = |fault| Error::Config { config: digest.clone(), fault };
-    // What is not said to be an image's config need not be JSON, nor small.
-    if !media_type.is_config() {
-        return Err(refuse(ConfigFault::MediaType { found: media_type.to_string() }));
-    }
-    let mut stream = layer::open_blob(source, &image.config).await?;
-    let mut json = BytesMut::new();
-    while let Some(chunk) = stream.next().await {
-        json.extend_from_slice(&chunk?);
-        if json.len() as u64 > MAX_CONFIG_BYTES {
-            let wanted = Wanted::Blob(digest.clone());
-            return Err(refs_registry::Error::TooLarge { wanted, limit: MAX_CONFIG_BYTES }.into());
-        }
-    }
-    let config = ImageConfig::parse(&json).map_err(refuse)?;
-    config.check(image).map_err(refuse)?;
+    let config = config::read(source, &image.config).await?;
+    config.check(image).map_err(|fault| Error::Config { config: image.config.digest.clone(), fault })?;
     Ok(config)
 }

@@ -41,7 +41,7 @@ mod tests;
 pub(crate) use contents::Contents;
 pub use contents::{Access, Trust};
 pub(crate) use find::distance;
-pub(crate) use form::{TITLE, UNPACK};
+pub(crate) use form::{Purpose, TITLE, UNPACK};
 pub(crate) use image::ImageLayers;
 pub(crate) use listed::Listed;
 #[cfg(test)]

@@ -2,13 +2,15 @@
 
 use bytes::Bytes;
 use refs_client::{Client, Error, FetchOptions, PullOptions, ReadOptions, UnpackOptions};
-use refs_registry::{Descriptor, Manifest, MediaType, Platform, Sink, error::ConfigFault, spec::ImageManifest};
-use refs_store::{DiskOptions, DiskStore};
+use refs_registry::{
+    Descriptor, Error as RegistryError, Manifest, MediaType, Platform, Sink, error::ConfigFault, spec::ImageManifest,
+};
+use refs_store::{DiskOptions, DiskStore, Layout};
 use refs_testkit::{FakeRegistry, Tree, image::gzip};
 use refs_url::Digest;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fs, sync::Arc};
 
-use crate::setup::{IN_MEMORY, anonymous, artifact, at, memory};
+use crate::setup::{IN_MEMORY, anonymous, artifact, at, memory, push};
 
 const ON_AMD64: &str = r#""architecture":"amd64","os":"linux","created":"2026-01-02T03:04:05Z""#;
 
@@ -102,9 +104,56 @@ async fn what_runs_there_or_says_nothing_suits() {
 }
 
 #[tokio::test]
-async fn files_suit_any_platform_but_are_no_root_file_system_for_it() {
-    for (verb, result) in verbs(&client_of(r#""architecture":"amd64","os":"linux""#).await, "linux/arm64").await {
-        assert_eq!(result.is_err(), verb == "unpack", "{verb}: {result:?}");
+async fn bare_config_of_an_image_counts() {
+    check(r#""architecture":"amd64","os":"linux""#, "linux/arm64", Err("linux/amd64")).await;
+    check(r#""architecture":"amd64","os":"linux""#, "linux/amd64", Ok(())).await;
+}
+
+#[tokio::test]
+async fn files_that_were_pushed_suit_any_platform() {
+    let (_, client) = memory();
+    push(&client, &tree(), &at(IN_MEMORY)).await;
+    for (verb, result) in verbs(&client, "plan9/mips").await {
+        assert!(result.is_ok(), "{verb}: {result:?}");
+    }
+}
+
+#[tokio::test]
+async fn config_that_is_large_counts_and_one_that_is_too_large_is_an_error() {
+    let padded = |bytes| format!(r#"{ON_AMD64},"pad":"{}""#, "x".repeat(bytes));
+    check(&padded(2 << 20), "linux/arm64", Err("linux/amd64")).await;
+    check(&padded(2 << 20), "linux/amd64", Ok(())).await;
+    for (verb, result) in verbs(&client_of(&padded(4 << 20)).await, "linux/amd64").await {
+        let Err(Error::Registry(RegistryError::TooLarge { limit, .. })) = result else { panic!("{verb}: {result:?}") };
+        assert_eq!(limit, 4 << 20, "{verb}");
+    }
+}
+
+#[tokio::test]
+async fn malformed_config_is_an_error_when_a_platform_was_asked_for() {
+    for said in [r#""architecture":5,"os":"linux""#, r#""architecture":"arm","os":"linux","variant":7"#] {
+        for (verb, result) in verbs(&client_of(said).await, "linux/amd64").await {
+            assert!(matches!(result, Err(Error::Config { .. })), "{verb} {said}: {result:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn platform_that_a_layout_lists_an_image_with_counts() {
+    let ground = tempfile::tempdir().unwrap();
+    let folder = ground.path().join("layout");
+    put(&Layout::create(&folder).await.unwrap(), r#""created":null"#).await;
+    let index = folder.join("index.json");
+    let mut listed: serde_json::Value = serde_json::from_slice(&fs::read(&index).unwrap()).unwrap();
+    listed["manifests"][0]["platform"] = serde_json::json!({"architecture": "arm64", "os": "linux"});
+    fs::write(&index, listed.to_string()).unwrap();
+    let (_, client) = memory();
+    let here = at(&format!("ocidir://{}:v1", folder.display()));
+    for (wanted, is_found) in [("linux/arm64", true), ("linux/amd64", false)] {
+        let read = ReadOptions { platform: Platform::parse(wanted), ..ReadOptions::default() };
+        assert_eq!(client.list_files(&here, &read).await.is_ok(), is_found, "{wanted}");
+        let unpack = UnpackOptions { platform: Platform::parse(wanted), ..UnpackOptions::default() };
+        assert_eq!(client.unpack(&here, &ground.path().join("d"), &unpack).await.is_ok(), is_found, "{wanted}");
     }
 }
 

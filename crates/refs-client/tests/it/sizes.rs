@@ -96,7 +96,8 @@ async fn m066_a_config_of_another_size_than_said_is_not_unpacked() {
     let repository = memories.repository(&"localhost".parse().unwrap(), &"o/r".parse().unwrap());
     let honest = container().push(&repository, &[TAG]).await.unwrap();
     let Document::Image(image) = honest.parse().unwrap() else { panic!("an index") };
-    for said in others(image.config.size) {
+    let size = image.config.size;
+    for said in [1, size - 1, size + 1, 4 << 20] {
         let truth = lie(&repository, &honest, Liar::Config, said).await;
         let ground = tempfile::tempdir().unwrap();
         let destination = ground.path().join("rootfs");

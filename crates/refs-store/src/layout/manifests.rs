@@ -24,7 +24,10 @@ impl Folder {
                 if expected != actual {
                     return Err(Error::Size { wanted, expected, actual });
                 }
-                let descriptor = Descriptor::new(entry.media_type.clone(), entry.digest.clone(), actual);
+                let descriptor = Descriptor {
+                    platform: entry.platform.clone(),
+                    ..Descriptor::new(entry.media_type.clone(), entry.digest.clone(), actual)
+                };
                 Ok(Manifest { descriptor, raw: raw.into() })
             }
             (None, Target::Digest(digest)) => self.unlisted(digest)?.ok_or_else(missing),

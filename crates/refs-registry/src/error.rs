@@ -189,10 +189,12 @@ pub enum Error {
         fault: String,
     },
     /// The cache does not have it, and asking further was not allowed.
-    #[error("{wanted} is not in the cache")]
+    #[error("{wanted}{} is not in the cache", Of(.of))]
     NotCached {
         /// What was looked for.
         wanted: Wanted,
+        /// The repository that it is of, where that is known.
+        of: Option<Place>,
     },
     /// Another process holds the store.
     #[error("`{}` is in use by another process", .path.display())]
@@ -331,6 +333,14 @@ struct WithTried<'a>(&'a [String]);
 impl fmt::Display for WithTried<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() { Ok(()) } else { write!(f, " ({})", Tried(self.0)) }
+    }
+}
+
+struct Of<'a>(&'a Option<Place>);
+
+impl fmt::Display for Of<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|place| write!(f, " of {place}"))
     }
 }
 

@@ -179,7 +179,7 @@ impl Refusal {
 
 fn of_either(error: &Error) -> Refusal {
     match error {
-        Error::NotFound { wanted, .. } | Error::NotCached { wanted } => Refusal::not_found(wanted),
+        Error::NotFound { wanted, .. } | Error::NotCached { wanted, .. } => Refusal::not_found(wanted),
         Error::Unauthorized { .. } | Error::Denied { .. } => {
             broken(error, StatusCode::FORBIDDEN, "the registry behind this server denies it").coded(Code::Denied)
         }

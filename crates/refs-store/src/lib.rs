@@ -21,7 +21,7 @@ mod running;
 mod spool;
 mod store;
 
-pub use cached::{Cached, CachedResolver, Kept};
+pub use cached::{Cached, CachedOptions, CachedResolver, Freshness, Kept};
 pub use disk::{DiskOptions, DiskStore, Held, Left, ListedImage, PruneOptions, Pruned, StoreInfo, Verified, Verifying};
 pub use flight::Flight;
 pub use journal::{Journal, UploadProgress};

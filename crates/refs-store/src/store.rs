@@ -157,6 +157,15 @@ pub trait Store: Debug + Send + Sync {
     /// `Io`.
     async fn recorded(&self, origin: &Origin, tag: &Tag) -> Result<Option<TagRecord>>;
 
+    /// The tags of `origin` of which something is recorded, sorted. A record may prove to be damaged all the same.
+    ///
+    /// # Errors
+    /// `Io`.
+    async fn recorded_tags(&self, origin: &Origin) -> Result<Vec<Tag>> {
+        let _lists_none = origin;
+        Ok(Vec::new())
+    }
+
     /// Remembers that `origin` has the content, whether or not the store has it.
     ///
     /// # Errors
@@ -292,7 +301,7 @@ pub struct TagRecord {
 /// What a place without it says of content, in the words of a cache.
 pub(crate) fn not_cached(error: Error) -> Error {
     match error {
-        Error::NotFound { wanted, .. } => Error::NotCached { wanted },
+        Error::NotFound { wanted, .. } => Error::NotCached { wanted, of: None },
         other => other,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     fmt::Debug,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use async_trait::async_trait;
@@ -15,6 +15,11 @@ pub trait Clock: Debug + Send + Sync {
 
     /// Ends when `wait` has passed.
     async fn sleep(&self, wait: Duration);
+
+    /// What a calendar says now, which other processes understand, too. It may be set back.
+    fn date(&self) -> SystemTime {
+        SystemTime::now()
+    }
 }
 
 /// The system's monotonic clock.

@@ -30,8 +30,8 @@ use crate::{
 pub(super) struct Local {
     shared: Arc<Shared>,
     touched: Mutex<Touched>,
-    /// Readers found that what they were given can't be.
-    is_distrusted: AtomicBool,
+    /// Nothing is given: readers found that what they were given can't be, or want all of it anew.
+    is_passed_by: AtomicBool,
 }
 
 /// What readers may find fault with.
@@ -58,20 +58,34 @@ pub(super) struct Shared {
     failure: OnceLock<Error>,
 }
 
+/// What a store is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    ReadAndWrite,
+    Read,
+    Write,
+}
+
 impl Local {
-    pub(super) fn new(store: Arc<dyn Store>, origin: Origin) -> Self {
-        Self::of(store, origin, AtomicBool::new(false))
+    pub(super) fn new(store: Arc<dyn Store>, origin: Origin, purpose: Purpose) -> Self {
+        Self::of(store, origin, purpose, AtomicBool::new(false))
     }
 
     /// Nothing is ever kept, or looked for.
     pub(super) fn without_store(origin: Origin) -> Self {
-        Self::of(Arc::new(MemoryStore::new()), origin, AtomicBool::new(true))
+        Self::of(Arc::new(MemoryStore::new()), origin, Purpose::ReadAndWrite, AtomicBool::new(true))
     }
 
-    fn of(store: Arc<dyn Store>, origin: Origin, has_failed: AtomicBool) -> Self {
-        let shared =
-            Arc::new(Shared { store, origin, has_failed, is_closed: AtomicBool::new(false), failure: OnceLock::new() });
-        Self { shared, touched: Mutex::default(), is_distrusted: AtomicBool::new(false) }
+    fn of(store: Arc<dyn Store>, origin: Origin, purpose: Purpose, has_failed: AtomicBool) -> Self {
+        let shared = Shared {
+            store,
+            origin,
+            has_failed,
+            is_closed: AtomicBool::new(purpose == Purpose::Read),
+            failure: OnceLock::new(),
+        };
+        let is_passed_by = AtomicBool::new(purpose == Purpose::Write);
+        Self { shared: Arc::new(shared), touched: Mutex::default(), is_passed_by }
     }
 
     /// The size of the whole content in bytes, if it is kept.
@@ -82,6 +96,12 @@ impl Local {
 
     pub(super) async fn has(&self, digest: &Digest) -> bool {
         self.stat(digest).await.is_some()
+    }
+
+    /// Whether the store has taken what was just given to it, which may not be given out.
+    pub(super) async fn has_taken(&self, digest: &Digest) -> bool {
+        let Some(store) = self.shared.usable() else { return false };
+        self.shared.undamaged(digest, store.stat(digest).await).await.flatten().is_some()
     }
 
     pub(super) async fn is_member(&self, digest: &Digest) -> bool {
@@ -98,9 +118,16 @@ impl Local {
         self.shared.granted(store.recorded(&self.shared.origin, tag).await).flatten()
     }
 
-    pub(super) async fn record(&self, tag: &Tag, descriptor: &Descriptor) {
+    /// The tags of which something is recorded, sorted.
+    pub(super) async fn recorded_tags(&self) -> Vec<Tag> {
+        let Some(store) = self.readable() else { return Vec::new() };
+        self.shared.granted(store.recorded_tags(&self.shared.origin).await).unwrap_or_default()
+    }
+
+    /// Remembers what the origin said at `seen` that the tag leads to.
+    pub(super) async fn record(&self, tag: &Tag, descriptor: &Descriptor, seen: SystemTime) {
         let Some(store) = self.shared.writable() else { return };
-        let record = TagRecord { descriptor: descriptor.clone(), seen: SystemTime::now() };
+        let record = TagRecord { descriptor: descriptor.clone(), seen };
         self.shared.taken(store.record(&self.shared.origin, tag, &record).await);
     }
 
@@ -158,6 +185,13 @@ impl Local {
         self.shared.taken(store.flight(digest).await).flatten()
     }
 
+    /// The right to ask what the tag leads to, once nobody else does. It may be recorded by then.
+    pub(super) async fn tag_flight(&self, tag: &Tag) -> Option<Flight> {
+        let Origin { wire, host, repository } = &self.shared.origin;
+        // No content has this digest: it is what the flights of tags are told from others by.
+        self.flight(&Digest::sha256(format!("{wire:?} {host}/{repository}:{tag}").as_bytes())).await
+    }
+
     /// Takes content out of the store that is not what it should be.
     pub(super) async fn drop_damaged(&self, digest: &Digest) {
         self.shared.drop_damaged(digest).await;
@@ -197,7 +231,7 @@ impl Local {
 
     /// The beginning of the content, if one is kept that nobody fills. Nobody may see it before the origin has given the rest.
     pub(super) async fn partial(&self, digest: &Digest) -> Option<Beginning> {
-        let store = self.readable()?;
+        let store = self.readable().and_then(|_| self.shared.writable())?;
         let Partial { total, resume, stream, fill } =
             self.shared.undamaged(digest, store.partial(&self.shared.origin, digest).await).await??;
         Some(Beginning { total, resume, stream: self.watched(digest, stream), keeping: self.keeping(digest, fill) })
@@ -230,7 +264,7 @@ impl Local {
     /// given.
     pub(super) async fn distrust(&self) -> bool {
         let Touched { given, kept_in_part, .. } = std::mem::take(&mut *self.touched());
-        self.is_distrusted.store(true, Ordering::Relaxed);
+        self.is_passed_by.store(true, Ordering::Relaxed);
         for digest in given.union(&kept_in_part) {
             if let Err(error) = self.shared.store.remove(&self.shared.origin, digest).await {
                 tracing::debug!(%digest, %error, "it stays in the cache");
@@ -240,7 +274,7 @@ impl Local {
     }
 
     fn readable(&self) -> Option<&dyn Store> {
-        self.shared.usable().filter(|_| !self.is_distrusted.load(Ordering::Relaxed))
+        self.shared.usable().filter(|_| !self.is_passed_by.load(Ordering::Relaxed))
     }
 
     /// Notes that content goes to a reader.

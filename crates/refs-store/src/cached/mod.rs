@@ -1,11 +1,15 @@
 //! Repositories whose content is kept on this side.
 
 mod aside;
+mod freshness;
 mod keeping;
 mod local;
+mod manifests;
+mod nowhere;
 mod resolver;
 mod source;
 mod tee;
 
+pub use freshness::{CachedOptions, Freshness};
 pub use resolver::CachedResolver;
 pub use source::{Cached, Kept};

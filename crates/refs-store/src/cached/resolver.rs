@@ -4,44 +4,79 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
-use refs_registry::{Resolver, Result, Source, Wire};
+use futures_util::{StreamExt, stream};
+use refs_registry::{Error, Resolver, Result, Source, Wire, error::Wanted};
 use refs_url::{Host, RepoName};
 
-use super::Cached;
+use super::{Cached, CachedOptions};
 use crate::store::{Origin, Store};
 
 /// A [`Resolver`] whose repositories are read through a [`Store`] that they share, each as a [`Cached`].
 #[derive(Debug, Clone)]
 pub struct CachedResolver {
-    origin: Arc<dyn Resolver>,
+    behind: Behind,
     store: Arc<dyn Store>,
+}
+
+#[derive(Debug, Clone)]
+enum Behind {
+    Origin(Arc<dyn Resolver>, CachedOptions),
+    Nothing { wires: Arc<dyn Resolver> },
 }
 
 impl CachedResolver {
     /// The repositories of `origin`, read through `store`.
     #[must_use]
     pub fn new(origin: Arc<dyn Resolver>, store: Arc<dyn Store>) -> Self {
-        Self { origin, store }
+        Self::with_options(origin, store, CachedOptions::default())
+    }
+
+    /// The same, each as `options` say.
+    #[must_use]
+    pub fn with_options(origin: Arc<dyn Resolver>, store: Arc<dyn Store>, options: CachedOptions) -> Self {
+        Self { behind: Behind::Origin(origin, options), store }
+    }
+
+    /// What `store` has of repositories, each as [`Cached::offline`] gives it. `wires` says what lies between a host and here,
+    /// by which the store tells origins apart, and is asked for nothing else.
+    #[must_use]
+    pub fn offline(wires: Arc<dyn Resolver>, store: Arc<dyn Store>) -> Self {
+        Self { behind: Behind::Nothing { wires }, store }
     }
 }
 
 #[async_trait]
 impl Resolver for CachedResolver {
     fn source(&self, host: &Host, repository: &RepoName) -> Result<Arc<dyn Source>> {
-        let source = self.origin.source(host, repository)?;
         let origin = Origin { wire: self.wire(host), host: host.clone(), repository: repository.clone() };
-        Ok(Arc::new(Cached::new(source, origin, Arc::clone(&self.store))))
+        let store = Arc::clone(&self.store);
+        Ok(Arc::new(match &self.behind {
+            Behind::Origin(behind, options) => {
+                Cached::with_options(behind.source(host, repository)?, origin, store, options)
+            }
+            Behind::Nothing { .. } => Cached::offline(origin, store),
+        }))
     }
 
     fn repositories(&self, host: &Host) -> BoxStream<'_, Result<RepoName>> {
-        self.origin.repositories(host)
+        match &self.behind {
+            Behind::Origin(origin, _) => origin.repositories(host),
+            Behind::Nothing { .. } => {
+                let of = Some(host.as_str().into());
+                stream::iter([Err(Error::NotCached { wanted: Wanted::Repositories, of })]).boxed()
+            }
+        }
     }
 
     fn wire(&self, host: &Host) -> Wire {
-        self.origin.wire(host)
+        let (Behind::Origin(resolver, _) | Behind::Nothing { wires: resolver }) = &self.behind;
+        resolver.wire(host)
     }
 
     async fn check_auth(&self, host: &Host) -> Result<()> {
-        self.origin.check_auth(host).await
+        match &self.behind {
+            Behind::Origin(origin, _) => origin.check_auth(host).await,
+            Behind::Nothing { .. } => Err(Error::NotCached { wanted: Wanted::Host(host.clone()), of: None }),
+        }
     }
 }

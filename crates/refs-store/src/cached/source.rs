@@ -6,18 +6,22 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_core::stream::BoxStream;
 use futures_util::StreamExt;
-use refs_registry::{Blob, Descriptor, Error, Filter, Manifest, Part, Result, Resume, Source, error::Wanted};
+use refs_registry::{
+    Blob, Clock, Descriptor, Error, Filter, Manifest, Part, Result, Resume, Source, SystemClock, error::Wanted,
+};
 use refs_url::{Digest, Tag, Target};
 
 use super::{
     aside::Aside,
+    freshness::{Belief, CachedOptions, Freshness},
     keeping::Beginning,
-    local::Local,
+    local::{Local, Purpose},
+    nowhere::Nowhere,
     tee::{tee, tee_part},
 };
 use crate::{
     flight::Flight,
-    store::{Origin, Store},
+    store::{Origin, Store, TagRecord},
 };
 
 /// A longer part is not kept without the rest: it is no table of contents.
@@ -33,6 +37,9 @@ const MAX_PART_BYTES: u64 = 32 << 20;
 /// When a read of a long blob breaks off, or its process dies, a store on disk keeps what has come. The next read of the blob,
 /// in whatever process, hashes that, and asks the origin for the rest only; the digest is verified over all of it.
 ///
+/// How far records of tags are believed is said by [`Freshness`](crate::Freshness). A repository that was made
+/// [`offline`](Cached::offline) is what the store has of it, and nothing else.
+///
 /// A store that fails is left alone, after one warning: reading goes on without it.
 ///
 /// # Security
@@ -44,8 +51,10 @@ const MAX_PART_BYTES: u64 = 32 << 20;
 /// and manifests are hashed when they are read; a part is as little verified as the origin's.
 #[derive(Debug)]
 pub struct Cached {
-    origin: Arc<dyn Source>,
-    local: Arc<Local>,
+    pub(super) origin: Arc<dyn Source>,
+    pub(super) local: Arc<Local>,
+    pub(super) belief: Belief,
+    pub(super) clock: Arc<dyn Clock>,
     /// What is kept for an operation, beside the store.
     aside: Option<Arc<Aside>>,
 }
@@ -63,14 +72,56 @@ impl Cached {
     /// `source`, which is the repository `origin`, read through `store`. Other repositories may share the store.
     #[must_use]
     pub fn new(source: Arc<dyn Source>, origin: Origin, store: Arc<dyn Store>) -> Self {
-        Self { origin: source, local: Arc::new(Local::new(store, origin)), aside: None }
+        Self::with_options(source, origin, store, &CachedOptions::default())
+    }
+
+    /// The same, as `options` say.
+    #[must_use]
+    pub fn with_options(
+        source: Arc<dyn Source>,
+        origin: Origin,
+        store: Arc<dyn Store>,
+        options: &CachedOptions,
+    ) -> Self {
+        let CachedOptions { freshness, clock } = options.clone();
+        let purpose = match freshness {
+            Freshness::Revalidate | Freshness::Within(_) => Purpose::ReadAndWrite,
+            Freshness::Refresh => Purpose::Write,
+        };
+        let local = Arc::new(Local::new(store, origin, purpose));
+        Self { origin: source, local, belief: freshness.into(), clock, aside: None }
+    }
+
+    /// What `store` has of the repository `origin`, without the repository: no source is behind it that could open a socket,
+    /// and nothing is written. A tag leads to what was last [recorded](Cached::recorded) of it, however long ago; the tags are those
+    /// whose manifests are kept. What is not there is an error of the kind `NotCached` that names it.
+    #[must_use]
+    pub fn offline(origin: Origin, store: Arc<dyn Store>) -> Self {
+        Self {
+            origin: Arc::new(Nowhere::of(&origin)),
+            local: Arc::new(Local::new(store, origin, Purpose::Read)),
+            belief: Belief::All,
+            clock: Arc::new(SystemClock),
+            aside: None,
+        }
+    }
+
+    /// What the store remembers of `tag`, and since when. The origin may know better.
+    pub async fn recorded(&self, tag: &Tag) -> Option<TagRecord> {
+        self.local.recorded(tag).await
     }
 
     /// `source`, which is the repository `origin`, read through no store: it keeps only what one operation reads twice
     /// ([`keeping_in`](Source::keeping_in)).
     #[must_use]
     pub fn without_store(source: Arc<dyn Source>, origin: Origin) -> Self {
-        Self { origin: source, local: Arc::new(Local::without_store(origin)), aside: None }
+        Self {
+            origin: source,
+            local: Arc::new(Local::without_store(origin)),
+            belief: Belief::Nothing,
+            clock: Arc::new(SystemClock),
+            aside: None,
+        }
     }
 
     /// Makes sure that the store has `blob` as a whole: fetches it unless it is there and the repository is known to have it, and
@@ -95,25 +146,11 @@ impl Cached {
             return Err(Error::Size { wanted: Wanted::Blob(digest.clone()), expected: blob.size, actual });
         }
         while stream.next().await.transpose()?.is_some() {}
-        if self.local.has(digest).await {
+        if self.local.has_taken(digest).await {
             Ok(Kept::Now)
         } else {
-            Err(self.local.failure().unwrap_or_else(|| Error::NotCached { wanted: Wanted::Blob(digest.clone()) }))
+            Err(self.local.failure().unwrap_or_else(|| Error::NotCached { wanted: Wanted::Blob(digest.clone()), of: None }))
         }
-    }
-
-    /// The manifest that the origin says `tag` leads to, if it is kept. Nothing is asked when it can't be.
-    async fn kept_manifest(&self, tag: &Tag) -> Result<Option<Manifest>> {
-        let Some(record) = self.local.recorded(tag).await else { return Ok(None) };
-        if !self.local.has(&record.descriptor.digest).await {
-            return Ok(None);
-        }
-        let current = self.origin.resolve(&Target::Tag(tag.clone())).await?;
-        let Some(manifest) = self.local.manifest(&current.digest).await else { return Ok(None) };
-        // The origin has just said so itself.
-        self.local.add_member(&current.digest).await;
-        self.local.record(tag, &current).await;
-        Ok(Some(manifest))
     }
 
     /// The blob, of which `beginning` is kept and the origin gives the rest: by that it has shown that it has the blob. `None`
@@ -134,20 +171,6 @@ impl Cached {
             None => keeping,
         };
         Ok(Some(Blob { size: total, stream: stream.chain(tee(rest.stream, keeping)).boxed() }))
-    }
-
-    /// The manifest that the origin has under `digest`, which is kept. Others who want it wait, and read what is kept.
-    async fn manifest_by_digest(&self, digest: &Digest) -> Result<Manifest> {
-        let flight = self.local.flight(digest).await;
-        if flight.is_some()
-            && self.local.is_member(digest).await
-            && let Some(manifest) = self.local.manifest(digest).await
-        {
-            return Ok(manifest);
-        }
-        let manifest = self.origin.manifest(&Target::Digest(digest.clone())).await?;
-        self.local.keep_manifest(&manifest, flight).await;
-        Ok(manifest)
     }
 
     /// The blob as the origin gives it from its start, or the rest of it where its beginning is kept.
@@ -214,32 +237,31 @@ impl Cached {
 #[async_trait]
 impl Source for Cached {
     async fn resolve(&self, target: &Target) -> Result<Descriptor> {
-        if let Target::Digest(digest) = target
-            && self.local.is_member(digest).await
-            && let Some(manifest) = self.local.manifest(digest).await
-        {
-            return Ok(manifest.descriptor);
+        let known = match target {
+            Target::Digest(digest) => self.own_manifest(digest).await.map(|manifest| manifest.descriptor),
+            Target::Tag(tag) => self.believed(tag).await,
+        };
+        if let Some(descriptor) = known {
+            return Ok(descriptor);
         }
-        self.origin.resolve(target).await
+        let descriptor = self.origin.resolve(target).await?;
+        if let Target::Tag(tag) = target {
+            self.record(tag, &descriptor).await;
+        }
+        Ok(descriptor)
     }
 
     async fn manifest(&self, target: &Target) -> Result<Manifest> {
+        let asked = self.clock.date();
         let kept = match target {
-            Target::Digest(digest) if self.local.is_member(digest).await => self.local.manifest(digest).await,
-            Target::Digest(_) => None,
+            Target::Digest(digest) => self.own_manifest(digest).await,
             Target::Tag(tag) => self.kept_manifest(tag).await?,
         };
-        if let Some(manifest) = kept {
-            return Ok(manifest);
+        match (kept, target) {
+            (Some(manifest), _) => Ok(manifest),
+            (None, Target::Digest(digest)) => self.manifest_by_digest(digest).await,
+            (None, Target::Tag(tag)) => self.manifest_by_tag(tag, asked).await,
         }
-        let tag = match target {
-            Target::Digest(digest) => return self.manifest_by_digest(digest).await,
-            Target::Tag(tag) => tag,
-        };
-        let manifest = self.origin.manifest(target).await?;
-        self.local.keep_manifest(&manifest, None).await;
-        self.local.record(tag, &manifest.descriptor).await;
-        Ok(manifest)
     }
 
     async fn blob(&self, digest: &Digest, from: Resume) -> Result<Blob> {
@@ -306,7 +328,10 @@ impl Source for Cached {
     }
 
     fn tags(&self, after: Option<Tag>) -> BoxStream<'_, Result<Tag>> {
-        self.origin.tags(after)
+        match self.belief {
+            Belief::All => self.kept_tags(after),
+            Belief::Nothing | Belief::Younger(_) => self.origin.tags(after),
+        }
     }
 
     fn referrers(&self, subject: &Digest, filter: Filter) -> BoxStream<'_, Result<Descriptor>> {
@@ -335,9 +360,9 @@ impl Source for Cached {
     }
 
     fn keeping_in(&self, folder: &Path) -> Option<Arc<dyn Source>> {
-        let (origin, local) = (Arc::clone(&self.origin), Arc::clone(&self.local));
+        let (origin, local, clock) = (Arc::clone(&self.origin), Arc::clone(&self.local), Arc::clone(&self.clock));
         let aside = Arc::new(Aside::new(folder));
-        Some(Arc::new(Self { origin, local, aside: Some(aside) }))
+        Some(Arc::new(Self { origin, local, belief: self.belief, clock, aside: Some(aside) }))
     }
 
     async fn distrust(&self) -> bool {

@@ -7,6 +7,7 @@ use std::{
 };
 
 use refs_registry::{Error, Result, error::Doing};
+use refs_url::Tag;
 
 use crate::{
     file::{is_absent, itself, open_file},
@@ -34,6 +35,21 @@ pub(super) fn read_record(path: &Path) -> Result<Option<TagRecord>> {
         tracing::debug!(path = %path.display(), %fault, "a damaged record is passed by");
     }
     Ok(record.ok())
+}
+
+/// The tags that there are records of in `folder`, sorted.
+pub(super) fn tag_names(folder: &Path) -> Result<Vec<Tag>> {
+    let failed = |error| Error::io(Doing::List, folder, error);
+    let mut tags = Vec::new();
+    for entry in match fs::read_dir(folder) {
+        Err(error) if is_absent(&error) => return Ok(tags),
+        entries => entries.map_err(failed)?,
+    } {
+        let name = entry.map_err(failed)?.file_name();
+        tags.extend(name.to_str().and_then(|name| Tag::parse(name).ok()));
+    }
+    tags.sort_unstable();
+    Ok(tags)
 }
 
 /// Makes a mark that may be lost: it is made again when it is missed.

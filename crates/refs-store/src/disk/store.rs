@@ -19,7 +19,7 @@ use super::{
     MEMBERS_FOLDER, ORIGINS_FOLDER, PINS_FOLDER, TAGS_FOLDER, UPLOADS_FOLDER,
     fill::{DiskFill, Order, Place as Filling},
     home, indexes,
-    notes::{is_marked, mark, mark_durably, read_record, unmark, write_record},
+    notes::{is_marked, mark, mark_durably, read_record, tag_names, unmark, write_record},
     partials::{self, Left, Remains},
     parts::{self, Kept},
     removal,
@@ -313,6 +313,11 @@ impl Store for DiskStore {
         self.run(move |_| read_record(&path)).await
     }
 
+    async fn recorded_tags(&self, origin: &Origin) -> Result<Vec<Tag>> {
+        let folder = self.path_of(origin).join(TAGS_FOLDER);
+        self.run(move |_| tag_names(&folder)).await
+    }
+
     async fn add_member(&self, origin: &Origin, digest: &Digest) -> Result<()> {
         let path = self.member_path(origin, digest);
         self.run(move |_| mark(&path)).await
@@ -378,5 +383,5 @@ pub(super) fn touch(file: &File, path: &Path) {
 }
 
 pub(super) fn not_cached(digest: &Digest) -> Error {
-    Error::NotCached { wanted: Wanted::Blob(digest.clone()) }
+    Error::NotCached { wanted: Wanted::Blob(digest.clone()), of: None }
 }

@@ -143,7 +143,7 @@ impl Store for MemoryStore {
         match self.content.write(|contents| contents.blobs.remove(digest)) {
             Some(_) => Ok(()),
             None if had_parts || had_index => Ok(()),
-            None => Err(Error::NotCached { wanted }),
+            None => Err(Error::NotCached { wanted, of: None }),
         }
     }
 
@@ -154,6 +154,11 @@ impl Store for MemoryStore {
 
     async fn recorded(&self, origin: &Origin, tag: &Tag) -> Result<Option<TagRecord>> {
         Ok(self.notes().tags.get(&(origin.clone(), tag.clone())).cloned())
+    }
+
+    async fn recorded_tags(&self, origin: &Origin) -> Result<Vec<Tag>> {
+        let notes = self.notes();
+        Ok(notes.tags.keys().filter(|(of, _)| of == origin).map(|(_, tag)| tag.clone()).collect())
     }
 
     async fn add_member(&self, origin: &Origin, digest: &Digest) -> Result<()> {

@@ -10,6 +10,7 @@ mod content;
 mod debris;
 mod disk;
 mod flights;
+mod freshness;
 mod images;
 mod layout;
 mod memory;

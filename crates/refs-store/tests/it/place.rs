@@ -77,9 +77,12 @@ impl Place {
 }
 
 pub(crate) fn resolver(store: Arc<dyn Store>) -> CachedResolver {
+    CachedResolver::new(Arc::new(registries()), store)
+}
+
+pub(crate) fn registries() -> Registries {
     let retry = Retry { attempts: 1, ..Retry::default() };
-    let registries = Registries::new(Options { retry, ..Options::default() });
-    CachedResolver::new(Arc::new(registries), store)
+    Registries::new(Options { retry, ..Options::default() })
 }
 
 pub(crate) fn get(content: &str) -> String {

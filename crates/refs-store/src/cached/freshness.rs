@@ -1,0 +1,68 @@
+//! How far a store is believed about what may have changed since.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use refs_registry::{Clock, SystemClock};
+
+use crate::store::TagRecord;
+
+/// What is taken from a store without asking the origin whether it still holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Freshness {
+    /// What is asked for by digest, which can't change. What a tag leads to is asked each time.
+    #[default]
+    Revalidate,
+    /// The same, and what a tag leads to, when the origin has said so less than this ago. A record that is dated in the
+    /// future does not count.
+    Within(Duration),
+    /// Nothing: all is fetched anew. What comes is kept, in the place of what was there.
+    Refresh,
+}
+
+/// How a [`Cached`](crate::Cached) is to be.
+#[derive(Debug, Clone)]
+pub struct CachedOptions {
+    /// What is taken from the store without asking; all that can't change unless set.
+    pub freshness: Freshness,
+    /// Whose date records bear, and are compared with; the system's unless set.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Default for CachedOptions {
+    fn default() -> Self {
+        Self { freshness: Freshness::default(), clock: Arc::new(SystemClock) }
+    }
+}
+
+/// Which records of tags are believed.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Belief {
+    /// None: the origin is asked.
+    Nothing,
+    /// Those that are younger.
+    Younger(Duration),
+    /// All: there is nobody to ask.
+    All,
+}
+
+impl Belief {
+    pub(super) fn holds(self, record: &TagRecord, now: SystemTime) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Younger(limit) => now.duration_since(record.seen).is_ok_and(|age| age < limit),
+            Self::All => true,
+        }
+    }
+}
+
+impl From<Freshness> for Belief {
+    fn from(freshness: Freshness) -> Self {
+        match freshness {
+            Freshness::Within(limit) => Self::Younger(limit),
+            Freshness::Revalidate | Freshness::Refresh => Self::Nothing,
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! What a repository has under its tags, and under digests of manifests, by its store and by its origin.
+
+use std::{future, time::SystemTime};
+
+use futures_core::stream::BoxStream;
+use futures_util::{StreamExt, stream};
+use refs_registry::{Descriptor, Manifest, Result};
+use refs_url::{Digest, Tag, Target};
+
+use super::Cached;
+use crate::store::TagRecord;
+
+impl Cached {
+    /// What `tag` leads to, if the store is believed about that.
+    pub(super) async fn believed(&self, tag: &Tag) -> Option<Descriptor> {
+        let record = self.local.recorded(tag).await?;
+        self.belief.holds(&record, self.clock.date()).then_some(record.descriptor)
+    }
+
+    /// Notes what the origin has just said that `tag` leads to, and by that, that it has it.
+    pub(super) async fn record(&self, tag: &Tag, descriptor: &Descriptor) {
+        self.local.add_member(&descriptor.digest).await;
+        self.local.record(tag, descriptor, self.clock.date()).await;
+    }
+
+    /// The manifest, if it is kept and the origin is known to have it.
+    pub(super) async fn own_manifest(&self, digest: &Digest) -> Option<Manifest> {
+        if self.local.is_member(digest).await { self.local.manifest(digest).await } else { None }
+    }
+
+    /// The manifest that `tag` leads to, by the store if it is believed, else by the origin, if it is kept. Nothing is asked when
+    /// it can't be.
+    pub(super) async fn kept_manifest(&self, tag: &Tag) -> Result<Option<Manifest>> {
+        let Some(record) = self.local.recorded(tag).await else { return Ok(None) };
+        if self.belief.holds(&record, self.clock.date()) {
+            return Ok(self.own_manifest(&record.descriptor.digest).await);
+        }
+        if !self.local.has(&record.descriptor.digest).await {
+            return Ok(None);
+        }
+        let current = self.origin.resolve(&Target::Tag(tag.clone())).await?;
+        let Some(manifest) = self.local.manifest(&current.digest).await else { return Ok(None) };
+        self.record(tag, &current).await;
+        Ok(Some(manifest))
+    }
+
+    /// The manifest that another reader was given for `tag` since `asked`, if it is kept.
+    async fn manifest_since(&self, tag: &Tag, asked: SystemTime) -> Option<Manifest> {
+        let TagRecord { descriptor, seen } = self.local.recorded(tag).await?;
+        if asked < seen && seen <= self.clock.date() { self.own_manifest(&descriptor.digest).await } else { None }
+    }
+
+    /// The manifest that the origin has under `tag`, which is kept. Others who want it meanwhile wait, and read what is kept.
+    pub(super) async fn manifest_by_tag(&self, tag: &Tag, asked: SystemTime) -> Result<Manifest> {
+        let flight = self.local.tag_flight(tag).await;
+        if flight.is_some()
+            && let Some(manifest) = self.manifest_since(tag, asked).await
+        {
+            return Ok(manifest);
+        }
+        let manifest = self.origin.manifest(&Target::Tag(tag.clone())).await?;
+        self.local.keep_manifest(&manifest, None).await;
+        self.record(tag, &manifest.descriptor).await;
+        drop(flight);
+        Ok(manifest)
+    }
+
+    /// The manifest that the origin has under `digest`, which is kept. Others who want it wait, and read what is kept.
+    pub(super) async fn manifest_by_digest(&self, digest: &Digest) -> Result<Manifest> {
+        let flight = self.local.flight(digest).await;
+        if flight.is_some()
+            && let Some(manifest) = self.own_manifest(digest).await
+        {
+            return Ok(manifest);
+        }
+        let manifest = self.origin.manifest(&Target::Digest(digest.clone())).await?;
+        self.local.keep_manifest(&manifest, flight).await;
+        Ok(manifest)
+    }
+
+    /// The tags behind `after` that lead to manifests that are kept.
+    pub(super) fn kept_tags(&self, after: Option<Tag>) -> BoxStream<'_, Result<Tag>> {
+        let recorded = stream::once(self.local.recorded_tags()).flat_map(stream::iter);
+        let behind = recorded.filter(move |tag| future::ready(after.as_ref().is_none_or(|after| after < tag)));
+        behind.filter_map(async |tag| self.leads_to_kept(&tag).await.then_some(Ok(tag))).boxed()
+    }
+
+    async fn leads_to_kept(&self, tag: &Tag) -> bool {
+        let Some(record) = self.local.recorded(tag).await else { return false };
+        let digest = &record.descriptor.digest;
+        self.local.is_member(digest).await && self.local.has(digest).await
+    }
+}

@@ -1,9 +1,18 @@
 //! One fetch of content at a time, across tasks and processes: others wait for it, as long as it gets on.
 
-use std::{fs, path::Path, time::Duration};
+use std::{
+    fs,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use refs_registry::{Error, Result, error::Doing};
 use refs_url::Digest;
+use tokio::sync::OwnedMutexGuard;
 
 use crate::{
     file::is_absent,
@@ -16,7 +25,15 @@ pub(crate) const LOCKS_FOLDER: &str = "locks";
 /// The right to be the one who fetches content into a [`Store`](crate::Store), until it is dropped, or its process ends in
 /// whatever way.
 #[derive(Debug)]
-pub struct Flight(Box<Ingest>);
+pub struct Flight(Right);
+
+#[derive(Debug)]
+enum Right {
+    /// Among all processes.
+    OfAll(Box<Ingest>),
+    /// Among the tasks of this one.
+    OfTasks { bytes: Arc<AtomicU64>, _held: OwnedMutexGuard<()> },
+}
 
 /// Where the one stands who fetches content.
 #[derive(Debug)]
@@ -45,7 +62,7 @@ impl Flight {
             Some(file) => {
                 file.go_when_dropped();
                 file.stretch(0)?;
-                Ok(Turn::Ours(Self(file.into())))
+                Ok(Turn::Ours(Self(Right::OfAll(file.into()))))
             }
             None => match fs::symlink_metadata(&path) {
                 Ok(metadata) => Ok(Turn::Theirs(metadata.len())),
@@ -55,10 +72,21 @@ impl Flight {
         }
     }
 
+    /// The right that `held` stands for, to those who wait for which `bytes` tells how many have come.
+    pub(crate) fn among_tasks(held: OwnedMutexGuard<()>, bytes: Arc<AtomicU64>) -> Self {
+        bytes.store(0, Ordering::Relaxed);
+        Self(Right::OfTasks { bytes, _held: held })
+    }
+
     /// Tells those who wait that `bytes` have come.
     pub(crate) fn note(&self, bytes: u64) {
-        if let Err(error) = self.0.stretch(bytes) {
-            tracing::debug!(%error, "those who wait do not see that more has come");
+        match &self.0 {
+            Right::OfAll(file) => {
+                if let Err(error) = file.stretch(bytes) {
+                    tracing::debug!(%error, "those who wait do not see that more has come");
+                }
+            }
+            Right::OfTasks { bytes: seen, .. } => seen.store(bytes, Ordering::Relaxed),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a repository has under its tags, and under digests of manifests, by its store and by its origin.
 
-use std::{future, time::SystemTime};
+use std::time::SystemTime;
 
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt, stream};
@@ -78,11 +78,23 @@ impl Cached {
         Ok(manifest)
     }
 
-    /// The tags behind `after` that lead to manifests that are kept.
+    /// The tags behind `after` that lead to manifests that are kept; without any, the error of what is behind.
     pub(super) fn kept_tags(&self, after: Option<Tag>) -> BoxStream<'_, Result<Tag>> {
-        let recorded = stream::once(self.local.recorded_tags()).flat_map(stream::iter);
-        let behind = recorded.filter(move |tag| future::ready(after.as_ref().is_none_or(|after| after < tag)));
-        behind.filter_map(async |tag| self.leads_to_kept(&tag).await.then_some(Ok(tag))).boxed()
+        stream::once(self.tags_here(after)).flat_map(stream::iter).boxed()
+    }
+
+    async fn tags_here(&self, after: Option<Tag>) -> Vec<Result<Tag>> {
+        let mut kept = Vec::new();
+        for tag in self.local.recorded_tags().await {
+            if self.leads_to_kept(&tag).await {
+                kept.push(tag);
+            }
+        }
+        if kept.is_empty() {
+            // A repository of which nothing is kept is missing, and is no repository without tags.
+            return self.origin.tags(after).collect().await;
+        }
+        kept.into_iter().filter(|tag| after.as_ref().is_none_or(|after| after < tag)).map(Ok).collect()
     }
 
     async fn leads_to_kept(&self, tag: &Tag) -> bool {

@@ -94,7 +94,7 @@ impl Cached {
 
     /// What `store` has of the repository `origin`, without the repository: no source is behind it that could open a socket,
     /// and nothing is written. A tag leads to what was last [recorded](Cached::recorded) of it, however long ago; the tags are those
-    /// whose manifests are kept. What is not there is an error of the kind `NotCached` that names it.
+    /// whose manifests are kept, of which there must be one. What is not there is an error of the kind `NotCached` that names it.
     #[must_use]
     pub fn offline(origin: Origin, store: Arc<dyn Store>) -> Self {
         Self {

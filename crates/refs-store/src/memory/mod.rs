@@ -1,6 +1,8 @@
 //! Repositories in memory.
 
 mod contents;
+mod flights;
+mod recency;
 mod repository;
 mod set;
 mod store;

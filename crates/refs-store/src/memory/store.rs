@@ -16,14 +16,24 @@ use refs_registry::{
 };
 use refs_url::{Digest, Tag};
 
-use super::Memory;
-use crate::store::{Fill, Origin, Store, TagRecord, not_cached, wrong_size};
+use super::{
+    Memory,
+    flights::Flights,
+    recency::{Item, Recency},
+};
+use crate::{
+    flight::Flight,
+    store::{Fill, Origin, Store, TagRecord, not_cached, wrong_size},
+};
 
-/// A [`Store`] in memory, without bounds. A clone is cheap and shows the same content.
-#[derive(Clone, Default)]
+/// A [`Store`] in memory, whose tasks wait for each other when they want the same content. A clone is cheap and shows the same
+/// content.
+#[derive(Clone)]
 pub struct MemoryStore {
     content: Memory,
     notes: Arc<Mutex<Notes>>,
+    flights: Arc<Flights>,
+    max_bytes: u64,
 }
 
 #[derive(Default)]
@@ -33,6 +43,7 @@ struct Notes {
     pins: BTreeSet<Digest>,
     parts: BTreeMap<(Origin, Digest), Vec<KeptPart>>,
     seek_indexes: BTreeMap<Digest, Bytes>,
+    recency: Recency,
 }
 
 /// Bytes of content that is not here as a whole.
@@ -50,6 +61,7 @@ struct MemoryFill {
     what: Filled,
     size: u64,
     bytes: BytesMut,
+    flight: Option<Flight>,
 }
 
 enum Filled {
@@ -58,15 +70,35 @@ enum Filled {
 }
 
 impl MemoryStore {
-    /// A store with nothing in it.
+    /// A store with nothing in it, without bounds.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self::bounded(u64::MAX)
+    }
+
+    /// A store with nothing in it that keeps so many bytes of content, parts of content and seek indexes: what nobody has read
+    /// for the longest time goes first. What is pinned stays beyond that; marks and records of tags are not counted.
+    #[must_use]
+    pub fn bounded(max_bytes: u64) -> Self {
+        Self { content: Memory::new(), notes: Arc::default(), flights: Arc::default(), max_bytes }
     }
 
     fn begin(&self, origin: &Origin, digest: &Digest, size: u64, what: Filled) -> Box<dyn Fill> {
         let (store, origin, digest) = (self.clone(), origin.clone(), digest.clone());
-        Box::new(MemoryFill { store, origin, digest, what, size, bytes: BytesMut::new() })
+        Box::new(MemoryFill { store, origin, digest, what, size, bytes: BytesMut::new(), flight: None })
+    }
+
+    /// Removes what is too much by now.
+    fn evict(&self, notes: &mut Notes) {
+        let Notes { parts, pins, seek_indexes, recency, .. } = notes;
+        let stays = |item: &Item| matches!(item, Item::Content(digest) if pins.contains(digest));
+        for item in recency.evict(self.max_bytes, stays) {
+            match item {
+                Item::Content(digest) => drop(self.content.write(|contents| contents.blobs.remove(&digest))),
+                Item::Parts(origin, digest) => drop(parts.remove(&(origin, digest))),
+                Item::SeekIndex(digest) => drop(seek_indexes.remove(&digest)),
+            }
+        }
     }
 
     fn notes(&self) -> MutexGuard<'_, Notes> {
@@ -74,9 +106,28 @@ impl MemoryStore {
     }
 }
 
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Debug for MemoryStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemoryStore").finish_non_exhaustive()
+    }
+}
+
+impl Notes {
+    /// Bytes `range` of content that is not here as a whole, where a part from `origin` has them.
+    fn part(&mut self, origin: &Origin, digest: &Digest, range: &Range<u64>) -> Option<Part> {
+        self.recency.touch(&Item::Content(digest.clone()));
+        let has_all = |part: &&KeptPart| part.range.start <= range.start && range.end <= part.range.end;
+        let kept = self.parts.get(&(origin.clone(), digest.clone()))?.iter().find(has_all)?;
+        let start = (range.start - kept.range.start) as usize;
+        let bytes = kept.bytes.slice(start..start + range.end.saturating_sub(range.start) as usize);
+        self.recency.touch(&Item::Parts(origin.clone(), digest.clone()));
+        Some(Part { range: range.clone(), total: kept.total, stream: stream::iter([Ok(bytes)]).boxed() })
     }
 }
 
@@ -87,28 +138,24 @@ impl Store for MemoryStore {
     }
 
     async fn blob(&self, digest: &Digest, from: Resume) -> Result<Blob> {
+        self.notes().recency.touch(&Item::Content(digest.clone()));
         self.content.blob(digest, from).await.map_err(not_cached)
     }
 
     async fn part(&self, origin: &Origin, digest: &Digest, range: Range<u64>) -> Result<Part> {
-        let kept = |part: &&KeptPart| part.range.start <= range.start && range.end <= part.range.end;
-        let part =
-            match self.notes().parts.get(&(origin.clone(), digest.clone())).and_then(|parts| parts.iter().find(kept)) {
-                Some(part) => {
-                    let start = (range.start - part.range.start) as usize;
-                    let bytes = part.bytes.slice(start..start + range.end.saturating_sub(range.start) as usize);
-                    Some(Part { range: range.clone(), total: part.total, stream: stream::iter([Ok(bytes)]).boxed() })
-                }
-                None => None,
-            };
+        let part = self.notes().part(origin, digest, &range);
         match part {
             Some(part) => Ok(part),
             None => self.content.blob_part(digest, range).await.map_err(not_cached),
         }
     }
 
+    async fn flight(&self, digest: &Digest) -> Result<Option<Flight>> {
+        Ok(self.flights.take(digest).await)
+    }
+
     async fn fill(&self, origin: &Origin, digest: &Digest, size: u64) -> Result<Option<Box<dyn Fill>>> {
-        Ok(Some(self.begin(origin, digest, size, Filled::Whole)))
+        Ok((size <= self.max_bytes).then(|| self.begin(origin, digest, size, Filled::Whole)))
     }
 
     async fn fill_part(
@@ -119,16 +166,22 @@ impl Store for MemoryStore {
         total: u64,
     ) -> Result<Option<Box<dyn Fill>>> {
         let size = range.end.saturating_sub(range.start);
-        Ok(Some(self.begin(origin, digest, size, Filled::Part { range, total })))
+        Ok((size <= self.max_bytes).then(|| self.begin(origin, digest, size, Filled::Part { range, total })))
     }
 
     async fn keep_seek_index(&self, digest: &Digest, index: Bytes) -> Result<()> {
-        self.notes().seek_indexes.insert(digest.clone(), index);
+        let (mut notes, item) = (self.notes(), Item::SeekIndex(digest.clone()));
+        notes.recency.remove(&item);
+        notes.recency.add(item, index.len() as u64);
+        notes.seek_indexes.insert(digest.clone(), index);
+        self.evict(&mut notes);
         Ok(())
     }
 
     async fn seek_index(&self, digest: &Digest) -> Result<Option<Bytes>> {
-        Ok(self.notes().seek_indexes.get(digest).cloned())
+        let mut notes = self.notes();
+        notes.recency.touch(&Item::SeekIndex(digest.clone()));
+        Ok(notes.seek_indexes.get(digest).cloned())
     }
 
     async fn remove(&self, origin: &Origin, digest: &Digest) -> Result<()> {
@@ -138,6 +191,9 @@ impl Store for MemoryStore {
         if notes.pins.contains(digest) {
             return Err(Error::Conflict { wanted, at: "memory".into(), detail: Detail::new("it is pinned") });
         }
+        notes.recency.remove(&Item::Parts(origin.clone(), digest.clone()));
+        notes.recency.remove(&Item::SeekIndex(digest.clone()));
+        notes.recency.remove(&Item::Content(digest.clone()));
         let had_parts = notes.parts.remove(&(origin.clone(), digest.clone())).is_some();
         let had_index = notes.seek_indexes.remove(digest).is_some();
         match self.content.write(|contents| contents.blobs.remove(digest)) {
@@ -185,28 +241,43 @@ impl Store for MemoryStore {
 impl Fill for MemoryFill {
     async fn write(&mut self, chunk: Bytes) -> Result<()> {
         self.bytes.extend_from_slice(&chunk);
+        if let Some(flight) = &self.flight {
+            flight.note(self.bytes.len() as u64);
+        }
         match self.bytes.len() as u64 {
             actual if actual > self.size => Err(wrong_size(&self.digest, self.size, actual)),
             _ => Ok(()),
         }
     }
 
+    fn hold(&mut self, flight: Flight) {
+        self.flight = Some(flight);
+    }
+
     async fn commit(&mut self) -> Result<()> {
-        let Self { store, origin, digest, what, size, bytes } = self;
+        let Self { store, origin, digest, what, size, bytes, flight } = self;
         if bytes.len() as u64 != *size {
             return Err(wrong_size(digest, *size, bytes.len() as u64));
         }
         let (bytes, of) = (std::mem::take(bytes).freeze(), (origin.clone(), digest.clone()));
+        let mut notes = store.notes();
         match what {
             Filled::Whole => {
-                store.notes().parts.remove(&of);
+                notes.recency.remove(&Item::Parts(origin.clone(), digest.clone()));
+                notes.recency.remove(&Item::Content(digest.clone()));
+                notes.recency.add(Item::Content(digest.clone()), *size);
+                notes.parts.remove(&of);
                 store.content.write(|contents| contents.blobs.insert(of.1, bytes));
             }
             Filled::Part { range, total } => {
                 let part = KeptPart { range: range.clone(), total: *total, bytes };
-                store.notes().parts.entry(of).or_default().push(part);
+                notes.recency.add(Item::Parts(origin.clone(), digest.clone()), *size);
+                notes.parts.entry(of).or_default().push(part);
             }
         }
+        store.evict(&mut notes);
+        drop(notes);
+        *flight = None;
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use std::{
 
 use futures_util::{StreamExt, future};
 use refs_registry::{Resolver, Result, Resume, Source};
-use refs_store::{DiskOptions, DiskStore};
+use refs_store::{DiskOptions, DiskStore, MemoryStore};
 use refs_testkit::{Fault, On, require_layout};
 use refs_url::Target;
 
@@ -193,5 +193,24 @@ async fn m149_who_waits_for_a_process_that_is_killed_goes_on_where_it_was() -> R
     assert_eq!(ranges, [false, true]);
     assert_eq!((place.store.stat(&wanted).await?, locks(&place)), (Some(content.len() as u64), 0));
     require_layout(&cache);
+    Ok(())
+}
+
+#[tokio::test]
+async fn many_readers_in_memory_and_on_disk_are_one_request_for_a_tag_and_one_for_its_blob() -> Result<()> {
+    for place in [Place::new(|_| Arc::new(MemoryStore::new())).await, Place::patient(FOR_EVER).await] {
+        let manifest = push(&*place.repository(), "one", &["v1"]).await?;
+        let readers: Vec<_> = (0..50).map(|_| place.cached("o/r")).collect();
+        let target = tagged("v1");
+        for read in future::join_all(readers.iter().map(|reader| reader.manifest(&target))).await {
+            assert_eq!(read?, manifest);
+        }
+        place.asked(&["GET manifests/v1"]);
+        let wanted = digest("one");
+        for bytes in future::join_all(readers.iter().map(|reader| read(&**reader, &wanted))).await {
+            assert_eq!(bytes?, "one");
+        }
+        place.asked(&[&get("one")]);
+    }
     Ok(())
 }

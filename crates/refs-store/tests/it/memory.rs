@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use futures_util::TryStreamExt;
-use refs_registry::{ErrorKind, Mounted, Resolver, Result, Sink, Writable};
-use refs_store::{Memories, Memory};
+use refs_registry::{ErrorKind, Mounted, Resolver, Result, Resume, Sink, Writable};
+use refs_store::{Memories, Memory, MemoryStore, Store};
 use refs_url::{Host, RepoName};
 
-use crate::content::{digest, fails, push, put, read, tags, upload};
+use crate::{
+    content::{digest, fails, push, put, read, tags, upload},
+    store::{fill, here},
+};
 
 mod alone {
     use super::{Arc, Memory, Sink};
@@ -87,4 +90,25 @@ async fn an_upload_that_was_resumed_elsewhere_ends() -> Result<()> {
     fails(first.write("lost".into()).await, ErrorKind::Conflict);
     drop(first);
     second.commit(&digest("one two")).await
+}
+
+#[tokio::test]
+async fn a_bounded_store_drops_what_was_not_read_for_longest() -> Result<()> {
+    let store = MemoryStore::bounded(10);
+    for content in ["one", "two", "six"] {
+        fill(&store, content).await?;
+    }
+    drop(store.blob(&digest("one"), Resume::START).await?);
+    store.pin(&digest("six")).await?;
+    fill(&store, "four").await?;
+    let kept = async |content| store.stat(&digest(content)).await.unwrap().is_some();
+    assert_eq!((kept("one").await, kept("two").await, kept("six").await), (true, false, true));
+    fill(&store, "seventy").await?;
+    assert_eq!((kept("one").await, kept("four").await, kept("six").await), (false, false, true));
+    assert!(kept("seventy").await);
+    store.keep_seek_index(&digest("seventy"), "0123456789".into()).await?;
+    assert!(!kept("seventy").await);
+    assert!(store.fill(&here(), &digest("eleven bytes"), 11).await?.is_none());
+    assert!(store.fill_part(&here(), &digest("eleven bytes"), 0..11, 20).await?.is_none());
+    Ok(())
 }

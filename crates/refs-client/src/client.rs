@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_core::stream::BoxStream;
 use futures_util::FutureExt;
 use refs_registry::{Platform, Sink, Source, Writable};
-use refs_store::{Cached, Layout, Origin, Store};
+use refs_store::{Cached, CachedOptions, Freshness, Layout, MemoryStore, Origin, Store};
 use refs_url::{Host, Reference, RepoName, Tag, Target};
 
 use crate::{
@@ -27,6 +27,7 @@ use crate::{
     named, pack,
     pull::{self, Pull},
     push,
+    reach::{Reach, Unreached},
     resumed::Resumed,
     select::Selection,
     upload::JournalAt,
@@ -37,6 +38,7 @@ use crate::{
 pub struct Client {
     registries: Arc<dyn Writable>,
     pub(crate) store: Option<Arc<dyn Store>>,
+    reach: Reach,
     meter: Arc<Meter>,
 }
 
@@ -45,7 +47,7 @@ impl Client {
     /// `refs_store::Memories` for a test.
     #[must_use]
     pub fn new(registries: Arc<dyn Writable>) -> Self {
-        Self { registries, store: None, meter: Arc::default() }
+        Self { registries, store: None, reach: Reach::default(), meter: Arc::default() }
     }
 
     /// The same client, which reads repositories of registries through `store`: what it has by digest is not fetched, and
@@ -55,6 +57,21 @@ impl Client {
     #[must_use]
     pub fn with_store(self, store: Arc<dyn Store>) -> Self {
         Self { store: Some(store), ..self }
+    }
+
+    /// The same client, whose store is believed as far as `freshness` says. It makes no difference to a client without one.
+    #[must_use]
+    pub fn with_freshness(self, freshness: Freshness) -> Self {
+        Self { reach: Reach::Registries(freshness), ..self }
+    }
+
+    /// The same client, which reads of registries only what its store has: it opens no socket, and does not write to them. Tags lead
+    /// to what they led to when this client, or another over the same store, last asked. What is missing is a `Registry` with
+    /// the kind `NotCached`, which names it. Layouts and files on disk are read as before.
+    #[must_use]
+    pub fn offline(self) -> Self {
+        let store = Some(self.store.unwrap_or_else(|| Arc::new(MemoryStore::new())));
+        Self { registries: Arc::new(Unreached::beyond(self.registries)), store, reach: Reach::Store, ..self }
     }
 
     /// The running figures of all verbs of this client.
@@ -302,9 +319,17 @@ impl Client {
         store: &Arc<dyn Store>,
         meter: &Arc<Meter>,
     ) -> Result<(Cached, Origin)> {
-        let source = self.registries.source(reference.host(), reference.repository())?;
-        let (source, origin) = (Arc::new(Metered::new(source, Arc::clone(meter))), self.origin(reference));
-        Ok((Cached::new(source, origin.clone(), Arc::clone(store)), origin))
+        let (origin, store) = (self.origin(reference), Arc::clone(store));
+        let cached = match self.reach {
+            Reach::Store => Cached::offline(origin.clone(), store),
+            Reach::Registries(freshness) => {
+                let source = self.registries.source(reference.host(), reference.repository())?;
+                let options = CachedOptions { freshness, ..CachedOptions::default() };
+                let source = Arc::new(Metered::new(source, Arc::clone(meter)));
+                Cached::with_options(source, origin.clone(), store, &options)
+            }
+        };
+        Ok((cached, origin))
     }
 
     /// Where the artifact is, and what it is called there. What has to be fetched of it counts in `meter`.

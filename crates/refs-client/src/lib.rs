@@ -28,6 +28,7 @@ mod pack;
 mod platform;
 mod pull;
 mod push;
+mod reach;
 mod receive;
 mod resolve;
 mod resumed;
@@ -40,6 +41,7 @@ mod tree;
 mod unchanged;
 mod unpack;
 mod upload;
+mod versions;
 
 pub use byte_range::ByteRange;
 pub use client::Client;
@@ -59,9 +61,11 @@ pub use pull::{PullOptions, Pulled};
 pub use push::{PushOptions, Pushed};
 pub use refs_estargz::{Entry as FileEntry, Kind};
 pub use refs_registry::Sent;
+pub use refs_store::Freshness;
 pub use rootfs::{UnpackOptions, Unpacked};
 pub use tree::{Beneath, Node, Role, TreeOptions};
 pub use unpack::{Existing, Limits};
+pub use versions::{FetchAllOptions, FetchedVersion, Mode, ResolvedVersion, VersionOptions};
 
 /// The manifest file of an artifact, at its root, unless another name is asked for with a [`ManifestName`].
 pub const MANIFEST_FILE: &str = ".sow-ref.yaml";

@@ -93,6 +93,34 @@ impl Location {
         }
     }
 
+    /// The same repository, at `tag`, without a digest. A file has no tags, and stays as it is.
+    #[must_use]
+    pub fn at_tag(self, tag: Tag) -> Self {
+        match self {
+            Self::Registry(reference) => Self::Registry(reference.without_digest().with_tag(tag)),
+            Self::Layout { path, .. } => Self::Layout { path, target: Some(Target::Tag(tag)) },
+            Self::File(_) => self,
+        }
+    }
+
+    /// The tag that is named, whether or not a digest is, too.
+    #[must_use]
+    pub fn tag(&self) -> Option<&Tag> {
+        match self {
+            Self::Registry(reference) => reference.tag(),
+            Self::Layout { target: Some(Target::Tag(tag)), .. } => Some(tag),
+            Self::Layout { .. } | Self::File(_) => None,
+        }
+    }
+
+    /// The same, and what it leads to: the digest addresses, and a registry's tag is kept beside it.
+    pub(crate) fn pinned(self, digest: Digest) -> Self {
+        match self {
+            Self::Registry(reference) => Self::Registry(reference.with_digest(digest)),
+            other => other.at_digest(digest),
+        }
+    }
+
     pub(crate) fn needs_target(&self) -> Result<Target> {
         self.target().ok_or_else(|| match self {
             Self::File(_) => self.fault(LocationFault::Untagged),

@@ -10,7 +10,7 @@ use refs_registry::{
     MediaType, Platform,
     error::{ConfigFault, Doing},
 };
-use refs_url::{Digest, ParseError, Tag};
+use refs_url::{Digest, ParseError, Tag, version::Constraint};
 
 use crate::manifest_file::Faults;
 
@@ -224,6 +224,32 @@ pub enum Error {
         /// All that is wrong with it.
         source: Faults,
     },
+    /// There are versions, and none satisfies the constraint.
+    #[error("no tag of {at} satisfies `{constraint}`: the highest are {}", Tags(.available))]
+    NoMatchingVersion {
+        /// The repository.
+        at: String,
+        /// What none satisfies.
+        constraint: Constraint,
+        /// The highest versions that there are, prereleases included, from the highest down; a few at most.
+        available: Vec<Tag>,
+    },
+    /// No tag is a version.
+    #[error("none of the {others} tags of {at} is a version")]
+    NoVersions {
+        /// The repository.
+        at: String,
+        /// How many tags there are, none of which is one.
+        others: usize,
+    },
+    /// A tag was named, and a constraint that it does not satisfy.
+    #[error("the tag of {at} does not satisfy `{constraint}`")]
+    TagViolates {
+        /// The artifact, with the tag.
+        at: String,
+        /// What the tag does not satisfy.
+        constraint: Constraint,
+    },
     /// The index has no image for the platform, or the image is in no index, and its config names another platform.
     #[error("no image for platform {wanted} in {at}: it has {}", Listed(.available))]
     PlatformNotFound {
@@ -369,6 +395,17 @@ impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, pattern) in self.0.iter().enumerate() {
             write!(f, "{}`{pattern}`", if i == 0 { "" } else { ", " })?;
+        }
+        Ok(())
+    }
+}
+
+struct Tags<'a>(&'a [Tag]);
+
+impl fmt::Display for Tags<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, tag) in self.0.iter().enumerate() {
+            write!(f, "{}{tag}", if i == 0 { "" } else { ", " })?;
         }
         Ok(())
     }

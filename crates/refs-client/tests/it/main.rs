@@ -35,4 +35,5 @@ mod streamed;
 mod threads;
 mod trees;
 mod unpacks;
+mod versions;
 mod windows;

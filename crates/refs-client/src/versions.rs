@@ -1,0 +1,184 @@
+//! The versions of an artifact: which there are, and which is the best that will do.
+
+use futures_util::{FutureExt, StreamExt, stream};
+use refs_registry::Descriptor;
+use refs_url::{
+    Tag,
+    version::{ChoiceError, ChoiceOptions, Constraint, best_tag, matching_tags, semver_tags},
+};
+
+use crate::{Client, Error, FetchOptions, Fetched, Location, Result, error::LocationFault};
+
+/// Where a version may come from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// The client's store, as [`Client::offline`] reads it: no socket is opened, and the choice is among the tags that the
+    /// store has.
+    LocalOnly,
+    /// Wherever the client reads.
+    #[default]
+    RemoteAllowed,
+}
+
+/// How a version is chosen.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VersionOptions {
+    /// Where it may come from; wherever the client reads unless set.
+    pub mode: Mode,
+    /// What counts as a version.
+    pub choice: ChoiceOptions,
+}
+
+/// Which versions to fetch, and what of each.
+#[derive(Debug, Clone, Default)]
+pub struct FetchAllOptions {
+    /// What they must satisfy; all versions unless set, prereleases included.
+    pub constraint: Option<Constraint>,
+    /// What counts as a version, where there is a constraint.
+    pub choice: ChoiceOptions,
+    /// What to fetch of each.
+    pub fetch: FetchOptions,
+}
+
+/// A version, and what it led to when it was asked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResolvedVersion {
+    /// Where it is, by its digest: whoever reads it there reads this very version, wherever its tag has moved since. Beside
+    /// the digest a reference has the tag.
+    pub at: Location,
+    /// The tag, unless a digest was asked for by itself.
+    pub tag: Option<Tag>,
+    /// Its manifest or index.
+    pub descriptor: Descriptor,
+}
+
+/// What came of fetching one version.
+#[derive(Debug)]
+pub struct FetchedVersion {
+    /// Its tag.
+    pub tag: Tag,
+    /// What the store has of it now, or why it does not.
+    pub fetched: Result<Fetched>,
+}
+
+/// So many versions come at once; each brings several blobs at once.
+const MAX_CONCURRENT: usize = 4;
+
+impl Client {
+    /// The tags of the repository at `at` that are versions, from the highest down.
+    ///
+    /// # Errors
+    /// As [`list_tags`](Client::list_tags).
+    pub async fn list_versions(&self, at: &Location) -> Result<Vec<Tag>> {
+        Ok(semver_tags(&self.list_tags(at).await?))
+    }
+
+    /// `at`, if it names a tag or a digest; else the repository at the tag of its highest version that satisfies `constraint`, or
+    /// of its highest version that is no prerelease. Nothing is asked in the first case.
+    ///
+    /// # Errors
+    /// `TagViolates` when `at` names a tag that does not satisfy `constraint`, as one that is no version can't;
+    /// `NoMatchingVersion`; `NoVersions`; `Location` for a file, which has no tags; `Registry` when the tags can't be listed, with
+    /// the kind `NotCached` when only the store may be asked and has none of them.
+    pub async fn resolve_ref(
+        &self,
+        at: &Location,
+        constraint: Option<&Constraint>,
+        options: &VersionOptions,
+    ) -> Result<Location> {
+        self.within(options.mode).choose(at, constraint, &options.choice).await
+    }
+
+    /// The version that [`resolve_ref`](Client::resolve_ref) chooses, and what its tag leads to: asked once, so that what is read
+    /// by the digest is what was chosen.
+    ///
+    /// # Errors
+    /// As [`resolve_ref`](Client::resolve_ref); `Registry` when the version is not there.
+    pub async fn resolve_constrained(
+        &self,
+        at: &Location,
+        constraint: Option<&Constraint>,
+        options: &VersionOptions,
+    ) -> Result<ResolvedVersion> {
+        let client = self.within(options.mode);
+        let chosen = client.choose(at, constraint, &options.choice).await?;
+        let descriptor = client.resolve_tag(&chosen).await?;
+        let tag = chosen.tag().cloned();
+        Ok(ResolvedVersion { at: chosen.pinned(descriptor.digest.clone()), tag, descriptor })
+    }
+
+    /// Fetches all versions of the repository at `at`, or those that satisfy a constraint, into the client's store, a few at
+    /// once, and tells of each what came of it, from the highest down. One that fails does not stop the others.
+    ///
+    /// # Errors
+    /// `NoStore` when the client has none; `Location` when `at` is not of a registry; `Registry` when the tags can't be listed.
+    pub async fn fetch_all_versions(&self, at: &Location, options: &FetchAllOptions) -> Result<Vec<FetchedVersion>> {
+        let Location::Registry(_) = at else { return Err(at.fault(LocationFault::NotRegistry)) };
+        if self.store.is_none() {
+            return Err(Error::NoStore { at: at.to_string() });
+        }
+        let tags = self.list_tags(at).await?;
+        let wanted = match &options.constraint {
+            Some(constraint) => matching_tags(&tags, constraint, &options.choice),
+            None => semver_tags(&tags),
+        };
+        // Boxed, as the future of a fetch is.
+        let fetches: Vec<_> =
+            wanted.into_iter().map(|tag| self.fetch_version(at, tag, &options.fetch).boxed()).collect();
+        Ok(stream::iter(fetches).buffered(MAX_CONCURRENT).collect().await)
+    }
+
+    async fn fetch_version(&self, at: &Location, tag: Tag, options: &FetchOptions) -> FetchedVersion {
+        let fetched = self.fetch(&at.clone().at_tag(tag.clone()), options).await;
+        FetchedVersion { tag, fetched }
+    }
+
+    /// This client, or what is left of it where only its store may be asked.
+    fn within(&self, mode: Mode) -> Self {
+        match mode {
+            Mode::LocalOnly => self.clone().offline(),
+            Mode::RemoteAllowed => self.clone(),
+        }
+    }
+
+    async fn choose(
+        &self,
+        at: &Location,
+        constraint: Option<&Constraint>,
+        options: &ChoiceOptions,
+    ) -> Result<Location> {
+        if is_chosen(at) {
+            return match (at.tag(), constraint) {
+                (Some(tag), Some(constraint)) if !constraint.accepts(tag, options) => {
+                    Err(Error::TagViolates { at: at.to_string(), constraint: constraint.clone() })
+                }
+                _ => Ok(at.clone()),
+            };
+        }
+        let tags = self.list_tags(at).await?;
+        match best_tag(&tags, constraint, options) {
+            Ok(tag) => Ok(at.clone().at_tag(tag.clone())),
+            Err(fault) => Err(unmatched(at, &tags, fault)),
+        }
+    }
+}
+
+/// Whether `at` names a tag or a digest itself: `docker://NAME` has a tag that nobody wrote.
+fn is_chosen(at: &Location) -> bool {
+    match at {
+        Location::Registry(reference) => reference.has_explicit_tag(),
+        Location::Layout { target, .. } => target.is_some(),
+        Location::File(_) => false,
+    }
+}
+
+/// Why none of the `tags` at `at` was chosen.
+fn unmatched(at: &Location, tags: &[Tag], fault: ChoiceError) -> Error {
+    let at = at.to_string();
+    match fault {
+        ChoiceError::NoMatch { constraint, available } => Error::NoMatchingVersion { at, constraint, available },
+        ChoiceError::NoVersions { others } => Error::NoVersions { at, others },
+        // A choice that fails in a way of its own has found no version either.
+        _ => Error::NoVersions { at, others: tags.len() },
+    }
+}

@@ -237,17 +237,22 @@ impl Cached {
 #[async_trait]
 impl Source for Cached {
     async fn resolve(&self, target: &Target) -> Result<Descriptor> {
-        let known = match target {
-            Target::Digest(digest) => self.own_manifest(digest).await.map(|manifest| manifest.descriptor),
-            Target::Tag(tag) => self.believed(tag).await,
+        let tag = match (target, self.belief) {
+            (Target::Digest(digest), _) => {
+                return match self.own_manifest(digest).await {
+                    Some(manifest) => Ok(manifest.descriptor),
+                    None => self.origin.resolve(target).await,
+                };
+            }
+            // Nobody would believe a record: the store is not even opened for it.
+            (Target::Tag(_), Belief::Nothing) => return self.origin.resolve(target).await,
+            (Target::Tag(tag), Belief::Younger(_) | Belief::All) => tag,
         };
-        if let Some(descriptor) = known {
+        if let Some(descriptor) = self.believed(tag).await {
             return Ok(descriptor);
         }
         let descriptor = self.origin.resolve(target).await?;
-        if let Target::Tag(tag) = target {
-            self.record(tag, &descriptor).await;
-        }
+        self.record(tag, &descriptor).await;
         Ok(descriptor)
     }
 

@@ -5,7 +5,7 @@ use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use refs_client::{ByteRange, Location};
 use refs_registry::{MediaType, Platform};
-use refs_url::{Host, Tag};
+use refs_url::{Host, Tag, version::Constraint};
 
 pub(crate) use crate::cache_args::{Cache, Fetch, Prune};
 pub(crate) use crate::image_args::Unpack;
@@ -16,7 +16,7 @@ pub(crate) use crate::registry_args::{
 use crate::{
     duration, examples,
     place::Place,
-    values::{count, key_value, level, media_type, platform, size, some},
+    values::{constraint, count, key_value, level, media_type, platform, size, some},
 };
 
 /// Files in OCI registries: push a directory, list it, read a file, pull a part.
@@ -74,6 +74,9 @@ pub(crate) struct Global {
     /// Fetch anew what was fetched before, and keep nothing, so that what is stopped begins again
     #[arg(long, global = true)]
     pub(crate) no_cache: bool,
+    /// Read what was fetched before, and ask no registry: a tag leads to what it led to then
+    #[arg(long, global = true, conflicts_with = "no_cache")]
+    pub(crate) offline: bool,
     #[command(flatten)]
     pub(crate) identity: Identity,
 }
@@ -180,6 +183,12 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// Whether the command only reads what may be in the cache, and so can do without its registry.
+    pub(crate) const fn can_be_offline(&self) -> bool {
+        use Command::{Cat, Inspect, Ls, Manifest, Pull, Resolve, Tags, Unpack};
+        matches!(self, Ls(_) | Cat(_) | Inspect(_) | Pull(_) | Unpack(_) | Resolve(_) | Tags(_) | Manifest(_))
+    }
+
     /// The registries that the command may show given credentials to, each once. A login sees to that itself.
     pub(crate) fn registries(&self) -> Vec<Host> {
         let at = match self {
@@ -373,6 +382,9 @@ pub(crate) struct Resolve {
     /// The artifact
     #[arg(value_name = "REF")]
     pub(crate) at: Location,
+    /// The best version that satisfies this, such as `^1.2`, `~1.2.3` or `>=1.1, <2 || 3.x`; a tag in REF must satisfy it
+    #[arg(long, value_name = "CONSTRAINT", value_parser = constraint, allow_hyphen_values = true)]
+    pub(crate) constraint: Option<Constraint>,
     /// Follow an index to its image for this platform; one that is in no index must be for it
     #[arg(long, value_name = "PLATFORM", value_parser = platform)]
     pub(crate) platform: Option<Platform>,

@@ -16,17 +16,17 @@ pub(crate) const CAT: &str = "Examples:
   refs cat ghcr.io/org/handbook:v1 guide/one.md
   refs cat ghcr.io/org/handbook:v1 data.bin --range 0-99 | xxd";
 pub(crate) const PULL: &str = "Examples:
-  refs pull ghcr.io/org/handbook:v1
+  refs pull ghcr.io/org/handbook:v1 --offline
   refs pull ghcr.io/org/handbook:v1 here --path 'guide/**' --path '*.md' --force";
 pub(crate) const UNPACK: &str = "Examples:
   refs unpack docker://alpine rootfs
   refs unpack docker://alpine rootfs --platform linux/arm/v7 --max-total-size 2G --force";
 pub(crate) const RESOLVE: &str = "Examples:
   refs resolve ghcr.io/org/handbook:v1
-  refs resolve docker://alpine --platform arm64";
+  refs resolve ghcr.io/org/handbook --constraint '^1.2'";
 pub(crate) const TAGS: &str = "Examples:
   refs tags ghcr.io/org/handbook
-  refs tags ocidir://layout --limit 20";
+  refs tags ghcr.io/org/handbook --constraint '>=1.1, <2' --limit 5";
 pub(crate) const BLOB: &str = "Examples:
   refs blob get ghcr.io/org/handbook@sha256:… -o layer.tgz
   refs blob put ghcr.io/org/handbook layer.tgz";

@@ -33,8 +33,8 @@ pub(crate) const CONFLICT: u8 = 11;
 pub(crate) const CODES: [(u8, &str); 15] = [
     (0, "done"),
     (OTHER, "anything that is not below, a full disk and a closed pipe included"),
-    (USAGE, "the command line, a reference, a pattern or .sow-ref.yaml is wrong"),
-    (NOT_FOUND, "not found: repository, tag, blob, file, platform, no match"),
+    (USAGE, "the command line, a reference, a pattern, a constraint or .sow-ref.yaml is wrong"),
+    (NOT_FOUND, "not found: repository, tag, blob, file, platform, version, no match, not in the cache while offline"),
     (UNAUTHORIZED, "credentials are missing or refused"),
     (DENIED, "access is denied"),
     (RATE_LIMITED, "too many requests, after all retries"),
@@ -158,6 +158,7 @@ pub(crate) fn client_code(error: &Error) -> u8 {
         | Error::InvalidGlob { .. }
         | Error::InvalidRange { .. }
         | Error::RangeOutside { .. }
+        | Error::TagViolates { .. }
         | Error::ManifestFile { .. } => USAGE,
         Error::Source {
             fault:
@@ -175,7 +176,9 @@ pub(crate) fn client_code(error: &Error) -> u8 {
         | Error::ManifestNotFound { .. }
         | Error::PlatformNotFound { .. }
         | Error::PlatformUnknown { .. }
-        | Error::NoImage { .. } => NOT_FOUND,
+        | Error::NoImage { .. }
+        | Error::NoMatchingVersion { .. }
+        | Error::NoVersions { .. } => NOT_FOUND,
         Error::Registry(error) => registry_code(error),
         Error::Copy { source, .. } => registry_code(source),
         Error::OtherDigest { .. } | Error::TagMoved { .. } => CONFLICT,

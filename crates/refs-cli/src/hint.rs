@@ -69,6 +69,11 @@ pub(crate) fn client_hint(error: &Error) -> Option<String> {
         Error::PlatformUnknown { .. } => {
             "name one by its digest, as in REPO@sha256:…; `refs inspect` lists them".to_owned()
         }
+        Error::NoMatchingVersion { .. } => "`refs tags REPO --semver` lists the versions".to_owned(),
+        Error::NoVersions { .. } => {
+            "a version has three numbers, such as 1.2.3 or v1.2.3-rc.1; `refs tags REPO` lists the tags".to_owned()
+        }
+        Error::TagViolates { .. } => "leave out the tag to choose among all versions".to_owned(),
         Error::FileTooLarge { .. } => "allow more with `--max-file-size BYTES`, 0 for any".to_owned(),
         Error::TotalTooLarge { .. } => "allow more with `--max-total-size BYTES`, 0 for any".to_owned(),
         Error::TooManyEntries { .. } => "allow more with `--max-files N`, 0 for any".to_owned(),
@@ -210,6 +215,9 @@ pub(crate) fn registry_hint(error: &refs_registry::Error) -> Option<String> {
         }
         Registry::Unsupported { wanted: Wanted::Delete, .. } => {
             "the registry's owner may have switched deleting off, or has another way to do it".to_owned()
+        }
+        Registry::NotCached { .. } => {
+            "it is fetched without `--offline`; `refs cache fetch REF` keeps all of an image".to_owned()
         }
         Registry::Full { .. } => "make space and run it again".to_owned(),
         Registry::Busy { .. } => "wait for the other process, or stop it".to_owned(),

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use refs_client::Location;
 use refs_registry::{MediaType, Method, Platform};
-use refs_url::{Host, Tag};
+use refs_url::{Host, Tag, version::Constraint};
 
 use crate::{
     examples,
     place::Place,
-    values::{api_path, count, header, media_type, method, platform},
+    values::{api_path, constraint, count, header, media_type, method, platform},
 };
 
 #[derive(Debug, Args)]
@@ -19,6 +19,12 @@ pub(crate) struct Tags {
     /// The repository
     #[arg(value_name = "REPO")]
     pub(crate) at: Location,
+    /// Only versions, from the highest down
+    #[arg(long)]
+    pub(crate) semver: bool,
+    /// Only versions that satisfy this, such as `^1.2`, `~1.2.3` or `>=1.1, <2 || 3.x`
+    #[arg(long, value_name = "CONSTRAINT", value_parser = constraint, allow_hyphen_values = true)]
+    pub(crate) constraint: Option<Constraint>,
     /// Stop after so many
     #[arg(long, value_name = "N", value_parser = count::<usize>, allow_hyphen_values = true)]
     pub(crate) limit: Option<usize>,

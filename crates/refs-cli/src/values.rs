@@ -3,7 +3,7 @@
 use std::{num::NonZeroUsize, str::FromStr};
 
 use refs_registry::{MediaType, Method, Platform};
-use refs_url::Host;
+use refs_url::{Host, version::Constraint};
 
 use crate::registry_args::ApiPath;
 pub(crate) use crate::size::parse as size;
@@ -13,6 +13,14 @@ pub(crate) fn key_value(text: &str) -> Result<(String, String), String> {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("expected KEY=VALUE".to_owned()),
     }
+}
+
+/// Which versions will do. What is wrong is told with its place, counted in characters from 1.
+pub(crate) fn constraint(text: &str) -> Result<Constraint, String> {
+    Constraint::parse(text).map_err(|error| {
+        let before = text.get(..error.offset()).unwrap_or(text);
+        format!("{} at column {}", error.kind(), before.chars().count() + 1)
+    })
 }
 
 /// A number of things.

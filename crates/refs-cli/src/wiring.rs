@@ -72,9 +72,12 @@ impl Session {
 
     /// The client that the arguments ask for, made at the first call.
     pub(crate) fn client(&self) -> &Client {
-        self.client.get_or_init(|| match &self.cache {
-            Some(cache) => self.uncached().with_store(Arc::new(cache.clone())),
-            None => self.uncached(),
+        self.client.get_or_init(|| {
+            let client = match &self.cache {
+                Some(cache) => self.uncached().with_store(Arc::new(cache.clone())),
+                None => self.uncached(),
+            };
+            if self.global.offline { client.offline() } else { client }
         })
     }
 

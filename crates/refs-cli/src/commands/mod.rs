@@ -86,6 +86,9 @@ impl Failure {
 
 /// Runs the command to its end, or until a signal or its deadline stops it. What it fetches is kept in `cache`.
 pub(crate) async fn run(cli: Cli, cache: Option<DiskStore>) -> Result<Result<(), Failure>, Stopped> {
+    if cli.global.offline && !cli.command.can_be_offline() {
+        return Ok(Err(Failure::Usage("`--offline` is for commands that read artifacts".to_owned())));
+    }
     let deadline = cli.global.timeout;
     let session = match Session::new(cli.global, &cli.command, cache) {
         Ok(session) => session,

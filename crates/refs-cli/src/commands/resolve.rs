@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use refs_client::Location;
-use refs_url::Target;
+use refs_client::VersionOptions;
 use serde::Serialize;
 
 use super::Failure;
@@ -28,25 +27,25 @@ impl fmt::Display for Resolved {
 
 pub(super) async fn run(session: &Session, args: Resolve) -> Result<(), Failure> {
     let client = session.client();
-    let descriptor = match &args.platform {
-        None => client.resolve_tag(&args.at).await?,
-        Some(platform) => client.resolve_platform(&args.at, platform).await?,
+    let (at, tag, descriptor) = match &args.constraint {
+        None => (args.at.clone(), args.at.tag().cloned(), None),
+        Some(constraint) => {
+            let best = client.resolve_constrained(&args.at, Some(constraint), &VersionOptions::default()).await?;
+            (best.at, best.tag, Some(best.descriptor))
+        }
+    };
+    let descriptor = match (&args.platform, descriptor) {
+        (None, Some(descriptor)) => descriptor,
+        (None, None) => client.resolve_tag(&at).await?,
+        (Some(platform), _) => client.resolve_platform(&at, platform).await?,
     };
     let mut output = session.output();
     output.result(&Resolved {
         reference: args.at.clone().at_digest(descriptor.digest.clone()).to_string(),
-        tag: tag(&args.at),
+        tag: tag.map(|tag| tag.to_string()),
         digest: descriptor.digest.to_string(),
         media_type: descriptor.media_type.to_string(),
         size: descriptor.size,
     })?;
     Ok(output.flush()?)
-}
-
-fn tag(at: &Location) -> Option<String> {
-    match at {
-        Location::Registry(reference) => reference.tag().map(ToString::to_string),
-        Location::Layout { target: Some(Target::Tag(tag)), .. } => Some(tag.to_string()),
-        Location::Layout { .. } | Location::File(_) => None,
-    }
 }

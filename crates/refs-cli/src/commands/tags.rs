@@ -3,6 +3,7 @@
 use std::fmt;
 
 use refs_client::{Error, Location, LocationFault};
+use refs_url::version::{ChoiceOptions, matching_tags, semver_tags};
 use serde::Serialize;
 
 use super::{Failure, each};
@@ -24,6 +25,23 @@ pub(super) async fn run(session: &Session, args: Tags) -> Result<(), Failure> {
         let (input, fault) = (args.at.to_string(), LocationFault::Untagged);
         return Err(Failure::Client(Error::Location { input, fault }));
     }
+    if args.semver || args.constraint.is_some() {
+        return versions(session, &args).await;
+    }
     let source = session.client().source(&args.at).await?;
     each::print(session, source.tags(None), args.limit, |tag| Tag { tag: tag.to_string() }).await
+}
+
+/// Prints the tags that are versions. All tags are listed for that, as the highest may come last.
+async fn versions(session: &Session, args: &Tags) -> Result<(), Failure> {
+    let tags = session.client().list_tags(&args.at).await?;
+    let versions = match &args.constraint {
+        Some(constraint) => matching_tags(&tags, constraint, &ChoiceOptions::default()),
+        None => semver_tags(&tags),
+    };
+    let mut output = session.output();
+    for tag in versions.into_iter().take(args.limit.unwrap_or(usize::MAX)) {
+        output.result(&Tag { tag: tag.to_string() })?;
+    }
+    Ok(output.flush()?)
 }

@@ -1,0 +1,56 @@
+//! `--offline`: what was fetched before, and not a request.
+
+use refs_testkit::{FakeRegistry, Image};
+use refs_url::Host;
+
+use crate::support::{Machine, now, pushed, registry, small};
+
+/// A machine that has pulled `o/r:v1`, from a registry that is gone.
+fn pulled() -> (Machine, Host) {
+    let (machine, registry) = (Machine::new(), registry());
+    pushed(&machine, &registry, &small());
+    let host = registry.host();
+    machine.prints(&format!("pull {host}/o/r:v1 before"));
+    registry.stop();
+    (machine, host)
+}
+
+#[test]
+fn all_that_only_reads_does_without_the_registry() {
+    let (machine, host) = pulled();
+    let at = format!("{host}/o/r:v1");
+    machine.prints(&format!("pull {at} after --offline"));
+    assert!(machine.read("after") == machine.read("before"));
+    assert!(machine.prints(&format!("ls {at} --offline")).contains("guide/one.md"));
+    assert_eq!(machine.prints(&format!("cat {at} guide/one.md --offline")), "one\n");
+    let resolved = machine.prints(&format!("resolve {at} --offline"));
+    assert!(resolved.starts_with(&format!("{host}/o/r@sha256:")));
+    assert_eq!(machine.prints(&format!("tags {host}/o/r --offline")), "v1\n");
+    machine.prints(&format!("ls {} --offline", resolved.trim_end()));
+    machine.prints(&format!("manifest {at} --offline"));
+    assert_eq!(machine.json(&format!("pull {at} again --offline"))["fetchedBytes"], 0);
+}
+
+#[test]
+fn what_was_not_fetched_is_named_and_is_not_found() {
+    let (machine, host) = pulled();
+    let words = ["is not in the cache", &format!("{host}/o/r"), "hint: it is fetched without `--offline`"];
+    machine.fails(&format!("pull {host}/o/r:v2 after --offline"), 3, &["manifest `v2`", words[0], words[1], words[2]]);
+    machine.fails(&format!("ls {host}/o/other:v1 --offline"), 3, &["o/other", words[0]]);
+    machine.fails(&format!("tags {host}/o/other --offline"), 3, &["o/other", words[0]]);
+    machine.fails(&format!("pull {host}/o/r:v1 after --offline --no-cache"), 2, &["--no-cache"]);
+    machine.fails(&format!("api GET {host}/v2/ --offline"), 2, &["`--offline` is for commands that read artifacts"]);
+    machine.fails(&format!("push before {host}/o/r:v3 --offline"), 2, &["--offline"]);
+}
+
+#[test]
+fn a_registry_that_is_there_is_asked_for_nothing() {
+    let (machine, registry) = (Machine::new(), FakeRegistry::builder().start_blocking());
+    now(Image::new().file("a", "one").push(&*registry.repository("o/r"), &["v1"])).unwrap();
+    let at = format!("{}/o/r:v1", registry.host());
+    for line in ["pull", "ls", "inspect", "resolve", "manifest"] {
+        machine.fails(&format!("{line} {at} --offline"), 3, &["is not in the cache"]);
+    }
+    machine.fails(&format!("unpack {at} root --offline"), 3, &["is not in the cache"]);
+    assert_eq!(registry.requests().len(), 0);
+}

@@ -1,0 +1,51 @@
+//! Constraints on versions.
+
+use refs_testkit::{FakeRegistry, Image};
+
+use crate::support::{Machine, ended, now, registry};
+
+/// A registry with an image for each of some tags.
+fn versions() -> FakeRegistry {
+    let registry = registry();
+    for tag in ["1.0.0", "1.10.0", "v1.2.0", "2.0.0", "3.0.0-rc.1", "latest", "20240101"] {
+        now(Image::new().file("version", tag).push(&*registry.repository("o/r"), &[tag])).unwrap();
+    }
+    registry
+}
+
+#[test]
+fn the_best_version_is_resolved() {
+    let (machine, registry) = (Machine::new(), versions());
+    let at = format!("{}/o/r", registry.host());
+    let resolved = machine.json(&format!("resolve {at} --constraint ^1"));
+    assert_eq!(resolved["tag"], "1.10.0");
+    assert_eq!(registry.take_requests(), ["GET /v2/o/r/tags/list", "HEAD /v2/o/r/manifests/1.10.0"]);
+    let digest = resolved["digest"].as_str().unwrap();
+    assert_eq!(machine.prints(&format!("resolve {at} --constraint ^1")), format!("{at}@{digest}\n"));
+    assert_eq!(machine.prints(&format!("resolve {at}:1.10.0 --constraint ~1.10")), format!("{at}@{digest}\n"));
+    machine.fails(&format!("resolve {at}:1.10.0 --constraint ^2"), 2, &["does not satisfy `^2`", "hint: leave out"]);
+}
+
+#[test]
+fn tags_that_are_versions_are_listed_from_the_highest_down() {
+    let (machine, registry) = (Machine::new(), versions());
+    let at = format!("{}/o/r", registry.host());
+    assert_eq!(machine.prints(&format!("tags {at} --semver")), "3.0.0-rc.1\n2.0.0\n1.10.0\nv1.2.0\n1.0.0\n");
+    assert_eq!(machine.prints(&format!("tags {at} --constraint ^1 --limit 2")), "1.10.0\nv1.2.0\n");
+    assert_eq!(machine.prints(&format!("tags {at} --semver --constraint ^4")), "");
+    assert_eq!(machine.json_lines(&format!("tags {at} --semver --limit 1"))[0]["tag"], "3.0.0-rc.1");
+}
+
+#[test]
+fn what_none_satisfies_is_not_found_and_what_is_no_constraint_is_told_with_its_column() {
+    let (machine, registry) = (Machine::new(), versions());
+    let at = format!("{}/o/r", registry.host());
+    let words = ["satisfies `^4`", "the highest are 3.0.0-rc.1, 2.0.0", "hint: `refs tags REPO --semver`"];
+    machine.fails(&format!("resolve {at} --constraint ^4"), 3, &words);
+    registry.take_requests();
+    let wrong = ended(machine.command(&format!("resolve {at}")).args(["--constraint", ">=1.0 <2.x.y"]));
+    wrong.failed(2, &["--constraint", "at column 12"]);
+    assert_eq!(registry.requests().len(), 0);
+    now(Image::new().file("a", "b").push(&*registry.repository("o/plain"), &["latest"])).unwrap();
+    machine.fails(&format!("resolve {}/o/plain --constraint ^4", registry.host()), 3, &["none of the 1 tags"]);
+}

@@ -110,6 +110,30 @@ fn a_login_that_is_refused_makes_way_for_the_one_that_is_kept() {
 }
 
 #[test]
+fn what_is_tried_is_named_in_the_order_in_which_it_is_tried() {
+    let (machine, registry) = (Machine::new(), guarded());
+    machine.login(&registry, "user", "stale");
+    let auth =
+        |password| format!(r#"{{"auths":{{"{}":{{"username":"user","password":"{password}"}}}}}}"#, registry.host());
+    let podman = machine.path("podman.json");
+    fs::write(&podman, auth("older")).unwrap();
+    let podman = podman.to_string_lossy().into_owned();
+    let wrong = [("REFS_USERNAME", "user"), ("REFS_PASSWORD", "wrong"), ("REGISTRY_AUTH_FILE", podman.as_str())];
+    let run = run(&machine, &format!("resolve {}/o/r:v1", registry.host()), &wrong, "").failed(4, &["tried: "]);
+    let places = ["`REFS_USERNAME`", "docker/config.json", "podman.json"].map(|name| run.stderr.rfind(name).unwrap());
+    assert!(places.is_sorted(), "{}", run.stderr);
+}
+
+#[test]
+fn the_token_for_github_is_shown_to_no_other_registry() {
+    let (machine, registry) = (Machine::new(), guarded());
+    let line = format!("resolve {}/o/r:v1", registry.host());
+    for variable in ["GITHUB_TOKEN", "GH_TOKEN"] {
+        run(&machine, &line, &[(variable, SECRET)], "").failed(4, &["none were given"]);
+    }
+}
+
+#[test]
 fn the_files_of_docker_and_podman_are_read() {
     let (machine, registry) = (Machine::new(), guarded());
     let line = format!("resolve {}/o/r:v1", registry.host());

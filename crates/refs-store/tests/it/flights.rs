@@ -8,13 +8,13 @@ use std::{
 };
 
 use futures_util::{StreamExt, future};
-use refs_registry::{Resolver, Result, Resume, Source};
+use refs_registry::{ErrorKind, Manifest, Resolver, Result, Resume, Source};
 use refs_store::{DiskOptions, DiskStore, MemoryStore};
 use refs_testkit::{Fault, On, require_layout};
 use refs_url::Target;
 
 use crate::{
-    content::{digest, push, put, read, tagged},
+    content::{digest, fails, image, push, put, put_manifest, read, tagged},
     place::{Place, get, resolver},
 };
 
@@ -25,6 +25,12 @@ const FOR_EVER: Duration = Duration::from_secs(3600);
 fn another(place: &Place) -> Arc<dyn Source> {
     let store = DiskStore::new(place.folder.path().join("cache"), &DiskOptions::default());
     place.cached_in("o/r", Arc::new(store))
+}
+
+/// What was asked for with its bytes. Whoever comes when the tag has been read already asks whether it moved, without them.
+fn got(place: &Place) -> Vec<String> {
+    let seen = place.registry.take_requests().into_iter().map(|seen| seen.to_string());
+    seen.filter(|seen| seen.starts_with("GET")).collect()
 }
 
 fn locks(place: &Place) -> usize {
@@ -205,12 +211,40 @@ async fn many_readers_in_memory_and_on_disk_are_one_request_for_a_tag_and_one_fo
         for read in future::join_all(readers.iter().map(|reader| reader.manifest(&target))).await {
             assert_eq!(read?, manifest);
         }
-        place.asked(&["GET manifests/v1"]);
+        assert_eq!(got(&place), ["GET /v2/o/r/manifests/v1"]);
         let wanted = digest("one");
         for bytes in future::join_all(readers.iter().map(|reader| read(&**reader, &wanted))).await {
             assert_eq!(bytes?, "one");
         }
         place.asked(&[&get("one")]);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn readers_of_one_tag_with_stores_of_their_own_are_one_request() -> Result<()> {
+    let place = Place::patient(FOR_EVER).await;
+    let manifest = push(&*place.repository(), "one", &["v1"]).await?;
+    let (readers, target): (Vec<_>, _) = ((0..50).map(|_| another(&place)).collect(), tagged("v1"));
+    for read in future::join_all(readers.iter().map(|reader| reader.manifest(&target))).await {
+        assert_eq!(read?, manifest);
+    }
+    assert_eq!(got(&place), ["GET /v2/o/r/manifests/v1"]);
+    assert_eq!(locks(&place), 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_tag_that_is_not_there_is_not_there_for_each_who_waits() -> Result<()> {
+    for place in [Place::new(|_| Arc::new(MemoryStore::new())).await, Place::patient(FOR_EVER).await] {
+        push(&*place.repository(), "one", &["v1"]).await?;
+        let (readers, target): (Vec<_>, _) = ((0..5).map(|_| place.cached("o/r")).collect(), tagged("v2"));
+        for read in future::join_all(readers.iter().map(|reader| reader.manifest(&target))).await {
+            fails(read, ErrorKind::NotFound);
+        }
+        place.asked(&["GET manifests/v2"; 5]);
+        put_manifest(&*place.repository(), &Manifest::image(&image("one"))?, &["v2"]).await?;
+        place.cached("o/r").manifest(&target).await?;
     }
     Ok(())
 }

@@ -59,10 +59,15 @@ impl Client {
         Self { store: Some(store), ..self }
     }
 
-    /// The same client, whose store is believed as far as `freshness` says. It makes no difference to a client without one.
+    /// The same client, whose store is believed as far as `freshness` says. It makes no difference to a client without one, or
+    /// to one that is offline.
     #[must_use]
     pub fn with_freshness(self, freshness: Freshness) -> Self {
-        Self { reach: Reach::Registries(freshness), ..self }
+        let reach = match self.reach {
+            Reach::Registries(_) => Reach::Registries(freshness),
+            Reach::Store => Reach::Store,
+        };
+        Self { reach, ..self }
     }
 
     /// The same client, which reads of registries only what its store has: it opens no socket, and does not write to them. Tags lead

@@ -217,6 +217,9 @@ async fn local_only_chooses_among_what_is_kept_and_touches_no_registry() {
     let listed = client.clone().offline().list_files(&found.at, &ReadOptions::default()).await.unwrap();
     assert_eq!(crate::setup::paths(&listed), ["version.txt"]);
 
+    let refreshed = client.clone().offline().with_freshness(Freshness::Refresh).offline();
+    assert_eq!(choose(&refreshed, &here, None, &VersionOptions::default()).await.unwrap(), "1.1.0");
+
     let error = choose(&client, &here, Some("^2"), &local()).await.unwrap_err();
     assert_eq!(error.to_string(), format!("no tag of {here} satisfies `^2`: the highest are 1.1.0, 1.0.0"));
 }

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 
 use crate::{
-    Error, Expected, Footer, Limits, Piece, Plan, PlanOptions, Result, STORAGE_ZSTD_FOOTER_BYTES, Span, SpanDecoder,
-    Toc, TocPart, TocPosition, footer::TocPlace, pieces::Pieces,
+    ChunkId, Error, Expected, Footer, Limits, Piece, Plan, PlanOptions, Result, STORAGE_ZSTD_FOOTER_BYTES, Span,
+    SpanDecoder, Toc, TocPart, TocPosition, footer::TocPlace, pieces::Pieces,
 };
 
 /// Bytes of a blob, by range. Nothing is trusted to be right about them but the length.
@@ -149,6 +149,16 @@ impl<R: RangeRead> Archive<R> {
     /// As [`Toc::plan`], with the bytes that were read to open the archive as [`PlanOptions::held_from`].
     pub fn plan(&self, wanted: impl IntoIterator<Item = usize>, options: &PlanOptions) -> Plan {
         self.toc.plan(wanted, &self.with_tail(options))
+    }
+
+    /// As [`Toc::plan_without`], with the bytes that were read to open the archive as [`PlanOptions::held_from`].
+    pub fn plan_without(
+        &self,
+        wanted: impl IntoIterator<Item = usize>,
+        has: impl Fn(ChunkId) -> bool,
+        options: &PlanOptions,
+    ) -> Plan {
+        self.toc.plan_without(wanted, has, &self.with_tail(options))
     }
 
     /// As [`Toc::plan_part`], with the bytes that were read to open the archive as [`PlanOptions::held_from`].

@@ -51,7 +51,7 @@ pub use footer::{
 pub use index::Toc;
 pub use limits::Limits;
 pub use path::{is_format_file, normal_path};
-pub use plan::{Plan, PlanOptions, Span};
+pub use plan::{ChunkId, FileChunk, Plan, PlanOptions, Span};
 pub use read::{Piece, SpanDecoder};
 pub use toc::Expected;
 pub use write::{NewEntry, WriteOptions, Writer};

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
-use crate::{Error, Result, Toc, contents::Contents};
+use refs_url::Digest;
+
+use crate::{Error, Result, Toc, chunks::Chunk, contents::Contents};
 
 /// What ranges cost, and how they may be cut.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +46,25 @@ pub struct Span {
     pub(crate) wants: Vec<u32>,
     pub(crate) wholes: Wholes,
 }
+
+/// A piece of a file, as the table of contents tells of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileChunk {
+    /// Where it starts in the file.
+    pub offset: u64,
+    /// How many bytes it has, inflated.
+    pub bytes: u64,
+    /// The digest of these bytes.
+    pub digest: Digest,
+    /// The bytes of the blob that it is inflated from; other chunks may be in them, too.
+    pub range: Range<u64>,
+    /// What it is known by to [`Toc::plan_without`] of the same table.
+    pub id: ChunkId,
+}
+
+/// Names a chunk of one table of contents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChunkId(u32);
 
 /// What is done about the digests of files whose content is in the span, all of it, in more than one chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,12 +126,32 @@ impl Toc {
     /// A hard link stands for its file. Entries without content, empty files among them, need no bytes and are passed
     /// over, as are indexes beyond the last entry.
     pub fn plan(&self, wanted: impl IntoIterator<Item = usize>, options: &PlanOptions) -> Plan {
+        self.plan_without(wanted, |_| false, options)
+    }
+
+    /// As [`Toc::plan`], but for the chunks that someone has already.
+    pub fn plan_without(
+        &self,
+        wanted: impl IntoIterator<Item = usize>,
+        has: impl Fn(ChunkId) -> bool,
+        options: &PlanOptions,
+    ) -> Plan {
         // Each file once before its chunks are listed: many links to a file of many chunks would fill all memory.
         let files: BTreeSet<usize> = wanted.into_iter().filter_map(|index| self.file_of(index)).collect();
         let chunks = files.into_iter().flat_map(|file| self.contents().chunks_of(file));
-        let mut chunks: Vec<u32> = chunks.map(|chunk| chunk as u32).collect();
+        let chunks = chunks.map(|chunk| chunk as u32).filter(|&chunk| !has(ChunkId(chunk)));
+        let mut chunks: Vec<u32> = chunks.collect();
         chunks.sort_unstable();
         self.plan_chunks(&chunks, options)
+    }
+
+    /// The chunks of a file, or of the file that a hard link names, in its order; none of what has no content.
+    pub fn chunks_of(&self, index: usize) -> impl Iterator<Item = FileChunk> + '_ {
+        let chunks = self.file_of(index).map_or(0..0, |file| self.contents().chunks_of(file));
+        chunks.map(|index| {
+            let Chunk { file_offset: offset, bytes, member: range, sha256, .. } = self.contents().chunk(index);
+            FileChunk { offset, bytes, digest: Digest::from_sha256(sha256), range, id: ChunkId(index as u32) }
+        })
     }
 
     /// Chooses the range that holds some bytes of the content of one file. Its pieces are whole chunks, so they start at
@@ -153,9 +194,9 @@ impl Toc {
     }
 }
 
-/// Whether two chunks, in order, are never cut apart: they are of one file or in one member.
+/// Whether two chunks, in order, are never cut apart: they are in one member, or of one file with nothing between them.
 fn belong_together(contents: &Contents, left: usize, right: usize) -> bool {
-    contents.are_of_one_file(left, right) || contents.are_in_one_member(left, right)
+    left + 1 == right && contents.are_of_one_file(left, right) || contents.are_in_one_member(left, right)
 }
 
 /// The span that takes `range`: the last one when bridging the gap costs less than a request, else a new one.

@@ -1,10 +1,10 @@
 use std::ops::Range;
 
 use proptest::prelude::*;
-use refs_estargz::{Plan, PlanOptions, Toc, WriteOptions, path_order};
+use refs_estargz::{ChunkId, FileChunk, Plan, PlanOptions, SpanDecoder, Toc, WriteOptions, path_order};
 use refs_url::Digest;
 
-use crate::support::{PAYLOAD_BYTES, build, file, open, parse, table};
+use crate::support::{PAYLOAD_BYTES, build, chunked, file, hardlink, open, parse, table};
 
 /// A table of files `00`, `01`, … whose members start at these offsets.
 fn toc(offsets: &[u64]) -> Toc {
@@ -90,6 +90,19 @@ fn part_of_a_file_is_the_chunks_that_overlap_it() {
 }
 
 #[test]
+fn chunks_of_a_file_follow_each_other_and_a_link_has_those_of_its_file() {
+    let (blob, built) = build(&[file("f", "0123456789"), hardlink("l", "f")], &chunked(4)).unwrap();
+    let archive = open(&blob, &built).unwrap();
+    let chunks: Vec<FileChunk> = archive.toc().chunks_of(0).collect();
+    let parts: Vec<_> = chunks.iter().map(|chunk| (chunk.offset, chunk.bytes, chunk.digest.clone())).collect();
+    let digest = |content: &str| Digest::sha256(content.as_bytes());
+    assert_eq!(parts, [(0, 4, digest("0123")), (4, 4, digest("4567")), (8, 2, digest("89"))]);
+    assert!(chunks.windows(2).all(|pair| pair[0].range.end == pair[1].range.start));
+    assert_eq!(archive.toc().chunks_of(1).collect::<Vec<_>>(), chunks);
+    assert_eq!(archive.toc().chunks_of(2).count(), 0);
+}
+
+#[test]
 fn directory_is_one_run() {
     let names = ["a", "a-b", "a/b", "a/b/c", "a.b", "b", "a/z"];
     let mut items: Vec<_> = names.iter().map(|name| file(&format!("{name}/f"), name)).collect();
@@ -141,6 +154,42 @@ proptest! {
         }
         let cost = plan.fetch_bytes() + request_cost * plan.spans.len() as u64;
         prop_assert_eq!(cost, lowest_cost(&offsets, &wanted, request_cost));
+    }
+
+    #[test]
+    fn plan_without_what_is_there_gives_the_rest_and_nothing_else(
+        sizes in prop::collection::vec(0..40usize, 1..6),
+        there: u64,
+        request_cost in 0..200u64,
+    ) {
+        let content = |n: usize, size: usize| (0..size).map(|at| (at * (n + 3) + n) as u8).collect::<Vec<u8>>();
+        let items: Vec<_> = sizes.iter().enumerate().map(|(n, &size)| file(&format!("{n}"), content(n, size))).collect();
+        let (blob, built) = build(&items, &chunked(8)).unwrap();
+        let archive = open(&blob, &built).unwrap();
+        let chunks: Vec<(usize, FileChunk)> = (0..items.len())
+            .flat_map(|index| archive.toc().chunks_of(index).map(move |chunk| (index, chunk)))
+            .collect();
+        let has = |id: ChunkId| chunks.iter().position(|(_, chunk)| chunk.id == id).is_some_and(|n| there >> (n % 64) & 1 == 1);
+        let plan = archive.toc().plan_without(0..items.len(), has, &cost_of(request_cost));
+        prop_assert!(plan.spans.windows(2).all(|pair| pair[1].range.start - pair[0].range.end > request_cost));
+        let mut given = Vec::new();
+        for span in plan.spans {
+            let mut decoder = SpanDecoder::new(span.clone());
+            decoder.push(blob.slice(span.range.start as usize..span.range.end as usize));
+            while let Some(piece) = decoder.next() {
+                let piece = piece.unwrap();
+                given.push((piece.entry, piece.offset, piece.bytes.to_vec()));
+            }
+            decoder.finish().unwrap();
+        }
+        let lacking = chunks.iter().filter(|(_, chunk)| !has(chunk.id));
+        let expected: Vec<_> = lacking
+            .map(|(index, chunk)| {
+                let part = chunk.offset as usize..(chunk.offset + chunk.bytes) as usize;
+                (*index, chunk.offset, content(*index, sizes[*index])[part].to_vec())
+            })
+            .collect();
+        prop_assert_eq!(given, expected);
     }
 
     #[test]

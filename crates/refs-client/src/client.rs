@@ -24,12 +24,15 @@ use crate::{
     layer::{self, Contents},
     list,
     meter::Metered,
-    named, pack,
+    named,
+    older::Older,
+    pack,
     pull::{self, Pull},
     push,
     reach::{Reach, Unreached},
     resumed::Resumed,
     select::Selection,
+    unpack::OldTree,
     upload::JournalAt,
 };
 
@@ -222,13 +225,14 @@ impl Client {
         let mut prepared = Some(prepare().await?);
         let (source, target) = &self.find(at, meter).await?;
         let pull = |source: Arc<dyn Source>, prepared: Option<Pull>| async move {
-            let prepared = match prepared {
+            let mut prepared = match prepared {
                 Some(prepared) => prepared,
                 None => prepare().await?,
             };
             let (artifact, contents) = open(Arc::clone(&source), at, target, &options.read).await?;
             let streams = self.kept(at, source, &prepared.aside());
-            let contents = contents.metered(Arc::clone(meter)).with_streams(streams);
+            let older = older(at, prepared.take_old());
+            let contents = contents.metered(Arc::clone(meter)).with_streams(streams).beside(older);
             let pulled = match pull::pull(&artifact, &contents, prepared, options).await? {
                 Some(pulled) => pulled,
                 // What was kept aside is in open files, which outlast their folder.
@@ -351,6 +355,14 @@ impl Client {
         let file = layer::open_file(path).await?;
         let target = file.target();
         Ok((Arc::new(Metered::local(Arc::new(file), Arc::clone(meter))), target))
+    }
+}
+
+/// What need not be fetched from `at`, if `tree` is an older version of it. What is on this machine anyway is read as it is.
+fn older(at: &Location, tree: Option<OldTree>) -> Option<Arc<Older>> {
+    match at {
+        Location::Registry(_) => tree.map(|tree| Arc::new(Older::new(Some(tree)))),
+        Location::Layout { .. } | Location::File(_) => None,
     }
 }
 

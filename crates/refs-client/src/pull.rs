@@ -9,14 +9,14 @@ use refs_estargz::Entry;
 use refs_registry::Descriptor;
 
 use crate::{
-    DestinationFault, Error, Existing, Limits, Location, Meter, ReadOptions, Result,
+    DestinationFault, Error, Existing, Limits, Location, Meter, ReadOptions, Result, Reused,
     artifact::Artifact,
     layer::Contents,
     named,
     receive::Receive,
     select::Selection,
     thread,
-    unpack::{Budget, FileWriter, Staging, Unpack},
+    unpack::{Budget, FileWriter, OldTree, Staging, Unpack},
 };
 
 /// How to pull.
@@ -50,6 +50,8 @@ pub struct Pulled {
     pub written_bytes: u64,
     /// The bytes of manifests and blobs that were fetched for it.
     pub fetched_bytes: u64,
+    /// What was not fetched for it, as this machine had it.
+    pub reused: Reused,
 }
 
 /// A destination that has been looked at, and what is to go there.
@@ -67,6 +69,11 @@ impl Pull {
         let (destination, existing) = (destination.to_owned(), options.existing);
         let staging = thread::run(move || Staging::beside(&destination, existing)).await?;
         Ok(Self { selection, staging, budget })
+    }
+
+    /// The tree that is to be replaced.
+    pub(crate) fn take_old(&mut self) -> Option<OldTree> {
+        self.staging.take_old()
     }
 
     /// A folder for files that are of use only during the pull.
@@ -128,6 +135,7 @@ pub(crate) async fn pull(
         links: unpacked.links,
         written_bytes: unpacked.bytes,
         fetched_bytes: 0,
+        reused: contents.reused(),
     }))
 }
 

@@ -24,6 +24,8 @@ struct Pulled {
     directories: u64,
     links: u64,
     fetched_bytes: u64,
+    /// What an older version at the destination had.
+    reused_bytes: u64,
     written_bytes: u64,
 }
 
@@ -35,7 +37,11 @@ impl fmt::Display for Pulled {
             write!(f, ", {count}")?;
         }
         let (fetched, written) = (Bytes(self.fetched_bytes), Bytes(self.written_bytes));
-        write!(f, ", {fetched} fetched, {written} written")
+        write!(f, ", {fetched} fetched, ")?;
+        if self.reused_bytes > 0 {
+            write!(f, "{} reused, ", Bytes(self.reused_bytes))?;
+        }
+        write!(f, "{written} written")
     }
 }
 
@@ -73,6 +79,7 @@ pub(super) async fn run(session: &Session, args: Pull) -> Result<(), Failure> {
         directories: pulled.directories,
         links: pulled.links,
         fetched_bytes: pulled.fetched_bytes,
+        reused_bytes: pulled.reused.tree_bytes,
         written_bytes: pulled.written_bytes,
     })?;
     Ok(output.flush()?)

@@ -27,12 +27,13 @@ use super::{
     stream::read_blob,
     survey::Survey,
 };
-use crate::{ByteRange, Error, Meter, Result, artifact::Artifact, receive::Receive, select::Selection, thread};
+use crate::{
+    ByteRange, Error, Meter, Result, artifact::Artifact, older::Older, receive::Receive, select::Selection, thread,
+};
 
 /// All files of a layer up to this size are taken from one stream: to ask for its table of contents first would take longer
 /// than several threads could save.
 const SHORT_LAYER_BYTES: u64 = 4 << 20;
-
 /// What must vouch for the part of a layer that is read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Trust {
@@ -70,6 +71,8 @@ pub(crate) struct Contents {
     at: String,
     pub(super) purpose: Purpose,
     pub(super) meter: Arc<Meter>,
+    /// What need not be fetched.
+    pub(super) older: Option<Arc<Older>>,
     /// The lowest first.
     pub(super) layers: Vec<Layer>,
     pub(super) seeking: Seeking,
@@ -87,7 +90,7 @@ impl Contents {
         let streams = Arc::clone(&source);
         let (at, purpose, meter) = (artifact.at.clone(), Purpose::of(&artifact.image), Arc::default());
         let (seeking, surveyed) = (Seeking::IfKept, OnceLock::new());
-        Ok(Self { source, streams, at, purpose, meter, layers, seeking, surveyed })
+        Ok(Self { source, streams, at, purpose, meter, older: None, layers, seeking, surveyed })
     }
 
     /// The same, which leaves indexes of layers that have no table of contents where the source keeps them.
@@ -138,7 +141,7 @@ impl Contents {
         let is_known = match self.layers.as_slice() {
             _ if self.surveyed.get().is_some() => true,
             [Layer { form: Form::File(_), .. }] => true,
-            [layer] => layer.is_better_by_index(selection) && self.index(layer).await?.is_some(),
+            [layer] => self.is_better_by_index(layer, selection) && self.index(layer).await?.is_some(),
             // What they show together is worked out before anything is handed over.
             _ => true,
         };
@@ -193,7 +196,7 @@ impl Contents {
     /// Whether it is known what the only layer holds before its archive is read.
     async fn is_known_before(&self, layer: &Layer, selection: &Selection) -> Result<bool> {
         let is_known = self.surveyed.get().is_some() || matches!(layer.form, Form::File(_));
-        Ok(is_known || layer.is_better_by_index(selection) && self.index(layer).await?.is_some())
+        Ok(is_known || self.is_better_by_index(layer, selection) && self.index(layer).await?.is_some())
     }
 
     /// Writes the bytes `range` of one file, which has at most `max_bytes`, to `output`. It gets verified bytes only. Links
@@ -278,12 +281,11 @@ impl Contents {
                 Ok(delivery)
             };
         }
-        if layer.is_better_by_index(&delivery.selection)
+        if self.is_better_by_index(layer, &delivery.selection)
             && let Some(index) = self.index(layer).await?
         {
             let choice = Choice::new(index, Arc::clone(&descriptor), &delivery);
-            self.meter.add_skipped(choice.skipped_bytes());
-            return choice.deliver(self.source.as_ref(), self.ranges(layer), delivery).await;
+            return self.deliver_chosen(layer, choice, delivery).await;
         }
         let (root, agreement, purpose) = (layer.root().to_owned(), layer.agreement(), self.purpose);
         let (slash, source) = (self.slash(), self.lone_source(&delivery.selection));
@@ -360,7 +362,7 @@ impl Contents {
 impl Layer {
     /// Whether a table of contents is worth asking for: a selection is cheaper by it, and many files are written faster,
     /// if it is vouched for.
-    fn is_better_by_index(&self, selection: &Selection) -> bool {
+    pub(super) fn is_better_by_index(&self, selection: &Selection) -> bool {
         match (&self.form, selection) {
             (Form::Indexed { vouched, .. }, Selection::All) => {
                 *vouched != Vouched::Nothing && self.descriptor.size > SHORT_LAYER_BYTES

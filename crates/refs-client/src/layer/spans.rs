@@ -1,8 +1,14 @@
 //! Hands over an eStargz layer, or a part of it: few ranges of its blob, decoded by all cores.
 
-use std::{borrow::Cow, collections::BTreeMap, num::NonZeroUsize, sync::Arc, thread};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashSet},
+    num::NonZeroUsize,
+    sync::Arc,
+    thread,
+};
 
-use refs_estargz::{Entry, Kind, Plan, PlanOptions, Span, SpanDecoder};
+use refs_estargz::{ChunkId, Entry, Kind, Plan, PlanOptions, Span, SpanDecoder};
 use refs_registry::{Descriptor, Source};
 use tokio::select;
 
@@ -30,15 +36,21 @@ const ENTRIES_AT_ONCE: usize = 32;
 /// What to hand over of a layer, and where it is.
 #[derive(Debug)]
 pub(crate) struct Choice {
-    archive: Arc<Indexed>,
-    layer: Arc<Descriptor>,
-    plan: Plan,
-    wanted: Wanted,
+    pub(super) archive: Arc<Indexed>,
+    pub(super) layer: Arc<Descriptor>,
+    pub(super) plan: Plan,
+    pub(super) wanted: Wanted,
+    /// The chunks whose content was handed over before: they are not fetched.
+    pub(super) has: HashSet<ChunkId>,
+    /// How many bytes a request is worth.
+    pub(super) request_cost: u64,
+    /// Set when the entries were handed over before: the files that are known by other entries than their own.
+    pub(super) taken: Option<BTreeMap<usize, Entry>>,
 }
 
 /// What is wanted of a layer.
 #[derive(Debug)]
-enum Wanted {
+pub(super) enum Wanted {
     /// These entries, in order.
     Entries(Vec<usize>),
     /// The content of these files, each as the entry that it is to be known by.
@@ -63,8 +75,9 @@ impl Choice {
     }
 
     fn of(archive: Arc<Indexed>, layer: Arc<Descriptor>, wanted: Wanted) -> Self {
-        let plan = archive.plan(wanted.indexes(), &PlanOptions::default());
-        Self { archive, layer, plan, wanted }
+        let options = PlanOptions::default();
+        let (plan, request_cost) = (archive.plan(wanted.indexes(), &options), options.request_cost);
+        Self { archive, layer, plan, wanted, has: HashSet::new(), request_cost, taken: None }
     }
 
     /// Fetches, checks and hands over: entries in their order, symbolic links last, and content as it comes.
@@ -93,10 +106,10 @@ impl Choice {
     /// Whether to fetch the whole blob in one request: when the ranges cost as much, and when all entries are wanted, since
     /// only the whole has a digest that the manifest gives.
     fn is_better_whole(&self) -> bool {
-        let request_cost = PlanOptions::default().request_cost;
         let requests = requests(&self.plan.spans).len() as u64;
-        let costs_as_much = || requests * request_cost + self.plan.fetch_bytes() >= request_cost + self.layer.size;
-        requests > 0 && (self.wants_all() || costs_as_much())
+        let costs_as_much =
+            || requests * self.request_cost + self.plan.fetch_bytes() >= self.request_cost + self.layer.size;
+        requests > 0 && (self.has.is_empty() && self.wants_all() || costs_as_much())
     }
 
     /// Whether all content is wanted.
@@ -112,7 +125,8 @@ impl Choice {
 
     async fn whole<R: Receive>(self, source: &dyn Source, delivery: Delivery<R>) -> Result<Delivery<R>> {
         let mut stream = open_blob(source, &self.layer).await?;
-        let plan = self.archive.toc().plan(self.wanted.indexes(), &PlanOptions::default());
+        let has = |chunk| self.has.contains(&chunk);
+        let plan = self.archive.toc().plan_without(self.wanted.indexes(), has, &PlanOptions::default());
         let cutter = Cutter::new(batches(plan.spans));
         let (writer, queue) = queue();
         let worker = tokio::task::spawn_blocking(move || self.hand_over(delivery, &queue));
@@ -163,11 +177,18 @@ impl Choice {
 
     /// Hands over entries from this thread, and content from others while they follow.
     fn hand_over<R: Receive>(self, mut delivery: Delivery<R>, queue: &BatchQueue) -> Result<Delivery<R>> {
-        match &self.wanted {
-            Wanted::Entries(entries) => {
-                for entry in self.archive.toc().entries() {
-                    delivery.tally.count(&self.layer, &entry)?;
+        match (&self.wanted, &self.taken) {
+            (wanted, Some(renamed)) => {
+                self.decode(&mut delivery, queue, renamed, |_, progress| {
+                    progress.reach(usize::MAX);
+                    Ok(())
+                })?;
+                if let Wanted::Entries(entries) = wanted {
+                    self.take_links(entries, &mut delivery)?;
                 }
+            }
+            (Wanted::Entries(entries), None) => {
+                self.count(&delivery)?;
                 let names = self.names(entries);
                 let renamed = self.renamed(&names);
                 self.decode(&mut delivery, queue, &renamed, |delivery, progress| {
@@ -175,11 +196,16 @@ impl Choice {
                 })?;
                 self.take_links(entries, &mut delivery)?;
             }
-            Wanted::Files(files) => {
+            (Wanted::Files(files), None) => {
                 self.decode(&mut delivery, queue, files, |delivery, progress| take_files(files, delivery, progress))?;
             }
         }
         Ok(delivery)
+    }
+
+    /// Counts all that the layer holds.
+    pub(super) fn count<R: Receive>(&self, delivery: &Delivery<R>) -> Result<()> {
+        self.archive.toc().entries().try_for_each(|entry| delivery.tally.count(&self.layer, &entry))
     }
 
     /// Lets threads decode content while `take` hands the entries over. Files of `renamed` are known by other entries than
@@ -192,8 +218,7 @@ impl Choice {
         take: impl FnOnce(&mut Delivery<R>, &Progress) -> Result<()>,
     ) -> Result<()> {
         let progress = Progress::default();
-        let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN).get().min(MOST_THREADS);
-        let hands: Vec<R::Hand> = (0..threads).map(|_| delivery.receiver.hand()).collect();
+        let hands = hands(delivery);
         let work = |hand| {
             let worked = self.write(hand, queue, &progress, renamed);
             if worked.is_err() {
@@ -222,7 +247,7 @@ impl Choice {
     }
 
     /// Hands over everything but links, in order; files that are wanted by other names than their own at the end.
-    fn take_entries<R: Receive>(
+    pub(super) fn take_entries<R: Receive>(
         &self,
         entries: &[usize],
         delivery: &mut Delivery<R>,
@@ -296,7 +321,7 @@ impl Choice {
     }
 
     /// For each file that is wanted by other names, these names; its own comes first where it is wanted, too.
-    fn names(&self, entries: &[usize]) -> BTreeMap<usize, Vec<Entry>> {
+    pub(super) fn names(&self, entries: &[usize]) -> BTreeMap<usize, Vec<Entry>> {
         let toc = self.archive.toc();
         let mut names: BTreeMap<usize, Vec<Entry>> = BTreeMap::new();
         for &index in entries {
@@ -309,7 +334,7 @@ impl Choice {
     }
 
     /// The files that are not wanted by their own names, each by the first of its others.
-    fn renamed(&self, names: &BTreeMap<usize, Vec<Entry>>) -> BTreeMap<usize, Entry> {
+    pub(super) fn renamed(&self, names: &BTreeMap<usize, Vec<Entry>>) -> BTreeMap<usize, Entry> {
         let toc = self.archive.toc();
         let renamed = names.iter().filter_map(|(&file, names)| {
             let first = names.first().filter(|first| first.path != toc.path_at(file))?;
@@ -319,8 +344,14 @@ impl Choice {
     }
 }
 
+/// A hand for each thread.
+pub(super) fn hands<R: Receive>(delivery: &Delivery<R>) -> Vec<R::Hand> {
+    let threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN).get().min(MOST_THREADS);
+    (0..threads).map(|_| delivery.receiver.hand()).collect()
+}
+
 impl Wanted {
-    fn indexes(&self) -> Vec<usize> {
+    pub(super) fn indexes(&self) -> Vec<usize> {
         match self {
             Self::Entries(entries) => entries.clone(),
             Self::Files(files) => files.keys().copied().collect(),
@@ -329,7 +360,7 @@ impl Wanted {
 }
 
 /// Hands over files without the content that they have.
-fn take_files<R: Receive>(
+pub(super) fn take_files<R: Receive>(
     files: &BTreeMap<usize, Entry>,
     delivery: &mut Delivery<R>,
     progress: &Progress,

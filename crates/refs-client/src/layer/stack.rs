@@ -185,11 +185,11 @@ impl Contents {
         }
         let Some(index) = self.index(layer).await? else { return self.deliver_streamed(layer, files, delivery).await };
         let choice = Choice::of_files(index, Arc::clone(&layer.descriptor), files);
-        self.meter.add_skipped(choice.skipped_bytes());
         if choice.is_empty() {
+            self.meter.add_skipped(choice.skipped_bytes());
             return Ok(delivery);
         }
-        choice.deliver(self.source.as_ref(), self.ranges(layer), delivery).await
+        self.deliver_chosen(layer, choice, delivery).await
     }
 
     async fn deliver_streamed<R: Receive>(

@@ -2,7 +2,7 @@
 //!
 //! [`Staging`] is a tree beside the destination, which takes its place when complete; [`Unpack`] fills it, within a
 //! [`Budget`]. A [`StagedFile`] is a file in the same way. `confine` has the rules for names, `plan` and `links` those for what entries make together; only `root`,
-//! `file` and `remove` touch the tree.
+//! `file` and `remove` touch the tree; `old` reads the one that was there before.
 
 mod attributes;
 mod budget;
@@ -10,6 +10,7 @@ mod confine;
 mod file;
 mod large;
 mod links;
+mod old;
 mod plan;
 mod remove;
 mod root;
@@ -24,6 +25,7 @@ pub(crate) use budget::Budget;
 pub use budget::Limits;
 pub(crate) use file::FileWriter;
 pub(crate) use links::check_tree;
+pub(crate) use old::{OldFile, OldTree};
 pub(crate) use rootfs::{Rootfs, Written};
 pub(crate) use staged_file::{StagedFile, Wanted};
 pub use staging::Existing;

@@ -15,6 +15,7 @@ use rustix::{
 };
 
 use super::{
+    old::OldTree,
     remove,
     root::{Root, failure},
     scratch::Scratch,
@@ -49,6 +50,8 @@ pub(crate) struct Staging {
     /// The mode of the empty directory whose place the tree takes.
     mode: Option<Mode>,
     existing: Existing,
+    /// The tree that is there, and not empty.
+    old: Option<OldTree>,
 }
 
 /// A name in a directory that is held open.
@@ -92,11 +95,12 @@ impl Staging {
         }
         let scratch = Scratch::make(&destination.parent, &destination.name, &destination.path)?;
         let root = Root::make(scratch.fd(), OsStr::new(TREE), &destination.path)?;
-        let mode = match found {
-            Found::EmptyDirectory { mode } => Some(mode),
-            _ => None,
+        let (mode, old) = match found {
+            Found::EmptyDirectory { mode } => (Some(mode), None),
+            Found::Directory => (None, OldTree::open(&destination.parent, &destination.name)),
+            _ => (None, None),
         };
-        Ok(Self { destination, scratch, _parents: parents, root: Arc::new(root), mode, existing })
+        Ok(Self { destination, scratch, _parents: parents, root: Arc::new(root), mode, existing, old })
     }
 
     /// The root of the tree.
@@ -107,6 +111,11 @@ impl Staging {
     /// A folder on the tree's file system for files that are of use only until the tree is complete. It is gone then.
     pub(crate) fn aside(&self) -> PathBuf {
         self.destination.folder().join(self.scratch.name())
+    }
+
+    /// The tree that this one is to replace, if there is one that can be read.
+    pub(crate) fn take_old(&mut self) -> Option<OldTree> {
+        self.old.take()
     }
 
     /// The same, whose directory gets the permissions and further bits of `mode`; where there is none, as an empty directory

@@ -4,6 +4,7 @@
 mod caches;
 mod chunked;
 mod copies;
+mod deltas;
 mod determinism;
 mod doubles;
 mod errors;

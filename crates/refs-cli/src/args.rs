@@ -8,6 +8,7 @@ use refs_registry::{MediaType, Platform};
 use refs_url::{Host, Tag, version::Constraint};
 
 pub(crate) use crate::cache_args::{Cache, Fetch, Prune};
+pub(crate) use crate::diff_args::Diff;
 pub(crate) use crate::image_args::Unpack;
 pub(crate) use crate::own_args::{Completions, Man, Serve};
 pub(crate) use crate::registry_args::{
@@ -131,6 +132,8 @@ pub(crate) enum Command {
     Pack(Pack),
     /// List the files of an artifact without downloading them
     Ls(Ls),
+    /// Tell which files differ between two artifacts, without downloading them: exit code 0 when none, 1 when some
+    Diff(Diff),
     /// Tell what an artifact is: digest, sizes, annotations, platforms, config, layers, .sow-ref.yaml
     Inspect(Inspect),
     /// Print one file of an artifact
@@ -211,6 +214,7 @@ impl Command {
             Self::Manifest(manifest) => &manifest.at,
             Self::Api(api) => return vec![api.target.host.clone()],
             Self::Blob(blob) => blob.at(),
+            Self::Diff(diff) => return diff.registries(),
             Self::Cache(Cache::Fetch(fetch)) => return fetch.registries(),
             Self::Pack(_)
             | Self::Login(_)

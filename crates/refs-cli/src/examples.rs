@@ -9,6 +9,9 @@ pub(crate) const PACK: &str = "Examples:
 pub(crate) const LS: &str = "Examples:
   refs ls ghcr.io/org/handbook:v1 --tree
   refs ls docker://alpine --path 'etc/**' -l --platform arm64";
+pub(crate) const DIFF: &str = "Examples:
+  refs diff ghcr.io/org/handbook:v1 ghcr.io/org/handbook:v2
+  refs diff docker://alpine:3.20 docker://alpine:3.21 --path 'etc/**' --format json";
 pub(crate) const INSPECT: &str = "Examples:
   refs inspect ghcr.io/org/handbook:v1
   refs inspect docker://alpine --format json | jq .image.layers[].size";

@@ -32,7 +32,7 @@ pub(crate) const CONFLICT: u8 = 11;
 /// What each code means, for the manual.
 pub(crate) const CODES: [(u8, &str); 15] = [
     (0, "done"),
-    (OTHER, "anything that is not below, a full disk and a closed pipe included"),
+    (OTHER, "anything that is not below, a full disk and a closed pipe included; of refs diff: the two differ"),
     (USAGE, "the command line, a reference, a pattern, a constraint or .sow-ref.yaml is wrong"),
     (NOT_FOUND, "not found: repository, tag, blob, file, platform, version, no match, not in the cache while offline"),
     (UNAUTHORIZED, "credentials are missing or refused"),
@@ -50,7 +50,14 @@ pub(crate) const CODES: [(u8, &str); 15] = [
 
 /// Tells of `failure` on stderr and gives the code to exit with.
 pub(crate) fn report(failure: &Failure, format: Format) -> ExitCode {
-    let code = code(failure);
+    let (failure, code) = match failure {
+        // 1 says that two artifacts differ.
+        Failure::Comparing(failure) => (failure.as_ref(), code(failure).max(USAGE)),
+        failure => (failure, code(failure)),
+    };
+    if matches!(failure, Failure::Different) {
+        return ExitCode::from(code);
+    }
     if !failure.is_broken_pipe() {
         // When stderr is closed, too, the exit code is all that can be told.
         drop(tell(failure, code, format));
@@ -135,7 +142,9 @@ fn code(failure: &Failure) -> u8 {
         Failure::Deadline(_) => UNREACHABLE,
         Failure::Damaged => INTEGRITY,
         Failure::Serve { source, .. } if source.kind() == io::ErrorKind::InvalidInput => USAGE,
+        Failure::Comparing(failure) => code(failure),
         Failure::Stdout(_)
+        | Failure::Different
         | Failure::Write { .. }
         | Failure::Runtime(_)
         | Failure::Serve { .. }

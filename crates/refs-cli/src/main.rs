@@ -4,6 +4,7 @@ mod args;
 mod cache_args;
 mod commands;
 mod credentials;
+mod diff_args;
 mod duration;
 mod examples;
 mod exit;

@@ -68,6 +68,12 @@ impl Artifact {
         StoredImage { target, manifest, index, platform }
     }
 
+    /// Whether both have the same layers, and these mean the same to whoever reads files.
+    pub(crate) fn has_files_of(&self, other: &Self) -> bool {
+        let kind = |image: &ImageManifest| (image.config.media_type.clone(), image.artifact_type.clone());
+        self.image.layers == other.image.layers && kind(&self.image) == kind(&other.image)
+    }
+
     /// Refuses an image that runs elsewhere than was asked for. What lists it may say where it runs; of others only the config
     /// does, which is read for that, and given. Artifacts run nowhere: the platform in the config that they may have means
     /// nothing.

@@ -366,7 +366,7 @@ fn older(at: &Location, tree: Option<OldTree>) -> Option<Arc<Older>> {
     }
 }
 
-async fn open(
+pub(crate) async fn open(
     source: Arc<dyn Source>,
     at: &Location,
     target: &Target,

@@ -7,6 +7,7 @@ mod byte_range;
 mod client;
 mod config;
 pub mod copy;
+mod diff;
 mod error;
 mod fetch;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -47,6 +48,7 @@ mod versions;
 pub use byte_range::ByteRange;
 pub use client::Client;
 pub use copy::{Copied, CopyOptions};
+pub use diff::{Aspect, Change, Diff, DiffOptions, DiffSide, Times};
 pub use error::{ArchiveFault, DestinationFault, Error, GraphLimit, LocationFault, Result, Side, SourceFault};
 pub use fetch::{FetchOptions, Fetched};
 pub use graph::{Children, manifest_digests};

@@ -22,7 +22,7 @@ struct Listed<'l> {
 }
 
 #[derive(Serialize)]
-struct Line {
+pub(super) struct Line {
     path: String,
     #[serde(rename = "type")]
     kind: &'static str,
@@ -75,7 +75,7 @@ fn access(access: Access) -> &'static str {
     }
 }
 
-fn line(entry: FileEntry) -> Line {
+pub(super) fn line(entry: FileEntry) -> Line {
     let size = entry.size();
     let (kind, link) = match entry.kind {
         Kind::Directory => ("directory", None),

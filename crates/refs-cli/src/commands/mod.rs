@@ -9,6 +9,7 @@ mod completions;
 mod container;
 mod cp;
 mod demo;
+mod diff;
 mod doctor;
 mod each;
 mod inspect;
@@ -68,6 +69,12 @@ pub(crate) enum Failure {
     Runtime(#[source] io::Error),
     #[error("cannot listen on {address}")]
     Serve { address: String, source: io::Error },
+    /// What was compared differs: an answer, and no fault.
+    #[error("the artifacts differ")]
+    Different,
+    /// Why nothing could be compared.
+    #[error(transparent)]
+    Comparing(Box<Self>),
     #[error("something in the cache was damaged")]
     Damaged,
     #[error("cannot keep repositories in `{}`", .root.display())]
@@ -107,6 +114,7 @@ async fn dispatch(session: &Session, command: Command) -> Result<Result<(), Fail
         Command::Push(args) => until_stopped(push::run(session, args)).await,
         Command::Pack(args) => until_stopped(pack::run(session, args)).await,
         Command::Ls(args) => until_stopped(ls::run(session, args)).await,
+        Command::Diff(args) => until_stopped(diff::run(session, args)).await,
         Command::Inspect(args) => until_stopped(inspect::run(session, args)).await,
         Command::Cat(args) => until_stopped(cat::run(session, args)).await,
         Command::Pull(args) => until_stopped(pull::run(session, args)).await,

@@ -11,6 +11,7 @@ mod cat;
 mod cp;
 mod credentials;
 mod demo;
+mod diff;
 mod doctor;
 mod errors;
 mod files;

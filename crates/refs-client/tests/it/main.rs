@@ -6,6 +6,7 @@ mod chunked;
 mod copies;
 mod deltas;
 mod determinism;
+mod diffs;
 mod doubles;
 mod errors;
 mod exclusions;

@@ -1,0 +1,124 @@
+//! Hashes files of an artifact that no table of contents tells the digests of.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::File,
+    io::Read,
+    mem,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use refs_estargz::Entry;
+use refs_registry::error::Doing;
+use refs_url::{Digest, Hasher};
+
+use crate::{
+    Error, Result,
+    layer::Contents,
+    receive::{Hand, Receive},
+    select::Selection,
+};
+
+/// How much of a file is read at a time.
+const READ_BYTES: usize = 64 << 10;
+
+/// The digests of the files at `paths`, which `selection` means.
+///
+/// # Errors
+/// Those of the source and of the layers' formats.
+pub(super) async fn hashes(
+    contents: &Contents,
+    selection: &Selection,
+    paths: BTreeSet<String>,
+) -> Result<BTreeMap<String, Digest>> {
+    if paths.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let hashing = Hashing { paths: Arc::new(paths), files: Arc::default() };
+    // What is handed over to the first may be wrong when the only layer of an image changes it: then it is known better.
+    let first = Hashing { paths: Arc::clone(&hashing.paths), files: Arc::default() };
+    let done = match contents.extract(selection, first).await? {
+        Some(done) => done,
+        None => contents.extract(selection, hashing).await?.ok_or(Error::Worker)?,
+    };
+    let files = mem::take(&mut *done.files.lock().unwrap_or_else(PoisonError::into_inner));
+    Ok(files.into_iter().filter_map(|(path, file)| Some((path, file.digest?))).collect())
+}
+
+/// Takes an artifact, and keeps the digests of some files.
+#[derive(Debug)]
+struct Hashing {
+    paths: Arc<BTreeSet<String>>,
+    files: Files,
+}
+
+type Files = Arc<Mutex<BTreeMap<String, Hashed>>>;
+
+/// A file, as far as its bytes have come.
+#[derive(Debug, Default)]
+struct Hashed {
+    hasher: Option<Hasher>,
+    /// How many bytes, from the first on, are hashed.
+    bytes: u64,
+    /// Pieces that came before their turn: few, as what is on its way is bounded.
+    early: BTreeMap<u64, Vec<u8>>,
+    digest: Option<Digest>,
+}
+
+impl Receive for Hashing {
+    type Hand = Self;
+
+    fn entry(&mut self, _: &Entry) -> Result<()> {
+        Ok(())
+    }
+
+    fn hand(&self) -> Self {
+        Self { paths: Arc::clone(&self.paths), files: Arc::clone(&self.files) }
+    }
+}
+
+impl Hand for Hashing {
+    fn piece(&mut self, file: &Entry, offset: u64, bytes: &[u8]) -> Result<()> {
+        if self.paths.contains(&file.path) {
+            let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+            files.entry(file.path.clone()).or_default().take(file.size(), offset, bytes);
+        }
+        Ok(())
+    }
+
+    fn copy(&mut self, file: &Entry, mut content: File) -> Result<()> {
+        let mut buffer = vec![0; READ_BYTES];
+        let mut offset = 0;
+        loop {
+            let read = content.read(&mut buffer);
+            let read =
+                read.map_err(|source| Error::Io { doing: Doing::Read, path: file.path.clone().into(), source })?;
+            if read == 0 {
+                return Ok(());
+            }
+            self.piece(file, offset, &buffer[..read])?;
+            offset += read as u64;
+        }
+    }
+}
+
+impl Hashed {
+    fn take(&mut self, size: u64, offset: u64, bytes: &[u8]) {
+        if offset != self.bytes {
+            self.early.insert(offset, bytes.to_vec());
+            return;
+        }
+        let mut hasher = self.hasher.take().unwrap_or_else(Hasher::sha256);
+        hasher.update(bytes);
+        self.bytes += bytes.len() as u64;
+        while let Some(next) = self.early.remove(&self.bytes) {
+            hasher.update(&next);
+            self.bytes += next.len() as u64;
+        }
+        if self.bytes == size {
+            self.digest = Some(hasher.finish());
+        } else {
+            self.hasher = Some(hasher);
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! What differs between the files of two artifacts.
+
+mod compare;
+mod hash;
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use futures_util::{FutureExt, future::try_join};
+use refs_estargz::Entry;
+use refs_registry::{Descriptor, error::Doing};
+use tempfile::TempDir;
+
+use self::compare::Pair;
+pub use self::compare::{Aspect, Change, Times};
+use crate::{
+    Access, Client, Error, Location, Meter, ReadOptions, Result,
+    artifact::Artifact,
+    client::open,
+    healed::healed,
+    layer::{Contents, Listed},
+    select::Selection,
+    thread,
+};
+
+/// How to compare.
+#[derive(Debug, Clone, Default)]
+pub struct DiffOptions {
+    /// What to read of both, and how.
+    pub read: ReadOptions,
+    /// Whether other modification times are a difference.
+    pub times: Times,
+}
+
+/// What differs between the files of two artifacts. Owners and extended attributes are not compared.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Diff {
+    /// The one that was compared with.
+    pub old: DiffSide,
+    /// The one that was compared.
+    pub new: DiffSide,
+    /// The differences, in the order of a walk through both trees; none when they are the same.
+    pub changes: Vec<Change>,
+}
+
+/// One of two artifacts that were compared.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DiffSide {
+    /// The index that the image was found through, the outermost; `None` when there is none.
+    pub index: Option<Descriptor>,
+    /// The image's manifest.
+    pub descriptor: Descriptor,
+    /// What it took: [`Access::Stream`] when whole layers had to be fetched, to list files or to hash them.
+    pub access: Access,
+}
+
+impl Client {
+    /// What differs between the files of the artifacts `old` and `new`, of images between what their layers show together.
+    ///
+    /// Where layers have tables of contents nothing else is fetched of them: files are told apart by their digests. Files of
+    /// other layers are hashed, and their layers fetched for it, where a file of the same size is in the other artifact.
+    /// Artifacts of the same layers are the same, and need no more than their manifests.
+    ///
+    /// # Errors
+    /// `NoMatch` when patterns were given and nothing in either matches; else as [`list_files`](Client::list_files).
+    pub async fn diff(&self, old: &Location, new: &Location, options: &DiffOptions) -> Result<Diff> {
+        let selection = &Selection::new(&options.read.patterns)?;
+        // Boxed, as the future of a pull is.
+        let (old, new) = Box::pin(try_join(self.side(old, &options.read), self.side(new, &options.read))).await?;
+        if options.read.patterns.is_empty() && old.artifact.has_files_of(&new.artifact) {
+            let (old, new) = (old.compared(Access::Index), new.compared(Access::Index));
+            return Ok(Diff { old, new, changes: Vec::new() });
+        }
+        let (left, right) = Box::pin(try_join(old.list(selection), new.list(selection))).await?;
+        if left.len() == 0 && right.len() == 0 && !options.read.patterns.is_empty() {
+            let (at, patterns) = (new.artifact.at.clone(), options.read.patterns.clone());
+            return Err(Error::NoMatch { at, patterns });
+        }
+        let times = options.times;
+        let pairs = thread::run(move || Ok(compare::pairs(&left, &right, times))).await?;
+        Box::pin(decided(&old, &new, selection, pairs)).await
+    }
+
+    /// Finds the artifact at `at`. What is read of it twice is kept in a temporary folder.
+    async fn side(&self, at: &Location, options: &ReadOptions) -> Result<Side> {
+        let meter = Arc::new(Meter::part_of(self.meter()));
+        let (source, target) = self.find(at, &meter).await?;
+        let folder = thread::run(|| {
+            let made = tempfile::Builder::new().prefix("refs-").tempdir();
+            made.map_err(|source| Error::Io { doing: Doing::Create, path: std::env::temp_dir(), source })
+        });
+        let folder = folder.await?;
+        let source = self.kept(at, source, &folder.path().join("blobs"));
+        let (artifact, contents) = healed(&source, |source| open(source, at, &target, options).boxed()).await?;
+        Ok(Side { artifact, contents, _folder: folder })
+    }
+}
+
+/// One of two artifacts.
+struct Side {
+    artifact: Artifact,
+    contents: Contents,
+    _folder: TempDir,
+}
+
+impl Side {
+    async fn list(&self, selection: &Selection) -> Result<Listed> {
+        self.contents.list(selection).await
+    }
+
+    fn compared(&self, access: Access) -> DiffSide {
+        let Artifact { index, manifest, .. } = &self.artifact;
+        DiffSide { index: index.clone(), descriptor: manifest.descriptor.clone(), access }
+    }
+
+    /// As it was compared once files of it were hashed, so many.
+    fn hashed(&self, files: usize) -> DiffSide {
+        self.compared(if files > 0 { Access::Stream } else { self.contents.access() })
+    }
+}
+
+/// What of `pairs` differs, once the files that no table tells the digests of are hashed.
+async fn decided(old: &Side, new: &Side, selection: &Selection, pairs: Vec<Pair>) -> Result<Diff> {
+    let lacking = |side: fn(&Pair) -> Option<&Entry>| {
+        let entries = pairs.iter().filter_map(side).filter(|entry| compare::sha256_of(entry).is_none());
+        entries.map(|entry| entry.path.clone()).collect::<BTreeSet<String>>()
+    };
+    let (left, right) = (lacking(Pair::undecided_old), lacking(Pair::undecided_new));
+    let (left, right) = try_join(
+        hash::hashes(&old.contents, selection, left).boxed(),
+        hash::hashes(&new.contents, selection, right).boxed(),
+    )
+    .await?;
+    let changes = pairs.into_iter().map(|pair| pair.decided(&left, &right));
+    let changes = changes.filter_map(Result::transpose).collect::<Result<_>>()?;
+    Ok(Diff { old: old.hashed(left.len()), new: new.hashed(right.len()), changes })
+}

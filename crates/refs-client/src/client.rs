@@ -24,15 +24,12 @@ use crate::{
     layer::{self, Contents},
     list,
     meter::Metered,
-    named,
-    older::Older,
-    pack,
+    named, pack,
     pull::{self, Pull},
     push,
     reach::{Reach, Unreached},
     resumed::Resumed,
     select::Selection,
-    unpack::OldTree,
     upload::JournalAt,
 };
 
@@ -231,7 +228,7 @@ impl Client {
             };
             let (artifact, contents) = open(Arc::clone(&source), at, target, &options.read).await?;
             let streams = self.kept(at, source, &prepared.aside());
-            let older = older(at, prepared.take_old());
+            let older = self.older(at, &artifact, prepared.take_old()).await;
             let contents = contents.metered(Arc::clone(meter)).with_streams(streams).beside(older);
             let pulled = match pull::pull(&artifact, &contents, prepared, options).await? {
                 Some(pulled) => pulled,
@@ -355,14 +352,6 @@ impl Client {
         let file = layer::open_file(path).await?;
         let target = file.target();
         Ok((Arc::new(Metered::local(Arc::new(file), Arc::clone(meter))), target))
-    }
-}
-
-/// What need not be fetched from `at`, if `tree` is an older version of it. What is on this machine anyway is read as it is.
-fn older(at: &Location, tree: Option<OldTree>) -> Option<Arc<Older>> {
-    match at {
-        Location::Registry(_) => tree.map(|tree| Arc::new(Older::new(Some(tree)))),
-        Location::Layout { .. } | Location::File(_) => None,
     }
 }
 

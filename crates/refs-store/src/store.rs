@@ -178,6 +178,16 @@ pub trait Store: Debug + Send + Sync {
     /// `Io`.
     async fn is_member(&self, origin: &Origin, digest: &Digest) -> Result<bool>;
 
+    /// Content that `origin` is known to have, whether or not the store has it: what became known last first, as far as the
+    /// store can tell, and at most `most` of it. A store may tell of none.
+    ///
+    /// # Errors
+    /// `Io`.
+    async fn members(&self, origin: &Origin, most: usize) -> Result<Vec<Digest>> {
+        let _tells_of_none = (origin, most);
+        Ok(Vec::new())
+    }
+
     /// Lists an image that was asked of `origin`, and whose manifest, config and layers are all here, by what it was asked by,
     /// where the store has a list of images.
     ///

@@ -24,7 +24,7 @@ struct Pulled {
     directories: u64,
     links: u64,
     fetched_bytes: u64,
-    /// What an older version at the destination had.
+    /// What an older version had, at the destination or in the cache.
     reused_bytes: u64,
     written_bytes: u64,
 }
@@ -79,7 +79,7 @@ pub(super) async fn run(session: &Session, args: Pull) -> Result<(), Failure> {
         directories: pulled.directories,
         links: pulled.links,
         fetched_bytes: pulled.fetched_bytes,
-        reused_bytes: pulled.reused.tree_bytes,
+        reused_bytes: pulled.reused.tree_bytes + pulled.reused.cache_bytes,
         written_bytes: pulled.written_bytes,
     })?;
     Ok(output.flush()?)

@@ -7,6 +7,7 @@ use std::{
 
 use refs_estargz::{ChunkId, Entry, PlanOptions};
 use refs_registry::Source;
+use tokio::runtime::Handle;
 
 use super::{
     contents::Contents,
@@ -66,7 +67,7 @@ impl Contents {
 
 impl Layer {
     /// Whether the manifest vouches for a table of contents.
-    fn is_vouched(&self) -> bool {
+    pub(super) fn is_vouched(&self) -> bool {
         matches!(&self.form, Form::Indexed { vouched, .. } if *vouched != Vouched::Nothing)
     }
 }
@@ -84,7 +85,9 @@ impl Choice {
     ) -> Result<Delivery<R>> {
         let waiting = Arc::new(());
         let waited_for = Arc::downgrade(&waiting);
-        let (choice, delivery) = thread::run(move || self.take_local(&older, delivery, &waited_for)).await?;
+        let runtime = Handle::current();
+        let work = move || self.take_local(&older, delivery, &waited_for, &runtime);
+        let (choice, delivery) = thread::run(work).await?;
         drop(waiting);
         let choice = choice.planned_again();
         meter.add_skipped(choice.skipped_bytes());
@@ -97,12 +100,16 @@ impl Choice {
         older: &Older,
         mut delivery: Delivery<R>,
         waited_for: &Weak<()>,
+        runtime: &Handle,
     ) -> Result<(Self, Delivery<R>)> {
         let known = self.take_entries_at_once(&mut delivery)?;
-        if let Some(tree) = &older.tree {
-            let archive = &self.archive;
-            let search = Search { archive, tree, known: &known, older, waited_for };
-            self.has = search.run(&self.files(&known), hands(&delivery))?;
+        let (files, mut hands) = (self.files(&known), hands(&delivery));
+        let (archive, tree) = (&self.archive, older.tree.as_ref());
+        let search = Search { archive, tree, known: &known, older, waited_for };
+        self.has = search.run(&files, &mut hands)?;
+        if let (Some(kept), Some(hand)) = (&older.kept, hands.first_mut()) {
+            let given = search.run_kept(kept, &files, &self.has, hand, runtime)?;
+            self.has.extend(given);
         }
         self.taken = Some(known);
         Ok((self, delivery))

@@ -137,7 +137,7 @@ impl Vouched {
     ///
     /// # Errors
     /// `UnsupportedLayer` when the manifest names two tables: they may tell of other files, and who reads which is chance.
-    fn of(layer: &Descriptor) -> Result<Self> {
+    pub(super) fn of(layer: &Descriptor) -> Result<Self> {
         let annotation = |key| layer.annotations.get(key).map(|digest| digest.parse().ok());
         match (annotation(TOC_DIGEST_ANNOTATION), annotation(ZSTD_TOC_DIGEST_ANNOTATION)) {
             (Some(_), Some(_)) => Err(unsupported(layer, "its manifest names two tables of contents")),

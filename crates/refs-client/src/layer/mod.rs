@@ -3,6 +3,7 @@
 mod agreement;
 mod archive;
 mod blocks;
+mod cached;
 mod contents;
 mod copied;
 mod cutter;
@@ -40,6 +41,7 @@ mod tar;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use cached::vouched_layers;
 pub(crate) use contents::Contents;
 pub use contents::{Access, Trust};
 pub(crate) use find::distance;

@@ -34,7 +34,7 @@ const FIRST_CHUNKS: usize = 2;
 /// A search for the content of files of a layer.
 pub(super) struct Search<'s> {
     pub(super) archive: &'s Indexed,
-    pub(super) tree: &'s OldTree,
+    pub(super) tree: Option<&'s OldTree>,
     /// The files that are known by other entries than their own.
     pub(super) known: &'s BTreeMap<usize, Entry>,
     pub(super) older: &'s Older,
@@ -57,23 +57,24 @@ impl Search<'_> {
     ///
     /// # Errors
     /// Those of the hands; `Worker` when nobody waits any more.
-    pub(super) fn run<H: Hand>(&self, files: &[usize], mut hands: Vec<H>) -> Result<Found> {
-        let mut found = self.each(files, &mut hands, |&file, hand, buffer| self.under_its_name(file, hand, buffer))?;
+    pub(super) fn run<H: Hand>(&self, files: &[usize], hands: &mut [H]) -> Result<Found> {
+        let Some(tree) = self.tree else { return Ok(Found::new()) };
+        let mut found = self.each(files, hands, |&file, hand, buffer| self.under_its_name(tree, file, hand, buffer))?;
         let lacking: Vec<usize> =
             files.iter().copied().filter(|&file| self.sought(file, &found).next().is_some()).collect();
         let bytes =
             |&file: &usize| self.sought(file, &found).map(|chunk| chunk.range.end - chunk.range.start).sum::<u64>();
         if lacking.iter().map(bytes).sum::<u64>() >= WORTH_SEARCHING_BYTES {
-            let alike = self.alike(&lacking);
+            let alike = self.alike(tree, &lacking);
             let elsewhere = self
-                .each(&alike, &mut hands, |alike, hand, buffer| self.under_other_names(alike, &found, hand, buffer))?;
+                .each(&alike, hands, |alike, hand, buffer| self.under_other_names(tree, alike, &found, hand, buffer))?;
             found.extend(elsewhere);
         }
         Ok(found)
     }
 
     /// The chunks of a file that would have to be fetched.
-    fn sought(&self, file: usize, found: &Found) -> impl Iterator<Item = FileChunk> {
+    pub(super) fn sought(&self, file: usize, found: &Found) -> impl Iterator<Item = FileChunk> {
         let is_sought = |chunk: &FileChunk| {
             let is_at_hand = chunk.range.start >= self.archive.held_from() || found.contains(&chunk.id);
             chunk.bytes > 0 && chunk.bytes <= LONGEST_CHUNK_BYTES && !is_at_hand
@@ -82,9 +83,15 @@ impl Search<'_> {
     }
 
     /// What the old file at the same path has of a file.
-    fn under_its_name<H: Hand>(&self, file: usize, hand: &mut H, buffer: &mut Vec<u8>) -> Result<Found> {
+    fn under_its_name<H: Hand>(
+        &self,
+        tree: &OldTree,
+        file: usize,
+        hand: &mut H,
+        buffer: &mut Vec<u8>,
+    ) -> Result<Found> {
         let (entry, mut found) = (self.entry(file), Found::new());
-        let Some(old) = self.tree.file(&entry.path) else { return Ok(found) };
+        let Some(old) = tree.file(&entry.path) else { return Ok(found) };
         for chunk in self.sought(file, &Found::new()) {
             // A file of one chunk whose size has changed is another: there is no need to hash it.
             let may_be = chunk.bytes < entry.size() || old.size == chunk.bytes;
@@ -97,7 +104,7 @@ impl Search<'_> {
     }
 
     /// Old files of the sizes of those that are `lacking`.
-    fn alike(&self, lacking: &[usize]) -> Vec<Alike> {
+    fn alike(&self, tree: &OldTree, lacking: &[usize]) -> Vec<Alike> {
         let mut sizes: HashMap<u64, Alike> = HashMap::new();
         let mut names = BTreeSet::new();
         for &file in lacking {
@@ -106,7 +113,7 @@ impl Search<'_> {
             let new = || Alike { files: Vec::new(), candidates: Vec::new() };
             sizes.entry(entry.size()).or_insert_with(new).files.push(file);
         }
-        for (path, size) in self.tree.files(|size| sizes.contains_key(&size)) {
+        for (path, size) in tree.files(|size| sizes.contains_key(&size)) {
             if let Some(alike) = sizes.get_mut(&size) {
                 alike.candidates.push(path);
             }
@@ -124,6 +131,7 @@ impl Search<'_> {
     /// What old files of the same size have of files.
     fn under_other_names<H: Hand>(
         &self,
+        tree: &OldTree,
         alike: &Alike,
         found: &Found,
         hand: &mut H,
@@ -142,7 +150,7 @@ impl Search<'_> {
                 break;
             }
             self.check_waited_for()?;
-            let Some(old) = self.tree.file(path) else { continue };
+            let Some(old) = tree.file(path) else { continue };
             let mut missed = 0;
             for &(offset, bytes) in &parts {
                 if missed == FIRST_CHUNKS {
@@ -170,14 +178,14 @@ impl Search<'_> {
         Ok(())
     }
 
-    fn entry(&self, file: usize) -> Cow<'_, Entry> {
+    pub(super) fn entry(&self, file: usize) -> Cow<'_, Entry> {
         match self.known.get(&file) {
             Some(entry) => Cow::Borrowed(entry),
             None => Cow::Owned(self.archive.toc().entry_at(file)),
         }
     }
 
-    fn check_waited_for(&self) -> Result<()> {
+    pub(super) fn check_waited_for(&self) -> Result<()> {
         if self.waited_for.strong_count() == 0 { Err(Error::Worker) } else { Ok(()) }
     }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use refs_registry::{Error, Result, error::Doing};
-use refs_url::Tag;
+use refs_url::{Digest, Tag};
 
 use crate::{
     file::{is_absent, itself, open_file},
@@ -71,6 +71,27 @@ pub(super) fn is_marked(path: &Path) -> Result<bool> {
         Err(error) if is_absent(&error) => Ok(false),
         Err(error) => Err(Error::io(Doing::Read, path, error)),
     }
+}
+
+/// The digests that marks below `folder` are for, the latest first, at most `most`; more marks than a folder is likely to have
+/// are not looked at.
+pub(super) fn latest_marks(folder: &Path, most: usize) -> Result<Vec<Digest>> {
+    const MOST_LOOKED_AT: usize = 10_000;
+    let path = folder.join("sha256");
+    let failed = |error| Error::io(Doing::List, &path, error);
+    let marks = match fs::read_dir(&path) {
+        Err(error) if is_absent(&error) => return Ok(Vec::new()),
+        other => other.map_err(failed)?,
+    };
+    let mut found = Vec::new();
+    for mark in marks.take(MOST_LOOKED_AT) {
+        let mark = mark.map_err(failed)?;
+        let digest = mark.file_name().to_str().and_then(|name| format!("sha256:{name}").parse::<Digest>().ok());
+        let Some(digest) = digest else { continue };
+        found.push((mark.metadata().and_then(|metadata| metadata.modified()).ok(), digest));
+    }
+    found.sort();
+    Ok(found.into_iter().rev().take(most).map(|(_, digest)| digest).collect())
 }
 
 pub(super) fn unmark(path: &Path) -> Result<()> {

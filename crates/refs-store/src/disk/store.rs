@@ -19,7 +19,7 @@ use super::{
     MEMBERS_FOLDER, ORIGINS_FOLDER, PINS_FOLDER, TAGS_FOLDER, UPLOADS_FOLDER,
     fill::{DiskFill, Order, Place as Filling},
     home, indexes,
-    notes::{is_marked, mark, mark_durably, read_record, tag_names, unmark, write_record},
+    notes::{is_marked, latest_marks, mark, mark_durably, read_record, tag_names, unmark, write_record},
     partials::{self, Left, Remains},
     parts::{self, Kept},
     removal,
@@ -326,6 +326,11 @@ impl Store for DiskStore {
     async fn is_member(&self, origin: &Origin, digest: &Digest) -> Result<bool> {
         let path = self.member_path(origin, digest);
         self.run(move |_| is_marked(&path)).await
+    }
+
+    async fn members(&self, origin: &Origin, most: usize) -> Result<Vec<Digest>> {
+        let path = self.path_of(origin).join(MEMBERS_FOLDER);
+        self.run(move |_| latest_marks(&path, most)).await
     }
 
     async fn pin(&self, digest: &Digest) -> Result<()> {

@@ -222,6 +222,12 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    async fn members(&self, origin: &Origin, most: usize) -> Result<Vec<Digest>> {
+        let notes = self.notes();
+        let known = notes.members.iter().filter(|(of, _)| of == origin);
+        Ok(known.take(most).map(|(_, digest)| digest.clone()).collect())
+    }
+
     async fn is_member(&self, origin: &Origin, digest: &Digest) -> Result<bool> {
         Ok(self.notes().members.contains(&(origin.clone(), digest.clone())))
     }

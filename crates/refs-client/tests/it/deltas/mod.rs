@@ -1,5 +1,6 @@
 //! What a pull over an older version fetches, and that it gives what a pull to an empty place does.
 
+mod cache;
 mod hostile;
 mod property;
 

@@ -25,7 +25,7 @@ impl Cache {
     }
 
     fn client(&self) -> Client {
-        anonymous().with_store(Arc::new(DiskStore::new(&self.folder.path().join("cache"), &DiskOptions::default())))
+        anonymous().with_store(Arc::new(DiskStore::new(self.folder.path().join("cache"), &DiskOptions::default())))
     }
 
     /// Pulls to a place that is not there yet, through the cache; the tree must be that of a pull without.

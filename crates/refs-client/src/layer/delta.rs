@@ -22,7 +22,7 @@ use super::{
 use crate::{Meter, Result, Reused, older::Older, receive::Receive, select::Selection, thread};
 
 /// What a request is worth when few files have changed. They lie apart, so that gaps would soon be most of what is fetched:
-/// of 90 files in 9,000 of a kilobyte each, three times the files themselves at 64 KiB, and as much again at 16 KiB.
+/// with this, 90 of 9,000 files of a kilobyte were 1.8 % of the layer, about half of it gaps.
 const LOWEST_REQUEST_COST: u64 = 16 << 10;
 /// More requests than these are made only where they are worth as much as elsewhere.
 const CHEAP_REQUESTS: usize = 128;

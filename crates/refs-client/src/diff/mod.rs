@@ -7,8 +7,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use futures_util::{FutureExt, future::try_join};
 use refs_estargz::Entry;
-use refs_registry::{Descriptor, error::Doing};
-use tempfile::TempDir;
+use refs_registry::Descriptor;
 
 use self::compare::Pair;
 pub use self::compare::{Aspect, Change, Times};
@@ -80,18 +79,13 @@ impl Client {
         Box::pin(decided(&old, &new, selection, pairs)).await
     }
 
-    /// Finds the artifact at `at`. What is read of it twice is kept in a temporary folder.
+    /// Finds the artifact at `at`. Layers of it that are read twice are kept meanwhile.
     async fn side(&self, at: &Location, options: &ReadOptions) -> Result<Side> {
         let meter = Arc::new(Meter::part_of(self.meter()));
         let (source, target) = self.find(at, &meter).await?;
-        let folder = thread::run(|| {
-            let made = tempfile::Builder::new().prefix("refs-").tempdir();
-            made.map_err(|source| Error::Io { doing: Doing::Create, path: std::env::temp_dir(), source })
-        });
-        let folder = folder.await?;
-        let source = self.kept(at, source, &folder.path().join("blobs"));
         let (artifact, contents) = healed(&source, |source| open(source, at, &target, options).boxed()).await?;
-        Ok(Side { artifact, contents, _folder: folder })
+        let contents = contents.with_streams(self.kept(at, source, &std::env::temp_dir()));
+        Ok(Side { artifact, contents })
     }
 }
 
@@ -99,7 +93,6 @@ impl Client {
 struct Side {
     artifact: Artifact,
     contents: Contents,
-    _folder: TempDir,
 }
 
 impl Side {

@@ -1,8 +1,9 @@
 //! What can go wrong with an artifact's files.
 
 mod fault;
+mod said;
 
-use std::{fmt, io, path::PathBuf};
+use std::{io, path::PathBuf};
 
 pub use fault::{ArchiveFault, DestinationFault, GraphLimit, LocationFault, Side, SourceFault};
 
@@ -12,6 +13,7 @@ use refs_registry::{
 };
 use refs_url::{Digest, ParseError, Tag, version::Constraint};
 
+use self::said::{Listed, Quoted, Tags};
 use crate::manifest_file::Faults;
 
 /// A result with an [`Error`].
@@ -387,43 +389,4 @@ pub enum Error {
     /// A thread that worked on this died, which is a defect of this library, or the system gave none to work on it.
     #[error("a worker stopped before its work was done")]
     Worker,
-}
-
-struct Quoted<'a>(&'a [String]);
-
-impl fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, pattern) in self.0.iter().enumerate() {
-            write!(f, "{}`{pattern}`", if i == 0 { "" } else { ", " })?;
-        }
-        Ok(())
-    }
-}
-
-struct Tags<'a>(&'a [Tag]);
-
-impl fmt::Display for Tags<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, tag) in self.0.iter().enumerate() {
-            write!(f, "{}{tag}", if i == 0 { "" } else { ", " })?;
-        }
-        Ok(())
-    }
-}
-
-/// No image is built for more platforms, and a stranger could name any number.
-const MOST_LISTED: usize = 64;
-
-struct Listed<'a>(&'a [Platform]);
-
-impl fmt::Display for Listed<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, platform) in self.0.iter().take(MOST_LISTED).enumerate() {
-            write!(f, "{}{platform}", if i == 0 { "" } else { ", " })?;
-        }
-        match self.0.len().checked_sub(MOST_LISTED) {
-            None | Some(0) => Ok(()),
-            Some(more) => write!(f, " and {more} more"),
-        }
-    }
 }

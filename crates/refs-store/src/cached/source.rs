@@ -149,7 +149,10 @@ impl Cached {
         if self.local.has_taken(digest).await {
             Ok(Kept::Now)
         } else {
-            Err(self.local.failure().unwrap_or_else(|| Error::NotCached { wanted: Wanted::Blob(digest.clone()), of: None }))
+            Err(self
+                .local
+                .failure()
+                .unwrap_or_else(|| Error::NotCached { wanted: Wanted::Blob(digest.clone()), of: None }))
         }
     }
 

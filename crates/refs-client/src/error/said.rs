@@ -1,0 +1,45 @@
+//! Lists, as messages tell them.
+
+use std::fmt;
+
+use refs_registry::Platform;
+use refs_url::Tag;
+
+pub(super) struct Quoted<'a>(pub(super) &'a [String]);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, pattern) in self.0.iter().enumerate() {
+            write!(f, "{}`{pattern}`", if i == 0 { "" } else { ", " })?;
+        }
+        Ok(())
+    }
+}
+
+pub(super) struct Tags<'a>(pub(super) &'a [Tag]);
+
+impl fmt::Display for Tags<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, tag) in self.0.iter().enumerate() {
+            write!(f, "{}{tag}", if i == 0 { "" } else { ", " })?;
+        }
+        Ok(())
+    }
+}
+
+/// No image is built for more platforms, and a stranger could name any number.
+const MOST_LISTED: usize = 64;
+
+pub(super) struct Listed<'a>(pub(super) &'a [Platform]);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, platform) in self.0.iter().take(MOST_LISTED).enumerate() {
+            write!(f, "{}{platform}", if i == 0 { "" } else { ", " })?;
+        }
+        match self.0.len().checked_sub(MOST_LISTED) {
+            None | Some(0) => Ok(()),
+            Some(more) => write!(f, " and {more} more"),
+        }
+    }
+}

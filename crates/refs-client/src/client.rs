@@ -230,11 +230,8 @@ impl Client {
             let streams = self.kept(at, source, &prepared.aside());
             let older = self.older(at, &artifact, prepared.take_old()).await;
             let contents = contents.metered(Arc::clone(meter)).with_streams(streams).beside(older);
-            let pulled = match pull::pull(&artifact, &contents, prepared, options).await? {
-                Some(pulled) => pulled,
-                // What was kept aside is in open files, which outlast their folder.
-                None => pull::pull(&artifact, &contents, prepare().await?, options).await?.ok_or(Error::Worker)?,
-            };
+            // What was kept aside is in open files, which outlast their folder.
+            let pulled = pull::pull(&artifact, &contents, prepared, options, || prepare().boxed()).await?;
             self.list(at, &artifact.stored(target.clone())).await;
             Ok(pulled)
         };

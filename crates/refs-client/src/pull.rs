@@ -5,6 +5,10 @@ use std::{
     sync::Arc,
 };
 
+use futures_util::{
+    FutureExt, TryFutureExt,
+    future::{BoxFuture, ready},
+};
 use refs_estargz::Entry;
 use refs_registry::Descriptor;
 
@@ -103,21 +107,25 @@ pub(crate) fn keep_apart(at: &Location, destination: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Extracts what `pull` chose of `contents`, and gives it the destination's name. `None` when it has to be called again, with
-/// the same contents and another destination prepared, as [`Contents::extract`] has to.
-pub(crate) async fn pull(
+/// Extracts what `first` chose of `contents`, and gives it the destination's name. `others` prepare the same once more, where
+/// [`Contents::extract`] begins anew.
+pub(crate) async fn pull<'p>(
     artifact: &Artifact,
     contents: &Contents,
-    pull: Pull,
+    first: Pull,
     options: &PullOptions,
-) -> Result<Option<Pulled>> {
-    let Pull { selection, staging, budget } = pull;
+    mut others: impl FnMut() -> BoxFuture<'p, Result<Pull>>,
+) -> Result<Pulled> {
+    let selection = first.selection.clone();
     if let Some(listed) = contents.foreseen(&selection).await? {
         refuse_early(listed.entries(), options.limits)?;
     }
-    let unpack = Unpack::new(staging.root(), &budget);
-    let chosen = Chosen { unpack, staging, selection: selection.clone(), found: false };
-    let Some(chosen) = contents.extract(&selection, chosen).await? else { return Ok(None) };
+    let mut first = Some(first);
+    let pulls = || match first.take() {
+        Some(pull) => ready(Ok(Chosen::of(pull))).boxed(),
+        None => others().map_ok(Chosen::of).boxed(),
+    };
+    let chosen = contents.extract(&selection, pulls).await?;
     if !chosen.found && !options.read.patterns.is_empty() {
         return Err(Error::NoMatch { at: artifact.at.clone(), patterns: options.read.patterns.clone() });
     }
@@ -127,7 +135,7 @@ pub(crate) async fn pull(
         Ok(unpacked)
     })
     .await?;
-    Ok(Some(Pulled {
+    Ok(Pulled {
         index: artifact.index.clone(),
         descriptor: artifact.manifest.descriptor.clone(),
         files: unpacked.files,
@@ -136,7 +144,7 @@ pub(crate) async fn pull(
         written_bytes: unpacked.bytes,
         fetched_bytes: 0,
         reused: contents.reused(),
-    }))
+    })
 }
 
 /// Holds what entries declare against the limits, before any of it is fetched.
@@ -156,6 +164,12 @@ struct Chosen {
     staging: Staging,
     selection: Selection,
     found: bool,
+}
+
+impl Chosen {
+    fn of(Pull { selection, staging, budget }: Pull) -> Self {
+        Self { unpack: Unpack::new(staging.root(), &budget), staging, selection, found: false }
+    }
 }
 
 impl Receive for Chosen {

@@ -8,6 +8,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use futures_util::FutureExt;
 use refs_estargz::Entry;
 use refs_registry::error::Doing;
 use refs_url::{Digest, Hasher};
@@ -34,13 +35,13 @@ pub(super) async fn hashes(
     if paths.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let hashing = Hashing { paths: Arc::new(paths), files: Arc::default() };
-    // What is handed over to the first may be wrong when the only layer of an image changes it: then it is known better.
-    let first = Hashing { paths: Arc::clone(&hashing.paths), files: Arc::default() };
-    let done = match contents.extract(selection, first).await? {
-        Some(done) => done,
-        None => contents.extract(selection, hashing).await?.ok_or(Error::Worker)?,
+    let paths = Arc::new(paths);
+    // Each receiver begins anew: what was handed to one before it may be wrong.
+    let hashing = || {
+        let paths = Arc::clone(&paths);
+        async { Ok(Hashing { paths, files: Arc::default() }) }.boxed()
     };
+    let done = contents.extract(selection, hashing).await?;
     let files = mem::take(&mut *done.files.lock().unwrap_or_else(PoisonError::into_inner));
     Ok(files.into_iter().filter_map(|(path, file)| Some((path, file.digest?))).collect())
 }

@@ -1,39 +1,28 @@
 //! Opens an artifact, lists it, and hands its files over.
 
-use std::{
-    io::Write,
-    ops::Range,
-    sync::{Arc, OnceLock},
-};
+use std::sync::{Arc, OnceLock};
 
+use futures_util::future::BoxFuture;
 use refs_estargz::Entry;
-use refs_registry::{Source, error::Wanted};
+use refs_registry::Source;
 
 use super::{
     agreement::Agreement,
     archive,
     deliver::{Delivery, Names},
-    find,
     form::{self, Form, Layer, Purpose, Vouched},
     listed::Listed,
-    merge::{Origin, Shown},
-    one::One,
-    path,
-    pipe::PipeReader,
     ranges::{Indexed, Ranges},
-    sought::Sought,
     spans::Choice,
-    spool::{Capture, Spool},
     stream::read_blob,
     survey::Survey,
 };
-use crate::{
-    ByteRange, Error, Meter, Result, artifact::Artifact, older::Older, receive::Receive, select::Selection, thread,
-};
+use crate::{Meter, Result, artifact::Artifact, older::Older, receive::Receive, select::Selection, thread};
 
 /// All files of a layer up to this size are taken from one stream: to ask for its table of contents first would take longer
 /// than several threads could save.
 const SHORT_LAYER_BYTES: u64 = 4 << 20;
+
 /// What must vouch for the part of a layer that is read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Trust {
@@ -68,7 +57,7 @@ pub(crate) struct Contents {
     pub(super) source: Arc<dyn Source>,
     /// The same, for layers that are read as streams, and may have to be once more.
     pub(super) streams: Arc<dyn Source>,
-    at: String,
+    pub(super) at: String,
     pub(super) purpose: Purpose,
     pub(super) meter: Arc<Meter>,
     /// What need not be fetched.
@@ -160,21 +149,33 @@ impl Contents {
         if self.layers.iter().all(by_index) { Access::Index } else { Access::Stream }
     }
 
-    /// Hands over what is meant, and gives the receiver back once all of it was verified. Directories of files that
-    /// are meant are not made up; hard links come last.
+    /// Hands over what is meant to one of `receivers`, and gives that back once all of it was verified. Directories of files
+    /// that are meant are not made up; hard links come last.
     ///
-    /// `None` when the only layer of an image has entries that what follows them in it changes: what it shows is known now, so
-    /// that it can be handed over when this is called again, to a receiver that has taken nothing yet.
+    /// It is the first one but for an image of one layer whose entries change what came before them in it: this is known once they
+    /// have come, and all is handed over anew, to the next.
     ///
     /// # Errors
-    /// Those of the receiver, the source and the layers' formats. What was handed over before an error may be anything.
-    pub(crate) async fn extract<R: Receive>(&self, selection: &Selection, receiver: R) -> Result<Option<R>> {
-        let [layer] = self.layers.as_slice() else { return self.extract_merged(selection, receiver).await.map(Some) };
-        let is_known = self.purpose == Purpose::Image && self.is_known_before(layer, selection).await?;
-        if is_known || self.is_better_by_runs(layer, selection).await? {
-            return self.extract_merged(selection, receiver).await.map(Some);
+    /// Those of the receivers, the source and the layers' formats. What was handed over before an error may be anything.
+    pub(crate) async fn extract<'r, R: Receive>(
+        &self,
+        selection: &Selection,
+        mut receivers: impl FnMut() -> BoxFuture<'r, Result<R>>,
+    ) -> Result<R> {
+        if let [layer] = self.layers.as_slice()
+            && !self.is_known_before(layer, selection).await?
+        {
+            let delivery = self.deliver(layer, Delivery::new(selection.clone(), receivers().await?)).await?;
+            if let Some(receiver) = self.delivered(layer, delivery).await? {
+                return Ok(receiver);
+            }
         }
-        let mut delivery = self.deliver(layer, Delivery::new(selection.clone(), receiver)).await?;
+        self.extract_merged(selection, receivers().await?).await
+    }
+
+    /// Hands over the hard links of the only layer, whose files have been. `None` when it turned out to show something else than
+    /// what was handed over.
+    async fn delivered<R: Receive>(&self, layer: &Layer, mut delivery: Delivery<R>) -> Result<Option<R>> {
         if let Some(merge) = delivery.bent() {
             let work = move || {
                 // What the receiver has written goes with it, which takes time.
@@ -182,8 +183,11 @@ impl Contents {
                 Ok(Survey { found: merge.into_shown() })
             };
             let survey = thread::run(work).await?;
-            // Whoever asked at the same time has found the same.
-            let _ = self.surveyed.set(Arc::new(survey));
+            // A table of contents has an order of its own.
+            if let Form::Archive { .. } = layer.form {
+                // Whoever asked at the same time has found the same.
+                let _ = self.surveyed.set(Arc::new(survey));
+            }
             return Ok(None);
         }
         let names = delivery.missing();
@@ -193,83 +197,14 @@ impl Contents {
         thread::run(move || delivery.links().map(|()| Some(delivery.receiver))).await
     }
 
-    /// Whether it is known what the only layer holds before its archive is read.
+    /// Whether it is known what the only layer shows before its archive is read, or worth to be found out.
     async fn is_known_before(&self, layer: &Layer, selection: &Selection) -> Result<bool> {
-        let is_known = self.surveyed.get().is_some() || matches!(layer.form, Form::File(_));
-        Ok(is_known || self.is_better_by_index(layer, selection) && self.index(layer).await?.is_some())
-    }
-
-    /// Writes the bytes `range` of one file, which has at most `max_bytes`, to `output`. It gets verified bytes only. Links
-    /// are followed inside the artifact.
-    ///
-    /// # Errors
-    /// `FileNotFound`, `NotFile`, `FileTooLarge`, `RangeOutside`; `UnsafeLink` for links that lead out of the artifact or in circles;
-    /// `Io` when `output` fails. A part of the file may have been written.
-    pub(crate) async fn read_file<W: Write + Send + 'static>(
-        &self,
-        path: &str,
-        range: ByteRange,
-        max_bytes: u64,
-        output: W,
-    ) -> Result<W> {
-        let Ok(wanted) = path::entry_path(path.trim_start_matches('/').as_bytes()) else {
-            return Err(Error::FileNotFound { at: self.at.clone(), path: path.to_owned(), nearest: None });
+        let is_known = match self.purpose {
+            Purpose::Artifact => false,
+            Purpose::Image if self.surveyed.get().is_some() || matches!(layer.form, Form::File(_)) => true,
+            Purpose::Image => self.is_better_by_index(layer, selection) && self.index(layer).await?.is_some(),
         };
-        let (survey, captured) = self.survey(Some(Capture { path: wanted.clone(), max_bytes })).await?;
-        let Shown { entry, origin, .. } = find::file(&survey.found, &wanted, &self.at, self.purpose)?;
-        // Only directories come from nowhere.
-        let origin = origin.ok_or(Error::Worker)?;
-        if entry.size() > max_bytes {
-            return Err(Error::FileTooLarge { path: entry.path.clone(), size: entry.size(), limit: max_bytes });
-        }
-        let part = range.within(&entry.path, entry.size())?;
-        if let Some(spool) = captured.filter(|spool| spool.is_of(origin, &entry.path)) {
-            return thread::run(move || spool.copy_to(part, output)).await;
-        }
-        self.read_entry(origin, &entry.path, part, output).await
-    }
-
-    async fn read_entry<W: Write + Send + 'static>(
-        &self,
-        origin: Origin,
-        path: &str,
-        part: Range<u64>,
-        output: W,
-    ) -> Result<W> {
-        let layer = &self.layers[origin.layer];
-        if let Some(archive) = self.index(layer).await? {
-            let one = One { archive, layer: Arc::clone(&layer.descriptor), index: origin.index, part };
-            return one.write(self.ranges(layer), output).await;
-        }
-        if let Some(known) = self.known(layer).await
-            && let Some(sought) = Sought::new(known, &layer.descriptor, origin.index, path, &part)
-            && let Some(stream) = sought.open(&Ranges::new(Arc::clone(&self.streams), &layer.descriptor)).await?
-        {
-            return sought.write(stream, output).await;
-        }
-        let spool = match &layer.form {
-            Form::File(_) => self.spool(origin, path, layer).await?,
-            Form::Indexed { .. } | Form::Archive { .. } => self.spooled(origin, path, layer).await?,
-        };
-        thread::run(move || spool.copy_to(part, output)).await
-    }
-
-    /// The content of a blob that is one file.
-    async fn spool(&self, origin: Origin, path: &str, layer: &Layer) -> Result<Spool> {
-        let (mut spool, size) = (Spool::new(origin, path), layer.descriptor.size);
-        let wanted = Wanted::Blob(layer.descriptor.digest.clone());
-        let work = move |mut bytes: PipeReader| {
-            let mut received = 0;
-            while let Some(chunk) = bytes.next_chunk()? {
-                received += chunk.len() as u64;
-                if received > size {
-                    return Err(refs_registry::Error::Size { wanted, expected: size, actual: received }.into());
-                }
-                spool.take(&chunk)?;
-            }
-            Ok(spool)
-        };
-        read_blob(self.source.as_ref(), &layer.descriptor, work).await
+        Ok(is_known || self.is_better_by_runs(layer, selection).await?)
     }
 
     async fn deliver<R: Receive>(&self, layer: &Layer, mut delivery: Delivery<R>) -> Result<Delivery<R>> {
@@ -319,7 +254,7 @@ impl Contents {
         }
         // The blob is verified as it is read: nobody need compare its digest with the file's once more.
         let entry = Entry { digest: None, ..entry };
-        let work = move |bytes| delivery.file(&entry, &descriptor, bytes).map(|()| delivery);
+        let work = move |bytes| delivery.file(&entry, bytes).map(|()| delivery);
         read_blob(self.source.as_ref(), &layer.descriptor, work).await
     }
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, mem};
 
 use refs_estargz::{Entry, Kind};
-use refs_registry::{Descriptor, error::Wanted};
+use refs_registry::Descriptor;
 
 use super::{
     agreement::Agreement,
@@ -117,24 +117,14 @@ impl<R: Receive> Delivery<R> {
     }
 
     /// Hands over a blob that is one file.
-    pub(crate) fn file(&mut self, entry: &Entry, layer: &Descriptor, mut bytes: PipeReader) -> Result<()> {
-        let mut received = 0;
-        let wrong_size = |actual| refs_registry::Error::Size {
-            wanted: Wanted::Blob(layer.digest.clone()),
-            expected: layer.size,
-            actual,
-        };
+    pub(crate) fn file(&mut self, entry: &Entry, mut bytes: PipeReader) -> Result<()> {
         self.writing(|delivery, blocks| {
             delivery.receiver.entry(entry)?;
             blocks.file(entry, |take| {
                 while let Some(chunk) = bytes.next_chunk()? {
-                    received += chunk.len() as u64;
-                    if received > layer.size {
-                        return Err(wrong_size(received).into());
-                    }
                     take(&chunk)?;
                 }
-                if received == layer.size { Ok(()) } else { Err(wrong_size(received).into()) }
+                Ok(())
             })
         })
     }

@@ -10,6 +10,7 @@ mod cutter;
 mod deliver;
 mod delta;
 mod fetch;
+mod file;
 mod find;
 mod form;
 #[cfg(any(test, feature = "fuzzing"))]

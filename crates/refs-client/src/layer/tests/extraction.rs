@@ -2,6 +2,10 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, ready},
+};
 use refs_registry::{Descriptor, MediaType};
 
 use super::{
@@ -21,9 +25,15 @@ fn open(source: Counted, layers: Vec<Descriptor>) -> (Arc<Counted>, Contents) {
     (source, contents)
 }
 
+/// A receiver that is asked for once.
+fn only<R: Receive>(receiver: R) -> impl FnMut() -> BoxFuture<'static, Result<R>> {
+    let mut receiver = Some(receiver);
+    move || ready(Ok(receiver.take().unwrap())).boxed()
+}
+
 async fn extract(contents: &Contents, patterns: &[&str]) -> Result<Vec<String>> {
     let patterns: Vec<String> = patterns.iter().map(|&pattern| pattern.to_owned()).collect();
-    let receiver = contents.extract(&Selection::new(&patterns)?, Recorder::default()).await?.unwrap();
+    let receiver = contents.extract(&Selection::new(&patterns)?, only(Recorder::default())).await?;
     Ok(receiver.lines())
 }
 
@@ -57,7 +67,7 @@ async fn all_of_a_longer_estargz_layer_is_one_request_after_the_table() {
     files.push(("pad/3", noise(3, 3 << 20)));
     let layer = estargz(&mut source, &files, &[]);
     let (source, contents) = open(source, vec![layer]);
-    let receiver = contents.extract(&Selection::All, Recorder::default()).await.unwrap().unwrap();
+    let receiver = contents.extract(&Selection::All, only(Recorder::default())).await.unwrap();
     assert_eq!(source.requests(), (1, 1), "the table of contents, and the layer");
     let received = receiver.received();
     let mut paths: Vec<&str> = received.iter().map(|(entry, _)| entry.path.as_str()).collect();
@@ -195,7 +205,7 @@ async fn failed(source: Counted, layer: Descriptor, patterns: &[&str]) -> (Error
     let recorder = Recorder::default();
     let received = Arc::clone(&recorder.content_bytes);
     let patterns: Vec<String> = patterns.iter().map(|&pattern| pattern.to_owned()).collect();
-    let error = contents.extract(&Selection::new(&patterns).unwrap(), recorder).await.unwrap_err();
+    let error = contents.extract(&Selection::new(&patterns).unwrap(), only(recorder)).await.unwrap_err();
     (error, received.load(Ordering::Relaxed))
 }
 
@@ -290,9 +300,9 @@ async fn the_error_of_a_receiver_or_of_its_hands_is_the_one_reported() {
                 _ => estargz(&mut source, &small(), &[]),
             };
             let (_, contents) = open(source, vec![layer]);
-            contents.extract(&selection, Choosy("none")).await.unwrap();
+            contents.extract(&selection, only(Choosy("none"))).await.unwrap();
             for at in ["z", "content of z", "a/empty", "content of a/empty"] {
-                let error = contents.extract(&selection, Choosy(at)).await.unwrap_err();
+                let error = contents.extract(&selection, only(Choosy(at))).await.unwrap_err();
                 assert!(matches!(error, Error::PathConflict { .. }), "{format}, {at}: {error:?}");
             }
         }

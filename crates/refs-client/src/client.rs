@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_core::stream::BoxStream;
 use futures_util::FutureExt;
 use refs_registry::{Platform, Sink, Source, Writable};
-use refs_store::{Cached, CachedOptions, Freshness, Layout, MemoryStore, Origin, Store};
+use refs_store::{Cached, CachedOptions, Freshness, MemoryStore, Origin, Store};
 use refs_url::{Host, Reference, RepoName, Tag, Target};
 
 use crate::{
@@ -101,7 +101,7 @@ impl Client {
         match at {
             Location::Registry(reference) => Ok(self.registries.sink(reference.host(), reference.repository())?),
             Location::Layout { path, .. } => {
-                let layout = Layout::create(path).await?;
+                let layout = named::create(path).await?;
                 // A process that was killed leaves what it was uploading; nobody has come back for it since yesterday.
                 layout.reclaim(SystemTime::now() - Duration::from_secs(24 * 60 * 60)).await?;
                 Ok(Arc::new(layout))
@@ -303,7 +303,7 @@ impl Client {
         let local = |source| Arc::new(Metered::local(source, Arc::clone(meter)));
         let reference = match at {
             Location::Registry(reference) => reference,
-            Location::Layout { path, .. } => return Ok(local(Arc::new(Layout::open(path).await?))),
+            Location::Layout { path, .. } => return Ok(local(Arc::new(named::open(path).await?))),
             Location::File(path) => return Ok(local(Arc::new(layer::open_file(path).await?))),
         };
         Ok(match &self.store {
@@ -337,14 +337,9 @@ impl Client {
 
     /// Where the artifact is, and what it is called there. What has to be fetched of it counts in `meter`.
     pub(crate) async fn find(&self, at: &Location, meter: &Arc<Meter>) -> Result<(Arc<dyn Source>, Target)> {
-        let path = match at {
-            Location::File(path) => path,
-            Location::Layout { path, .. } => {
-                let asked = at.needs_target()?;
-                let (layout, target) = Box::pin(named::open(path, asked)).await?;
-                return Ok((Arc::new(Metered::local(Arc::new(layout), Arc::clone(meter))), target));
-            }
-            Location::Registry(_) => return Ok((self.metered(at, meter).await?, at.needs_target()?)),
+        let Location::File(path) = at else {
+            let target = at.needs_target()?;
+            return Ok((Box::pin(self.metered(at, meter)).await?, target));
         };
         let file = layer::open_file(path).await?;
         let target = file.target();

@@ -18,10 +18,11 @@ const TRANSPORTS: [&str; 6] = ["containers-storage", "dir", "docker-archive", "d
 pub enum Location {
     /// In a repository of a registry.
     Registry(Reference),
-    /// In an OCI image layout on disk: `ocidir://PATH[:TAG][@DIGEST]`, or `ocidir://PATH:HOST/REPO:TAG` for what is listed by a
-    /// whole reference. Which of both it is shows when it is opened: the path is that of a layout, or begins with it.
+    /// In an OCI image layout on disk: `ocidir://PATH[:TAG][@DIGEST]`, or `ocidir://PATH:HOST/REPO[:TAG][@DIGEST]` for what is
+    /// listed by whole references, as a store lists images. Which of both it is shows when it is opened, to read or to write:
+    /// where the path is not that of a layout, and begins with one and a colon, the rest is a name in that one.
     Layout {
-        /// The directory of the layout.
+        /// The directory of the layout, with the name behind it.
         path: PathBuf,
         /// The tag or digest in it.
         target: Option<Target>,

@@ -1,41 +1,49 @@
-//! Layouts whose manifests have whole references for names: `ocidir://PATH:HOST/REPO:TAG`.
+//! The layouts that paths lead to: `PATH`, and `PATH:HOST/REPO` for what is listed by whole references.
 
 use std::path::{Path, PathBuf};
 
-use refs_registry::error::Wanted;
 use refs_store::Layout;
-use refs_url::Target;
 
-use crate::{Error, Result, thread};
+use crate::{Result, thread};
 
-/// Tells a layout from any other folder.
-const LAYOUT_FILE: &str = "oci-layout";
-
-/// The layout at `path`, and what `target` is in it. Where there is none, `path` may end in the beginning of a name that ends in the
-/// tag.
+/// The layout at `path`. Where there is none, `path` may end in a name, and what is listed by that name and a tag is the
+/// repository.
 ///
 /// # Errors
-/// `Registry` when there is no layout, and when it lists nothing by that name.
-pub(crate) async fn open(path: &Path, target: Target) -> Result<(Layout, Target)> {
-    let place = path.to_owned();
-    let (folder, start) = thread::run(move || Ok(split(&place))).await?;
-    let layout = Layout::open(folder).await?;
-    let (Some(start), Target::Tag(tag)) = (start, &target) else { return Ok((layout, target)) };
-    let Some(found) = layout.named(&format!("{start}:{tag}")).await? else {
-        let (wanted, at) = (Wanted::Manifest(target), path.to_string_lossy().into());
-        return Err(Error::Registry(refs_registry::Error::NotFound { wanted, at }));
-    };
-    Ok((layout, Target::Digest(found.digest)))
+/// `Registry` when there is no layout.
+pub(crate) async fn open(path: &Path) -> Result<Layout> {
+    let (folder, name) = found(path).await?;
+    Ok(within(Layout::open(folder).await?, name))
 }
 
-/// The folder of the layout that `path` leads to, and the beginning of a name behind it. What is at `path` itself comes first.
+/// The same, which is made at `path` when there is none at all.
+///
+/// # Errors
+/// `Registry` when it can't be made.
+pub(crate) async fn create(path: &Path) -> Result<Layout> {
+    let (folder, name) = found(path).await?;
+    Ok(within(Layout::create(folder).await?, name))
+}
+
+/// The folder of the layout that `path` leads to, and the name behind it. What is at `path` itself comes first.
 pub(crate) fn split(path: &Path) -> (PathBuf, Option<String>) {
-    let is_layout = |path: &Path| path.join(LAYOUT_FILE).symlink_metadata().is_ok();
-    let text = path.to_str().filter(|_| !is_layout(path)).unwrap_or_default();
-    let colons = text.match_indices(':').map(|(at, _)| (Path::new(&text[..at]), &text[at + 1..]));
-    match colons.into_iter().find(|(folder, _)| is_layout(folder)) {
-        Some((folder, start)) => (folder.to_owned(), Some(start.to_owned())),
+    let text = path.to_str().filter(|_| !Layout::is_at(path)).unwrap_or_default();
+    let mut colons = text.match_indices(':').map(|(at, _)| (Path::new(&text[..at]), &text[at + 1..]));
+    match colons.find(|(folder, name)| Layout::is_at(folder) && !name.is_empty() && !name.starts_with('/')) {
+        Some((folder, name)) => (folder.to_owned(), Some(name.to_owned())),
         None => (path.to_owned(), None),
+    }
+}
+
+async fn found(path: &Path) -> Result<(PathBuf, Option<String>)> {
+    let path = path.to_owned();
+    thread::run(move || Ok(split(&path))).await
+}
+
+fn within(layout: Layout, name: Option<String>) -> Layout {
+    match name {
+        Some(name) => layout.repository(&name),
+        None => layout,
     }
 }
 
@@ -55,7 +63,7 @@ mod tests {
         check("a:5000/o/r", ("a:5000/o/r", None));
         for layout in ["a", "a:5000", "b:c/d"] {
             fs::create_dir_all(at(layout)).unwrap();
-            fs::write(at(layout).join(LAYOUT_FILE), "").unwrap();
+            fs::write(at(layout).join("oci-layout"), "").unwrap();
         }
         check("a", ("a", None));
         check("a:5000", ("a:5000", None));
@@ -63,5 +71,7 @@ mod tests {
         check("a:5000/o/r", ("a", Some("5000/o/r")));
         check("b:c/d:host:5000/o/r", ("b:c/d", Some("host:5000/o/r")));
         check("c:host/o/r", ("c:host/o/r", None));
+        check("a:", ("a:", None));
+        check("a:/o/r", ("a:/o/r", None));
     }
 }

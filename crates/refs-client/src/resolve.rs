@@ -4,7 +4,7 @@ use futures_util::TryStreamExt;
 use refs_registry::{Descriptor, Platform};
 use refs_url::{Digest, Tag};
 
-use crate::{Client, Location, Result, artifact::Artifact, error::LocationFault};
+use crate::{Client, Location, Result, artifact::Artifact, error::LocationFault, named};
 
 impl Client {
     /// What the tag or digest of `at` leads to: an index, where it is one.
@@ -48,5 +48,20 @@ impl Client {
             return Err(at.fault(LocationFault::Untagged));
         }
         Ok(self.source(at).await?.tags(None).try_collect().await?)
+    }
+
+    /// What manifests are listed by at `at`, and can be named by behind it and a colon. Of a layout that is named by its path
+    /// alone these are whole references, too, as a store's are (`ghcr.io/o/r:v1`); else they are the tags.
+    ///
+    /// # Errors
+    /// As [`list_tags`](Client::list_tags).
+    pub async fn list_names(&self, at: &Location) -> Result<Vec<String>> {
+        let Location::Layout { path, .. } = at else {
+            return Ok(self.list_tags(at).await?.iter().map(ToString::to_string).collect());
+        };
+        let mut names = named::open(path).await?.names().await?;
+        let place = Location::Layout { path: path.clone(), target: None };
+        names.retain(|name| Location::parse(&format!("{place}:{name}")).is_ok_and(|at| at.target().is_some()));
+        Ok(names)
     }
 }

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, path, sync::Arc};
 
 use refs_registry::{ErrorKind, Sink};
-use refs_store::{Layout, Memory};
+use refs_store::Memory;
 use refs_url::{Digest, Tag, Target};
 
 use super::{
@@ -20,6 +20,7 @@ use super::{
 use crate::{
     Client, Error, Location, Meter, Result,
     error::{GraphLimit, LocationFault, Side},
+    named,
 };
 
 impl Client {
@@ -61,10 +62,10 @@ impl Client {
     /// The repository at `to`. A dry run does not make a layout that is not there.
     async fn destination(&self, to: &Location, mode: Mode) -> Result<Arc<dyn Sink>> {
         match (to, mode) {
-            (Location::Layout { path, .. }, Mode::DryRun) => match Layout::open(path).await {
+            (Location::Layout { path, .. }, Mode::DryRun) => match named::open(path).await {
                 Ok(layout) => Ok(Arc::new(layout)),
-                Err(error) if error.kind() == ErrorKind::NotFound => Ok(Arc::new(Memory::new())),
-                Err(error) => Err(error.into()),
+                Err(Error::Registry(error)) if error.kind() == ErrorKind::NotFound => Ok(Arc::new(Memory::new())),
+                Err(error) => Err(error),
             },
             _ => self.sink(to).await,
         }
@@ -122,10 +123,9 @@ fn side_of(side: Side, at: &str, error: Error) -> Error {
 fn relation(from: &Location, to: &Location) -> Relation {
     match (from, to) {
         (Location::Registry(from), Location::Registry(to)) => Relation::of(from, to),
-        (Location::Layout { path: from, .. }, Location::Layout { path: to, .. })
-            if path::absolute(from).ok() == path::absolute(to).ok() =>
-        {
-            Relation::Same
+        (Location::Layout { path: from, .. }, Location::Layout { path: to, .. }) => {
+            let [from, to] = [from, to].map(|path| path::absolute(named::split(path).0).ok());
+            if from == to { Relation::Same } else { Relation::Apart }
         }
         _ => Relation::Apart,
     }

@@ -21,6 +21,7 @@ mod limits;
 mod lone;
 mod lone_images;
 mod manifest_files;
+mod names;
 mod namespaces;
 mod packed;
 mod platforms;

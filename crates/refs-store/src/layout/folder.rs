@@ -13,7 +13,7 @@ use refs_registry::{
 use refs_url::{Digest, RepoName};
 use serde::Deserialize;
 
-use super::index::LayoutIndex;
+use super::{index::LayoutIndex, names::Names};
 use crate::{
     file::{corrupt, each_chunk, is_absent, open_file},
     ingest::{BLOB_MODE, Ingest, make_folder, make_folders, replace, sync_folder_of},
@@ -25,6 +25,7 @@ use crate::{
 pub(crate) struct Folder {
     root: PathBuf,
     shelf: Option<(Shelf, RepoName)>,
+    names: Names,
 }
 
 /// A folder of layouts, one for each repository.
@@ -47,14 +48,15 @@ const INDEX_MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 impl Shelf {
     pub(crate) fn folder(&self, name: &RepoName) -> Folder {
-        Folder { root: self.root.join(name.as_str()).join(LAYOUT_FOLDER), shelf: Some((self.clone(), name.clone())) }
+        let root = self.root.join(name.as_str()).join(LAYOUT_FOLDER);
+        Folder { shelf: Some((self.clone(), name.clone())), ..Folder::at(root) }
     }
 }
 
 impl Folder {
     /// The layout at `root`, which must be one.
     pub(crate) fn open(root: PathBuf) -> Result<Self> {
-        let folder = Self { root, shelf: None };
+        let folder = Self::at(root);
         folder.check_version()?;
         folder.index()?;
         Ok(folder)
@@ -62,7 +64,7 @@ impl Folder {
 
     /// The layout at `root`, which is made when there is nothing at `root`.
     pub(crate) fn create(root: PathBuf) -> Result<Self> {
-        let folder = Self { root, shelf: None };
+        let folder = Self::at(root);
         folder.make()?;
         folder.check_version()?;
         folder.index()?;
@@ -71,12 +73,17 @@ impl Folder {
 
     /// The layout at `root`, which is known to be one.
     pub(crate) const fn at(root: PathBuf) -> Self {
-        Self { root, shelf: None }
+        Self { root, shelf: None, names: Names::All }
+    }
+
+    /// The same layout, where the tags are those behind `repository`.
+    pub(super) fn repository(&self, repository: &str) -> Self {
+        Self { root: self.root.clone(), shelf: self.shelf.clone(), names: Names::Of(repository.into()) }
     }
 
     /// Makes those files of the layout at `root` that are not there, or say nothing: an index lists then what is known to be whole.
     pub(crate) fn renew(root: PathBuf) -> Result<()> {
-        let folder = Self { root, shelf: None };
+        let folder = Self::at(root);
         let held = folder.lock()?;
         make_folder(&folder.path(BLOBS_FOLDER))?;
         folder.mend_index(&held)?;
@@ -109,9 +116,11 @@ impl Folder {
     }
 
     pub(super) fn place(&self) -> Place {
-        match self.shelf {
-            Some(_) => self.root.to_string_lossy().into(),
-            None => format!("ocidir://{}", self.root.display()).into(),
+        let root = self.root.display();
+        match (&self.shelf, &self.names) {
+            (Some(_), _) => root.to_string().into(),
+            (None, Names::All) => format!("ocidir://{root}").into(),
+            (None, Names::Of(repository)) => format!("ocidir://{root}:{repository}").into(),
         }
     }
 
@@ -152,7 +161,8 @@ impl Folder {
         if json.len() as u64 > INDEX_MAX_BYTES {
             return Err(corrupt(&path, format!("it has more than {INDEX_MAX_BYTES} bytes")));
         }
-        LayoutIndex::parse(&json).map_err(|fault| corrupt(&path, fault.to_string()))
+        let index = LayoutIndex::parse(&json).map_err(|fault| corrupt(&path, fault.to_string()))?;
+        Ok(index.with_names(self.names.clone()))
     }
 
     /// Lets `change` change the index, and writes it back when it did. The layout must be locked.

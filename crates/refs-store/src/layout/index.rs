@@ -3,23 +3,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use refs_registry::{Descriptor, MediaType, spec::Index};
-use refs_url::{Digest, Reference, Tag, Target};
+use refs_url::{Digest, Tag, Target};
 use serde_json::Value;
 
-/// The annotation that names a manifest in an image layout.
-const REF_NAME: &str = "org.opencontainers.image.ref.name";
+use super::names::{Name, Names, name, set_name, take_name};
 
 /// The annotation of an image that was chosen from an index: that one's digest.
 const CHOSEN_FROM: &str = "io.github.refs-rs.index";
 
-/// The index of a layout. Each manifest has an entry for each of its tags, or a single one without a tag. What other
-/// programs wrote beside that is kept.
+/// The index of a layout, or the part of it that is a repository's. Each manifest has an entry for each of its tags, or a single
+/// one without a tag. What other programs wrote beside that is kept.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct LayoutIndex(Index);
+pub(super) struct LayoutIndex {
+    document: Index,
+    names: Names,
+}
 
 impl LayoutIndex {
     pub(super) fn empty() -> Self {
-        Self(Index {
+        Self::of(Index {
             schema_version: 2,
             media_type: Some(MediaType::OCI_INDEX),
             artifact_type: None,
@@ -30,28 +32,37 @@ impl LayoutIndex {
         })
     }
 
+    const fn of(document: Index) -> Self {
+        Self { document, names: Names::All }
+    }
+
+    /// The same, whose tags are those in `names`.
+    pub(super) fn with_names(self, names: Names) -> Self {
+        Self { names, ..self }
+    }
+
     pub(super) fn parse(json: &[u8]) -> serde_json::Result<Self> {
         let mut document: Value = serde_json::from_slice(json)?;
         // Programs in Go write an empty list as `null`.
         if let Some(list) = document.get_mut("manifests").filter(|list| list.is_null()) {
             *list = Value::Array(Vec::new());
         }
-        serde_json::from_value(document).map(Self)
+        serde_json::from_value(document).map(Self::of)
     }
 
     pub(super) fn to_json(&self) -> serde_json::Result<Vec<u8>> {
-        serde_json::to_vec(&self.0)
+        serde_json::to_vec(&self.document)
     }
 
     pub(super) fn entries(&self) -> &[Descriptor] {
-        &self.0.manifests
+        &self.document.manifests
     }
 
     /// The tags, sorted, each once.
     pub(super) fn tags(&self) -> Vec<Tag> {
         let mut claims: BTreeMap<Tag, Option<&Digest>> = BTreeMap::new();
         for entry in self.entries() {
-            match name_of(entry) {
+            match self.names.read(entry) {
                 Some(Name::Exact(tag)) => drop(claims.insert(tag, None)),
                 Some(Name::Reference(tag)) => drop(claims.entry(tag).or_insert(Some(&entry.digest))),
                 None => {}
@@ -69,13 +80,31 @@ impl LayoutIndex {
         }
     }
 
+    /// Whether the repository is the whole layout, or something is listed by its name.
+    pub(super) fn is_known(&self) -> bool {
+        self.names == Names::All
+            || self.entries().iter().any(|entry| name(entry).is_some() && self.names.include(entry))
+    }
+
+    /// The names that manifests are listed by, sorted, each once: all that there are, or a repository's tags.
+    pub(super) fn names(&self) -> Vec<String> {
+        match self.names {
+            Names::All => {
+                let names: BTreeSet<_> = self.entries().iter().filter_map(name).collect();
+                names.into_iter().map(str::to_owned).collect()
+            }
+            Names::Of(_) => self.tags().iter().map(ToString::to_string).collect(),
+        }
+    }
+
     /// The entry named exactly `tag`, the last one when some program wrote several; else the one named by a reference
     /// with that tag (`ghcr.io/org/repo:v1`), when all such references lead to the same manifest.
     fn tagged(&self, tag: &Tag) -> Option<&Descriptor> {
-        if let Some(entry) = self.entries().iter().rfind(|entry| is_named(entry, tag)) {
+        let exact = self.names.of(tag);
+        if let Some(entry) = self.entries().iter().rfind(|entry| name(entry) == Some(&exact)) {
             return Some(entry);
         }
-        let mut named = self.entries().iter().filter(|entry| is_referred(entry, tag));
+        let mut named = self.entries().iter().filter(|entry| self.names.refer(entry, tag));
         let first = named.next()?;
         named.all(|other| other.digest == first.digest).then_some(first)
     }
@@ -83,36 +112,35 @@ impl LayoutIndex {
     /// Lists `manifest` under each of `tags`, and at least once.
     pub(super) fn put(&mut self, manifest: &Descriptor, tags: &[Tag]) {
         for tag in tags {
-            self.take_names(|entry| is_named(entry, tag) && entry.digest != manifest.digest);
-            if !self.entries().iter().any(|entry| is_named(entry, tag)) {
-                self.add_tag(manifest, tag);
+            let exact = self.names.of(tag);
+            self.take_names(|entry| name(entry) == Some(&exact) && entry.digest != manifest.digest);
+            if !self.entries().iter().any(|entry| name(entry) == Some(&exact)) {
+                self.add_name(manifest, exact);
             }
         }
         if self.find(&Target::Digest(manifest.digest.clone())).is_none() {
-            self.0.manifests.push(manifest.clone());
+            self.document.manifests.push(manifest.clone());
         }
     }
 
     /// Lists `entry` in the place of whatever has its name.
     pub(super) fn put_named(&mut self, entry: &Descriptor) {
-        let name = entry.annotations.get(REF_NAME);
-        let mut same = self.entries().iter().filter(|other| other.annotations.get(REF_NAME) == name);
+        let mut same = self.entries().iter().filter(|other| name(other) == name(entry));
         if same.next() == Some(entry) && same.next().is_none() {
             return;
         }
-        self.0.manifests.retain(|other| other.annotations.get(REF_NAME) != name);
-        self.0.manifests.push(entry.clone());
+        self.document.manifests.retain(|other| name(other) != name(entry));
+        self.document.manifests.push(entry.clone());
     }
 
     /// Whether something is listed by the name of `entry`.
     pub(super) fn has_name_of(&self, entry: &Descriptor) -> bool {
-        let name = entry.annotations.get(REF_NAME);
-        self.entries().iter().any(|other| other.annotations.get(REF_NAME) == name)
+        self.entries().iter().any(|other| name(other) == name(entry))
     }
 
     /// Drops all entries of `digests`.
     pub(super) fn remove_all(&mut self, digests: &BTreeSet<Digest>) {
-        self.0.manifests.retain(|entry| !digests.contains(&entry.digest));
+        self.document.manifests.retain(|entry| !digests.contains(&entry.digest));
     }
 
     /// The index that the image of `entry` was chosen from, where that was noted.
@@ -122,19 +150,21 @@ impl LayoutIndex {
 
     /// Takes `tag` from its manifest, which stays listed; says whether there was one.
     pub(super) fn remove_tag(&mut self, tag: &Tag) -> bool {
-        let mut found = false;
+        let (mut found, names) = (false, self.names.clone());
+        let exact = names.of(tag);
         // Under an exact name there may be a reference that would show now.
         while let Some(digest) = self.tagged(tag).map(|entry| entry.digest.clone()) {
-            self.take_names(|entry| entry.digest == digest && (is_named(entry, tag) || is_referred(entry, tag)));
+            let is_named = |entry: &Descriptor| name(entry) == Some(&exact) || names.refer(entry, tag);
+            self.take_names(|entry| entry.digest == digest && is_named(entry));
             found = true;
         }
         found
     }
 
-    /// Drops all entries of `digest`; says whether there were any.
+    /// Drops the entries of `digest`, but for those of other repositories; says whether there were any.
     pub(super) fn remove(&mut self, digest: &Digest) -> bool {
         let before = self.entries().len();
-        self.0.manifests.retain(|entry| entry.digest != *digest);
+        self.document.manifests.retain(|entry| entry.digest != *digest || !self.names.include(entry));
         self.entries().len() < before
     }
 
@@ -149,25 +179,20 @@ impl LayoutIndex {
             }
             let listed = self.entries().iter().filter(|other| other.digest == entry.digest).count();
             if listed > 1 {
-                self.0.manifests.remove(at);
+                self.document.manifests.remove(at);
             } else {
-                self.0.manifests[at].annotations.remove(REF_NAME);
+                take_name(&mut self.document.manifests[at]);
                 at += 1;
             }
         }
     }
 
     /// Names the entry of `manifest` that has no name yet, or a new one.
-    fn add_tag(&mut self, manifest: &Descriptor, tag: &Tag) {
-        let mut unnamed = self.0.manifests.iter_mut().filter(|entry| !entry.annotations.contains_key(REF_NAME));
-        let name = (REF_NAME.to_owned(), tag.to_string());
+    fn add_name(&mut self, manifest: &Descriptor, exact: String) {
+        let mut unnamed = self.document.manifests.iter_mut().filter(|entry| name(entry).is_none());
         match unnamed.find(|entry| entry.digest == manifest.digest) {
-            Some(entry) => entry.annotations.extend([name]),
-            None => {
-                let mut entry = manifest.clone();
-                entry.annotations.extend([name]);
-                self.0.manifests.push(entry);
-            }
+            Some(entry) => set_name(entry, exact),
+            None => self.document.manifests.push(named(manifest, &exact, None)),
         }
     }
 }
@@ -175,40 +200,14 @@ impl LayoutIndex {
 /// `manifest` as an index lists it under `name`, with the index that it was chosen from.
 pub(crate) fn named(manifest: &Descriptor, name: &str, chosen_from: Option<&Digest>) -> Descriptor {
     let mut entry = manifest.clone();
-    entry.annotations.insert(REF_NAME.to_owned(), name.to_owned());
+    set_name(&mut entry, name.to_owned());
     entry.annotations.extend(chosen_from.map(|index| (CHOSEN_FROM.to_owned(), index.to_string())));
     entry
 }
 
 /// The name and the index of an entry that [`named`] made.
 pub(crate) fn name_and_index(entry: &Descriptor) -> (Option<&str>, Option<Digest>) {
-    (entry.annotations.get(REF_NAME).map(String::as_str), LayoutIndex::chosen_from(entry))
-}
-
-/// How an entry comes by its tag.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Name {
-    /// Its name is the tag.
-    Exact(Tag),
-    /// Its name is a whole reference that ends in the tag.
-    Reference(Tag),
-}
-
-fn name_of(entry: &Descriptor) -> Option<Name> {
-    let name = entry.annotations.get(REF_NAME)?;
-    if let Ok(tag) = Tag::parse(name) {
-        return Some(Name::Exact(tag));
-    }
-    let reference = Reference::parse_familiar(name).ok().filter(|reference| !reference.tag_is_default())?;
-    reference.tag().cloned().map(Name::Reference)
-}
-
-fn is_named(entry: &Descriptor, tag: &Tag) -> bool {
-    entry.annotations.get(REF_NAME).is_some_and(|name| name == tag.as_str())
-}
-
-fn is_referred(entry: &Descriptor, tag: &Tag) -> bool {
-    matches!(name_of(entry), Some(Name::Reference(named)) if named == *tag)
+    (name(entry), LayoutIndex::chosen_from(entry))
 }
 
 #[cfg(test)]
@@ -231,9 +230,9 @@ mod tests {
         for (content, name) in entries {
             let mut entry = manifest(content);
             if !name.is_empty() {
-                entry.annotations.insert(REF_NAME.to_owned(), (*name).to_owned());
+                set_name(&mut entry, (*name).to_owned());
             }
-            index.0.manifests.push(entry);
+            index.document.manifests.push(entry);
         }
         index
     }

@@ -60,12 +60,13 @@ impl Folder {
         let deleted = match target {
             Target::Tag(tag) => self.change_index(&held, |index| index.remove_tag(tag))?,
             Target::Digest(digest) => {
-                let listed = self.change_index(&held, |index| index.remove(digest))?;
-                let known = listed || self.unlisted(digest)?.is_some();
-                if known {
+                let (was_listed, is_needed) =
+                    self.change_index(&held, |index| (index.remove(digest), index.find(target).is_some()))?;
+                let is_here = was_listed || (!is_needed && self.unlisted(digest)?.is_some());
+                if is_here && !is_needed {
                     self.remove_blob(digest)?;
                 }
-                known
+                is_here
             }
         };
         if deleted { Ok(()) } else { Err(missing()) }
@@ -91,6 +92,11 @@ impl Folder {
         let mut tags = self.index()?.tags();
         tags.retain(|tag| after.is_none_or(|after| tag > after));
         Ok(tags)
+    }
+
+    pub(super) fn names(&self) -> Result<Vec<String>> {
+        let index = self.index()?;
+        if index.is_known() { Ok(index.names()) } else { Err(self.not_found(Wanted::Tags)) }
     }
 
     /// The listed manifests that refer to `subject`, by digest. One whose bytes are missing or are no manifest refers to nothing;

@@ -6,6 +6,7 @@ pub(crate) mod fuzzing;
 mod images;
 mod index;
 mod manifests;
+mod names;
 mod repository;
 mod upload;
 

@@ -16,7 +16,7 @@ use refs_registry::{
 };
 use refs_url::{Digest, RepoName, Tag, Target};
 
-use super::{folder::Folder, index::name_and_index, upload::LayoutUpload};
+use super::{folder::Folder, upload::LayoutUpload};
 use crate::{
     file::{blocking, read_range},
     ingest::reclaim,
@@ -73,18 +73,27 @@ impl Layout {
         self.folder.root()
     }
 
-    /// The manifest that the index lists by the whole of `name`, whatever that is: `v1`, `ghcr.io/o/r:v1`. The last, where there
-    /// are several.
+    /// Whether there is a layout at `path`: a folder that says so, sound or not.
+    #[must_use]
+    pub fn is_at(path: &Path) -> bool {
+        Folder::at(path.to_owned()).exists()
+    }
+
+    /// The manifests that are listed by `name`, a colon and a tag, as a repository: `ghcr.io/o/r:v1` is the tag `v1` of
+    /// `ghcr.io/o/r`. What it is given is listed so; what it deletes by its digest stays while it is listed by another name. Blobs,
+    /// and what a digest leads to, are those of the whole layout.
+    #[must_use]
+    pub fn repository(&self, name: &str) -> Self {
+        Self::of(self.folder.repository(name))
+    }
+
+    /// The names that manifests are listed by, sorted, each once: whatever they are, `v1` or `ghcr.io/o/r:v1`. Of a
+    /// [`repository`](Layout::repository), its tags.
     ///
     /// # Errors
-    /// `Io`; `Corrupt` for an index that can't be read.
-    pub async fn named(&self, name: &str) -> Result<Option<Descriptor>> {
-        let name = name.to_owned();
-        self.run(move |folder| {
-            let index = folder.index()?;
-            Ok(index.entries().iter().rfind(|entry| name_and_index(entry).0 == Some(&name)).cloned())
-        })
-        .await
+    /// `NotFound` when nothing is listed by the repository's name; `Io`; `Corrupt` for an index that can't be read.
+    pub async fn names(&self) -> Result<Vec<String>> {
+        self.run(|folder| folder.names()).await
     }
 
     /// Removes what unfinished uploads left behind and nobody has written to since `before`; gives the number of files.

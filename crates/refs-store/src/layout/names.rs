@@ -1,0 +1,81 @@
+//! The names that a layout lists manifests by, and the tags that are in them.
+
+use std::sync::Arc;
+
+use refs_registry::Descriptor;
+use refs_url::{Reference, Tag};
+
+/// The annotation that names a manifest in an image layout.
+const REF_NAME: &str = "org.opencontainers.image.ref.name";
+
+/// Which names of a layout are those of a repository's tags.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Names {
+    /// Tags, and what ends in one.
+    All,
+    /// This, a colon and a tag.
+    Of(Arc<str>),
+}
+
+/// How an entry comes by its tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Name {
+    /// Its name is how the repository writes the tag.
+    Exact(Tag),
+    /// Its name is a whole reference that ends in the tag.
+    Reference(Tag),
+}
+
+impl Names {
+    /// How `tag` is written.
+    pub(super) fn of(&self, tag: &Tag) -> String {
+        match self {
+            Self::All => tag.to_string(),
+            Self::Of(repository) => format!("{repository}:{tag}"),
+        }
+    }
+
+    /// The tag of `entry`, if it has one in this repository.
+    pub(super) fn read(&self, entry: &Descriptor) -> Option<Name> {
+        let name = name(entry)?;
+        match self {
+            Self::Of(repository) => {
+                let tag = name.strip_prefix(&**repository)?.strip_prefix(':')?;
+                Tag::parse(tag).ok().map(Name::Exact)
+            }
+            Self::All => match Tag::parse(name) {
+                Ok(tag) => Some(Name::Exact(tag)),
+                Err(_) => {
+                    let reference = Reference::parse_familiar(name).ok().filter(|found| !found.tag_is_default())?;
+                    reference.tag().cloned().map(Name::Reference)
+                }
+            },
+        }
+    }
+
+    /// Whether a whole reference that ends in `tag` is what `entry` is listed by.
+    pub(super) fn refer(&self, entry: &Descriptor, tag: &Tag) -> bool {
+        matches!(self.read(entry), Some(Name::Reference(named)) if named == *tag)
+    }
+
+    /// Whether `entry` is listed for this repository, and not only for another one.
+    pub(super) fn include(&self, entry: &Descriptor) -> bool {
+        let (Self::Of(repository), Some(name)) = (self, name(entry)) else { return true };
+        name.strip_prefix(&**repository).is_some_and(|rest| rest.starts_with([':', '@']))
+    }
+}
+
+/// What `entry` is listed by.
+pub(super) fn name(entry: &Descriptor) -> Option<&str> {
+    entry.annotations.get(REF_NAME).map(String::as_str)
+}
+
+/// Lists `entry` by `name`.
+pub(super) fn set_name(entry: &mut Descriptor, name: String) {
+    entry.annotations.insert(REF_NAME.to_owned(), name);
+}
+
+/// Takes the name from `entry`.
+pub(super) fn take_name(entry: &mut Descriptor) {
+    entry.annotations.remove(REF_NAME);
+}

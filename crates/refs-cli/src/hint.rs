@@ -3,6 +3,7 @@
 use std::{io, path::Path};
 
 use refs_client::{DestinationFault, Error, LocationFault, SourceFault};
+use refs_store::Layout;
 use refs_url::{Host, ParseError, ParseErrorKind, Reference};
 
 use crate::{
@@ -146,7 +147,7 @@ fn on_disk(path: &str) -> Option<String> {
         return Some(format!("a file on the disk is `file://{path}`"));
     }
     let directory = path.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).map_or(path, |(before, _)| before);
-    if [path, directory].iter().any(|directory| Path::new(directory).join("oci-layout").is_file()) {
+    if [path, directory].iter().any(|directory| Layout::is_at(Path::new(directory))) {
         return Some(format!("an image layout on the disk is `ocidir://{path}`"));
     }
     None
@@ -169,6 +170,9 @@ pub(crate) fn registry_hint(error: &refs_registry::Error) -> Option<String> {
         }
         Registry::NotFound { wanted: Wanted::Manifest(_), at } if at.to_string().starts_with("ocidir://") => {
             format!("`refs tags {at}` lists what is there")
+        }
+        Registry::NotFound { wanted: Wanted::Tags, at } if at.to_string().starts_with("ocidir://") => {
+            "`refs tags ocidir://PATH`, without a name behind the path, lists all that is there".to_owned()
         }
         Registry::NotFound { wanted: Wanted::Manifest(_), at } => {
             format!("`refs tags {at}` lists what is there; a private repository looks like this, too, without a login")

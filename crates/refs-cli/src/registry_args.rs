@@ -16,7 +16,7 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(after_help = examples::TAGS)]
 pub(crate) struct Tags {
-    /// The repository
+    /// The repository: HOST/REPO, or a layout, ocidir://PATH; ocidir://PATH:HOST/REPO for what that lists by HOST/REPO:TAG
     #[arg(value_name = "REPO")]
     pub(crate) at: Location,
     /// Only versions, from the highest down

@@ -11,6 +11,7 @@ use crate::{args::Tags, output::escape, wiring::Session};
 
 #[derive(Serialize)]
 struct Tag {
+    /// What can be named behind the place and a colon: in a layout, it may be a whole reference.
     tag: String,
 }
 
@@ -28,6 +29,10 @@ pub(super) async fn run(session: &Session, args: Tags) -> Result<(), Failure> {
     if args.semver || args.constraint.is_some() {
         return versions(session, &args).await;
     }
+    if let Location::Layout { .. } = args.at {
+        let names = session.client().list_names(&args.at).await?;
+        return print(session, &args, names);
+    }
     let source = session.client().source(&args.at).await?;
     each::print(session, source.tags(None), args.limit, |tag| Tag { tag: tag.to_string() }).await
 }
@@ -39,9 +44,13 @@ async fn versions(session: &Session, args: &Tags) -> Result<(), Failure> {
         Some(constraint) => matching_tags(&tags, constraint, &ChoiceOptions::default()),
         None => semver_tags(&tags),
     };
+    print(session, args, versions.iter().map(ToString::to_string))
+}
+
+fn print(session: &Session, args: &Tags, tags: impl IntoIterator<Item = String>) -> Result<(), Failure> {
     let mut output = session.output();
-    for tag in versions.into_iter().take(args.limit.unwrap_or(usize::MAX)) {
-        output.result(&Tag { tag: tag.to_string() })?;
+    for tag in tags.into_iter().take(args.limit.unwrap_or(usize::MAX)) {
+        output.result(&Tag { tag })?;
     }
     Ok(output.flush()?)
 }

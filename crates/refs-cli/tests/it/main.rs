@@ -23,6 +23,7 @@ mod listings;
 mod login;
 mod ls;
 mod manifests;
+mod names;
 mod naming;
 mod offline;
 mod output;

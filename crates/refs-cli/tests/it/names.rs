@@ -1,0 +1,84 @@
+//! `ocidir://PATH:HOST/REPO:TAG`: what a layout, such as the cache, lists by whole references.
+
+use std::fs;
+
+use refs_testkit::{FakeRegistry, Image};
+
+use crate::support::{Machine, now, registry, small};
+
+/// A machine whose cache has two images of one tag; what is before their names; and their names.
+fn place() -> (Machine, FakeRegistry, String, [String; 2]) {
+    let (machine, registry) = (Machine::new(), registry());
+    let names = ["o/r", "o/s"].map(|name| {
+        now(Image::new().tree(&small()).annotate("of", name).push(&*registry.repository(name), &["v1"])).unwrap();
+        format!("{}/{name}", registry.host())
+    });
+    for name in &names {
+        machine.prints(&format!("cache fetch {name}:v1"));
+    }
+    registry.take_requests();
+    let cache = format!("ocidir://{}", machine.cache().display());
+    (machine, registry, cache, names)
+}
+
+#[test]
+fn every_command_that_reads_takes_a_name_in_the_cache() {
+    let (machine, registry, cache, [name, _]) = place();
+    let at = format!("{cache}:{name}:v1");
+    let digest = machine.json(&format!("resolve {at}"))["digest"].as_str().unwrap().to_owned();
+    for command in ["manifest", "inspect", "ls"] {
+        assert_eq!(machine.json(&format!("{command} {at}"))["digest"], *digest, "{command}");
+    }
+    assert!(machine.prints(&format!("tree {at}")).contains(&digest));
+    assert_eq!(machine.prints(&format!("referrers {at}")), "");
+    let by_digest = format!("{cache}:{name}@{digest}");
+    assert_eq!(machine.prints(&format!("blob get {by_digest}")), machine.prints(&format!("manifest {at} --raw")));
+    machine.prints(&format!("blob stat {by_digest}"));
+    machine.prints(&format!("cat {at} README.md"));
+    machine.prints(&format!("pull {at} here"));
+    assert!(registry.take_requests().is_empty());
+
+    let other = format!("{cache}:{name}:v9");
+    let words =
+        [format!("manifest `v9` not found in {cache}:{name}"), format!("hint: `refs tags {cache}:{name}` lists")];
+    for command in ["manifest", "referrers", "tree", "ls", "resolve", "inspect"] {
+        machine.fails(&format!("{command} {other}"), 3, &[&words[0], &words[1]]);
+    }
+}
+
+#[test]
+fn the_tags_of_a_cache_are_names_that_can_be_asked_for() {
+    let (machine, _registry, cache, [one, other]) = place();
+    let printed = machine.prints(&format!("tags {cache}"));
+    assert_eq!(printed, format!("{one}:v1\n{other}:v1\n"));
+    for name in printed.lines() {
+        machine.prints(&format!("ls {cache}:{name}"));
+    }
+    assert_eq!(machine.prints(&format!("tags {cache} --limit 1")), format!("{one}:v1\n"));
+    assert_eq!(machine.json(&format!("tags {cache} --limit 1"))["tag"], format!("{one}:v1"));
+    assert_eq!(machine.prints(&format!("tags {cache}:{one}")), "v1\n");
+    let words = ["the list of tags not found in", "hint: `refs tags ocidir://PATH`"];
+    machine.fails(&format!("tags {cache}:ghcr.io/o/none"), 3, &words);
+}
+
+#[test]
+fn what_is_pushed_by_a_name_into_a_layout_is_listed_so() {
+    let machine = Machine::new();
+    machine.write("source", &small());
+    machine.prints("push source ocidir://lay:v1");
+    let at = "ocidir://lay:ghcr.io/o/r";
+    let printed = machine.prints(&format!("push source {at}:v7 --tag v8"));
+    let digest = printed.trim_end().strip_prefix(&format!("{at}:v7@")).unwrap();
+    assert_eq!(machine.prints("tags ocidir://lay"), "ghcr.io/o/r:v7\nghcr.io/o/r:v8\nv1\n");
+    assert_eq!(machine.prints(&format!("tag {at}:v7 v9")), format!("{at}:v9@{digest}\n"));
+    machine.prints(&format!("rm {at}:v7 --yes"));
+    assert_eq!(machine.prints(&format!("tags {at}")), "v8\nv9\n");
+    machine.prints(&format!("cp ocidir://lay:v1 {at}:v10"));
+    machine.prints(&format!("ls {at}:v10"));
+    let mut beside: Vec<_> = fs::read_dir(machine.path(".")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    beside.retain(|name| name.to_string_lossy().starts_with("lay"));
+    assert_eq!(beside, ["lay"]);
+
+    machine.prints("push source ocidir://none:ghcr.io/o/r:v7");
+    assert!(machine.path("none:ghcr.io/o/r/index.json").is_file());
+}

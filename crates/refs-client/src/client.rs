@@ -215,7 +215,7 @@ impl Client {
         if !matches!(at, Location::File(_)) {
             at.needs_target()?;
         }
-        pull::keep_apart(at, destination)?;
+        self.keep_apart(at, destination).await?;
         // The client's own meter counts what its clones fetch at the same time, too.
         let meter = &Arc::new(Meter::part_of(&self.meter));
         let prepare = || Pull::prepare(destination, options, meter);

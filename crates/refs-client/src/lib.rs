@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod apart;
 mod artifact;
 mod beneath;
 mod blobs;

@@ -13,10 +13,9 @@ use refs_estargz::Entry;
 use refs_registry::Descriptor;
 
 use crate::{
-    DestinationFault, Error, Existing, Limits, Location, Meter, ReadOptions, Result, Reused,
+    Error, Existing, Limits, Meter, ReadOptions, Result, Reused,
     artifact::Artifact,
     layer::Contents,
-    named,
     receive::Receive,
     select::Selection,
     thread,
@@ -84,27 +83,6 @@ impl Pull {
     pub(crate) fn aside(&self) -> PathBuf {
         self.staging.aside()
     }
-}
-
-/// Refuses a destination that has to do with the layout or file that is pulled from: to replace it would be to lose the
-/// artifact.
-///
-/// # Errors
-/// `Destination`.
-pub(crate) fn keep_apart(at: &Location, destination: &Path) -> Result<()> {
-    let (Location::Layout { path, .. } | Location::File(path)) = at else { return Ok(()) };
-    let Ok(here) = named::split(path).0.canonicalize() else { return Ok(()) };
-    let is_around = destination.canonicalize().is_ok_and(|there| here.starts_with(there));
-    // A destination that is not there yet is in the nearest folder that is.
-    let absolute = std::path::absolute(destination).unwrap_or_default();
-    let is_within = absolute
-        .ancestors()
-        .find_map(|folder| folder.canonicalize().ok())
-        .is_some_and(|folder| folder.starts_with(&here));
-    if is_around || is_within {
-        return Err(Error::Destination { path: destination.to_owned(), fault: DestinationFault::Layout });
-    }
-    Ok(())
 }
 
 /// Extracts what `first` chose of `contents`, and gives it the destination's name. `others` prepare the same once more, where

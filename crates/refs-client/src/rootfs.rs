@@ -15,7 +15,6 @@ use crate::{
     config,
     healed::blames,
     layer::ImageLayers,
-    pull,
     receive::Hand,
     thread,
     unpack::{Budget, FileWriter, Rootfs, Staging, Written},
@@ -88,7 +87,7 @@ impl Client {
         if !matches!(at, Location::File(_)) {
             at.needs_target()?;
         }
-        pull::keep_apart(at, destination)?;
+        self.keep_apart(at, destination).await?;
         let staging = prepare(destination, options.existing).await?;
         let meter = Arc::new(Meter::part_of(self.meter()));
         let (source, target) = self.find(at, &meter).await?;

@@ -4,6 +4,7 @@ use std::{
     fmt::{self, Debug},
     fs::File,
     ops::Range,
+    path::Path,
     time::SystemTime,
 };
 
@@ -54,6 +55,12 @@ pub trait Store: Debug + Send + Sync {
     async fn file(&self, digest: &Digest) -> Result<Option<File>> {
         let _in_memory = digest;
         Ok(None)
+    }
+
+    /// The folder that the store is in, whether or not it is there yet; `None` for one that is in none. Whoever replaces or
+    /// removes it loses what is kept.
+    fn folder(&self) -> Option<&Path> {
+        None
     }
 
     /// Begins to take in content of `size` bytes; `None` when that is more than the store takes. It shows in the store

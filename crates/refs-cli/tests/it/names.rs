@@ -4,7 +4,7 @@ use std::fs;
 
 use refs_testkit::{FakeRegistry, Image};
 
-use crate::support::{Machine, now, registry, small};
+use crate::support::{Machine, now, put, registry, small};
 
 /// A machine whose cache has two images of one tag; what is before their names; and their names.
 fn place() -> (Machine, FakeRegistry, String, [String; 2]) {
@@ -81,4 +81,25 @@ fn what_is_pushed_by_a_name_into_a_layout_is_listed_so() {
 
     machine.prints("push source ocidir://none:ghcr.io/o/r:v7");
     assert!(machine.path("none:ghcr.io/o/r/index.json").is_file());
+}
+
+#[test]
+fn the_cache_in_use_is_never_a_destination() {
+    let (machine, registry) = (Machine::new(), registry());
+    put(&registry, &Image::new().tree(&small()));
+    let (at, cache) = (format!("{}/o/r:v1", registry.host()), machine.cache());
+    let is_safe = |command: &str| {
+        let around = cache.parent().unwrap().to_owned();
+        for destination in [cache.clone(), cache.join("blobs"), cache.join("new/deep"), around] {
+            let line = format!("{command} {at} {} --force", destination.display());
+            machine.fails(&line, 11, &["is where the cache is"]);
+        }
+    };
+    is_safe("pull");
+    assert!(registry.take_requests().is_empty());
+    machine.prints(&format!("cache fetch {at}"));
+    is_safe("pull");
+    is_safe("unpack");
+    machine.prints(&format!("ls ocidir://{}:{at}", cache.display()));
+    machine.prints(&format!("pull {at} {} --force --no-cache", cache.display()));
 }

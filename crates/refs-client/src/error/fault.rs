@@ -159,6 +159,8 @@ pub enum DestinationFault {
     NoName,
     /// It is, has in it, or lies in the layout that is pulled from.
     Layout,
+    /// It is, has in it, or lies in the folder of the store that the client keeps things in.
+    Cache,
     /// Another file system is mounted there, which can't be renamed.
     MountPoint,
 }
@@ -174,6 +176,7 @@ impl fmt::Display for DestinationFault {
             Self::Taken => "was taken by another process meanwhile",
             Self::NoName => "has no name of its own",
             Self::Layout => "is where the layout is that is pulled from",
+            Self::Cache => "is where the cache is",
             Self::MountPoint => "is a mount point",
         })
     }

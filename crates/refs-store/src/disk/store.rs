@@ -188,6 +188,10 @@ impl DiskStore {
 
 #[async_trait]
 impl Store for DiskStore {
+    fn folder(&self) -> Option<&Path> {
+        Some(&self.path)
+    }
+
     async fn stat(&self, digest: &Digest) -> Result<Option<u64>> {
         self.layout().await?.stat_blob(digest).await
     }

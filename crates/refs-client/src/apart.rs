@@ -1,0 +1,65 @@
+//! Keeps a destination apart from what must outlive it.
+
+use std::path::{Path, PathBuf, absolute};
+
+use crate::{Client, DestinationFault, Error, Location, Result, named, thread};
+
+impl Client {
+    /// Refuses a destination that has to do with the layout or file that is read at `at`, or with the folder of this client's store:
+    /// to replace it would be to lose the artifact, or all that is kept.
+    ///
+    /// # Errors
+    /// `Destination`.
+    pub(crate) async fn keep_apart(&self, at: &Location, destination: &Path) -> Result<()> {
+        let kept = self.store.as_ref().and_then(|store| store.folder()).map(Path::to_owned);
+        let read = match at {
+            Location::Layout { path, .. } | Location::File(path) => Some(path.clone()),
+            Location::Registry(_) => None,
+        };
+        let path = destination.to_owned();
+        thread::run(move || {
+            let there = resolved(&path);
+            let meets = |here: PathBuf| here.starts_with(&there) || there.starts_with(&here);
+            let fault = if read.and_then(|read| named::split(&read).0.canonicalize().ok()).is_some_and(meets) {
+                DestinationFault::Layout
+            // The folder of a store may be made while the destination is written.
+            } else if kept.is_some_and(|kept| meets(resolved(&kept))) {
+                DestinationFault::Cache
+            } else {
+                return Ok(());
+            };
+            Err(Error::Destination { path, fault })
+        })
+        .await
+    }
+}
+
+/// Where `path` leads to: what is not there yet is in the nearest folder that is.
+fn resolved(path: &Path) -> PathBuf {
+    let path = absolute(path).unwrap_or_else(|_| path.to_owned());
+    let there =
+        path.ancestors().find_map(|folder| Some((folder.canonicalize().ok()?, path.strip_prefix(folder).ok()?)));
+    there.map_or_else(|| path.clone(), |(folder, rest)| folder.join(rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::symlink};
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_there_yet_is_in_the_nearest_folder_that_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        fs::create_dir(root.join("there")).unwrap();
+        symlink("there", root.join("link")).unwrap();
+        let check =
+            |path: &str, expect: &str| assert_eq!(resolved(&folder.path().join(path)), root.join(expect), "{path}");
+        check("there", "there");
+        check("link", "there");
+        check("link/new/deep", "there/new/deep");
+        check("there/../link/new", "there/new");
+        check("none/deep", "none/deep");
+    }
+}

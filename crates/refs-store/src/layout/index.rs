@@ -297,6 +297,35 @@ mod tests {
     }
 
     #[test]
+    fn a_change_behind_a_name_leaves_all_others() {
+        #[track_caller]
+        fn check(entries: &[(&str, &str)], change: impl FnOnce(&mut LayoutIndex), expect: &[(&str, &str)]) {
+            let behind = |index: &mut LayoutIndex| {
+                let mut own = index.clone().with_names(Names::Of("x.io/r".into()));
+                change(&mut own);
+                *index = own.with_names(Names::All);
+            };
+            after(entries, behind, expect);
+        }
+        let (v1, digest) = (tag("v1"), Digest::sha256(b"a"));
+        let by_digest = format!("x.io/r@{digest}");
+        let put = |index: &mut LayoutIndex| index.put(&manifest("b"), &[tag("v1")]);
+        check(&[("a", "v1")], put, &[("a", "v1"), ("b", "x.io/r:v1")]);
+        check(&[("a", "x.io/r:v1")], put, &[("a", ""), ("b", "x.io/r:v1")]);
+        check(&[("a", "x.io/r:v1"), ("a", "y.io/r:v1")], put, &[("a", "y.io/r:v1"), ("b", "x.io/r:v1")]);
+        let untag = |index: &mut LayoutIndex| {
+            index.remove_tag(&v1);
+        };
+        check(&[("a", "v1"), ("a", "x.io/r:v1")], untag, &[("a", "v1")]);
+        check(&[("a", "v1"), ("a", "x.io/r/s:v1")], untag, &[("a", "v1"), ("a", "x.io/r/s:v1")]);
+        let remove = |index: &mut LayoutIndex| {
+            index.remove(&digest);
+        };
+        check(&[("a", ""), ("a", "x.io/r:v1"), ("a", &by_digest), ("b", "x.io/r:v2")], remove, &[("b", "x.io/r:v2")]);
+        check(&[("a", "x.io/r:v1"), ("a", "x.io/rs:v1"), ("a", "v1")], remove, &[("a", "x.io/rs:v1"), ("a", "v1")]);
+    }
+
+    #[test]
     fn what_others_wrote_is_kept() {
         let json = br#"{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json",
             "digest":"sha256:ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb","size":1,

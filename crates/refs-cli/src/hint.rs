@@ -7,8 +7,8 @@ use refs_store::Layout;
 use refs_url::{Host, ParseError, ParseErrorKind, Reference};
 
 use crate::{
+    codes::{INTEGRITY, client_code},
     commands::Failure,
-    exit::{INTEGRITY, client_code},
 };
 
 /// What to do next, where that is not plain from the message.

@@ -2,6 +2,7 @@
 
 mod args;
 mod cache_args;
+mod codes;
 mod commands;
 mod credentials;
 mod diff_args;

@@ -12,8 +12,9 @@ use refs_url::{ParseError, redacted};
 
 use crate::{
     args::{Format, When},
+    codes::USAGE,
     commands::Failure,
-    exit::{self, USAGE, tell_json},
+    exit::{self, tell_json},
     hint::{client_hint, host_hint},
     output::escape,
     progress::colours,

@@ -136,7 +136,7 @@ async fn image(source: Arc<dyn Source>, artifact: Artifact, options: &ReadOption
             (layers, manifest_file(&contents, options).await?)
         }
         // What can't be read can still be described.
-        Err(Error::UnsupportedLayer { .. } | Error::UnsafePath { .. }) => {
+        Err(Error::UnsupportedLayer { .. } | Error::LayerLimit { .. } | Error::UnsafePath { .. }) => {
             (filled(&artifact.image).map(|layer| described(layer, by_media_type(layer))).collect(), None)
         }
         Err(error) => return Err(error),

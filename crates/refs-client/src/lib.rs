@@ -50,7 +50,9 @@ pub use byte_range::ByteRange;
 pub use client::Client;
 pub use copy::{Copied, CopyOptions};
 pub use diff::{Aspect, Change, Diff, DiffOptions, DiffSide, Times};
-pub use error::{ArchiveFault, DestinationFault, Error, GraphLimit, LocationFault, Result, Side, SourceFault};
+pub use error::{
+    ArchiveFault, DestinationFault, Error, GraphLimit, LayerLimit, LocationFault, Result, Side, SourceFault,
+};
 pub use fetch::{FetchOptions, Fetched};
 pub use graph::{Children, manifest_digests};
 pub use inspect::{Inspected, InspectedLayer, Inspection, LayerKind};

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::Failure;
 use crate::{
     args::{Api, Format},
-    exit,
+    codes,
     output::{Output, escape},
     pretty::pretty,
     wiring::Session,
@@ -46,17 +46,17 @@ impl Fault {
 
     pub(crate) fn code(&self) -> u8 {
         match self {
-            Self::NoBody(_) => exit::USAGE,
-            Self::Input { .. } => exit::OTHER,
-            Self::InputTooLarge { .. } => exit::LIMIT,
+            Self::NoBody(_) => codes::USAGE,
+            Self::Input { .. } => codes::OTHER,
+            Self::InputTooLarge { .. } => codes::LIMIT,
             Self::Status { status, .. } => match status {
-                404 | 410 => exit::NOT_FOUND,
-                401 => exit::UNAUTHORIZED,
-                403 => exit::DENIED,
-                405 | 501 => exit::UNSUPPORTED,
-                409 | 412 => exit::CONFLICT,
-                500.. => exit::UNREACHABLE,
-                _ => exit::OTHER,
+                404 | 410 => codes::NOT_FOUND,
+                401 => codes::UNAUTHORIZED,
+                403 => codes::DENIED,
+                405 | 501 => codes::UNSUPPORTED,
+                409 | 412 => codes::CONFLICT,
+                500.. => codes::UNREACHABLE,
+                _ => codes::OTHER,
             },
         }
     }

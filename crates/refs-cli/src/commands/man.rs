@@ -12,7 +12,7 @@ use clap_mangen::Man;
 use super::Failure;
 use crate::{
     args::{self, Cli},
-    exit::CODES,
+    codes::CODES,
     wiring::Session,
 };
 

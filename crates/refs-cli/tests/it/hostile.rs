@@ -1,7 +1,11 @@
 //! What comes over the wire damaged, or was made to do harm: nothing of it is left behind.
 
 use refs_registry::MediaType;
-use refs_testkit::{Close, FakeRegistry, Fault, Image, On, image::gzip};
+use refs_testkit::{
+    Close, FakeRegistry, Fault, Image, On,
+    image::gzip,
+    raw::{RawPeer, Speech},
+};
 
 use crate::support::{Machine, noise, pushed, put, registry, small};
 
@@ -140,6 +144,30 @@ fn m116_m121_a_link_that_leads_out_is_refused() {
 fn m125_what_is_no_file_is_refused() {
     refused(tar_entry("pipe", b'6', "", b""), 9, &["`pipe` in a layer is a"]);
     refused(tar_entry("tty", b'3', "", b""), 9, &["`tty` in a layer is a"]);
+}
+
+/// Whatever reads a manifest with this `json` fails with `code` and an error that has `words`.
+#[track_caller]
+fn misread(json: &str, code: i32, words: &[&str]) {
+    let manifest = "application/vnd.oci.image.manifest.v1+json";
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: {manifest}\r\ncontent-length: {}\r\n\r\n{json}",
+        json.len()
+    );
+    let peer = RawPeer::start(move |_: &str| Speech::of([answer.clone()]));
+    let machine = Machine::new();
+    for line in ["ls AT", "cat AT x", "pull AT here", "unpack AT here", "inspect AT"] {
+        machine.fails(&line.replace("AT", &format!("{}/a/b:v1", peer.host())), code, words);
+    }
+}
+
+#[test]
+fn m063_m064_a_manifest_that_is_none_is_an_error_of_integrity() {
+    misread("no JSON", 8, &["is not valid"]);
+    misread(r#"{"schemaVersion":2,"layers":7}"#, 8, &["is not valid"]);
+    misread(r#"{"schemaVersion":2,"layers":[],"manifests":[]}"#, 8, &["of an image and of an index"]);
+    let index = "application/vnd.oci.image.index.v1+json";
+    misread(&format!(r#"{{"schemaVersion":2,"mediaType":"{index}","manifests":[]}}"#), 8, &["was announced"]);
 }
 
 #[test]

@@ -36,6 +36,12 @@ fn limits_and_what_is_no_image_are_told_by_their_codes() {
     let (machine, registry) = (Machine::new(), registry());
     put(&registry, &image());
     let host = registry.host();
+    let many = (0..129).fold(Image::new(), |image, at| image.tree(&Tree::new().file(&format!("f{at}"), "")));
+    put(&registry, &many);
+    for line in ["unpack AT rootfs", "pull AT rootfs", "ls AT"] {
+        machine.fails(&line.replace("AT", &format!("{host}/o/r:v1")), 9, &["is one of more than 128 layers"]);
+    }
+    put(&registry, &image());
     for (limit, words) in [
         ("--max-file-size 3", "--max-file-size"),
         ("--max-total-size 8", "--max-total-size"),
@@ -44,7 +50,7 @@ fn limits_and_what_is_no_image_are_told_by_their_codes() {
         machine.fails(&format!("unpack {host}/o/r:v1 rootfs {limit}"), 9, &[words]);
     }
     put(&registry, &image().layer(MediaType::OCI_LAYER_GZIP, gzip(&[0; 1024])));
-    machine.fails(&format!("unpack {host}/o/r:v1 rootfs"), 10, &["diff_ids"]);
+    machine.fails(&format!("unpack {host}/o/r:v1 rootfs"), 8, &["diff_ids"]);
     put(&registry, &Image::new().file("a.txt", "a"));
     machine.fails(&format!("unpack {host}/o/r:v1 rootfs"), 10, &["refs pull"]);
 }

@@ -97,6 +97,27 @@ impl fmt::Display for GraphLimit {
     }
 }
 
+/// How much the layers of an image are read of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LayerLimit {
+    /// So many may lie on each other.
+    Layers(usize),
+    /// So many bytes their paths, links and extended attributes may have together.
+    TextBytes(u64),
+}
+
+impl fmt::Display for LayerLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Layers(limit) => write!(f, "is one of more than {limit} layers"),
+            Self::TextBytes(limit) => {
+                write!(f, "brings the paths, links and attributes of all layers to more than {limit} bytes")
+            }
+        }
+    }
+}
+
 /// What is wrong with an archive.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -5,7 +5,7 @@ mod said;
 
 use std::{io, path::PathBuf};
 
-pub use fault::{ArchiveFault, DestinationFault, GraphLimit, LocationFault, Side, SourceFault};
+pub use fault::{ArchiveFault, DestinationFault, GraphLimit, LayerLimit, LocationFault, Side, SourceFault};
 
 use refs_registry::{
     MediaType, Platform,
@@ -148,6 +148,14 @@ pub enum Error {
         media_type: MediaType,
         /// Why not.
         reason: &'static str,
+    },
+    /// Layers hold more together than this library reads.
+    #[error("layer `{layer}` {limit}")]
+    LayerLimit {
+        /// The digest of the layer that is too much.
+        layer: Digest,
+        /// How much is read.
+        limit: LayerLimit,
     },
     /// A file that was named as a layer is none.
     #[error("`{}` is not a tar archive: it is {found}", .path.display())]

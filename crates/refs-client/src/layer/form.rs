@@ -11,14 +11,14 @@ use refs_url::Digest;
 use tokio::sync::OnceCell;
 
 use super::{Trust, archive::unsupported, path, ranges::Indexed, sought::Known};
-use crate::{Error, Result};
+use crate::{Error, Result, error::LayerLimit};
 
 /// The name that a file was pushed under.
 pub(crate) const TITLE: &str = "org.opencontainers.image.title";
 /// Says that a blob is a directory, packed, and its title the directory's name.
 pub(crate) const UNPACK: &str = "io.deis.oras.content.unpack";
 /// An artifact may have many files, but layers that lie on each other are no more than this.
-const MAX_LAYERS: usize = 128;
+pub(super) const MAX_LAYERS: usize = 128;
 
 /// What the layers of a manifest are for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +85,7 @@ impl Purpose {
 /// The layers of an image that hold files, the lowest first.
 ///
 /// # Errors
-/// `UnsupportedLayer`; `UnsafePath` for a title that is no path.
+/// `UnsupportedLayer`; `LayerLimit` for too many; `UnsafePath` for a title that is no path.
 pub(crate) fn layers(image: &ImageManifest, trust: Trust) -> Result<Vec<Layer>> {
     let filled = image.layers.iter().filter(|layer| layer.media_type != MediaType::OCI_EMPTY);
     let layers = filled
@@ -99,9 +99,14 @@ pub(crate) fn layers(image: &ImageManifest, trust: Trust) -> Result<Vec<Layer>> 
         .collect::<Result<Vec<_>>>()?;
     let mut archives = layers.iter().filter(|layer| !matches!(layer.form, Form::File(_)));
     match archives.nth(MAX_LAYERS) {
-        Some(beyond) => Err(unsupported(&beyond.descriptor, "it is one of more than 128 layers")),
+        Some(beyond) => Err(too_many(&beyond.descriptor)),
         None => Ok(layers),
     }
+}
+
+/// The error for the first layer that is one too many.
+pub(super) fn too_many(beyond: &Descriptor) -> Error {
+    Error::LayerLimit { layer: beyond.digest.clone(), limit: LayerLimit::Layers(MAX_LAYERS) }
 }
 
 fn form(layer: &Descriptor, config: &Descriptor, trust: Trust) -> Result<Form> {

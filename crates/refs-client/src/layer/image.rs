@@ -11,6 +11,7 @@ use refs_url::{Digest, Hasher};
 use super::{
     archive::{self, inflated, unsupported},
     blocks::WRITERS,
+    form::{MAX_LAYERS, too_many},
     merge::{Merge, Met},
     passes::{self, Hashed, Tally},
     pipe::PipeReader,
@@ -19,9 +20,6 @@ use super::{
     tar::{Slash, Walk},
 };
 use crate::{Error, Result, receive::Hand, unpack::Budget};
-
-/// Layers that lie on each other are no more than this.
-const MAX_LAYERS: usize = 128;
 
 /// The layers of an image, the lowest first.
 #[derive(Debug)]
@@ -41,10 +39,10 @@ impl ImageLayers {
     /// The layers of `image`, each with the diff ID that its config has for it.
     ///
     /// # Errors
-    /// `UnsupportedLayer` for what is no tar archive, what is encrypted, and what can't be checked.
+    /// `LayerLimit`; `UnsupportedLayer` for what is no tar archive, what is encrypted, and what can't be checked.
     pub(crate) fn of(source: Arc<dyn Source>, image: &ImageManifest, diff_ids: &[Digest]) -> Result<Self> {
         if let Some(beyond) = image.layers.get(MAX_LAYERS) {
-            return Err(unsupported(beyond, "it is one of more than 128 layers"));
+            return Err(too_many(beyond));
         }
         let layers =
             image.layers.iter().zip(diff_ids).map(|(descriptor, diff_id)| ImageLayer::new(descriptor, diff_id));

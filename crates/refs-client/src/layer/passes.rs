@@ -12,9 +12,9 @@ use refs_registry::Descriptor;
 use refs_url::{Digest, Hasher};
 
 use super::{
-    archive::{Archive, unsupported},
+    archive::Archive,
     blocks::{WRITERS, written},
-    merge::{MAX_ENTRIES, MAX_TEXT_BYTES, Met, text_bytes},
+    merge::{MAX_ENTRIES, MAX_TEXT_BYTES, Met, text_bytes, too_much_text},
     tar::Walk,
 };
 use crate::{Error, Result, receive::Hand};
@@ -35,7 +35,7 @@ impl Tally {
         }
         let bytes = text_bytes(entry);
         if self.text_bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) > MAX_TEXT_BYTES {
-            return Err(unsupported(layer, "its paths and attributes have more than 64 MiB"));
+            return Err(too_much_text(layer));
         }
         Ok(())
     }
@@ -45,7 +45,7 @@ impl Tally {
 /// look at each entry, and at its content.
 ///
 /// # Errors
-/// `Corrupt`, `UnsafePath`, `UnsafeLink`, `SpecialFile`; `TooManyEntries` and `UnsupportedLayer` when the layers in `tally`
+/// `Corrupt`, `UnsafePath`, `UnsafeLink`, `SpecialFile`; `TooManyEntries` and `LayerLimit` when the layers in `tally`
 /// hold more together than memory should; those of `see`.
 pub(crate) fn entries<R: BufRead>(
     mut archive: Walk<R>,

@@ -238,7 +238,8 @@ async fn as_many_layers_as_there_may_be_are_read_and_more_are_refused() {
     assert_eq!(tree.to_string().lines().count(), 128);
     let (_, client) = stored(&image(129)).await;
     let error = pull(&client, &at(IN_MEMORY), &pull_of(&[])).await.unwrap_err();
-    assert!(matches!(error, Error::UnsupportedLayer { .. }), "{error:?}");
+    let limit = refs_client::LayerLimit::Layers(128);
+    assert!(matches!(error, Error::LayerLimit { limit: told, .. } if told == limit), "{error:?}");
 }
 
 #[tokio::test]

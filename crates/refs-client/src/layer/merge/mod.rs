@@ -13,11 +13,8 @@ use refs_estargz::{Entry, Kind};
 use refs_registry::Descriptor;
 
 use self::tree::{Implied, Inode, Tree};
-use super::{
-    archive::unsupported,
-    path::{self, Whiteout},
-};
-use crate::{Error, Result};
+use super::path::{self, Whiteout};
+use crate::{Error, Result, error::LayerLimit};
 
 /// All layers of an artifact have at most so many entries together.
 pub(super) const MAX_ENTRIES: u64 = 1 << 20;
@@ -74,7 +71,7 @@ impl Merge {
     ///
     /// # Errors
     /// `UnsafePath` for a whiteout that names nothing, and for links that lead in circles or too deep; `UnsafeLink` for a
-    /// hard link that can't be; `TooManyEntries`; `UnsupportedLayer` when there is more text about files than memory should
+    /// hard link that can't be; `TooManyEntries`; `LayerLimit` when there is more text about files than memory should
     /// hold.
     pub(crate) fn add(&mut self, layer: &Descriptor, met: Met) -> Result<()> {
         self.entries += 1;
@@ -170,10 +167,15 @@ impl Merge {
             return Err(Error::TooManyEntries { count, limit: MAX_ENTRIES });
         }
         if self.text_bytes + path_bytes > MAX_TEXT_BYTES {
-            return Err(unsupported(layer, "its paths and attributes have more than 64 MiB"));
+            return Err(too_much_text(layer));
         }
         Ok(())
     }
+}
+
+/// The error for the layer with which there is more text about files than memory should hold.
+pub(super) fn too_much_text(layer: &Descriptor) -> Error {
+    Error::LayerLimit { layer: layer.digest.clone(), limit: LayerLimit::TextBytes(MAX_TEXT_BYTES) }
 }
 
 /// How many bytes the texts of an entry have.

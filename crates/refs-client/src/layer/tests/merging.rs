@@ -200,7 +200,7 @@ fn directories_that_no_entry_names_count_as_well() {
     let files: Vec<String> = (0..2_000).map(|at| format!("{at}/{deep}f")).collect();
     let files: Vec<&str> = files.iter().map(String::as_str).collect();
     let error = merged(&[&files]).unwrap_err();
-    assert!(matches!(error, Error::UnsupportedLayer { .. }), "{error:?}");
+    assert!(matches!(error, Error::LayerLimit { .. }), "{error:?}");
 }
 
 #[test]

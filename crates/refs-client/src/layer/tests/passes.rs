@@ -117,5 +117,5 @@ fn m165_layers_that_hold_too_much_together_are_refused() {
     let mut huge = met(&tar(&[("a", b"")])).0.remove(0).entry;
     huge.xattrs.insert("user.x".to_owned(), vec![0; 40 << 20]);
     tally.count(&layer, &huge).unwrap();
-    assert!(matches!(tally.count(&layer, &huge), Err(Error::UnsupportedLayer { .. })));
+    assert!(matches!(tally.count(&layer, &huge), Err(Error::LayerLimit { .. })));
 }

@@ -42,6 +42,11 @@ fn main() -> ExitCode {
         Err(error) => return exit::report(&commands::Failure::Runtime(error), format),
     };
     let cache = wiring::cache(&cli.global);
+    let entered = runtime.enter();
+    if let Err(error) = signals::outlive_file_limit() {
+        return exit::report(&commands::Failure::Runtime(error), format);
+    }
+    drop(entered);
     let notable = kept::notable(cache.as_ref(), &cli.global);
     let outcome = runtime.block_on(commands::run(cli, cache));
     // Threads that still write below a staging directory remove it when they find that nobody waits for them.

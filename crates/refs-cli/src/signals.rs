@@ -1,6 +1,7 @@
-//! What SIGINT, SIGTERM and SIGHUP do: the command is dropped where it stands, and cleans up by that.
+//! What signals do. SIGINT, SIGQUIT, SIGTERM and SIGHUP: the command is dropped where it stands, and cleans up by that. SIGXFSZ:
+//! nothing, so that the write that went too far fails.
 
-use std::{future::Future, process::ExitCode, time::Duration};
+use std::{future::Future, io, process::ExitCode, time::Duration};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -11,6 +12,7 @@ pub(crate) const GRACE: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stopped {
     Interrupt,
+    Quit,
     Terminate,
     HangUp,
 }
@@ -20,9 +22,16 @@ impl From<Stopped> for ExitCode {
         Self::from(match stopped {
             Stopped::HangUp => 129,
             Stopped::Interrupt => 130,
+            Stopped::Quit => 131,
             Stopped::Terminate => 143,
         })
     }
+}
+
+/// Has a write beyond the limit that the system sets for files fail from now on, as on a full disk. By default its signal
+/// ends the process where it stands, with all that lies about. Programs that this one runs get the default back.
+pub(crate) fn outlive_file_limit() -> io::Result<()> {
+    signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).map(drop)
 }
 
 /// Runs `work` until it ends or a signal comes.
@@ -41,10 +50,12 @@ pub(crate) fn until_stopped<T>(work: impl Future<Output = T>) -> impl Future<Out
 pub(crate) fn stop() -> impl Future<Output = Stopped> {
     // A signal that comes before the future is first polled must not find its default, which ends the process.
     let (interrupt, terminate) = (signal(SignalKind::interrupt()).ok(), signal(SignalKind::terminate()).ok());
+    let quit = signal(SignalKind::quit()).ok();
     let hang_up = if outlives_terminal() { None } else { signal(SignalKind::hangup()).ok() };
     async {
         tokio::select! {
             () = received(interrupt) => Stopped::Interrupt,
+            () = received(quit) => Stopped::Quit,
             () = received(terminate) => Stopped::Terminate,
             () = received(hang_up) => Stopped::HangUp,
         }

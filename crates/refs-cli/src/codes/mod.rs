@@ -23,7 +23,7 @@ pub(crate) const UNSUPPORTED: u8 = 10;
 pub(crate) const CONFLICT: u8 = 11;
 
 /// What each code means, for the manual.
-pub(crate) const CODES: [(u8, &str); 15] = [
+pub(crate) const CODES: [(u8, &str); 16] = [
     (0, "done"),
     (OTHER, "anything that is not below, a full disk and a closed pipe included; of refs diff: the two differ"),
     (USAGE, "the command line, a reference, a pattern, a constraint or .sow-ref.yaml is wrong"),
@@ -41,6 +41,7 @@ pub(crate) const CODES: [(u8, &str); 15] = [
     (CONFLICT, "something is in the way at the destination"),
     (129, "ended by SIGHUP, cleaned up"),
     (130, "ended by SIGINT, cleaned up"),
+    (131, "ended by SIGQUIT, cleaned up, without a core"),
     (143, "ended by SIGTERM, cleaned up"),
 ];
 

@@ -143,7 +143,7 @@ fn a_cache_that_cannot_be_used_is_one_warning() {
 fn run_short_of_room(machine: &Machine, line: &str, bytes: u64) -> Run {
     let program = machine.command(line);
     let mut command = Command::new("/usr/bin/env");
-    command.args(["--ignore-signal=XFSZ", "/usr/bin/prlimit", &format!("--fsize={bytes}")]);
+    command.args(["--default-signal=XFSZ", "/usr/bin/prlimit", &format!("--fsize={bytes}")]);
     command.arg(program.get_program()).args(program.get_args());
     command.env_clear().envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
     ended(command.current_dir(program.get_current_dir().unwrap()))

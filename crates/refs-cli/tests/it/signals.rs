@@ -1,4 +1,4 @@
-//! SIGINT, SIGTERM and SIGHUP while work is under way.
+//! Signals while work is under way.
 
 use std::process::{Command, Stdio};
 
@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{Machine, Run, finished, noise, now, pushed, put, read_to, registry, small, wait_until};
 
-const SIGNALS: [(Signal, i32); 3] = [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)];
+const SIGNALS: [(Signal, i32); 4] = [(Signal::INT, 130), (Signal::QUIT, 131), (Signal::TERM, 143), (Signal::HUP, 129)];
 
 /// `program`, deaf to no signal even if the tests themselves are: what runs them may have been told to outlive its terminal.
 fn heeding(program: &Command) -> Command {

@@ -24,7 +24,7 @@ pub(crate) fn report(failure: &Failure, format: Format) -> ExitCode {
         Failure::Comparing(failure) => (failure.as_ref(), code(failure).max(USAGE)),
         failure => (failure, code(failure)),
     };
-    if matches!(failure, Failure::Different) {
+    if matches!(failure, Failure::Different | Failure::Told(_)) {
         return ExitCode::from(code);
     }
     if !failure.is_broken_pipe() {

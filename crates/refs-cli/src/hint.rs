@@ -7,6 +7,7 @@ use refs_store::Layout;
 use refs_url::{Host, ParseError, ParseErrorKind, Reference};
 
 use crate::{
+    cache_hint,
     codes::{INTEGRITY, client_code},
     commands::Failure,
 };
@@ -14,8 +15,9 @@ use crate::{
 /// What to do next, where that is not plain from the message.
 pub(crate) fn hint(failure: &Failure) -> Option<String> {
     match failure {
-        Failure::Client(error) => client_hint(error),
+        Failure::Client(error) | Failure::Fetch { source: error, .. } => client_hint(error),
         Failure::Registry(error) => registry_hint(error),
+        Failure::Cache(error) => Some(cache_hint::for_keeper(error)),
         Failure::Credentials(fault) => fault.hint(),
         Failure::Deadline(_) => Some("allow more with `--timeout TIME`".to_owned()),
         Failure::Deleting(fault) => fault.hint(),
@@ -92,7 +94,7 @@ pub(crate) fn client_hint(error: &Error) -> Option<String> {
         Error::Source { fault: SourceFault::EscapingLink(_) | SourceFault::SpecialFile(_), .. } => {
             "leave it out with `--exclude PATTERN`".to_owned()
         }
-        Error::UnsafeLink { target, .. } if target.starts_with('/') => OF_AN_IMAGE.to_owned(),
+        error if error.leads_out() => OF_AN_IMAGE.to_owned(),
         Error::SpecialFile { .. } => OF_AN_IMAGE.to_owned(),
         Error::Registry(error) => registry_hint(error)?,
         Error::Copy { source, .. } if is_incomplete(source) => {

@@ -15,7 +15,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use crate::{args::Global, output::escape, progress};
+use crate::{args::Global, cache_hint, output::escape, progress};
 
 /// Sends what the libraries tell to stderr: warnings, and requests with `-v`. `REFS_LOG` says it in more detail.
 pub(crate) fn start(global: &Global) {
@@ -70,24 +70,21 @@ where
         let mut sentence = Sentence::default();
         event.record(&mut sentence);
         let (colour, end) = if writer.has_ansi_escapes() { ("\u{1b}[33m", "\u{1b}[0m") } else { ("", "") };
+        let hint = next(event.metadata().target(), &mut sentence);
         writeln!(writer, "{colour}warning{end}: {}", escape(&sentence.whole()))?;
-        match next(event.metadata().target()) {
-            Some(hint) => writeln!(writer, "hint: {hint}"),
+        match hint {
+            Some(hint) => writeln!(writer, "hint: {}", escape(&hint)),
             None => Ok(()),
         }
     }
 }
 
 /// What to do about a warning of the module `target`, in words of this program, which the libraries don't know.
-fn next(target: &str) -> Option<&'static str> {
-    const NEXT: [(&str, &str); 2] = [
-        (
-            "refs_store::cached",
-            "`refs cache verify` moves aside what is damaged, `REFS_CACHE_DIR` names another folder, `--no-cache` does without",
-        ),
-        ("refs_client::unpack::scratch", "who owns what is in it, or root, removes it with `rm -r`"),
-    ];
-    NEXT.iter().find(|(module, _)| target.starts_with(module)).map(|(_, hint)| *hint)
+fn next(target: &str, sentence: &mut Sentence) -> Option<String> {
+    if target.starts_with("refs_client::unpack::scratch") {
+        return Some("who owns what is in it, or root, removes it with `rm -r`".to_owned());
+    }
+    sentence.of_cache.take().filter(|_| target.starts_with("refs_store::cached"))
 }
 
 /// The message of an event, the facts it names, and its cause.
@@ -96,11 +93,13 @@ struct Sentence {
     message: String,
     facts: String,
     cause: String,
+    /// What to do about the cause, if the warning is about the cache.
+    of_cache: Option<String>,
 }
 
 impl Sentence {
     fn whole(self) -> String {
-        let Self { mut message, facts, cause } = self;
+        let Self { mut message, facts, cause, .. } = self;
         if !facts.is_empty() {
             message += &format!(" ({facts})");
         }
@@ -112,6 +111,7 @@ impl Visit for Sentence {
     fn record_error(&mut self, _field: &Field, value: &(dyn std::error::Error + 'static)) {
         let causes = std::iter::successors(Some(value), |error| error.source());
         causes.for_each(|error| self.cause += &format!(": {error}"));
+        self.of_cache = value.downcast_ref().map(cache_hint::beside_warning);
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {

@@ -2,6 +2,7 @@
 
 mod args;
 mod cache_args;
+mod cache_hint;
 mod codes;
 mod commands;
 mod credentials;
@@ -41,21 +42,23 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return exit::report(&commands::Failure::Runtime(error), format),
     };
-    let cache = wiring::cache(&cli.global);
     let entered = runtime.enter();
     if let Err(error) = signals::outlive_file_limit() {
         return exit::report(&commands::Failure::Runtime(error), format);
     }
     drop(entered);
+    let cache = wiring::cache(&cli.global);
     let notable = kept::notable(cache.as_ref(), &cli.global);
     let outcome = runtime.block_on(commands::run(cli, cache));
     // Threads that still write below a staging directory remove it when they find that nobody waits for them.
     runtime.shutdown_timeout(signals::GRACE);
-    let code = match outcome {
+    let (code, may_pass) = match outcome {
         Ok(Ok(())) => return ExitCode::SUCCESS,
-        Ok(Err(failure)) => exit::report(&failure, format),
-        Err(stopped) => stopped.into(),
+        Ok(Err(failure)) => (exit::report(&failure, format), codes::may_pass(&failure)),
+        Err(stopped) => (stopped.into(), true),
     };
-    kept::tell(notable.as_ref());
+    if may_pass {
+        kept::tell(notable.as_ref());
+    }
     code
 }

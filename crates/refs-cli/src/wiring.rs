@@ -197,7 +197,7 @@ pub(crate) fn cache(global: &Global) -> Option<DiskStore> {
 }
 
 /// Where what was fetched is kept; `None` for a user without a home.
-fn cache_folder() -> Option<PathBuf> {
+pub(crate) fn cache_folder() -> Option<PathBuf> {
     let named = |name| std::env::var_os(name).map(PathBuf::from);
     let absolute = |name| named(name).filter(|path| path.is_absolute());
     let refs = |caches: PathBuf| caches.join("refs");

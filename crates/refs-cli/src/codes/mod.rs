@@ -48,21 +48,42 @@ pub(crate) const CODES: [(u8, &str); 16] = [
 /// What the program exits with after `failure`.
 pub(crate) fn code(failure: &Failure) -> u8 {
     match failure {
-        Failure::Client(error) => client_code(error),
-        Failure::Registry(error) => registry_code(error),
+        Failure::Client(error) | Failure::Fetch { source: error, .. } => client_code(error),
+        Failure::Registry(error) | Failure::Cache(error) => registry_code(error),
         Failure::Api(fault) => fault.code(),
         Failure::Deleting(fault) => deleting_code(fault),
         Failure::Credentials(_) | Failure::Usage(_) | Failure::PackToStdout => USAGE,
         Failure::Deadline(_) => UNREACHABLE,
         Failure::Damaged => INTEGRITY,
         Failure::Serve { source, .. } if source.kind() == io::ErrorKind::InvalidInput => USAGE,
-        Failure::Comparing(failure) => code(failure),
+        Failure::Comparing(failure) | Failure::Told(failure) => code(failure),
         Failure::Stdout(_)
         | Failure::Different
         | Failure::Write { .. }
         | Failure::Runtime(_)
         | Failure::Serve { .. }
         | Failure::Root { .. } => OTHER,
+    }
+}
+
+/// Whether the same command may end otherwise when it is run again, now or after something around it was put right: not one
+/// that was refused for what the artifact is, or for what was asked.
+pub(crate) fn may_pass(failure: &Failure) -> bool {
+    let wire = match failure {
+        Failure::Comparing(failure) | Failure::Told(failure) => return may_pass(failure),
+        Failure::Fetch { source: Error::Registry(error), .. }
+        | Failure::Client(Error::Registry(error))
+        | Failure::Registry(error)
+        | Failure::Cache(error) => Some(error),
+        Failure::Client(Error::Copy { source, .. }) => Some(source.as_ref()),
+        _ => None,
+    };
+    match code(failure) {
+        OTHER | UNAUTHORIZED | DENIED | RATE_LIMITED | UNREACHABLE => true,
+        INTEGRITY | CONFLICT => wire.is_some_and(|error| {
+            matches!(error.kind(), ErrorKind::Digest | ErrorKind::Size | ErrorKind::Corrupt | ErrorKind::Busy)
+        }),
+        _ => false,
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::{fmt, sync::Arc, time::SystemTime};
 
-use refs_client::FetchOptions;
+use refs_client::{FetchOptions, Fetched, Location};
 use refs_store::{DiskStore, Held, ListedImage, PruneOptions, Pruned, StoreInfo, Verified, Verifying};
 use serde::Serialize;
 
 use super::{Failure, pull::Count};
 use crate::{
     args::{Cache, Fetch, Prune},
+    exit,
     output::{Bytes, escape},
     wiring::Session,
 };
@@ -26,7 +27,7 @@ pub(super) async fn run(session: &Session, args: Cache) -> Result<(), Failure> {
             drop(output);
             return fetch(session, args).await;
         }
-        Cache::Info => output.result(&Info::of(&store.info().await?))?,
+        Cache::Info => output.result(&Info::of(&store.info().await.map_err(Failure::Cache)?))?,
         Cache::Verify => {
             let verified = verify(session, store).await?;
             output.result(&Checked::of(&verified))?;
@@ -34,30 +35,47 @@ pub(super) async fn run(session: &Session, args: Cache) -> Result<(), Failure> {
             return if verified.is_sound() { Ok(()) } else { Err(Failure::Damaged) };
         }
         Cache::Prune(prune) if prune.dry_run => {
-            output.result(&Removed::of(&store.foresee_prune(&options(&prune)).await?, Going::Would))?;
+            output.result(&Removed::of(
+                &store.foresee_prune(&options(&prune)).await.map_err(Failure::Cache)?,
+                Going::Would,
+            ))?;
         }
-        Cache::Prune(prune) => output.result(&Removed::of(&store.prune(&options(&prune)).await?, Going::Did))?,
+        Cache::Prune(prune) => {
+            output.result(&Removed::of(&store.prune(&options(&prune)).await.map_err(Failure::Cache)?, Going::Did))?
+        }
     }
     Ok(output.flush()?)
 }
 
-/// Fetches one image after the other, and tells of each when it is there.
+/// Fetches one image after the other, and tells of each when it is there. One that fails is told of, and keeps no other from
+/// coming; the first failure is that of the command.
 async fn fetch(session: &Session, args: Fetch) -> Result<(), Failure> {
     let options = FetchOptions { platform: args.platform };
+    let mut failed = None;
     for at in args.at {
-        let fetched = session.showing("fetching", session.client().fetch(&at, &options)).await?;
-        let mut output = session.output();
-        output.result(&Brought {
-            reference: at.to_string(),
-            digest: fetched.manifest.digest.to_string(),
-            index: fetched.index.map(|index| index.digest.to_string()),
-            fetched: fetched.new,
-            present: fetched.present,
-            fetched_bytes: fetched.fetched_bytes,
-        })?;
-        output.flush()?;
+        match session.showing("fetching", session.client().fetch(&at, &options)).await {
+            Ok(fetched) => brought(session, &at, fetched)?,
+            Err(source) => {
+                let failure = Failure::Fetch { at: at.to_string(), source };
+                exit::report(&failure, session.format());
+                failed.get_or_insert(failure);
+            }
+        }
     }
-    Ok(())
+    failed.map_or(Ok(()), |failure| Err(Failure::Told(Box::new(failure))))
+}
+
+fn brought(session: &Session, at: &Location, fetched: Fetched) -> Result<(), Failure> {
+    let mut output = session.output();
+    output.result(&Brought {
+        reference: at.to_string(),
+        digest: fetched.manifest.digest.to_string(),
+        index: fetched.index.map(|index| index.digest.to_string()),
+        fetched: fetched.new,
+        present: fetched.present,
+        fetched_bytes: fetched.fetched_bytes,
+    })?;
+    Ok(output.flush()?)
 }
 
 #[derive(Serialize)]
@@ -84,7 +102,8 @@ impl fmt::Display for Brought {
 
 async fn verify(session: &Session, store: &DiskStore) -> Result<Verified, Failure> {
     let progress = Arc::<Verifying>::default();
-    Ok(session.showing_figures("hashing", progress.as_ref(), store.verify(&progress)).await?)
+    let verifying = session.showing_figures("hashing", progress.as_ref(), store.verify(&progress));
+    verifying.await.map_err(Failure::Cache)
 }
 
 fn options(args: &Prune) -> PruneOptions {

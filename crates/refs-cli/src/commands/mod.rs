@@ -75,6 +75,14 @@ pub(crate) enum Failure {
     /// Why nothing could be compared.
     #[error(transparent)]
     Comparing(Box<Self>),
+    #[error("cannot fetch {at}")]
+    Fetch { at: String, source: refs_client::Error },
+    /// One of several, which was told of when it came.
+    #[error(transparent)]
+    Told(Box<Self>),
+    /// The cache itself, when it is what the command is about.
+    #[error(transparent)]
+    Cache(refs_registry::Error),
     #[error("something in the cache was damaged")]
     Damaged,
     #[error("cannot keep repositories in `{}`", .root.display())]

@@ -134,7 +134,18 @@ fn a_cache_that_cannot_be_used_is_one_warning() {
     let run = machine.run(&format!("pull {at} here"));
     assert_eq!(run.code, 0);
     assert!(run.stderr.starts_with("warning: the cache is left alone: "), "{}", run.stderr);
-    assert!(run.stderr.ends_with("\nhint: `refs cache verify` moves aside what is damaged, `REFS_CACHE_DIR` names another folder, `--no-cache` does without\n"));
+    let folder = machine.cache().display().to_string();
+    let words = format!(
+        "\nhint: move away what is at `{folder}` and is no folder, `REFS_CACHE_DIR` names another folder, `--no-cache` does without\n"
+    );
+    assert!(run.stderr.ends_with(&words), "{}", run.stderr);
+    assert!(machine.path("here/README.md").exists());
+    for line in ["cache info", "cache verify", "cache prune", "cache prune --dry-run"] {
+        let words = format!(
+            "\nhint: move away what is at `{folder}` and is no folder, `REFS_CACHE_DIR` names another folder\n"
+        );
+        machine.fails(line, 1, &[&words]);
+    }
     assert_eq!(run.stderr.matches("warning").count(), 1, "{}", run.stderr);
     assert!(machine.path("here/README.md").exists());
 }
@@ -156,6 +167,7 @@ fn m143_what_cannot_be_written_to_its_end_does_not_show() {
     let run = run_short_of_room(&machine, &format!("pull {at} here"), 2 << 20);
     assert_eq!(run.code, 0, "{}", run.stderr);
     assert!(run.stderr.starts_with("warning: the cache is left alone: cannot write "), "{}", run.stderr);
+    assert!(run.stderr.contains("\nhint: allow larger files with `ulimit -f unlimited`, "), "{}", run.stderr);
     assert_eq!(run.stderr.matches("warning:").count(), 1, "{}", run.stderr);
     assert_eq!(fs::read(machine.path("here/two.bin")).unwrap(), noise(1 << 20));
     let left = |folder: &str| fs::read_dir(machine.cache().join(folder)).unwrap().count();
@@ -202,9 +214,20 @@ fn a_layout_that_is_named_as_the_cache_keeps_its_blobs() {
     assert_eq!(run.code, 0);
     assert!(run.stderr.starts_with("warning: the cache is left alone"), "{}", run.stderr);
     assert!(run.stderr.contains("it is not marked as a cache of refs by a CACHEDIR.TAG"), "{}", run.stderr);
+    assert!(run.stderr.contains("\nhint: `REFS_CACHE_DIR` names another folder, `--no-cache` does"), "{}", run.stderr);
     assert_eq!(run.stderr.matches("warning:").count(), 1, "{}", run.stderr);
     assert_eq!(machine.prints(&format!("ls {layout}:mine")), before);
     assert!(!machine.cache().join("origins").exists());
+}
+
+#[test]
+fn a_cache_that_others_may_write_to_is_a_warning_with_what_mends_it() {
+    let (machine, _registry, at) = place(&small());
+    machine.prints(&format!("ls {at}"));
+    fs::set_permissions(machine.cache(), fs::Permissions::from_mode(0o777)).unwrap();
+    let run = machine.run(&format!("ls {at}"));
+    let words = format!("\nhint: keep others from writing there with `chmod go-w {}`, ", machine.cache().display());
+    assert!(run.code == 0 && run.stderr.contains(&words), "{}", run.stderr);
 }
 
 #[test]

@@ -3,11 +3,13 @@
 use std::{
     fs,
     fs::{File, FileTimes},
+    net::TcpListener,
     path::PathBuf,
     time::{Duration, SystemTime},
 };
 
 use refs_testkit::{Image, require_layout};
+use serde_json::Value;
 
 use crate::support::{Machine, noise, put, registry, small};
 
@@ -124,6 +126,31 @@ fn images_are_fetched_into_the_cache_and_read_there_by_name() {
     machine.fails(&format!("cache fetch {name} --no-cache"), 2, &["there is no cache"]);
     machine.fails("cache fetch", 2, &[]);
     machine.fails(&format!("cache fetch {}/o/r:other", registry.host()), 3, &[]);
+}
+
+#[test]
+fn images_are_fetched_although_another_fails_whose_code_is_the_first() {
+    let (machine, registry) = (Machine::new(), registry());
+    put(&registry, &Image::new().tree(&small()));
+    let at = format!("{}/o/r", registry.host());
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let line = format!("cache fetch {at}:none {port}/o/r:v1 {at}:v1");
+    let run = machine.run(&line);
+    assert_eq!(run.code, 3, "{}", run.stderr);
+    assert!(run.text().starts_with(&format!("{at}:v1: sha256:")), "{}", run.text());
+    let told: Vec<_> = run.stderr.lines().filter(|line| line.starts_with("error: ")).collect();
+    let [none, unreachable] = told[..] else { panic!("{told:?}") };
+    assert!(none.starts_with(&format!("error: cannot fetch {at}:none: manifest `none` not found")), "{none}");
+    assert!(
+        unreachable.starts_with(&format!("error: cannot fetch {port}/o/r:v1: cannot reach {port}")),
+        "{unreachable}"
+    );
+    assert_eq!(run.stderr.matches("\nhint: ").count(), 2, "{}", run.stderr);
+
+    let run = machine.run(&format!("{line} --format json"));
+    let told: Vec<Value> = run.stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let codes: Vec<_> = told.iter().map(|told| told["error"]["exit"].as_u64().unwrap()).collect();
+    assert_eq!((run.code, codes), (3, vec![3, 7]));
 }
 
 #[test]

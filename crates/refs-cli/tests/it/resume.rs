@@ -2,10 +2,14 @@
 
 use std::{fs, process::Stdio};
 
-use refs_testkit::{Close, FakeRegistry, Fault, On};
+use refs_registry::MediaType;
+use refs_testkit::{Close, FakeRegistry, Fault, Image, On, image::gzip};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{Machine, finished, noise, now, registry, small, wait_until};
+use crate::{
+    hostile::tar_entry,
+    support::{Machine, finished, noise, now, put, registry, small, wait_until},
+};
 
 /// Longer than what is fetched without a look at the table of contents first.
 const LARGE: usize = 8 << 20;
@@ -100,6 +104,19 @@ fn a_pull_over_a_link_that_cuts_every_20_percent_needs_one_run_if_it_may_try_aga
     registry.fault(On::get("/blobs/").skip(1).times(4), Fault::Cut { after: size / 5, close: Close::Fin });
     machine.run(&format!("pull {}/o/r:v1 here --retries 4", registry.host())).printed();
     assert!(sent(&registry) <= size + SLACK);
+}
+
+/// A layer whose second entry leads out, and of which there is more to come then.
+#[test]
+fn what_is_kept_of_an_artifact_that_is_refused_is_no_hint() {
+    let (machine, registry) = (Machine::new(), registry());
+    let file = |name| tar_entry(name, b'0', "", &noise(4 << 20));
+    let tar = [file("a"), tar_entry("../b", b'0', "", b"evil"), file("c"), file("d"), vec![0; 1024]].concat();
+    put(&registry, &Image::new().layer(MediaType::OCI_LAYER_GZIP, gzip(&tar)));
+    registry.fault(On::get("/blobs/").always(), Fault::Stall { after: 6 << 20 });
+    let at = format!("{}/o/r:v1", registry.host());
+    let run = machine.run(&format!("pull {at} here")).failed(9, &["`../b`"]);
+    assert!(!run.stderr.contains("are kept"), "{}", run.stderr);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::{
 use refs_testkit::Tree;
 use rustix::process::geteuid;
 
-use crate::support::{Machine, Run, ended, small};
+use crate::support::{Machine, Run, ended, pushed, registry, small};
 
 /// A machine with `small` in a layout.
 fn machine() -> Machine {
@@ -47,6 +47,21 @@ fn m136_a_destination_of_any_mode_is_replaced_when_forced() {
             fs::remove_dir_all(machine.path("here")).unwrap();
         }
     }
+}
+
+#[test]
+fn a_cache_that_may_not_be_written_to_is_a_warning_with_what_mends_it() {
+    let (machine, registry) = (Machine::new(), registry());
+    pushed(&machine, &registry, &small());
+    let line = format!("ls {}/o/r:v1", registry.host());
+    machine.prints(&line);
+    fs::set_permissions(machine.cache(), Permissions::from_mode(0o000)).unwrap();
+    let denied = run(&machine, &line);
+    let hint = format!("\nhint: give yourself the right to read and write all in `{}`, ", machine.cache().display());
+    assert!(denied.code == 0 && denied.stderr.contains(&hint), "{}", denied.stderr);
+    assert!(!denied.stderr.contains("cache verify"), "{}", denied.stderr);
+    run(&machine, "cache info").failed(1, &[&hint]);
+    fs::set_permissions(machine.cache(), Permissions::from_mode(0o700)).unwrap();
 }
 
 #[test]

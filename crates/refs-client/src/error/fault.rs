@@ -4,6 +4,9 @@ use std::{fmt, path::PathBuf};
 
 use refs_url::ParseError;
 
+use super::Error;
+use crate::unpack::LEADS_OUT;
+
 /// What is wrong with a location.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -94,6 +97,15 @@ impl fmt::Display for GraphLimit {
             Self::Manifests(limit) => write!(f, "more than {limit} manifests"),
             Self::Bytes(limit) => write!(f, "manifests of more than {limit} bytes together"),
         }
+    }
+}
+
+impl Error {
+    /// Whether a symbolic link was refused because it leads out of the destination. In the root file system of a container it
+    /// leads elsewhere, and [`Client::unpack`](crate::Client::unpack) writes it as it is.
+    #[must_use]
+    pub fn leads_out(&self) -> bool {
+        matches!(self, Self::UnsafeLink { reason, .. } if LEADS_OUT.contains(reason))
     }
 }
 

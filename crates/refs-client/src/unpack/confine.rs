@@ -11,6 +11,12 @@ const DEPTH: usize = 128;
 /// How many components the target of a link may have: all the way up, and all the way down again.
 const TARGET_COMPONENTS: usize = 2 * DEPTH;
 
+/// Why a symbolic link is refused that is what it should be in the root file system of a container.
+pub(crate) const LEADS_OUT: [&str; 3] = [ABSOLUTE, OUTSIDE, OUTSIDE_BY_LINK];
+const ABSOLUTE: &str = "the target is absolute";
+const OUTSIDE: &str = "the target is outside of the destination";
+pub(super) const OUTSIDE_BY_LINK: &str = "the target is outside of the destination, by way of another link";
+
 /// Checks that a path has nothing but names in it, of a length and depth that file systems take.
 ///
 /// What Windows would read as a drive or a separator is part of a name here.
@@ -88,7 +94,7 @@ fn target_fault(path: &str, target: &str) -> Option<&'static str> {
         return Some("the target is empty");
     }
     if target.starts_with('/') {
-        return Some("the target is absolute");
+        return Some(ABSOLUTE);
     }
     // The system wants room for a NUL byte at the end of a target.
     if target.len() >= PATH_BYTES {
@@ -104,7 +110,7 @@ fn target_fault(path: &str, target: &str) -> Option<&'static str> {
     for component in target.split('/') {
         match component {
             "" | "." => {}
-            ".." if depth == 0 => return Some("the target is outside of the destination"),
+            ".." if depth == 0 => return Some(OUTSIDE),
             ".." => depth -= 1,
             _ => depth += 1,
         }

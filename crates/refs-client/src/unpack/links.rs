@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use refs_estargz::{Entry, Kind};
 
 use super::{
-    confine::{PATH_BYTES, shortened, split},
+    confine::{OUTSIDE_BY_LINK, PATH_BYTES, shortened, split},
     plan::{Place, Plan},
 };
 use crate::{Error, Result};
@@ -67,7 +67,7 @@ impl<'a> Walk<'a> {
     /// One component up.
     fn up(&mut self) -> Result<()> {
         if self.at.is_empty() {
-            return Err(self.refused("the target is outside of the destination, by way of another link"));
+            return Err(self.refused(OUTSIDE_BY_LINK));
         }
         self.at.truncate(split(&self.at).0.len());
         Ok(())

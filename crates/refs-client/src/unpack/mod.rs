@@ -23,6 +23,7 @@ mod tree;
 
 pub(crate) use budget::Budget;
 pub use budget::Limits;
+pub(crate) use confine::LEADS_OUT;
 pub(crate) use file::FileWriter;
 pub(crate) use links::check_tree;
 pub(crate) use old::{OldFile, OldTree};

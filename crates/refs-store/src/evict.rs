@@ -12,7 +12,8 @@ use refs_url::Digest;
 
 use crate::{
     disk::{
-        INDEXES_FOLDER, MEMBERS_FOLDER, ORIGINS_FOLDER, PARTIALS_FOLDER, PARTS_FOLDER, PINS_FOLDER, QUARANTINE_FOLDER,
+        Held, INDEXES_FOLDER, MEMBERS_FOLDER, ORIGINS_FOLDER, PARTIALS_FOLDER, PARTS_FOLDER, PINS_FOLDER,
+        QUARANTINE_FOLDER, is_note,
     },
     file::{is_absent, itself},
     flight::LOCKS_FOLDER,
@@ -75,11 +76,9 @@ pub(crate) fn all_kept(root: &Path) -> Result<Vec<Kept>> {
         let is_own = !shelf.is_symlink();
         kept.extend(found.into_iter().filter(|kept| is_own || digest_in(&shelf, &kept.path).is_some()));
     }
-    let mut origins = Vec::new();
-    find_origins(&root.join(ORIGINS_FOLDER), &mut origins)?;
-    for origin in &origins {
-        walk_own(&origin.join(PARTS_FOLDER), &mut kept)?;
-        walk_own(&origin.join(PARTIALS_FOLDER), &mut kept)?;
+    for origin in origins(root)? {
+        walk_notes(root, &origin.join(PARTS_FOLDER), &mut kept)?;
+        walk_notes(root, &origin.join(PARTIALS_FOLDER), &mut kept)?;
     }
     let mut damaged = Vec::new();
     walk_own(&root.join(QUARANTINE_FOLDER), &mut damaged)?;
@@ -88,14 +87,26 @@ pub(crate) fn all_kept(root: &Path) -> Result<Vec<Kept>> {
     Ok(kept)
 }
 
+/// The file at `path`, or those in the folder there.
+pub(crate) fn all_at(path: &Path) -> Result<Vec<Kept>> {
+    let mut found = Vec::new();
+    let Some(metadata) = present(path, fs::symlink_metadata(path))? else { return Ok(found) };
+    if metadata.is_dir() {
+        walk(path, &mut found)?;
+    } else {
+        found.push(Kept { bytes: metadata.len(), path: path.to_owned(), read: SystemTime::UNIX_EPOCH });
+    }
+    Ok(found)
+}
+
 /// Removes the files that were on their way to a name, and those of locks, that nobody holds and that were last written before
-/// `before`; gives their number.
-pub(crate) fn reclaim_temporary(root: &Path, before: SystemTime) -> Result<u64> {
+/// `before`; says how much that was.
+pub(crate) fn reclaim_temporary(root: &Path, before: SystemTime) -> Result<Held> {
     Ok(reclaim(&root.join(INGEST_FOLDER), before)? + reclaim(&root.join(LOCKS_FOLDER), before)?)
 }
 
-/// How many files [`reclaim_temporary`] would remove.
-pub(crate) fn reclaimable_temporary(root: &Path, before: SystemTime) -> Result<u64> {
+/// What [`reclaim_temporary`] would remove.
+pub(crate) fn reclaimable_temporary(root: &Path, before: SystemTime) -> Result<Held> {
     Ok(reclaimable(&root.join(INGEST_FOLDER), before)? + reclaimable(&root.join(LOCKS_FOLDER), before)?)
 }
 
@@ -113,9 +124,7 @@ pub(crate) fn write_usage(root: &Path, total: u64) -> Result<()> {
 
 /// Forgets that origins had content that is gone.
 pub(crate) fn forget_gone(root: &Path) -> Result<()> {
-    let mut origins = Vec::new();
-    find_origins(&root.join(ORIGINS_FOLDER), &mut origins)?;
-    origins.iter().try_for_each(|origin| forget_members(root, origin))
+    origins(root)?.iter().try_for_each(|origin| forget_members(root, origin))
 }
 
 /// Writes one more number into the file `usage`, and gives what all add up to, and the file system's time. `None` when
@@ -141,16 +150,19 @@ pub(crate) struct Kept {
     pub(crate) read: SystemTime,
 }
 
-/// How much was removed.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Removed {
-    pub(crate) files: u64,
-    pub(crate) bytes: u64,
-}
-
 /// Finds the files below `folder`, unless it is a link: they are not the store's, then, to remove.
 fn walk_own(folder: &Path, kept: &mut Vec<Kept>) -> Result<()> {
     if folder.is_symlink() { Ok(()) } else { walk(folder, kept) }
+}
+
+/// Finds the notes below `folder`, which is an origin's, in the same way. Where the user has put all of them elsewhere, other things
+/// may be there: those that are not called as notes are.
+pub(crate) fn walk_notes(root: &Path, folder: &Path, kept: &mut Vec<Kept>) -> Result<()> {
+    let mut found = Vec::new();
+    walk_own(folder, &mut found)?;
+    let is_own = !root.join(ORIGINS_FOLDER).is_symlink();
+    kept.extend(found.into_iter().filter(|kept| is_own || is_note(root, &kept.path)));
+    Ok(())
 }
 
 /// Finds the files below `folder`. What goes away meanwhile is not there.
@@ -169,10 +181,10 @@ fn walk(folder: &Path, kept: &mut Vec<Kept>) -> Result<()> {
 
 /// Removes the files that were not read for the longest time, until `excess` bytes are gone. Whoever
 /// reads one of them at this moment holds it open, and reads on.
-pub(crate) fn remove_oldest(root: &Path, mut kept: Vec<Kept>, excess: u64) -> Result<Removed> {
+pub(crate) fn remove_oldest(root: &Path, mut kept: Vec<Kept>, excess: u64) -> Result<Held> {
     kept.sort_by_key(|kept| kept.read);
     let (folder, mut needs) = (Folder::at(root.to_owned()), Needs::default());
-    let mut removed = Removed::default();
+    let mut removed = Held::default();
     for Kept { path, bytes, .. } in kept {
         if removed.bytes >= excess {
             break;
@@ -188,8 +200,7 @@ pub(crate) fn remove_oldest(root: &Path, mut kept: Vec<Kept>, excess: u64) -> Re
         }
         present(&path, fs::remove_file(&path))?;
         drop(held);
-        removed.bytes += bytes;
-        removed.files += 1;
+        removed += Held { files: 1, bytes };
         if !path.starts_with(root.join(BLOBS_FOLDER)) {
             // The folder of the parts of a blob stays while it has others in it.
             path.parent().map(fs::remove_dir);
@@ -198,8 +209,15 @@ pub(crate) fn remove_oldest(root: &Path, mut kept: Vec<Kept>, excess: u64) -> Re
     Ok(removed)
 }
 
-/// Finds the folders of notes on origins beneath `folder`, each of which has something in it that no repository is called.
-pub(crate) fn find_origins(folder: &Path, origins: &mut Vec<PathBuf>) -> Result<()> {
+/// The folders of notes on origins in the store at `root`.
+pub(crate) fn origins(root: &Path) -> Result<Vec<PathBuf>> {
+    let mut origins = Vec::new();
+    find_origins(&root.join(ORIGINS_FOLDER), &mut origins)?;
+    Ok(origins)
+}
+
+/// Finds those beneath `folder`, each of which has something in it that no repository is called.
+fn find_origins(folder: &Path, origins: &mut Vec<PathBuf>) -> Result<()> {
     let mut has_notes = false;
     for path in names(folder)? {
         if path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"_")) {
@@ -218,7 +236,7 @@ pub(crate) fn find_origins(folder: &Path, origins: &mut Vec<PathBuf>) -> Result<
 fn forget_members(root: &Path, origin: &Path) -> Result<()> {
     let members = origin.join(MEMBERS_FOLDER);
     let mut marks = Vec::new();
-    walk_own(&members, &mut marks)?;
+    walk_notes(root, &members, &mut marks)?;
     for mark in marks {
         let Ok(content) = mark.path.strip_prefix(&members) else { continue };
         let is_gone = |shelf: PathBuf| fs::symlink_metadata(shelf.join(content)).is_err();

@@ -14,12 +14,13 @@ use std::{
 };
 
 use refs_registry::{
-    Error, Result,
+    Error, ErrorKind, Result,
     error::{Doing, Place, Wanted},
 };
 use refs_url::{Digest, Hasher};
 
 use crate::{
+    disk::Held,
     file::{each_chunk, is_absent, open_file},
     running::Running,
 };
@@ -240,45 +241,51 @@ pub(crate) fn replace(folder: &Path, name: &Path, document: &[u8]) -> Result<()>
     ingest.publish(name, DOCUMENT_MODE)
 }
 
-/// Removes the files in `folder` that nobody writes and that were last written before `before`; gives their number. What a link
-/// leads to stays as it is.
-pub(crate) fn reclaim(folder: &Path, before: SystemTime) -> Result<u64> {
+/// Removes the files in `folder` that nobody writes and that were last written before `before`; says how much that was. What a
+/// link leads to stays as it is.
+pub(crate) fn reclaim(folder: &Path, before: SystemTime) -> Result<Held> {
     each_abandoned(folder, before, |path| fs::remove_file(path).map_err(|error| Error::io(Doing::Remove, path, error)))
 }
 
-/// How many files [`reclaim`] would remove.
-pub(crate) fn reclaimable(folder: &Path, before: SystemTime) -> Result<u64> {
+/// What [`reclaim`] would remove.
+pub(crate) fn reclaimable(folder: &Path, before: SystemTime) -> Result<Held> {
     each_abandoned(folder, before, |_stays| Ok(()))
 }
 
-fn each_abandoned(folder: &Path, before: SystemTime, take: impl Fn(&Path) -> Result<()>) -> Result<u64> {
+fn each_abandoned(folder: &Path, before: SystemTime, take: impl Fn(&Path) -> Result<()>) -> Result<Held> {
     if folder.is_symlink() {
-        return Ok(0);
+        return Ok(Held::default());
     }
     let listed = match fs::read_dir(folder) {
         Ok(listed) => listed,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Held::default()),
         Err(error) => return Err(Error::io(Doing::List, folder, error)),
     };
-    let mut taken = 0;
+    let mut taken = Held::default();
     for entry in listed {
         let path = entry.map_err(|error| Error::io(Doing::List, folder, error))?.path();
         // Held until it is gone, so that nobody begins to write it.
-        if let Some(_held) = abandoned(&path, before)? {
+        if let Some((_held, bytes)) = abandoned(&path, before)? {
             take(&path)?;
-            taken += 1;
+            taken += Held { files: 1, bytes };
         }
     }
     Ok(taken)
 }
 
-/// The file, locked, if nobody else holds it and it is that old.
-fn abandoned(path: &Path, before: SystemTime) -> Result<Option<File>> {
-    let Some((file, _)) = open_file(OpenOptions::new().read(true), path)? else { return Ok(None) };
+/// The file, locked, and its bytes, if nobody else holds it and it is that old.
+fn abandoned(path: &Path, before: SystemTime) -> Result<Option<(File, u64)>> {
+    let (file, bytes) = match open_file(OpenOptions::new().read(true), path) {
+        Ok(Some(opened)) => opened,
+        Ok(None) => return Ok(None),
+        // What is no file was not left by writing one.
+        Err(error) if error.kind() == ErrorKind::Corrupt => return Ok(None),
+        Err(error) => return Err(error),
+    };
     let failed = |error| Error::io(Doing::Read, path, error);
     let written = file.metadata().and_then(|metadata| metadata.modified()).map_err(failed)?;
     let is_ours = written < before && file.try_lock().is_ok() && is_at(&file, path).map_err(failed)?;
-    Ok(is_ours.then_some(file))
+    Ok(is_ours.then_some((file, bytes)))
 }
 
 /// A session comes from whoever asks to resume it: only the shape of name that `begin` gives leads to a file.

@@ -257,7 +257,7 @@ enum Going {
 struct Removed {
     removed: Files,
     kept: Files,
-    temporary: u64,
+    temporary: Files,
     unlisted: Vec<Image>,
     dry_run: bool,
 }
@@ -267,7 +267,7 @@ impl Removed {
         Self {
             removed: Files::of(pruned.removed),
             kept: Files::of(pruned.kept),
-            temporary: pruned.temporary,
+            temporary: Files::of(pruned.temporary),
             unlisted: Image::all(&pruned.unlisted),
             dry_run: going == Going::Would,
         }
@@ -284,6 +284,10 @@ impl fmt::Display for Removed {
         for image in &self.unlisted {
             writeln!(f, "{no_longer}: {}", escape(&image.name))?;
         }
-        write!(f, "{removed} {}, {kept} {}", self.removed, self.kept)
+        write!(f, "{removed} {}", self.removed)?;
+        if self.temporary.files > 0 {
+            write!(f, " and {} of unfinished work", self.temporary)?;
+        }
+        write!(f, ", {kept} {}", self.kept)
     }
 }

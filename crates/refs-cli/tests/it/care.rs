@@ -78,7 +78,7 @@ fn what_is_asked_for_is_pruned_and_nothing_else() {
     let (machine, cache) = place();
     let layer = blob(&cache, 100_000);
     let nothing = machine.json("cache prune");
-    assert_eq!((&nothing["removed"]["files"], &nothing["temporary"]), (&0.into(), &0.into()), "{nothing}");
+    assert_eq!((&nothing["removed"]["files"], &nothing["temporary"]["files"]), (&0.into(), &0.into()), "{nothing}");
     machine.json("cache prune --older-than 1d");
     assert!(layer.exists());
 
@@ -156,7 +156,14 @@ fn images_are_fetched_although_another_fails_whose_code_is_the_first() {
 #[test]
 fn what_a_killed_process_left_is_pruned() {
     let (machine, cache) = place();
-    fs::write(cache.join("ingest/upload-0123456789abcdefghijklmn"), "left").unwrap();
+    let left = cache.join("ingest/upload-0123456789abcdefghijklmn");
+    fs::write(&left, "left").unwrap();
+    let would = machine.json("cache prune --dry-run");
+    assert_eq!((&would["temporary"], left.exists()), (&serde_json::json!({ "files": 1, "bytes": 4 }), true));
+    let text = machine.prints("cache prune --dry-run");
+    assert!(text.starts_with("would remove 0 (0 B) and 1 (4 B) of unfinished work, keep "), "{text}");
+    let pruned = machine.json("cache prune");
+    assert_eq!((&pruned["temporary"], left.exists()), (&would["temporary"], false));
     harm(&blob(&cache, 100_000));
     machine.run("cache verify");
     let pruned = machine.json("cache prune");

@@ -88,11 +88,7 @@ impl DiskStore {
 fn clear(root: &Path) -> Result<Vec<PathBuf>> {
     // Any file that could be locked may be what is in the way.
     let _alone = Lock::folder(root, PATIENCE)?;
-    let mut debris = Vec::new();
-    if home::is_tagged_by_others(root)? {
-        debris.push(root.join(CACHE_TAG_FILE));
-    }
-    debris.extend(find(root)?);
+    let debris = to_clear(root)?;
     let mut moved = Vec::new();
     let (index, folder) = (root.join(INDEX_FILE), Folder::at(root.to_owned()));
     if !debris.contains(&index) && folder.is_index_damaged()? {
@@ -105,6 +101,15 @@ fn clear(root: &Path) -> Result<Vec<PathBuf>> {
         }
     }
     Ok(moved)
+}
+
+/// What [`DiskStore::clear`] tries to move, but for an index that is damaged.
+pub(super) fn to_clear(root: &Path) -> Result<Vec<PathBuf>> {
+    let mut debris = find(root)?;
+    if home::is_tagged_by_others(root)? {
+        debris.push(root.join(CACHE_TAG_FILE));
+    }
+    Ok(debris)
 }
 
 /// Whether `path` is below a place that its user has put elsewhere by a link, where there may be more than what the store has.

@@ -6,6 +6,7 @@ mod home;
 mod images;
 mod indexes;
 mod notes;
+mod origin;
 mod partials;
 mod parts;
 mod prune;
@@ -16,6 +17,7 @@ mod survey;
 mod verify;
 
 pub use images::ListedImage;
+pub(crate) use origin::is_note;
 pub use partials::Left;
 pub use prune::{PruneOptions, Pruned};
 pub(crate) use relist::{known_images, put_index_aside};

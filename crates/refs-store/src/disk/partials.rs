@@ -6,15 +6,14 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::SystemTime,
 };
 
 use refs_registry::{ByteStream, Error, Result, Resume, Verify, error::Doing, verified};
 use refs_url::{Digest, Hasher};
 
-use super::{ORIGINS_FOLDER, PARTIALS_FOLDER, notes::make_folders_of};
+use super::{PARTIALS_FOLDER, notes::make_folders_of};
 use crate::{
-    evict::{Bound, find_origins, names},
+    evict::{Bound, names, origins, walk_notes},
     file::{each_chunk, is_absent, read_range},
     ingest::Ingest,
 };
@@ -133,34 +132,21 @@ fn totals(folder: &Path, digest: &Digest) -> Result<Vec<(PathBuf, u64)>> {
 /// Removes the oldest beginnings, so that neither their number nor their bytes grow without an end, however processes die.
 fn make_room(root: &Path, bound: Bound) -> Result<()> {
     let mut kept = Vec::new();
-    let mut origins = Vec::new();
-    find_origins(&root.join(ORIGINS_FOLDER), &mut origins)?;
-    for origin in &origins {
-        for path in paths(&origin.join(PARTIALS_FOLDER))? {
-            let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
-            kept.push((metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH), metadata.len(), path));
-        }
+    for origin in origins(root)? {
+        walk_notes(root, &origin.join(PARTIALS_FOLDER), &mut kept)?;
     }
-    kept.sort();
-    let mut bytes = kept.iter().map(|(_, bytes, _)| bytes).sum::<u64>();
+    kept.sort_by_key(|kept| kept.read);
+    let mut bytes = kept.iter().map(|kept| kept.bytes).sum::<u64>();
     let mut rest = kept.len();
-    for (_, length, path) in kept {
+    for kept in kept {
         if rest < MAX_PARTIALS && bytes <= bound.max_bytes {
             break;
         }
-        remove_file(&path)?;
+        remove_file(&kept.path)?;
         rest -= 1;
-        bytes -= length;
+        bytes -= kept.bytes;
     }
     Ok(())
-}
-
-/// The files in the folders in `folder`, to be removed: none that a link leads to.
-fn paths(folder: &Path) -> Result<Vec<PathBuf>> {
-    if folder.is_symlink() {
-        return Ok(Vec::new());
-    }
-    names(folder)?.iter().map(|folder| names(folder)).collect::<Result<Vec<_>>>().map(|paths| paths.concat())
 }
 
 fn remove_file(path: &Path) -> Result<bool> {

@@ -53,7 +53,7 @@ impl Kept {
         format!("{}-{}-{}", self.range.start, self.range.end, self.total)
     }
 
-    fn parse(name: &str) -> Option<Self> {
+    pub(super) fn parse(name: &str) -> Option<Self> {
         let mut numbers = name.split('-').map(|number| number.parse().ok());
         let mut next = || numbers.next().flatten();
         let kept = Self { range: next()?..next()?, total: next()? };

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, path::Path, time::SystemTime};
 use refs_registry::Result;
 
 use super::{
-    QUARANTINE_FOLDER,
+    QUARANTINE_FOLDER, debris, home,
     images::ListedImage,
     removal::remove_all,
     store::DiskStore,
@@ -13,9 +13,10 @@ use super::{
 };
 use crate::{
     evict::{
-        Kept, all_kept, blob, exclusively, forget_gone, is_pinned, names, reclaim_temporary, reclaimable_temporary,
-        remove_oldest, write_usage,
+        Kept, all_at, all_kept, blob, exclusively, forget_gone, is_pinned, names, reclaim_temporary,
+        reclaimable_temporary, remove_oldest, write_usage,
     },
+    file::blocking,
     ingest::Ingest,
     layout::Folder,
 };
@@ -39,7 +40,7 @@ pub struct Pruned {
     /// The images that are not whole any more, and not listed.
     pub unlisted: Vec<ListedImage>,
     /// The files that processes that died have left of writing, and of their locks.
-    pub temporary: u64,
+    pub temporary: Held,
 }
 
 impl DiskStore {
@@ -52,9 +53,12 @@ impl DiskStore {
         if !self.is_made() {
             return Ok(Pruned::default());
         }
-        let options = *options;
+        let (options, path) = (*options, self.path().to_owned());
         self.clear().await?;
-        self.run(move |folder| prune(folder, options)).await
+        // Before the layout is opened, which removes them without a word.
+        let reclaim = move || reclaim_temporary(&path, SystemTime::now());
+        let temporary = blocking(self.path(), reclaim).await?;
+        self.run(move |folder| prune(folder, options, temporary)).await
     }
 
     /// What a [`prune`](DiskStore::prune) with these `options` would remove at this moment. Nothing is changed.
@@ -65,21 +69,23 @@ impl DiskStore {
         if !self.is_made() {
             return Ok(Pruned::default());
         }
-        let options = *options;
-        self.run(move |folder| foresee(folder, options)).await
+        let (options, path) = (*options, self.path().to_owned());
+        blocking(self.path(), move || {
+            home::check(&path)?;
+            foresee(&Folder::at(path), options)
+        })
+        .await
     }
 }
 
-fn prune(folder: &Folder, options: PruneOptions) -> Result<Pruned> {
+fn prune(folder: &Folder, options: PruneOptions, temporary: Held) -> Result<Pruned> {
     let root = folder.root();
     let _alone = exclusively(root)?;
     let listed = folder.images()?;
-    let temporary = reclaim_temporary(root, SystemTime::now())?;
     let mut removed = Held::default();
     let Unwanted { at_once, rest } = Unwanted::of(folder, options)?;
     let mut remove = |kept: Vec<Kept>, excess: u64| {
-        let gone = remove_oldest(root, kept, excess)?;
-        removed = Held { files: removed.files + gone.files, bytes: removed.bytes + gone.bytes };
+        removed += remove_oldest(root, kept, excess)?;
         Ok(())
     };
     remove(at_once, u64::MAX)?;
@@ -99,6 +105,11 @@ fn foresee(folder: &Folder, options: PruneOptions) -> Result<Pruned> {
     let root = folder.root();
     let temporary = reclaimable_temporary(root, SystemTime::now())?;
     let Unwanted { at_once: mut going, mut rest } = Unwanted::of(folder, options)?;
+    for path in debris::to_clear(root)?.iter().filter(|path| !debris::is_behind_link(root, path)) {
+        let mut debris = all_at(path)?;
+        debris.retain(|found| going.iter().all(|going| going.path != found.path));
+        going.append(&mut debris);
+    }
     let mut kept = all_kept(root)?;
     let keep = |kept: &mut Vec<Kept>, going: &[Kept]| {
         let paths: BTreeSet<&Path> = going.iter().map(|going| going.path.as_path()).collect();

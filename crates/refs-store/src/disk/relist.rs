@@ -7,7 +7,7 @@ use refs_url::{Host, RepoName, Tag, Target};
 
 use super::{ORIGINS_FOLDER, TAGS_FOLDER, images, notes::read_record, removal::move_aside};
 use crate::{
-    evict::{find_origins, names},
+    evict::{names, origins},
     layout::{Folder, INDEX_FILE},
     store::{Origin, StoredImage, TagRecord},
 };
@@ -27,10 +27,8 @@ pub(crate) fn put_index_aside(folder: &Folder) -> Result<()> {
 /// What an index would list of the images that tags led to, whole or not, in the order in which they were asked for.
 pub(crate) fn known_images(folder: &Folder) -> Result<Vec<Descriptor>> {
     let root = folder.root().join(ORIGINS_FOLDER);
-    let mut notes = Vec::new();
-    find_origins(&root, &mut notes)?;
     let mut known = Vec::new();
-    for notes in notes {
+    for notes in origins(folder.root())? {
         let Some(origin) = notes.strip_prefix(&root).ok().and_then(origin) else { continue };
         for path in names(&notes.join(TAGS_FOLDER))? {
             let name = path.file_name().and_then(|name| name.to_str());
@@ -47,7 +45,7 @@ pub(crate) fn known_images(folder: &Folder) -> Result<Vec<Descriptor>> {
 }
 
 /// The origin whose notes are in the folder `inside` that of all.
-fn origin(inside: &Path) -> Option<Origin> {
+pub(super) fn origin(inside: &Path) -> Option<Origin> {
     let mut names = inside.to_str()?.splitn(3, '/');
     let wire = match names.next()? {
         "secured" => Wire::Secured,

@@ -1,6 +1,9 @@
 //! What a store on disk holds.
 
-use std::path::{Path, PathBuf};
+use std::{
+    ops::{Add, AddAssign},
+    path::{Path, PathBuf},
+};
 
 use refs_registry::Result;
 
@@ -46,6 +49,22 @@ pub struct Held {
     pub files: u64,
     /// How many bytes they have together.
     pub bytes: u64,
+}
+
+impl AddAssign for Held {
+    fn add_assign(&mut self, more: Self) {
+        self.files += more.files;
+        self.bytes += more.bytes;
+    }
+}
+
+impl Add for Held {
+    type Output = Self;
+
+    fn add(mut self, more: Self) -> Self {
+        self += more;
+        self
+    }
 }
 
 impl StoreInfo {
@@ -97,8 +116,7 @@ fn survey(folder: &Folder, mut info: StoreInfo) -> Result<StoreInfo> {
             Some(Kind::Quarantined) => &mut info.quarantined,
             None => continue,
         };
-        held.files += 1;
-        held.bytes += bytes;
+        *held += Held { files: 1, bytes };
     }
     info.images = folder.images()?.iter().map(ListedImage::of).collect();
     info.misplaced = debris::find(root)?;

@@ -101,7 +101,7 @@ impl Layout {
     /// # Errors
     /// `Io`. Files before the one that failed are gone.
     pub async fn reclaim(&self, before: SystemTime) -> Result<u64> {
-        self.run(move |folder| reclaim(&folder.ingest(), before)).await
+        Ok(self.run(move |folder| reclaim(&folder.ingest(), before)).await?.files)
     }
 
     pub(crate) fn folder(&self) -> Arc<Folder> {

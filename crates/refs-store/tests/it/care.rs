@@ -216,9 +216,71 @@ async fn m142_what_a_killed_process_left_of_writing_is_gone_when_the_next_one_be
     assert!(left.iter().all(|path| !path.exists()));
     assert!(cache.join("ingest/upload-held").exists());
     drop(held);
-    assert_eq!(store.foresee_prune(&PruneOptions::default()).await?.temporary, 1);
-    assert_eq!(store.prune(&PruneOptions::default()).await?.temporary, 1);
+    fs::write(cache.join("ingest/upload-held"), "let go").unwrap();
+    // Nor does it go because a store that was not open yet is asked.
+    let anew = || DiskStore::new(&cache, &DiskOptions::default());
+    let temporary = Held { files: 1, bytes: 6 };
+    assert_eq!(anew().foresee_prune(&PruneOptions::default()).await?.temporary, temporary);
+    assert!(cache.join("ingest/upload-held").exists());
+    assert_eq!(anew().prune(&PruneOptions::default()).await?.temporary, temporary);
+    assert_eq!(anew().prune(&PruneOptions::default()).await?.temporary, Held::default());
     require_layout(&cache);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_in_the_place_of_something_else_is_foreseen_to_go() -> Result<()> {
+    let (store, folder) = on_disk();
+    fill(&store, "one").await?;
+    let cache = folder.path().join("cache");
+    fs::create_dir(cache.join("evict.d")).unwrap();
+    fs::write(cache.join("pins"), "a file").unwrap();
+    fs::create_dir_all(cache.join("locks/folder")).unwrap();
+    fs::write(cache.join("locks/folder/file"), "in it").unwrap();
+    let foreseen = foreseen(&store, &PruneOptions::default()).await?;
+    assert_eq!(foreseen.removed, Held { files: 2, bytes: 11 });
+    let pruned = store.prune(&PruneOptions::default()).await?;
+    assert_eq!((pruned.removed, pruned.kept), (foreseen.removed, foreseen.kept));
+    Ok(())
+}
+
+/// The user may have put the notes where other things are, some of which are called much as notes are.
+#[tokio::test]
+async fn what_is_not_the_stores_behind_a_link_in_the_place_of_its_notes_stays() -> Result<()> {
+    let (store, folder) = on_disk();
+    fill_part(&store, "one", 1..3).await?;
+    fill(&store, "two").await?;
+    begin(&store, "three").await?;
+    let (cache, theirs) = (folder.path().join("cache"), folder.path().join("theirs"));
+    fs::rename(cache.join("origins"), &theirs).unwrap();
+    symlink(&theirs, cache.join("origins")).unwrap();
+    let precious = [
+        "notes.txt",
+        "work/my_parts/sha256/a",
+        "work/_parts/sha256/a",
+        "work/_partials/sha256/a-1",
+        "work/_members/sha256/a",
+        "secured/ghcr.io/_parts/photo.jpg",
+        "secured/ghcr.io/o/r/_parts/sha256/photo.jpg",
+        "secured/ghcr.io/o/r/_members/todo.txt",
+        "secured/ghcr.io/o/r/_partials/sha256/draft",
+    ]
+    .map(|name| theirs.join(name));
+    for path in &precious {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "precious").unwrap();
+    }
+    let anew = || DiskStore::new(&cache, &DiskOptions { max_bytes: 2 << 20, ..DiskOptions::default() });
+    let foreseen = anew().foresee_prune(&EVERYTHING).await?;
+    assert!(verify(&anew()).await?.damaged.is_empty());
+    // Too much by far, so that all goes that may.
+    fill(&anew(), &"four".repeat(1 << 19)).await?;
+    begin(&anew(), "five").await?;
+    let pruned = anew().prune(&EVERYTHING).await?;
+    assert_eq!((foreseen.removed.files, foreseen.kept, pruned.kept), (3, Held::default(), Held::default()));
+    for path in &precious {
+        assert_eq!(fs::read_to_string(path).ok().as_deref(), Some("precious"), "{}", path.display());
+    }
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use std::{io, path::Path};
 
-use refs_client::{DestinationFault, Error, LocationFault, SourceFault};
+use refs_client::{ArchiveFault, DestinationFault, Error, LocationFault, SourceFault};
 use refs_store::Layout;
 use refs_url::{Host, ParseError, ParseErrorKind, Reference};
 
@@ -106,6 +106,10 @@ pub(crate) fn client_hint(error: &Error) -> Option<String> {
         Error::OtherDigest { .. } => "leave the digest out to copy what is there now".to_owned(),
         Error::Config { .. } => {
             "`refs inspect` tells what it is; `refs pull` extracts what is no container image".to_owned()
+        }
+        Error::Corrupt { fault: ArchiveFault::Changed, .. } => return None,
+        Error::Corrupt { .. } if client_code(error) == INTEGRITY => {
+            "the layer is as its manifest says, and was made wrong: make it anew, or ask its owner to".to_owned()
         }
         Error::Estargz { .. } | Error::FileDigest { .. } | Error::DiffId { .. } if client_code(error) == INTEGRITY => {
             "the layer is not what its manifest says; do not trust it, push it again or ask its owner".to_owned()

@@ -172,6 +172,20 @@ fn m063_m064_a_manifest_that_is_none_is_an_error_of_integrity() {
 }
 
 #[test]
+fn what_follows_a_compressed_layer_and_is_no_gzip_is_told() {
+    let tar = [tar_entry("x", b'0', "", b"content"), vec![0; 1024]].concat();
+    for behind in [&b"garbage that is longer than a header"[..], b"short"] {
+        let (machine, registry) = (Machine::new(), registry());
+        put(&registry, &Image::new().layer(MediaType::OCI_LAYER_GZIP, [&gzip(&tar)[..], behind].concat()));
+        let words =
+            [" is corrupt at byte 1024 of its archive: ", "(bytes that are no gzip follow", "\nhint: the layer is as"];
+        for line in ["pull AT here", "ls AT"] {
+            machine.fails(&line.replace("AT", &format!("{}/o/r:v1", registry.host())), 8, &words);
+        }
+    }
+}
+
+#[test]
 fn a_compression_that_is_not_read_is_unsupported() {
     let (machine, registry) = (Machine::new(), registry());
     let media_type = MediaType::new("application/vnd.example.layer+xz");

@@ -1,6 +1,6 @@
 //! Opens the archive in a layer's bytes: a tar file, compressed with gzip, with zstd, or not.
 
-use std::io::{BufRead, BufReader, Cursor, Read};
+use std::io::{self, BufRead, BufReader, Cursor, Read};
 
 use flate2::bufread::MultiGzDecoder;
 use refs_estargz::ZstdReader;
@@ -64,9 +64,36 @@ impl Packed {
         let whole = self.bytes;
         match self.compression {
             Compression::None => whole,
-            Compression::Gzip => Box::new(BufReader::with_capacity(INFLATED_BUFFER_BYTES, MultiGzDecoder::new(whole))),
+            Compression::Gzip => Box::new(BufReader::with_capacity(INFLATED_BUFFER_BYTES, Members::of(whole))),
             Compression::Zstd => Box::new(BufReader::with_capacity(INFLATED_BUFFER_BYTES, ZstdReader::new(whole))),
         }
+    }
+}
+
+/// What the members of a gzip file hold, and an error that says so when what follows them is none.
+struct Members<R> {
+    decoder: MultiGzDecoder<R>,
+    have_begun: bool,
+}
+
+impl<R: BufRead> Members<R> {
+    fn of(bytes: R) -> Self {
+        Self { decoder: MultiGzDecoder::new(bytes), have_begun: false }
+    }
+}
+
+impl<R: BufRead> Read for Members<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.decoder.read(into);
+        // Between members there is no header yet.
+        let is_between = self.have_begun && self.decoder.header().is_none();
+        self.have_begun |= read.is_ok();
+        read.map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof if is_between => {
+                io::Error::new(io::ErrorKind::InvalidData, "bytes that are no gzip follow the last member")
+            }
+            _ => error,
+        })
     }
 }
 

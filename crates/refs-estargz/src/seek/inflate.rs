@@ -14,7 +14,7 @@ use miniz_oxide::inflate::{
 };
 
 use super::WINDOW_BYTES;
-use crate::gzip::{HeaderReader, NoHeader};
+use crate::gzip::{HEADER, HeaderReader, NoHeader};
 
 /// Not wrapping, so that a distance to before the start of a member is found.
 const FLAGS: u32 =
@@ -79,6 +79,8 @@ pub(super) struct Bits {
 pub(super) enum Fault {
     #[error("there is no gzip header where a member should start")]
     Header,
+    #[error("bytes that are no gzip follow the last member")]
+    Trailing,
     #[error("a deflate stream is broken")]
     Deflate,
     #[error("the checksum of a member does not hold")]
@@ -139,6 +141,9 @@ impl Inflate {
     pub(super) fn step(&mut self, input: &[u8]) -> Result<Step, Fault> {
         match &mut self.place {
             Place::Between => {
+                if !input.starts_with(&HEADER[..1]) {
+                    return Err(Fault::Trailing);
+                }
                 self.place = Place::Header(HeaderReader::default());
                 self.step(input)
             }

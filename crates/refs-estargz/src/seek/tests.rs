@@ -343,7 +343,7 @@ fn broken_gzip_is_refused() {
     assert_eq!(refused(&changed(0)), "there is no gzip header where a member should start");
     assert_eq!(refused(&changed(blob.len() - 1)), "the checksum of a member does not hold");
     assert_eq!(refused(&changed(blob.len() - 8)), "the checksum of a member does not hold");
-    assert_eq!(refused(&[&blob[..], b"more"].concat()), "there is no gzip header where a member should start");
+    assert_eq!(refused(&[&blob[..], b"more"].concat()), "bytes that are no gzip follow the last member");
     assert_eq!(inflate(&blob[..blob.len() - 1], 100, 10).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     assert_eq!(inflate(b"", 100, 10).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
 }

@@ -73,6 +73,9 @@ impl Client {
     /// written down in the attribute `user.rootlesscontainers`, modes and times are the image's, devices become empty files.
     /// A rootless container runtime makes of that what the image means.
     ///
+    /// The destination itself gets the mode that the image has for its root. Where the image has none, a new directory gets 755,
+    /// and an empty one that was there keeps its own, as with umoci.
+    ///
     /// The config is checked first, then each layer and what it unpacks to; only then is anything written.
     ///
     /// # Errors

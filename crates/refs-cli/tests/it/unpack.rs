@@ -1,9 +1,14 @@
 //! `refs unpack`
 
+use std::{fs, os::unix::fs::PermissionsExt};
+
 use refs_registry::MediaType;
 use refs_testkit::{Image, Tree, image::gzip};
 
-use crate::support::{Machine, put, registry};
+use crate::{
+    hostile::tar_entry,
+    support::{Machine, put, registry},
+};
 
 const LOW: &str = "755 etc/\n644 etc/a \"low\"\n644 etc/b \"b\"\n4755 su \"su\"\n777 sh -> /bin/busybox\n";
 const HIGH: &str = "644 etc/.wh.b \"\"\n644 etc/a \"high\"\n";
@@ -29,6 +34,23 @@ fn the_root_is_what_all_layers_show() {
         (&2.into(), &0.into(), &6.into())
     );
     assert_eq!((machine.read("rootfs"), machine.names()), (Tree::parse(expected), vec!["rootfs".to_owned()]));
+}
+
+#[test]
+fn an_empty_directory_keeps_its_mode_unless_the_image_has_one_for_its_root() {
+    let (machine, registry) = (Machine::new(), registry());
+    let mode = |name: &str| fs::metadata(machine.path(name)).unwrap().permissions().mode() & 0o7777;
+    let at = format!("{}/o/r:v1", registry.host());
+    for (top, expected) in [(Vec::new(), [0o700, 0o755]), (tar_entry("./", b'5', "", b""), [0o644, 0o644])] {
+        put(&registry, &Image::new().layer(MediaType::OCI_LAYER_GZIP, gzip(&[top, vec![0; 1024]].concat())));
+        fs::create_dir(machine.path("there")).unwrap();
+        fs::set_permissions(machine.path("there"), fs::Permissions::from_mode(0o700)).unwrap();
+        for name in ["there", "new"] {
+            machine.prints(&format!("unpack {at} {name}"));
+        }
+        assert_eq!([mode("there"), mode("new")], expected);
+        ["there", "new"].iter().for_each(|name| fs::remove_dir_all(machine.path(name)).unwrap());
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use refs_url::Digest;
 
-use crate::{ByteStream, Error, Result, Resume, Source, error::Doing};
+use crate::{ByteStream, Error, Result, Resume, Source, error::Doing, verify::Shared};
 
 /// A body for an upload.
 pub enum Payload {
@@ -88,6 +88,16 @@ impl Replay {
                 let size = source.stat_blob(digest).await?.unwrap_or(offset);
                 Ok(source.blob_part(digest, offset.min(size)..size).await?.stream)
             }
+        }
+    }
+}
+
+impl Replay {
+    /// All bytes, for a sender who checks them by `shared`. What verifies them on their way here does so by the same.
+    pub(crate) async fn open_sharing(&self, shared: &Shared) -> Result<ByteStream> {
+        match self {
+            Self::Blob(source, digest) => Ok(source.blob(digest, Resume::sharing(shared.clone())).await?.stream),
+            _ => self.open(0).await,
         }
     }
 }

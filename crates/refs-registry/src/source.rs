@@ -15,7 +15,7 @@ use futures_util::StreamExt;
 use refs_url::{Digest, Hasher, RepoName, Tag, Target};
 use serde::{Deserialize, Serialize};
 
-use crate::{Descriptor, Manifest, MediaType, Payload, Result};
+use crate::{Descriptor, Manifest, MediaType, Payload, Result, verify::Shared};
 
 /// Bytes as they arrive. The stream ends after its first error.
 pub type ByteStream = BoxStream<'static, Result<Bytes>>;
@@ -204,16 +204,23 @@ pub async fn fill(mut upload: Box<dyn Upload>, mut stream: ByteStream, digest: &
 pub struct Resume {
     pub(crate) offset: u64,
     pub(crate) hasher: Option<Hasher>,
+    /// The check of whoever reads: a place that hashes by it spares the reader that.
+    pub(crate) shared: Option<Shared>,
 }
 
 impl Resume {
     /// A fresh read, from the first byte.
-    pub const START: Self = Self { offset: 0, hasher: None };
+    pub const START: Self = Self { offset: 0, hasher: None, shared: None };
 
     /// Goes on at `offset` bytes, with the `hasher` that has taken in all bytes before it.
     #[must_use]
     pub const fn at(offset: u64, hasher: Hasher) -> Self {
-        Self { offset, hasher: Some(hasher) }
+        Self { offset, hasher: Some(hasher), shared: None }
+    }
+
+    /// A fresh read by one who checks the bytes by `shared`, and need not hash what has been taken in there.
+    pub(crate) const fn sharing(shared: Shared) -> Self {
+        Self { offset: 0, hasher: None, shared: Some(shared) }
     }
 
     /// The first byte to give, counted from the start of the blob.

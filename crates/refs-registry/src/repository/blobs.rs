@@ -11,6 +11,7 @@ use crate::{
     auth::Scopes,
     error::{Fault, Wanted},
     transport::{Answer, Budget, Call, Failure, Incoming},
+    verify::Shared,
 };
 
 /// After so many bytes, what breaks next counts as a first failure.
@@ -61,7 +62,8 @@ impl Repository {
             repository: self.clone(),
             digest: digest.clone(),
             etag: opened.etag.clone(),
-            verify: Verify::new(digest, size, from)?,
+            at: from.offset(),
+            verify: if is_held { own(digest, size, from) } else { of_reader(digest, size, from) }?,
             opened: Some(opened),
             budget,
             progress: 0,
@@ -76,7 +78,7 @@ impl Repository {
             let Some(mut reading) = reading else { return Ok(None) };
             match reading.next().await? {
                 Some(chunk) => Ok(Some((chunk, Some(reading)))),
-                None => reading.verify.finish().map(|()| None),
+                None => reading.verify.verdict().map(|()| None),
             }
         });
         Ok(Blob { size, stream: stream.boxed() })
@@ -142,7 +144,9 @@ struct Reading {
     repository: Repository,
     digest: Digest,
     etag: Option<HeaderValue>,
-    verify: Verify,
+    /// The byte to come next.
+    at: u64,
+    verify: Shared,
     opened: Option<Opened>,
     budget: Budget,
     /// The bytes since the last failure.
@@ -153,14 +157,15 @@ struct Reading {
 impl Reading {
     /// All the bytes, verified. Those that came wrong are asked for once more, from the start.
     async fn whole(mut self) -> Result<Bytes> {
-        let start = self.verify.clone();
+        let start = self.verify.snapshot();
         match self.collect().await {
             Err(error @ (Error::Digest { .. } | Error::Size { .. })) => {
                 tracing::debug!(host = %self.repository.host(), %error, "the blob is asked for once more");
             }
             read => return read,
         }
-        (self.opened, self.etag, self.verify) = (None, None, start);
+        (self.opened, self.etag, self.at) = (None, None, start.seen());
+        self.verify = Shared::new(start);
         self.collect().await
     }
 
@@ -169,7 +174,7 @@ impl Reading {
         while let Some(chunk) = self.next().await? {
             all.extend_from_slice(&chunk);
         }
-        self.verify.clone().finish()?;
+        self.verify.verdict()?;
         Ok(all.freeze())
     }
 
@@ -179,7 +184,8 @@ impl Reading {
             match self.step().await {
                 Ok(Some(chunk)) if chunk.is_empty() => {}
                 Ok(Some(chunk)) => {
-                    self.verify.update(&chunk)?;
+                    self.verify.take_in(self.at, &chunk)?;
+                    self.at += chunk.len() as u64;
                     self.progress += chunk.len() as u64;
                     return Ok(Some(chunk));
                 }
@@ -211,7 +217,7 @@ impl Reading {
     }
 
     async fn reopen(&mut self) -> Result<Opened, Failure> {
-        let offset = self.verify.seen();
+        let offset = self.at;
         let opened = self.repository.open_from(&self.digest, offset, self.etag.as_ref()).await?;
         self.etag = opened.etag.clone().or_else(|| self.etag.take());
         if opened.skip > 0 {
@@ -224,6 +230,18 @@ impl Reading {
         }
         Ok(opened)
     }
+}
+
+/// The check that whoever reads from `from` on has of it, if that is of a blob like this one and has seen nothing yet.
+fn of_reader(digest: &Digest, size: u64, from: Resume) -> Result<Shared> {
+    match &from.shared {
+        Some(shared) if shared.is_fresh(digest, size) => Ok(shared.clone()),
+        _ => own(digest, size, from),
+    }
+}
+
+fn own(digest: &Digest, size: u64, from: Resume) -> Result<Shared> {
+    Verify::new(digest, size, from).map(Shared::new)
 }
 
 /// The error of a part that is not the one asked for.

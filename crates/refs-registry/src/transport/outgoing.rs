@@ -12,28 +12,36 @@ use futures_util::StreamExt;
 use refs_url::Digest;
 
 use super::call::FaultSlot;
-use crate::{ByteStream, Error, Replay, Result, Resume, Verify, error::Wanted};
+use crate::{ByteStream, Error, Replay, Result, Resume, Verify, error::Wanted, verify::Shared};
 
 /// What has been found of a blob that is sent in parts, some of them more than once. Clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Proof {
-    verify: Arc<Mutex<Verify>>,
+    /// Of the sending that began at the first byte last.
+    found: Arc<Mutex<Shared>>,
     digest: Digest,
     size: u64,
 }
 
 impl Proof {
     pub(crate) fn new(digest: &Digest, size: u64) -> Result<Self> {
-        let verify = Verify::new(digest, size, Resume::START)?;
-        Ok(Self { verify: Arc::new(Mutex::new(verify)), digest: digest.clone(), size })
+        let found = Arc::new(Mutex::new(Shared::new(Verify::new(digest, size, Resume::START)?)));
+        Ok(Self { found, digest: digest.clone(), size })
+    }
+
+    /// What is known to who sends from `start` on: nothing, of all of it.
+    fn known(&self, start: u64) -> Result<Shared> {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        if start == 0 {
+            *found = Shared::new(Verify::new(&self.digest, self.size, Resume::START)?);
+        }
+        Ok(found.clone())
     }
 
     /// Takes in `chunk`, which begins at `at`, as far as it is new. At the end of the blob it says whether all were right.
-    fn take_in(&self, at: u64, chunk: &[u8]) -> Result<()> {
-        let mut verify = self.verify.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = usize::try_from(verify.seen().saturating_sub(at)).unwrap_or(usize::MAX);
-        verify.update(chunk.get(known..).unwrap_or_default())?;
-        if at + chunk.len() as u64 >= self.size { verify.clone().finish() } else { Ok(()) }
+    fn take_in(&self, found: &Shared, at: u64, chunk: &[u8]) -> Result<()> {
+        found.take_in(at, chunk)?;
+        if at + chunk.len() as u64 >= self.size { found.verdict() } else { Ok(()) }
     }
 
     /// What is wrong when there is nothing from `at` on.
@@ -45,13 +53,19 @@ impl Proof {
 /// The bytes `range` of the blob that `proof` is about, from `replay`. Its last bytes are held back until all have been
 /// found right, so that the other side never has the whole of a wrong blob. An error is left in `fault`, too.
 pub(crate) async fn checked(replay: &Replay, range: Range<u64>, proof: Proof, fault: FaultSlot) -> Result<ByteStream> {
-    let mut stream = replay.open(range.start).await?;
+    let found = proof.known(range.start)?;
+    let mut stream = if range == (0..proof.size) {
+        replay.open_sharing(&found).await?
+    } else {
+        // What a source reads beyond `range` is read again for the next part, and would count as known by then.
+        replay.open(range.start).await?
+    };
     if proof.size == 0 {
         // No step below reads of an empty blob, which may have been given bytes all the same.
-        proof.take_in(0, &stream.next().await.transpose()?.unwrap_or_default())?;
+        proof.take_in(&found, 0, &stream.next().await.transpose()?.unwrap_or_default())?;
     }
     let chunks = futures_util::stream::try_unfold((stream, range.start), move |(mut stream, at)| {
-        let (proof, fault) = (proof.clone(), fault.clone());
+        let (proof, found, fault) = (proof.clone(), found.clone(), fault.clone());
         async move {
             if at >= range.end {
                 return Ok(None);
@@ -61,7 +75,7 @@ pub(crate) async fn checked(replay: &Replay, range: Range<u64>, proof: Proof, fa
                 if range.end < proof.size {
                     chunk.truncate(usize::try_from(range.end - at).unwrap_or(usize::MAX));
                 }
-                proof.take_in(at, &chunk)?;
+                proof.take_in(&found, at, &chunk)?;
                 let end = at + chunk.len() as u64;
                 Ok(Some((chunk, (stream, end))))
             };

@@ -53,6 +53,7 @@ impl Deviations {
                 Mount::Mounted => {}
                 Mount::Session => set_query(head, None),
                 Mount::Missing => return refuse(404),
+                Mount::Claimed => return Some(status(StatusCode::CREATED)),
             },
             Call::Write(_, Write::Manifest { .. }) if quirks.tag_parameter == TagParameter::Ignored => {
                 set_query(head, None);

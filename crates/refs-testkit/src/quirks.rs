@@ -117,6 +117,8 @@ pub enum Mount {
     Session,
     /// 404.
     Missing,
+    /// 201, and nothing has happened.
+    Claimed,
 }
 
 /// The form of the `Location` of an upload.

@@ -93,7 +93,8 @@ async fn go_on(ends: &Ends, blob: &Descriptor, upload: Box<dyn Upload>) -> Resul
     }
 }
 
-async fn put(ends: &Ends, blob: &Descriptor) -> Result<Fate> {
+/// Sends `blob`, unless the destination has it.
+pub(super) async fn put(ends: &Ends, blob: &Descriptor) -> Result<Fate> {
     let noted = Noted::new(Arc::clone(&ends.source), blob);
     let replay = Replay::Blob(Arc::new(noted.clone()), blob.digest.clone());
     match ends.sink.put_blob(blob, replay.into()).await {

@@ -14,6 +14,7 @@ mod manifests;
 mod noted;
 mod options;
 mod referrers;
+mod unmounted;
 mod verb;
 
 pub use copied::{Copied, CopiedBlob, Fate, Outcome, Tally};

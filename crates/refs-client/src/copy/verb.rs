@@ -2,6 +2,7 @@
 
 use std::{collections::HashSet, path, sync::Arc};
 
+use futures_util::future::try_join;
 use refs_registry::{ErrorKind, Sink};
 use refs_store::Memory;
 use refs_url::{Digest, Tag, Target};
@@ -16,6 +17,7 @@ use super::{
     manifests::{missing_blobs, write, write_manifests},
     options::{CopyOptions, Mode},
     referrers::{self, referrers},
+    unmounted,
 };
 use crate::{
     Client, Error, Location, Meter, Result,
@@ -141,6 +143,22 @@ struct Copying<'a> {
     copied: Copied,
 }
 
+/// The manifests of a copy, but for what refers to them.
+struct Found(Vec<Digest>);
+
+impl Found {
+    /// All but `root` itself.
+    fn below(&self, root: &Root) -> Vec<Digest> {
+        let own = &root.manifest.descriptor.digest;
+        self.0.iter().filter(|digest| *digest != own).cloned().collect()
+    }
+
+    /// Those that something at the source may refer to.
+    fn subjects(&self, root: &Root) -> Vec<Digest> {
+        if root.origin == Origin::Made { self.below(root) } else { self.0.clone() }
+    }
+}
+
 /// Copies `root` and what is beneath it, lets `tag` lead to it, and copies what refers to any of that.
 async fn copy(ends: &Ends, root: Root, tag: Option<Tag>, options: &CopyOptions) -> Result<Copied> {
     let descriptor = root.manifest.descriptor.clone();
@@ -159,18 +177,22 @@ async fn copy(ends: &Ends, root: Root, tag: Option<Tag>, options: &CopyOptions) 
     };
     let (gathered, seen) = (Gathered::default(), HashSet::new());
     let mut copying = Copying { ends, options, gathered, seen, copied };
-    let mut subjects = copying.root(&root, is_tagged.then_some(Standing::Present)).await?;
+    let found = copying.gather(&root, is_tagged.then_some(Standing::Present)).await?;
+    let subjects = found.subjects(&root);
     let is_retagged = tag.is_some() && !is_tagged;
-    if options.mode == Mode::Copy {
-        copying.finish(&root, tag.filter(|_| !is_tagged)).await?;
-    }
+    // What refers is asked for meanwhile; whether that went well matters when the tag leads to the copy.
+    let listed = async { Ok(referrers(ends, &subjects, options).await) };
+    let moved = copying.root(&root, &found, tag.filter(|_| !is_tagged));
+    let (listed, ()) = try_join(listed, moved).await?;
+    let mut tops = listed?;
     for _ in 0..referrers::MAX_DEPTH {
-        if subjects.is_empty() {
+        if tops.is_empty() {
             return Ok(copying.report(is_retagged));
         }
-        subjects = copying.referrers(&subjects).await?;
+        let subjects = copying.referrers(tops).await?;
+        tops = referrers(ends, &subjects, options).await?;
     }
-    if referrers(ends, &subjects, options).await?.is_empty() {
+    if tops.is_empty() {
         Ok(copying.report(is_retagged))
     } else {
         Err(too_large(ends, GraphLimit::Depth(referrers::MAX_DEPTH)))
@@ -178,30 +200,30 @@ async fn copy(ends: &Ends, root: Root, tag: Option<Tag>, options: &CopyOptions) 
 }
 
 impl Copying<'_> {
-    /// Copies what is beneath `root`; gives all manifests that something may refer to.
-    async fn root(&mut self, root: &Root, standing: Option<Standing>) -> Result<Vec<Digest>> {
+    /// Finds `root` and all manifests beneath it.
+    async fn gather(&mut self, root: &Root, standing: Option<Standing>) -> Result<Found> {
         let manifest = Some(root.manifest.clone());
         let top = Top { descriptor: root.manifest.descriptor.clone(), manifest, origin: root.origin, standing };
-        let found = self.gathered.add(self.ends, vec![top], &root.chosen, self.options).await?;
-        let own = &root.manifest.descriptor.digest;
-        self.blobs(&found).await?;
-        let below: Vec<Digest> = found.iter().filter(|digest| *digest != own).cloned().collect();
-        self.manifests(&below, AT_ONCE).await?;
-        Ok(if root.origin == Origin::Made { below } else { found })
+        self.gathered.add(self.ends, vec![top], &root.chosen, self.options).await.map(Found)
     }
 
-    /// Writes `root` itself, if it is not there, and lets `tag` lead to it.
-    async fn finish(&self, root: &Root, tag: Option<Tag>) -> Result<()> {
+    /// Copies what is beneath `root`, writes it if it is not there, and lets `tag` lead to it.
+    async fn root(&mut self, root: &Root, found: &Found, tag: Option<Tag>) -> Result<()> {
+        self.blobs(&found.0).await?;
+        self.manifests(&found.below(root), AT_ONCE).await?;
         let is_absent = self.is_absent(&root.manifest.descriptor.digest);
-        if is_absent || tag.is_some() {
-            write(self.ends, &root.manifest, tag.as_slice()).await?;
+        if self.options.mode == Mode::DryRun || !is_absent && tag.is_none() {
+            return Ok(());
         }
-        Ok(())
+        let written = write(self.ends, &root.manifest, tag.as_slice()).await;
+        if self.has_sent_unmounted(&written).await? {
+            return write(self.ends, &root.manifest, tag.as_slice()).await;
+        }
+        written
     }
 
-    /// Copies what refers to `subjects`; gives the manifests that came with it.
-    async fn referrers(&mut self, subjects: &[Digest]) -> Result<Vec<Digest>> {
-        let tops = referrers(self.ends, subjects, self.options).await?;
+    /// Copies `tops`, which refer to what was copied; gives the manifests that came with them.
+    async fn referrers(&mut self, tops: Vec<Top>) -> Result<Vec<Digest>> {
         let listed: HashSet<Digest> = tops.iter().map(|top| top.descriptor.digest.clone()).collect();
         let found = self.gathered.add(self.ends, tops, &Chosen::All, self.options).await?;
         self.copied.referrers += found.iter().filter(|digest| listed.contains(*digest)).count() as u64;
@@ -217,10 +239,25 @@ impl Copying<'_> {
     }
 
     async fn manifests(&mut self, found: &[Digest], at_once: usize) -> Result<()> {
-        let written = write_manifests(self.ends, &self.gathered.nodes, found, self.options.mode, at_once).await?;
+        let mode = self.options.mode;
+        let mut written = write_manifests(self.ends, &self.gathered.nodes, found, mode, at_once).await;
+        if self.has_sent_unmounted(&written).await? {
+            written = write_manifests(self.ends, &self.gathered.nodes, found, mode, at_once).await;
+        }
+        let written = written?;
         self.copied.manifests.count += written.count;
         self.copied.manifests.bytes = self.copied.manifests.bytes.saturating_add(written.bytes);
         Ok(())
+    }
+
+    /// Whether `written` failed for want of blobs that were said to be mounted, and have now been sent.
+    async fn has_sent_unmounted<T: Sync>(&mut self, written: &Result<T>) -> Result<bool> {
+        match written {
+            Err(refusal) if unmounted::may_be_why(refusal) => {
+                Ok(unmounted::send(self.ends, &mut self.copied.blobs, self.options).await? > 0)
+            }
+            _ => Ok(false),
+        }
     }
 
     fn is_absent(&self, digest: &Digest) -> bool {

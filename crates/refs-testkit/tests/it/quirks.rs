@@ -99,12 +99,15 @@ async fn digests_are_not_said() {
 
 #[tokio::test]
 async fn mounts_are_refused_or_become_uploads() {
-    for (mount, status) in [(Mount::Mounted, 201), (Mount::Session, 202), (Mount::Missing, 404)] {
+    let rows = [(Mount::Mounted, 201, 200), (Mount::Session, 202, 404), (Mount::Missing, 404, 404)];
+    for (mount, status, found) in [&rows[..], &[(Mount::Claimed, 201, 404)]].concat() {
         let registry = start(Quirks { mount, ..Quirks::default() }).await;
         let path = blob(&registry, "content").await;
         let digest = path.rsplit_once('/').unwrap().1;
         let request = format!("POST /v2/o/other/blobs/uploads/?mount={digest}&from=o/r");
         assert_eq!(ask_with(&registry.host(), &request, "").await.status(), status);
+        let head = format!("HEAD /v2/o/other/blobs/{digest}");
+        assert_eq!(ask(&registry.host(), &head).await.status(), found);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use http::Method;
 use refs_client::copy::{Fate, Outcome};
-use refs_testkit::{Quirks, Seen, quirks};
+use refs_testkit::{Fault, On, Quirks, Seen, quirks};
 
 use super::*;
 
@@ -49,6 +49,45 @@ async fn where_nothing_is_mounted_the_session_that_was_begun_is_used() {
     assert!(
         content(&*registry.repository("o/to"), digest).await == content(&*registry.repository("o/from"), digest).await
     );
+}
+
+#[tokio::test]
+async fn m094_blobs_that_were_said_to_be_mounted_and_were_not_are_sent() {
+    let quirks = Quirks { mount: quirks::Mount::Claimed, ..Quirks::default() };
+    let registry = FakeRegistry::builder().quirks(quirks).start().await;
+    let index = graph(&*registry.repository("o/from")).await;
+    let copied = copy(&anonymous(), &place(&registry, "o/from:v1"), &place(&registry, "o/to:v1")).await;
+    let seen = registry.take_requests();
+    assert_eq!((copied.tally(Fate::Mounted).count, copied.tally(Fate::Copied).count), (0, 9));
+    assert_eq!(count(&seen, &Method::GET, "/v2/o/from/blobs/"), 9);
+    let digest = &index.descriptor.digest;
+    assert!(
+        content(&*registry.repository("o/to"), digest).await == content(&*registry.repository("o/from"), digest).await
+    );
+}
+
+#[tokio::test]
+async fn a_manifest_that_is_refused_though_its_blobs_are_there_is_not_sent_again() {
+    let registry = FakeRegistry::start().await;
+    graph(&*registry.repository("o/from")).await;
+    registry.fault(On::put("/v2/o/to/").always(), Fault::Status { status: 400, headers: Vec::new() });
+    let (from, to) = (place(&registry, "o/from:v1"), place(&registry, "o/to:v1"));
+    let error = anonymous().copy(&from, &to, &CopyOptions::default()).await.unwrap_err();
+    assert_eq!(side(&error), (Side::Destination, refs_registry::ErrorKind::Protocol));
+    let seen = registry.take_requests();
+    assert!(count(&seen, &Method::HEAD, "/v2/o/to/blobs/") > 0);
+    assert_eq!((blob_bytes(&seen), count(&seen, &Method::GET, "/v2/o/from/blobs/")), ((0, 0), 0));
+}
+
+#[tokio::test]
+async fn what_refers_is_asked_for_while_the_blobs_are_on_their_way() {
+    let (from, to, index) = pair().await;
+    copy(&anonymous(), &place(&from, "o/from:v1"), &place(&to, "o/to:v1")).await;
+    let seen = from.take_requests();
+    let asked = format!("/referrers/{}", index.descriptor.digest);
+    let listed = seen.iter().position(|seen| seen.path.contains(&asked)).unwrap();
+    let last = seen.iter().rposition(|seen| seen.path.contains("/blobs/")).unwrap();
+    assert!(listed < last, "{seen:?}");
 }
 
 #[tokio::test]

@@ -51,6 +51,9 @@ pub(crate) struct Cp {
     /// Leave behind what refers to the artifact: signatures, SBOMs, attestations
     #[arg(long)]
     pub(crate) no_referrers: bool,
+    /// Of what refers to the artifact, copy what has this artifact type and leave the rest behind
+    #[arg(long, value_name = "TYPE", value_parser = media_type, conflicts_with = "no_referrers")]
+    pub(crate) referrers_type: Option<MediaType>,
     /// Say what each blob would cost, and write nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

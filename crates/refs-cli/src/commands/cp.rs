@@ -157,10 +157,15 @@ pub(super) async fn run(session: &Session, mut args: Cp) -> Result<(), Failure> 
         (None, platforms) if args.rewrite_index => Platforms::Rewritten(platforms),
         (None, platforms) => Platforms::Sparse(platforms),
     };
+    let referrers = match args.referrers_type {
+        Some(kind) => Referrers::OfType(kind),
+        None if args.no_referrers => Referrers::None,
+        None => Referrers::All,
+    };
     let defaults = CopyOptions::default();
     let options = CopyOptions {
         platforms,
-        referrers: if args.no_referrers { Referrers::None } else { Referrers::All },
+        referrers,
         blobs_at_once: session.jobs().unwrap_or(defaults.blobs_at_once),
         mode: if args.dry_run { Mode::DryRun } else { Mode::Copy },
         ..defaults

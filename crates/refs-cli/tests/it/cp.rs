@@ -3,7 +3,10 @@
 use refs_registry::Platform;
 use refs_testkit::{FakeRegistry, Fault, Image, On, image};
 
-use crate::support::{Machine, now, put, registry};
+use crate::{
+    credentials::run,
+    support::{Machine, now, put, registry},
+};
 
 /// An index of two platforms as `o/r:v1`, with a note about it.
 fn index(registry: &FakeRegistry) -> String {
@@ -86,6 +89,11 @@ fn platforms_and_referrers_are_chosen() {
     assert_eq!((&both["digest"], &both["manifests"]["written"]), (&digest.into(), &4.into()));
     let bare = copy("bare", "--no-referrers -j 1");
     assert_eq!((&bare["manifests"]["written"], &bare["referrers"]), (&3.into(), &0.into()));
+    let noted = copy("noted", "--referrers-type text/x-note");
+    assert_eq!((&noted["manifests"]["written"], &noted["referrers"]), (&4.into(), &1.into()));
+    let signed = copy("signed", "--referrers-type text/x-signature");
+    assert_eq!((&signed["manifests"]["written"], &signed["referrers"]), (&3.into(), &0.into()));
+    machine.run(&format!("cp {source} {}/x:v1 --no-referrers --referrers-type a/b", to.host())).failed(2, &["cannot"]);
     machine.fails(&format!("cp {source} {}/x:v1 --platform plan9/mips", to.host()), 3, &["plan9/mips", "--platform"]);
     machine.run(&format!("cp {source} {}/x:v1 --rewrite-index", to.host())).failed(2, &["--platform"]);
 }
@@ -111,13 +119,63 @@ fn the_side_that_fails_is_named_and_gives_the_exit_code() {
     machine.fails(&format!("cp {source} {}/o/other:v1", to.host()), 7, &["cannot copy to"]);
 }
 
+/// A registry that wants this name and password.
+fn guarded(user: &str, password: &str) -> FakeRegistry {
+    FakeRegistry::builder().basic_auth(user, password).start_blocking()
+}
+
+/// That `registry` was shown something, and nothing that it refuses.
+#[track_caller]
+fn check_shown(registry: &FakeRegistry) {
+    let seen = registry.take_requests();
+    let shown: Vec<_> = seen.iter().filter(|seen| seen.had_authorization).collect();
+    assert!(!shown.is_empty() && shown.iter().all(|seen| seen.status != 401 && seen.status != 403), "{seen:?}");
+}
+
+#[test]
+fn each_registry_is_shown_its_own_credentials_and_no_others() {
+    let (machine, from, to) = (Machine::new(), guarded("reader", "one"), guarded("writer", "two"));
+    index(&from);
+    for (registry, user, password) in [(&from, "reader", "one"), (&to, "writer", "two")] {
+        let login = format!("login {} --username {user} --password-stdin", registry.host());
+        assert_eq!(run(&machine, &login, &[], password).code, 0);
+        check_shown(registry);
+    }
+    let line = format!("cp {}/o/r:v1 {}/o/r:v1", from.host(), to.host());
+    assert!(run(&machine, &line, &[], "").printed().contains("4 manifests, 4 blobs copied"));
+    check_shown(&from);
+    check_shown(&to);
+}
+
 #[test]
 fn credentials_on_the_command_line_are_not_for_two_registries() {
-    let (machine, from, to) = (Machine::new(), registry(), registry());
-    let line = format!("cp {}/o/r:v1 {}/o/r:v1", from.host(), to.host());
-    let given = crate::support::ended(machine.command(&line).env("REFS_TOKEN", "secret"));
-    given.failed(2, &["credentials are for one registry", "refs login HOST"]);
+    let (machine, from, to) = (Machine::new(), guarded("reader", "one"), guarded("writer", "two"));
+    let both = [format!("{}/o/r:v1", from.host()), format!("{}/o/r:v1", to.host())].join(" ");
+    let asked = format!("this command asks {} and {}", from.host(), to.host());
+    for command in ["cp", "diff"] {
+        for (flags, variables) in [
+            ("--username reader --password-stdin", &[][..]),
+            ("--token-stdin", &[]),
+            ("", &[("REFS_TOKEN", "one")]),
+            ("", &[("REFS_USERNAME", "reader"), ("REFS_PASSWORD", "one")]),
+        ] {
+            let refused = run(&machine, &format!("{command} {both} {flags}"), variables, "one");
+            refused.failed(2, &["credentials are for one registry", &asked, "refs login HOST"]);
+        }
+    }
     assert_eq!((from.requests(), to.requests()), (Vec::new(), Vec::new()));
+}
+
+#[test]
+fn credentials_on_the_command_line_are_for_the_one_registry_of_a_copy() {
+    let (machine, registry) = (Machine::new(), guarded("reader", "one"));
+    index(&registry);
+    let source = format!("{}/o/r:v1", registry.host());
+    for target in ["ocidir://layout:v1".to_owned(), format!("{}/o/beside:v1", registry.host())] {
+        let line = format!("cp {source} {target} --username reader --password-stdin");
+        assert!(run(&machine, &line, &[], "one").printed().contains("4 manifests"), "{target}");
+        check_shown(&registry);
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use refs_url::Digest;
 
 use crate::{
     hostile::{tar_entry, tar_header},
-    support::{Machine, Run, ended, put, registry},
+    support::{Machine, Run, ended, noise, put, registry},
 };
 
 const CHUNKED: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
@@ -44,6 +44,15 @@ fn check(lines: &[&str], code: i32, words: &[&str], answer: impl FnMut(&str) -> 
 }
 
 const READERS: [&str; 4] = ["ls HOST/a/b:v1", "pull HOST/a/b:v1 here", "inspect HOST/a/b:v1", "cat HOST/a/b:v1 x"];
+
+#[test]
+fn a_copy_takes_little_memory_however_large_the_layers_are() {
+    let (machine, from, to) = (Machine::new(), registry(), registry());
+    let layers = (0..4).map(|more| noise((28 << 20) + more));
+    put(&from, &layers.fold(Image::new(), |image, layer| image.layer(MediaType::OCI_LAYER, layer)));
+    let run = in_little_memory(&machine, &format!("cp {}/o/r:v1 {}/o/r:v1", from.host(), to.host()));
+    assert!(run.printed().contains("5 blobs copied"));
+}
 
 #[test]
 fn m058_a_manifest_without_end_takes_little_memory() {

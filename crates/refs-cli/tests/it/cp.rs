@@ -1,11 +1,14 @@
 //! `refs cp`
 
-use refs_registry::Platform;
+use std::process::Stdio;
+
+use refs_registry::{MediaType, Platform};
 use refs_testkit::{FakeRegistry, Fault, Image, On, image};
+use refs_url::Digest;
 
 use crate::{
     credentials::run,
-    support::{Machine, now, put, registry},
+    support::{Machine, ended, noise, now, put, registry, wait_until},
 };
 
 /// An index of two platforms as `o/r:v1`, with a note about it.
@@ -179,10 +182,43 @@ fn credentials_on_the_command_line_are_for_the_one_registry_of_a_copy() {
 }
 
 #[test]
+fn a_copy_that_was_killed_is_taken_up_with_what_is_missing() {
+    const STALL: u64 = 1 << 20;
+    let (machine, from, to) = (Machine::new(), registry(), registry());
+    let large = Digest::sha256(&noise(4 << 20));
+    let image = Image::new().layer(MediaType::OCI_LAYER, noise(100_000));
+    put(&from, &image.layer(MediaType::OCI_LAYER, noise(4 << 20)));
+    let path = format!("/blobs/{large}");
+    from.fault(On::get(&path).always(), Fault::Stall { after: STALL });
+    // Nothing can be put where programs put what is temporary.
+    let command = |machine: &Machine| {
+        let mut command = machine.command(&format!("cp {}/o/r:v1 {}/o/r:v1", from.host(), to.host()));
+        command.env("TMPDIR", machine.path("absent")).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    };
+    let mut child = command(&machine).spawn().unwrap();
+    wait_until(|| {
+        let is_stalled = from.requests().iter().any(|seen| seen.path.ends_with(&path) && seen.sent >= STALL);
+        let stored = to.requests().iter().filter(|seen| seen.method == "PUT" && seen.status == 201).count();
+        is_stalled && stored == 2
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!((machine.names(), tagged(&to, "o/r", "v1")), (Vec::new(), None));
+    from.clear_faults();
+    from.take_requests();
+    ended(&mut command(&machine)).printed();
+    let read = from.take_requests().into_iter().filter(|seen| seen.path.contains("/blobs/"));
+    let read: Vec<(String, u64)> = read.map(|seen| (seen.path, seen.sent)).collect();
+    assert_eq!(read, [(format!("/v2/o/r{path}"), 4 << 20)]);
+    assert!(tagged(&to, "o/r", "v1").is_some());
+}
+
+#[test]
 fn a_large_layer_is_read_once() {
     let (machine, from, to) = (Machine::new(), registry(), registry());
-    let layer = crate::support::noise(20 << 20);
-    put(&from, &Image::new().layer(refs_registry::MediaType::OCI_LAYER, layer));
+    let layer = noise(20 << 20);
+    put(&from, &Image::new().layer(MediaType::OCI_LAYER, layer));
     machine.prints(&format!("cp {}/o/r:v1 {}/o/r:v1", from.host(), to.host()));
     let reads = from.requests().into_iter().filter(|seen| seen.path.contains("/blobs/") && seen.sent > 100);
     assert_eq!(reads.map(|seen| seen.sent).collect::<Vec<_>>(), [20 << 20]);

@@ -26,6 +26,11 @@ fn place() -> (Machine, FakeRegistry, u64) {
     (machine, registry, size)
 }
 
+/// 60 % of `size` bytes, rounded up: whoever rounds it down again finds 60.
+const fn sixty_percent(size: u64) -> u64 {
+    (size * 60).div_ceil(100)
+}
+
 /// The bytes that the registry has sent since the last time.
 fn sent(registry: &FakeRegistry) -> u64 {
     registry.take_requests().iter().filter(|seen| seen.method == "GET").map(|seen| seen.sent).sum()
@@ -65,7 +70,7 @@ fn pulls_the_rest(machine: &Machine, registry: &FakeRegistry, size: u64) {
 #[test]
 fn m142_a_pull_that_is_killed_at_60_percent_fetches_only_the_rest() {
     let (machine, registry, size) = place();
-    let (code, stderr) = stopped(&machine, &registry, size * 60 / 100, Signal::KILL);
+    let (code, stderr) = stopped(&machine, &registry, sixty_percent(size), Signal::KILL);
     assert_eq!((code, stderr.as_str()), (-128 - 9, ""));
     pulls_the_rest(&machine, &registry, size);
 }
@@ -74,8 +79,8 @@ fn m142_a_pull_that_is_killed_at_60_percent_fetches_only_the_rest() {
 fn m151_a_pull_that_is_interrupted_says_what_is_kept() {
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         let (machine, registry, size) = place();
-        let stopped = stopped(&machine, &registry, size * 60 / 100, signal);
-        let words = "hint: 4.80 MiB of 8.00 MiB (59 %) are kept; the same command fetches the rest only\n";
+        let stopped = stopped(&machine, &registry, sixty_percent(size), signal);
+        let words = "hint: 4.80 MiB of 8.00 MiB (60 %) are kept; the same command fetches the rest only\n";
         assert_eq!(stopped, (code, words.to_owned()));
         pulls_the_rest(&machine, &registry, size);
     }

@@ -179,7 +179,7 @@ pub(crate) enum Command {
     /// Show what refs does, on an embedded registry
     #[command(after_help = examples::DEMO)]
     Demo,
-    /// Print a script that completes commands and options in a shell
+    /// Print a script that completes commands and options in a shell, and references and paths that the cache knows
     Completions(Completions),
     /// Print the manual page
     Man(Man),

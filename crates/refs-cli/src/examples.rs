@@ -53,7 +53,10 @@ pub(crate) const DEMO: &str = "Examples:
   refs demo";
 pub(crate) const COMPLETIONS: &str = "Examples:
   refs completions bash > ~/.local/share/bash-completion/completions/refs
-  refs completions zsh > ~/.zfunc/_refs";
+  echo 'source <(refs completions zsh)' >> ~/.zshrc
+  refs completions fish > ~/.config/fish/completions/refs.fish
+
+The script asks `refs` at each key press, which answers from the cache: make it anew with each new version.";
 pub(crate) const MAN: &str = "Examples:
   refs man | man -l -
   refs man ~/.local/share/man/man1";

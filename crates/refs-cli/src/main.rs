@@ -5,6 +5,7 @@ mod cache_args;
 mod cache_hint;
 mod codes;
 mod commands;
+mod complete;
 mod credentials;
 mod diff_args;
 mod duration;
@@ -32,6 +33,9 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    if let Some(shell) = std::env::var_os(complete::VARIABLE) {
+        return complete::answer(&shell);
+    }
     let cli = match args::Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return unread::report(error),

@@ -60,6 +60,13 @@ impl Session {
         Ok(Self { global, named, credentials, cache, piece_bytes, client: OnceLock::new() })
     }
 
+    /// A run that reads `cache` alone: it asks no registry, and shows nobody who we are.
+    pub(crate) fn offline(global: Global, cache: DiskStore) -> Self {
+        let global = Global { offline: true, ..global };
+        let (named, credentials, cache) = (Vec::new(), Arc::new(Anonymous), Some(cache));
+        Self { global, named, credentials, cache, piece_bytes: None, client: OnceLock::new() }
+    }
+
     /// Who the flags say we are.
     pub(crate) fn identity(&self) -> &args::Identity {
         &self.global.identity

@@ -2,16 +2,18 @@
 
 use std::fs;
 
-use crate::support::Machine;
+use crate::support::{Machine, ended};
 
 #[test]
-fn each_shell_gets_a_script_that_knows_the_commands() {
+fn each_shell_gets_a_script_that_asks_the_program() {
     let machine = Machine::new();
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let script = machine.prints(&format!("completions {shell}"));
-        for word in ["push", "pull", "plain-http"] {
-            assert!(script.contains(word), "{shell} does not know {word}");
-        }
+        assert!(script.contains("REFS_COMPLETE") && script.contains(shell), "{script}");
+        let mut asked = machine.command("");
+        asked.args(["--", "refs", "pu"]).env("REFS_COMPLETE", shell).env("_CLAP_COMPLETE_INDEX", "1");
+        let offered = ended(&mut asked).printed();
+        assert!(offered.contains("push") && offered.contains("pull"), "{shell} is offered {offered}");
     }
     machine.fails("completions tcsh", 2, &["invalid value 'tcsh'"]);
 }

@@ -8,6 +8,7 @@ mod bounded;
 mod cache;
 mod care;
 mod cat;
+mod completed;
 mod cp;
 mod credentials;
 mod demo;

@@ -6,7 +6,7 @@ mod home;
 mod images;
 mod indexes;
 mod notes;
-mod origin;
+mod origins;
 mod partials;
 mod parts;
 mod prune;
@@ -17,7 +17,7 @@ mod survey;
 mod verify;
 
 pub use images::ListedImage;
-pub(crate) use origin::is_note;
+pub(crate) use origins::is_note;
 pub use partials::Left;
 pub use prune::{PruneOptions, Pruned};
 pub(crate) use relist::{known_images, put_index_aside};

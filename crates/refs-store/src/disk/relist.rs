@@ -1,15 +1,15 @@
 //! Finds the images of a store on disk again whose list is lost, by what its origins' tags led to.
 
-use std::{fs, path::Path};
+use std::fs;
 
-use refs_registry::{Descriptor, Manifest, Result, Wire, spec::Document};
-use refs_url::{Host, RepoName, Tag, Target};
+use refs_registry::{Descriptor, Manifest, Result, spec::Document};
+use refs_url::{Tag, Target};
 
-use super::{ORIGINS_FOLDER, TAGS_FOLDER, images, notes::read_record, removal::move_aside};
+use super::{TAGS_FOLDER, images, notes::read_record, origins::origins, removal::move_aside};
 use crate::{
-    evict::{names, origins},
+    evict::names,
     layout::{Folder, INDEX_FILE},
-    store::{Origin, StoredImage, TagRecord},
+    store::{StoredImage, TagRecord},
 };
 
 /// Moves a damaged index into quarantine, and says so. What is no file is for a [`verify`](super::DiskStore::verify) to move.
@@ -26,10 +26,8 @@ pub(crate) fn put_index_aside(folder: &Folder) -> Result<()> {
 
 /// What an index would list of the images that tags led to, whole or not, in the order in which they were asked for.
 pub(crate) fn known_images(folder: &Folder) -> Result<Vec<Descriptor>> {
-    let root = folder.root().join(ORIGINS_FOLDER);
     let mut known = Vec::new();
-    for notes in origins(folder.root())? {
-        let Some(origin) = notes.strip_prefix(&root).ok().and_then(origin) else { continue };
+    for (notes, origin) in origins(folder.root())? {
         for path in names(&notes.join(TAGS_FOLDER))? {
             let name = path.file_name().and_then(|name| name.to_str());
             let Some(tag) = name.and_then(|name| Tag::parse(name).ok()) else { continue };
@@ -42,18 +40,6 @@ pub(crate) fn known_images(folder: &Folder) -> Result<Vec<Descriptor>> {
     }
     known.sort_by_key(|(seen, _)| *seen);
     Ok(known.into_iter().map(|(_, entry)| entry).collect())
-}
-
-/// The origin whose notes are in the folder `inside` that of all.
-pub(super) fn origin(inside: &Path) -> Option<Origin> {
-    let mut names = inside.to_str()?.splitn(3, '/');
-    let wire = match names.next()? {
-        "secured" => Wire::Secured,
-        "open" => Wire::Open,
-        _ => return None,
-    };
-    let (host, repository) = (Host::parse(names.next()?).ok()?, RepoName::parse(names.next()?).ok()?);
-    Some(Origin { wire, host, repository })
 }
 
 /// The image that the tag led to; of an index, all that it names.

@@ -55,6 +55,23 @@ async fn a_half_written_record_counts_as_none() -> Result<()> {
 }
 
 #[tokio::test]
+async fn origins_are_those_that_something_is_known_of() -> Result<()> {
+    let folder = tempfile::tempdir().unwrap();
+    let store = DiskStore::new(folder.path().join("cache"), &DiskOptions::default());
+    assert_eq!(store.origins().await?, []);
+    assert!(!folder.path().join("cache").exists());
+    let (one, other) = (origin("a.io", "org/b"), origin("localhost:5000", "c/d/e"));
+    store.record(&one, &tag("v1"), &seen("one", 1)).await?;
+    store.add_member(&other, &digest("one")).await?;
+    let mut found = store.origins().await?;
+    found.sort();
+    assert_eq!(found, [one, other]);
+    std::fs::create_dir_all(folder.path().join("cache/origins/secured/NO HOST/x/_tags")).unwrap();
+    assert_eq!(store.origins().await?.len(), 2);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_store_on_disk_is_shared_by_its_handles() -> Result<()> {
     let (store, folder) = on_disk();
     let other = DiskStore::new(folder.path().join("cache"), &DiskOptions::default());

@@ -1,17 +1,61 @@
-//! What is called as the notes on origins are: `origins/WIRE/HOST/REPOSITORY`, and in it the folders of notes.
+//! The repositories that a store on disk has notes on, and what notes are called: `origins/WIRE/HOST/REPOSITORY`, and in it folders
+//! of them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use refs_url::Digest;
+use refs_registry::{Result, Wire};
+use refs_url::{Digest, Host, RepoName};
 
-use super::{MEMBERS_FOLDER, ORIGINS_FOLDER, PARTIALS_FOLDER, PARTS_FOLDER, parts, relist};
+use super::{MEMBERS_FOLDER, ORIGINS_FOLDER, PARTIALS_FOLDER, PARTS_FOLDER, home, parts, store::DiskStore};
+use crate::{evict, file::blocking, store::Origin};
+
+impl DiskStore {
+    /// The repositories of which anything is known here: tags, content, or what is left of it. Nothing is made by asking.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub async fn origins(&self) -> Result<Vec<Origin>> {
+        if !self.is_made() {
+            return Ok(Vec::new());
+        }
+        let path = self.path().to_owned();
+        blocking(self.path(), move || {
+            home::check(&path)?;
+            Ok(origins(&path)?.into_iter().map(|(_, origin)| origin).collect())
+        })
+        .await
+    }
+}
+
+/// The folders of notes in the store at `root`, and the origins that they are on.
+pub(super) fn origins(root: &Path) -> Result<Vec<(PathBuf, Origin)>> {
+    let folders = evict::origins(root)?;
+    let root = root.join(ORIGINS_FOLDER);
+    let with_origin = |notes: PathBuf| {
+        let origin = parse(notes.strip_prefix(&root).ok()?)?;
+        Some((notes, origin))
+    };
+    Ok(folders.into_iter().filter_map(with_origin).collect())
+}
+
+/// The origin whose notes are in the folder `inside` that of all.
+fn parse(inside: &Path) -> Option<Origin> {
+    let mut names = inside.to_str()?.splitn(3, '/');
+    let wire = match names.next()? {
+        "secured" => Wire::Secured,
+        "open" => Wire::Open,
+        _ => return None,
+    };
+    let (host, repository) = (Host::parse(names.next()?).ok()?, RepoName::parse(names.next()?).ok()?);
+    Some(Origin { wire, host, repository })
+}
 
 /// Whether the file `path` in the store at `root` is called as a part, a beginning or a mark of membership is.
 pub(crate) fn is_note(root: &Path, path: &Path) -> bool {
     let inside = path.strip_prefix(root.join(ORIGINS_FOLDER)).ok().and_then(Path::to_str);
     inside.is_some_and(|inside| {
         let Some((origin, note)) = inside.split_once("/_") else { return false };
-        relist::origin(Path::new(origin)).is_some() && is_of_origin(&note.split('/').collect::<Vec<_>>())
+        parse(Path::new(origin)).is_some() && is_of_origin(&note.split('/').collect::<Vec<_>>())
     })
 }
 

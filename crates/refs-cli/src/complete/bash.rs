@@ -1,0 +1,81 @@
+//! Completion in bash.
+
+use std::{
+    ffi::OsString,
+    io::{self, Write},
+    path::Path,
+};
+
+use clap::Command;
+use clap_complete::{engine::complete, env::EnvCompleter};
+
+/// The adapter for bash. That of clap_complete takes the words as bash parts them, at each `:`, `@` and `=`, and so completes
+/// [no reference](https://github.com/clap-rs/clap/issues/6280).
+pub(super) struct Bash;
+
+/// Joins the words again, and takes off each candidate what bash will leave as it is: all but `$2`. The cursor may be within the
+/// last word, and one that is a `:` alone is not in `$2`.
+const SCRIPT: &str = r#"_refs() {
+    local word words=() glue= last= candidate
+    for word in "${COMP_WORDS[@]:0:COMP_CWORD}"; do
+        _refs_add
+    done
+    word=${COMP_WORDS[COMP_CWORD]}
+    [[ $word == [:@=]* ]] || word=$2
+    _refs_add
+    last=${words[${#words[@]}-1]}
+    COMPREPLY=()
+    while IFS= read -r candidate; do
+        COMPREPLY+=("${candidate#"${last%"$2"}"}")
+    done < <(VARIABLE=bash COMPLETER -- "${words[@]}" 2>/dev/null)
+    if [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *[/:@=] ]]; then
+        compopt -o nospace 2>/dev/null
+    fi
+}
+_refs_add() {
+    if [[ ${#words[@]} -gt 1 && -n $word && ( -n $glue || $word == [:@=]* ) ]]; then
+        words[${#words[@]}-1]+=$word
+    else
+        words+=("$word")
+    fi
+    glue=
+    if [[ $word == *[:@=] ]]; then glue=1; fi
+}
+complete -o bashdefault -o nosort -F _refs BIN 2>/dev/null || complete -o bashdefault -F _refs BIN
+"#;
+
+impl EnvCompleter for Bash {
+    fn name(&self) -> &'static str {
+        "bash"
+    }
+
+    fn is(&self, name: &str) -> bool {
+        name == self.name()
+    }
+
+    fn write_registration(
+        &self,
+        variable: &str,
+        _name: &str,
+        bin: &str,
+        completer: &str,
+        output: &mut dyn Write,
+    ) -> io::Result<()> {
+        let script = SCRIPT.replace("VARIABLE", variable).replace("COMPLETER", completer).replace("BIN", bin);
+        output.write_all(script.as_bytes())
+    }
+
+    fn write_complete(
+        &self,
+        command: &mut Command,
+        words: Vec<OsString>,
+        folder: Option<&Path>,
+        output: &mut dyn Write,
+    ) -> io::Result<()> {
+        let last = words.len().saturating_sub(1);
+        for candidate in complete(command, words, last, folder)? {
+            writeln!(output, "{}", candidate.get_value().to_string_lossy())?;
+        }
+        Ok(())
+    }
+}

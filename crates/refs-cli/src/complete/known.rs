@@ -1,0 +1,125 @@
+//! What the cache knows that a word may become.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use refs_client::{FileEntry, Location, ReadOptions};
+use refs_store::{Origin, Store};
+use refs_url::Reference;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::{
+    args::Global,
+    wiring::{self, Session},
+};
+
+/// Whoever presses a key waits no longer than this. A layer that has no table of contents may take longer to walk.
+const PATIENCE: Duration = Duration::from_millis(300);
+
+/// What the cache knows, and the artifact whose files are asked for.
+pub(super) struct Known {
+    session: Session,
+    at: Option<Location>,
+    runtime: Runtime,
+}
+
+impl Known {
+    pub(super) fn new(global: Global, at: Option<Location>) -> Option<Self> {
+        let cache = wiring::cache(&global)?;
+        let runtime = Builder::new_current_thread().enable_time().build().ok()?;
+        Some(Self { session: Session::offline(global, cache), at, runtime })
+    }
+
+    /// Repositories, and behind one and its `:` the tags that somebody has asked for.
+    pub(super) fn references(&self, word: &str) -> Vec<String> {
+        // Before the colon of a port there is no slash.
+        let Some((repository, begun)) = word.rsplit_once(':').filter(|(repository, _)| repository.contains('/')) else {
+            return self.repositories(word, ":");
+        };
+        let Ok(wanted) = Reference::parse(repository) else { return Vec::new() };
+        let is_wanted = |origin: &Origin| origin.host == *wanted.host() && origin.repository == *wanted.repository();
+        let tags = self.origins().into_iter().filter(is_wanted).flat_map(|origin| self.tags(&origin));
+        let begins = tags.filter(|tag| tag.starts_with(begun));
+        sorted(begins.map(|tag| format!("{repository}:{tag}")))
+    }
+
+    /// Repositories whose names begin with `word`, each with `suffix` behind it.
+    pub(super) fn repositories(&self, word: &str, suffix: &str) -> Vec<String> {
+        let names = self.origins().into_iter().map(|origin| format!("{}/{}", origin.host, origin.repository));
+        sorted(names.filter(|name| name.starts_with(word)).map(|name| name + suffix))
+    }
+
+    /// The hosts of repositories.
+    pub(super) fn hosts(&self, word: &str) -> Vec<String> {
+        let hosts = self.origins().into_iter().map(|origin| origin.host.to_string());
+        sorted(hosts.filter(|host| host.starts_with(word)))
+    }
+
+    /// Files of the artifact, and for all below a directory the directory.
+    pub(super) fn paths(&self, word: &str) -> Vec<String> {
+        let Some(at) = self.at.as_ref().filter(|at| self.may_have(at)) else { return Vec::new() };
+        let options = ReadOptions::default();
+        let listing = self.wait(self.session.client().list_files(at, &options)).and_then(Result::ok);
+        let entries = listing.iter().flat_map(|listing| listing.entries());
+        sorted(entries.filter(|entry| !entry.is_directory()).filter_map(|FileEntry { path, .. }| {
+            let rest = path.strip_prefix(word).filter(|rest| !rest.is_empty())?;
+            let end = rest.find('/').map_or(path.len(), |slash| word.len() + slash + 1);
+            Some(path[..end].to_owned())
+        }))
+    }
+
+    /// Whether it may be on this machine. A cache that has nothing is not opened, which would make its folder.
+    fn may_have(&self, at: &Location) -> bool {
+        !matches!(at, Location::Registry(_)) || !self.origins().is_empty()
+    }
+
+    fn origins(&self) -> Vec<Origin> {
+        let origins = self.session.cache().map(|cache| self.wait(cache.origins()));
+        origins.flatten().and_then(Result::ok).unwrap_or_default()
+    }
+
+    fn tags(&self, origin: &Origin) -> Vec<String> {
+        let tags = self.session.cache().map(|cache| self.wait(cache.recorded_tags(origin)));
+        let tags = tags.flatten().and_then(Result::ok).unwrap_or_default();
+        tags.iter().map(ToString::to_string).collect()
+    }
+
+    fn wait<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        self.runtime.block_on(async { tokio::time::timeout(PATIENCE, work).await }).ok()
+    }
+}
+
+/// What may be offered, each once.
+fn sorted(words: impl Iterator<Item = String>) -> Vec<String> {
+    words.filter(|word| is_plain(word)).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// Whether a shell takes `word` as it stands. Artifacts come from strangers, and bash puts what is offered on the line as it is:
+/// a file called `$(reboot)` would be run with it. An option is none of its meanings either.
+fn is_plain(word: &str) -> bool {
+    let is_plain = |c: char| c.is_alphanumeric() || "._-/+@%:,=".contains(c);
+    word.chars().all(is_plain) && !word.starts_with(['-', '='])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(word: &str, expected: bool) {
+        assert_eq!(is_plain(word), expected, "{word}");
+    }
+
+    #[test]
+    fn nothing_is_offered_that_a_shell_would_read_otherwise() {
+        check("ghcr.io/org/name:v1.2-rc_1", true);
+        check("dt=2026-01-01/part,0.bin", true);
+        check("größe/データ", true);
+        for word in
+            ["$(reboot)", "`x`", "a b", "a;b", "a|b", "a\nb", "a\u{1b}[2Jb", "~root", "*", "a'b", "a\"b", "a\\b", "a>b"]
+        {
+            check(word, false);
+        }
+        check("--config", false);
+        check("=ls", false);
+    }
+}

@@ -1,0 +1,7 @@
+//! Completes words in a shell: commands and options as clap knows them, references and paths as the cache does.
+
+mod answer;
+mod bash;
+mod known;
+
+pub(crate) use answer::{VARIABLE, answer, script};

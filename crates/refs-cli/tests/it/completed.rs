@@ -1,0 +1,135 @@
+//! What a shell is offered: commands and options, and what the cache knows of references and paths.
+
+use std::process::Command;
+
+use refs_testkit::FakeRegistry;
+
+use crate::support::{Machine, ended, registry, small};
+
+/// A machine that has pulled `o/r` by two tags and `o/other` by one, and has named neither of two others.
+fn place() -> (Machine, FakeRegistry) {
+    let (machine, registry) = (Machine::new(), registry());
+    let host = registry.host();
+    machine.write("source", &small().file("$(reboot)", "").file("notes/a b", "").file("notes/c", ""));
+    for at in ["o/r:v1", "o/r:v2", "o/r:next", "o/other:v1", "p/q:v1"] {
+        machine.prints(&format!("push source {host}/{at}"));
+    }
+    for at in ["o/r:v1", "o/r:v2", "o/other:v1"] {
+        machine.prints(&format!("ls {host}/{at}"));
+    }
+    registry.take_requests();
+    (machine, registry)
+}
+
+/// What bash would offer for a line, whose `HOST` is the registry's, when a key is pressed at its end: what it puts in the
+/// place of the last word, as it parts words itself.
+#[track_caller]
+fn check(machine: &Machine, registry: &FakeRegistry, line: &str, expected: &[&str]) {
+    let host = registry.host().to_string();
+    let line = line.replace("HOST", &host);
+    let run = ended(&mut bash(machine, &line));
+    assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{line}");
+    let expected: Vec<_> = expected.iter().map(|word| word.replace("HOST", &host)).collect();
+    assert_eq!(run.text().lines().collect::<Vec<_>>(), expected, "{line}");
+    assert_eq!(registry.requests().len(), 0, "{line}");
+}
+
+/// Parts a line as bash does, which can't be asked to do so without a terminal.
+fn parted(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for word in line.split(' ') {
+        let mut rest = word;
+        loop {
+            let end = match rest.find([':', '@', '=']) {
+                Some(0) => rest.find(|c| ![':', '@', '='].contains(&c)).unwrap_or(rest.len()),
+                Some(end) => end,
+                None => rest.len(),
+            };
+            words.push(rest[..end].to_owned());
+            rest = &rest[end..];
+            if rest.is_empty() {
+                break;
+            }
+        }
+    }
+    words
+}
+
+fn bash(machine: &Machine, line: &str) -> Command {
+    let words = parted(line);
+    let last = words.last().filter(|last| !last.starts_with([':', '@', '='])).map_or("", String::as_str);
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_refs"));
+    let mut command = Command::new("bash");
+    let asked = "source <(refs completions bash); COMP_WORDS=(\"${@:2}\"); COMP_CWORD=$(($# - 2)); \
+        _refs refs \"$1\" 2>&1; [[ ${#COMPREPLY[@]} = 0 ]] || printf '%s\\n' \"${COMPREPLY[@]}\"";
+    command.args(["--norc", "-c", asked, "bash", last]).args(&words);
+    let own = machine.command("");
+    command
+        .env_clear()
+        .current_dir(machine.path(""))
+        .envs(own.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let paths = [program.parent().unwrap(), "/usr/bin".as_ref(), "/bin".as_ref()];
+    command.env("PATH", std::env::join_paths(paths).unwrap());
+    command
+}
+
+#[test]
+fn commands_and_options_are_completed() {
+    let (machine, registry) = place();
+    check(&machine, &registry, "refs pu", &["push", "pull"]);
+    check(&machine, &registry, "refs blob g", &["get"]);
+    check(&machine, &registry, "refs pull --max-f", &["--max-file-size", "--max-files"]);
+    check(&machine, &registry, "refs ls HOST/o/r:v1 --format ", &["text", "json"]);
+    check(&machine, &registry, "refs ls HOST/o/r:v1 --format=j", &["json"]);
+    check(&machine, &registry, "refs push sou", &["source/"]);
+}
+
+#[test]
+fn references_are_those_that_the_cache_knows() {
+    let (machine, registry) = place();
+    let host = registry.host().to_string();
+    let (name, port) = host.split_once(':').unwrap();
+    let both = [format!("{port}/o/other:"), format!("{port}/o/r:")];
+    check(&machine, &registry, &format!("refs pull {name}:"), &[&both[0], &both[1]]);
+    check(&machine, &registry, "refs cp ", &["HOST/o/other:", "HOST/o/r:"]);
+    check(&machine, &registry, "refs pull HOST/o/r", &[&both[1]]);
+    check(&machine, &registry, "refs pull HOST/o/r:", &["v1", "v2"]);
+    check(&machine, &registry, "refs diff HOST/o/r:v1 HOST/o/r:v", &["v1", "v2"]);
+    check(&machine, &registry, "refs pull HOST/o/r:x", &[]);
+    check(&machine, &registry, "refs pull HOST/o/none:", &[]);
+    check(&machine, &registry, "refs tags HOST/o/o", &[both[0].trim_end_matches(':')]);
+    check(&machine, &registry, "refs repos 1", &["HOST"]);
+}
+
+#[test]
+fn paths_are_those_of_a_table_of_contents_that_the_cache_has() {
+    let (machine, registry) = place();
+    check(&machine, &registry, "refs cat HOST/o/r:v1 ", &[".sow-ref.yaml", "README.md", "bin/", "guide/", "notes/"]);
+    check(&machine, &registry, "refs cat HOST/o/r:v1 notes/", &["notes/c"]);
+    check(&machine, &registry, "refs ls HOST/o/r:v1 --path gui", &["guide/"]);
+    check(&machine, &registry, "refs cat HOST/o/r:next R", &[]);
+    check(&machine, &registry, "refs cat HOST/o/r:v1 nothing", &[]);
+}
+
+#[test]
+fn without_a_cache_nothing_is_offered_or_made() {
+    let (machine, registry) = (Machine::new(), registry());
+    check(&machine, &registry, "refs pull HOST/o/r:", &[]);
+    check(&machine, &registry, "refs cat HOST/o/r:v1 R", &[]);
+    assert!(!machine.cache().exists());
+    std::fs::write(machine.cache(), "no folder").unwrap();
+    check(&machine, &registry, "refs pull HOST/o/r:", &[]);
+}
+
+#[test]
+fn whatever_goes_wrong_nothing_is_said() {
+    let machine = Machine::new();
+    for (shell, words) in
+        [("tcsh", "refs p"), ("", "refs p"), ("bash", ""), ("bash", "refs no such"), ("zsh", "refs p")]
+    {
+        let mut command = machine.command("");
+        command.args(["--"]).args(words.split(' ')).env("REFS_COMPLETE", shell);
+        let run = ended(&mut command);
+        assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{shell}: {words}");
+    }
+}

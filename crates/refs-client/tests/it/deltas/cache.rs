@@ -2,13 +2,14 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, sync::Arc};
 
-use refs_client::{Client, Location, PullOptions, Pulled};
+use refs_client::{Client, Error, Existing, Location, PullOptions, Pulled, ReadOptions};
+use refs_registry::ErrorKind;
 use refs_store::{DiskOptions, DiskStore};
 use refs_testkit::{FakeRegistry, Tree};
 use tempfile::TempDir;
 
 use super::files;
-use crate::setup::{anonymous, artifact, at, noise, push};
+use crate::setup::{anonymous, artifact, at, noise, patterns, push};
 
 /// A registry, and a cache that has the first version of what is there.
 struct Cache {
@@ -25,17 +26,29 @@ impl Cache {
     }
 
     fn client(&self) -> Client {
-        anonymous().with_store(Arc::new(DiskStore::new(self.folder.path().join("cache"), &DiskOptions::default())))
+        anonymous().with_store(Arc::new(self.store()))
     }
 
-    /// Pulls to a place that is not there yet, through the cache; the tree must be that of a pull without.
+    /// Pulls to the place `name` through the cache; the tree must be that of a pull to an empty place without.
     async fn pull(&self, at: &Location, name: &str) -> Pulled {
+        self.pull_of(at, name, &[]).await
+    }
+
+    /// The same, of what is `chosen`.
+    async fn pull_of(&self, at: &Location, name: &str, chosen: &[&str]) -> Pulled {
         let (here, fresh) = (self.folder.path().join(name), self.folder.path().join("fresh"));
-        let pulled = self.client().pull(at, &here, &PullOptions::default()).await.unwrap();
-        anonymous().pull(at, &fresh, &PullOptions::default()).await.unwrap();
-        assert!(Tree::read_with_times(&here).unwrap() == Tree::read_with_times(&fresh).unwrap());
+        let options = PullOptions { read: patterns(chosen), existing: Existing::Replace, ..PullOptions::default() };
+        let pulled = self.client().pull(at, &here, &options).await.unwrap();
+        anonymous().pull(at, &fresh, &options).await.unwrap();
+        // Directories that a selection does not name are of the time at which they were made.
+        let read = if chosen.is_empty() { Tree::read_with_times } else { Tree::read };
+        assert!(read(&here).unwrap() == read(&fresh).unwrap());
         fs::remove_dir_all(fresh).unwrap();
         pulled
+    }
+
+    fn store(&self) -> DiskStore {
+        DiskStore::new(self.folder.path().join("cache"), &DiskOptions::default())
     }
 
     /// The largest blob that is kept.
@@ -95,4 +108,58 @@ async fn what_is_kept_as_it_is_needs_no_older_version() {
     let pulled = cache.pull(&artifact(&cache.registry), "again").await;
     assert_eq!((pulled.reused.cache_bytes, pulled.reused.tree_bytes), (0, 0));
     assert!(pulled.fetched_bytes < 2_000, "{pulled:?}");
+}
+
+/// The second version of [`tree`]: of the large file one chunk of three, and a file more.
+fn second() -> Tree {
+    let mut changed = noise(3 << 20, 77);
+    changed[(1 << 20) + 5] ^= 1;
+    tree().file("large", changed).file("new", "new")
+}
+
+#[tokio::test]
+async fn selection_takes_what_the_cache_has_of_it() {
+    let cache = Cache::with(&tree()).await;
+    push(&anonymous(), &second(), &artifact(&cache.registry)).await;
+    let pulled = cache.pull_of(&artifact(&cache.registry), "some", &["large", "d001/**"]).await;
+    assert_eq!(pulled.files, 101);
+    assert!(pulled.reused.cache_bytes >= (2 << 20) + 100 * 900, "{pulled:?}");
+    assert!(pulled.fetched_bytes < (1 << 20) + 60_000, "{pulled:?}");
+    let pulled = cache.pull_of(&artifact(&cache.registry), "others", &["d002/**"]).await;
+    assert!(pulled.reused.cache_bytes >= 100 * 900 && pulled.fetched_bytes < 2_000, "{pulled:?}");
+}
+
+#[tokio::test]
+async fn selection_takes_of_the_tree_what_it_has_and_of_the_cache_the_rest() {
+    let cache = Cache::with(&tree()).await;
+    cache.pull_of(&artifact(&cache.registry), "here", &["d001/**"]).await;
+    push(&anonymous(), &second(), &artifact(&cache.registry)).await;
+    let pulled = cache.pull_of(&artifact(&cache.registry), "here", &["large", "d001/**"]).await;
+    assert!(pulled.reused.tree_bytes >= 100 * 900, "{pulled:?}");
+    assert_eq!(pulled.reused.cache_bytes, 2 << 20);
+    assert!(pulled.fetched_bytes < (1 << 20) + 60_000, "{pulled:?}");
+}
+
+#[tokio::test]
+async fn what_came_as_a_delta_is_not_called_whole() {
+    let cache = Cache::with(&tree()).await;
+    let pushed = push(&anonymous(), &second(), &artifact(&cache.registry)).await;
+    cache.pull(&artifact(&cache.registry), "new").await;
+    let info = cache.store().info().await.unwrap();
+    assert!(info.parts.files > 0 && info.blobs.bytes < 2 * pushed.layer.size, "{info:?}");
+    assert!(info.images.iter().all(|image| image.manifest.digest != pushed.descriptor.digest), "{info:?}");
+    assert!(cache.store().verify(&Arc::default()).await.unwrap().is_sound());
+    // The table of contents is here, and what else came is not kept.
+    let offline = cache.client().offline();
+    let listed = offline.list_files(&artifact(&cache.registry), &ReadOptions::default()).await.unwrap();
+    assert_eq!(listed.descriptor.digest, pushed.descriptor.digest);
+    let again = cache.folder.path().join("again");
+    match offline.pull(&artifact(&cache.registry), &again, &PullOptions::default()).await.unwrap_err() {
+        Error::Registry(error) => {
+            assert_eq!(error.kind(), ErrorKind::NotCached);
+            assert!(error.to_string().contains(&pushed.layer.digest.to_string()), "{error}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(!again.exists());
 }

@@ -1,6 +1,15 @@
 //! Old trees that are not what they were: whatever is there, what is written is what the artifact holds.
 
-use std::{fs, os::unix::fs::symlink, path::Path};
+use std::{
+    fs::{self, File},
+    os::unix::fs::{FileExt, symlink},
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+};
 
 use refs_client::{Existing, PullOptions};
 use refs_testkit::{Fault, On, Tree};
@@ -69,6 +78,35 @@ async fn changed_cut_and_unreadable_files_are_fetched() {
     // The superuser reads what others may not.
     let fetched = fetched.await;
     assert!((1_800..20_000).contains(&fetched), "{fetched}");
+}
+
+/// Writes to a file over and over, until it is told to stop: other bytes, fewer of them, and those that are wanted.
+fn churn(path: &Path, wanted: Vec<u8>, stop: &Arc<AtomicBool>) -> JoinHandle<()> {
+    let (file, stop) = (File::options().write(true).open(path).unwrap(), Arc::clone(stop));
+    let other = noise(wanted.len(), 99);
+    thread::spawn(move || {
+        while !stop.load(Ordering::Relaxed) {
+            file.write_all_at(&other, 0).unwrap();
+            file.set_len(wanted.len() as u64 / 2).unwrap();
+            file.write_all_at(&wanted, 0).unwrap();
+        }
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_that_change_while_they_are_read_are_never_believed() {
+    let tree = files(300, |_| false).file("secret", noise(50_000, 5)).file("large", noise(3 << 20, 6));
+    let place = Place::with(&tree).await;
+    for round in 0..6 {
+        place.push(&tree.clone().file("new", format!("{round}"))).await;
+        let stop = Arc::new(AtomicBool::new(false));
+        let churning = [("secret", 50_000, 5), ("large", 3 << 20, 6)]
+            .map(|(name, bytes, seed)| churn(&place.here().join(name), noise(bytes, seed), &stop));
+        // It compares with a pull to an empty place.
+        place.pull(&[]).await;
+        stop.store(true, Ordering::Relaxed);
+        churning.map(|thread| thread.join().unwrap());
+    }
 }
 
 #[tokio::test]

@@ -15,3 +15,4 @@ pub(crate) use kills::{
 };
 pub(crate) use power::{pull as pull_without_power, push as push_without_power, unpack as unpack_without_power};
 pub(crate) use room::{pull as pull_without_room, push as push_without_room, unpack as unpack_without_room};
+pub(crate) use strace::points;

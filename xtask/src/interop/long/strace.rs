@@ -10,9 +10,9 @@ use crate::interop::tools::in_path;
 
 /// A moment in the run of a program: a thread makes this call for the `nth` time.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Point {
-    pub(super) call: String,
-    pub(super) nth: usize,
+pub(crate) struct Point {
+    pub(crate) call: String,
+    pub(crate) nth: usize,
 }
 
 /// What happens there.
@@ -25,7 +25,7 @@ pub(super) enum Event {
 }
 
 /// Runs `command` to its end, and gives every point at which a thread makes one of `calls`.
-pub(super) fn points(command: &Command, calls: &[&str], log: &Path) -> Result<Vec<Point>> {
+pub(crate) fn points(command: &Command, calls: &[&str], log: &Path) -> Result<Vec<Point>> {
     let words = ["-o".to_owned(), log.to_string_lossy().into_owned(), format!("--trace={}", calls.join(","))];
     let output = run(command, &words)?;
     if !output.status.success() {

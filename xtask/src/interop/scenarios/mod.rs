@@ -4,8 +4,10 @@ mod certificates;
 mod copies;
 mod credentials;
 mod crowd;
+mod delta;
 mod long;
 mod mistakes;
+mod offline;
 mod peers_read;
 mod peers_write;
 mod reference;
@@ -86,6 +88,8 @@ const ALL: &[Scenario] = &[
     Scenario { name: "we read a plain tar without a title", at: At::Registries, run: peers_write::oras_untitled },
     Scenario { name: "cp carries a graph to registries and back", at: At::Once, run: copies::between_registries },
     Scenario { name: "cp within a registry moves no blob", at: At::Once, run: copies::within_a_registry },
+    Scenario { name: "a percent of 9,000 files is a percent of bytes", at: At::Once, run: delta::one_percent },
+    Scenario { name: "offline opens no socket", at: At::Once, run: offline::no_socket },
     Scenario { name: "we unpack crane's layers as umoci does", at: At::Once, run: images::appended_by_crane },
     Scenario { name: "we unpack docker's schema 2 as umoci does", at: At::Once, run: images::docker_schema_2 },
     Scenario { name: "we unpack Zstandard as umoci does", at: At::Once, run: images::zstd },

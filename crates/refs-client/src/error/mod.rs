@@ -7,10 +7,8 @@ use std::{io, path::PathBuf};
 
 pub use fault::{ArchiveFault, DestinationFault, GraphLimit, LayerLimit, LocationFault, Side, SourceFault};
 
-use refs_registry::{
-    MediaType, Platform,
-    error::{ConfigFault, Doing},
-};
+use refs_registry::error::{ConfigFault, Doing};
+use refs_registry::{MediaType, Platform};
 use refs_url::{Digest, ParseError, Tag, version::Constraint};
 
 use self::said::{Listed, Quoted, Tags};

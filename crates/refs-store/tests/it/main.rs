@@ -14,6 +14,7 @@ mod freshness;
 mod images;
 mod layout;
 mod memory;
+mod names;
 mod place;
 mod readings;
 mod resumed;

@@ -105,7 +105,9 @@ async fn files_that_change_while_they_are_read_are_never_believed() {
         // It compares with a pull to an empty place.
         place.pull(&[]).await;
         stop.store(true, Ordering::Relaxed);
-        churning.map(|thread| thread.join().unwrap());
+        for thread in churning {
+            thread.join().unwrap();
+        }
     }
 }
 

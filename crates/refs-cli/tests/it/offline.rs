@@ -3,7 +3,7 @@
 use refs_testkit::{FakeRegistry, Image};
 use refs_url::Host;
 
-use crate::support::{Machine, now, pushed, registry, small};
+use crate::support::{Machine, noise, now, pushed, registry, small};
 
 /// A machine that has pulled `o/r:v1`, from a registry that is gone.
 fn pulled() -> (Machine, Host) {
@@ -41,6 +41,23 @@ fn what_was_not_fetched_is_named_and_is_not_found() {
     machine.fails(&format!("pull {host}/o/r:v1 after --offline --no-cache"), 2, &["--no-cache"]);
     machine.fails(&format!("api GET {host}/v2/ --offline"), 2, &["`--offline` is for commands that read artifacts"]);
     machine.fails(&format!("push before {host}/o/r:v3 --offline"), 2, &["--offline"]);
+}
+
+#[test]
+fn what_came_as_a_delta_is_whole_once_it_was_fetched() {
+    let (machine, registry) = (Machine::new(), registry());
+    let at = format!("{}/o/r:v1", registry.host());
+    for (version, changed) in [("one", 0), ("two", 100 << 10)] {
+        machine.write("source", &small().file("changed", noise(changed)).file("large", noise(400 << 10)));
+        machine.prints(&format!("push source {at}"));
+        machine.prints(&format!("pull {at} {version}"));
+    }
+    machine.prints(&format!("ls {at} --offline"));
+    let words = ["is not in the cache", "hint: it is fetched without `--offline`"];
+    machine.fails(&format!("pull {at} three --offline"), 3, &words);
+    machine.prints(&format!("cache fetch {at}"));
+    machine.prints(&format!("pull {at} three --offline"));
+    assert!(machine.read("three") == machine.read("two"));
 }
 
 #[test]

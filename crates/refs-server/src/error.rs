@@ -7,6 +7,7 @@ use http::{
     header::{CONTENT_RANGE, RETRY_AFTER},
 };
 use refs_registry::{Error, error::Wanted};
+use refs_url::Digest;
 
 /// The codes that errors have on the wire
 /// ([error codes](https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#error-codes), and the few that
@@ -125,6 +126,11 @@ impl Refusal {
             _ => Code::NameUnknown,
         };
         Self::new(StatusCode::NOT_FOUND, code, format!("{wanted} is unknown to this server"))
+    }
+
+    pub(crate) fn unknown_algorithm(digest: &Digest) -> Self {
+        let message = format!("{} digests are not supported", digest.algorithm_str());
+        Self::new(StatusCode::BAD_REQUEST, Code::DigestInvalid, message)
     }
 
     pub(crate) fn range_not_in(size: u64) -> Self {

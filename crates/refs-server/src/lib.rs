@@ -8,6 +8,7 @@ mod call;
 mod error;
 mod listing;
 mod manifests;
+mod neighbours;
 mod range;
 mod referrers;
 mod serve;

@@ -69,12 +69,14 @@ fn described(descriptor: &Descriptor, headers: &HeaderMap) -> Reply {
 /// The digest to store `raw` under: the one in the path, which must be its own, else its sha256.
 fn digest_of(raw: &Bytes, target: &Target) -> Result<Digest, Refusal> {
     let Target::Digest(expected) = target else { return Ok(Digest::sha256(raw)) };
-    let invalid = |message| Refusal::new(StatusCode::BAD_REQUEST, Code::DigestInvalid, message);
-    let mut hasher = Hasher::for_digest(expected)
-        .ok_or_else(|| invalid(format!("{} digests are not supported", expected.algorithm_str())))?;
+    let mut hasher = Hasher::for_digest(expected).ok_or_else(|| Refusal::unknown_algorithm(expected))?;
     hasher.update(raw);
     let actual = hasher.finish();
-    if actual == *expected { Ok(actual) } else { Err(invalid(format!("the bytes have the digest {actual}"))) }
+    if actual == *expected {
+        return Ok(actual);
+    }
+    let message = format!("the bytes have the digest {actual}");
+    Err(Refusal::new(StatusCode::BAD_REQUEST, Code::DigestInvalid, message))
 }
 
 /// The type that the client announces; else the one that the manifest itself names.

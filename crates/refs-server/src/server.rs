@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    num::NonZeroU64,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -17,7 +18,9 @@ use crate::{
     answer::{self, Outcome, Reply},
     blobs,
     body::{self, Incoming},
-    listing, manifests, referrers,
+    listing, manifests,
+    neighbours::Neighbours,
+    referrers,
     session::Sessions,
     uploads::Uploads,
 };
@@ -35,6 +38,8 @@ struct Inner {
     writes: Option<Arc<dyn Writable>>,
     sessions: Sessions,
     page: usize,
+    mount_search: usize,
+    chunk_bytes: Option<NonZeroU64>,
     body_idle: Duration,
     log: Option<UnboundedSender<Answered>>,
 }
@@ -52,6 +57,12 @@ pub struct Options {
     pub uploads: usize,
     /// How long an upload that nobody goes on with is kept. An hour by default.
     pub upload_idle: Duration,
+    /// How many repositories are looked through for a blob that a client wants to mount without saying from where. None by
+    /// default: the answer tells whoever may push anywhere whether some repository has the blob.
+    pub mount_search: usize,
+    /// How many bytes a chunk should have at least that is not an upload's last, as clients are told (`OCI-Chunk-Min-Length`).
+    /// Nothing is said by default. Shorter ones are taken.
+    pub chunk_bytes: Option<NonZeroU64>,
     /// How long the body of a request may be silent. A minute by default.
     pub body_idle: Duration,
     /// Where to tell of each answer. Nowhere by default; a receiver that is gone is no error.
@@ -66,6 +77,8 @@ impl Default for Options {
             page: 1000,
             uploads: 1000,
             upload_idle: Duration::from_secs(60 * 60),
+            mount_search: 0,
+            chunk_bytes: None,
             body_idle: Duration::from_secs(60),
             log: None,
         }
@@ -87,8 +100,8 @@ impl Server {
 
     fn over(reads: Arc<dyn Resolver>, writes: Option<Arc<dyn Writable>>, options: &Options) -> Self {
         let sessions = Sessions::new(options.uploads, options.upload_idle);
-        let Options { host, page, body_idle, log, .. } = options.clone();
-        Self(Arc::new(Inner { host, reads, writes, sessions, page, body_idle, log }))
+        let Options { host, page, mount_search, chunk_bytes, body_idle, log, .. } = options.clone();
+        Self(Arc::new(Inner { host, reads, writes, sessions, page, mount_search, chunk_bytes, body_idle, log }))
     }
 
     /// The answer to `request`.
@@ -173,7 +186,11 @@ impl Server {
     async fn write(&self, name: RepoName, write: Write, headers: &HeaderMap, body: &mut Incoming) -> Outcome {
         let writes = self.0.writes.as_ref().ok_or_else(|| Refusal::unsupported("this server only reads"))?;
         let sink = writes.sink(&self.0.host, &name).map_err(|error| Refusal::of_write(&error))?;
-        let uploads = Uploads { sessions: &self.0.sessions, sink: &*sink, repository: &name, headers };
+        let inner = &*self.0;
+        let neighbours = Neighbours { resolver: &*inner.reads, host: &inner.host, most: inner.mount_search };
+        let Inner { sessions, chunk_bytes, .. } = inner;
+        let uploads =
+            Uploads { sessions, sink: &*sink, neighbours, repository: &name, headers, chunk_bytes: *chunk_bytes };
         match write {
             Write::Manifest { target, tags } => manifests::put(&*sink, &name, &target, tags, headers, body).await,
             Write::DeleteManifest(target) => manifests::delete(&*sink, &target).await,

@@ -1,6 +1,6 @@
 //! Blobs on their way in.
 
-use std::{ops::RangeInclusive, sync::Arc, time::Instant};
+use std::{num::NonZeroU64, ops::RangeInclusive, sync::Arc, time::Instant};
 
 use futures_util::TryStreamExt;
 use http::{
@@ -8,12 +8,13 @@ use http::{
     header::{CONTENT_LENGTH, CONTENT_RANGE, LOCATION, RANGE},
 };
 use refs_registry::{Mounted, Sink, Upload};
-use refs_url::{Digest, RepoName};
+use refs_url::{Digest, Hasher, RepoName};
 
 use crate::{
     Code, Refusal, Start, UploadId,
-    answer::{DOCKER_CONTENT_DIGEST, DOCKER_UPLOAD_UUID, Outcome, Reply},
+    answer::{DOCKER_CONTENT_DIGEST, DOCKER_UPLOAD_UUID, OCI_CHUNK_MIN_LENGTH, Outcome, Reply},
     body::Incoming,
+    neighbours::Neighbours,
     session::{Session, Sessions},
 };
 
@@ -21,8 +22,10 @@ use crate::{
 pub(crate) struct Uploads<'a> {
     pub(crate) sessions: &'a Sessions,
     pub(crate) sink: &'a dyn Sink,
+    pub(crate) neighbours: Neighbours<'a>,
     pub(crate) repository: &'a RepoName,
     pub(crate) headers: &'a HeaderMap,
+    pub(crate) chunk_bytes: Option<NonZeroU64>,
 }
 
 impl Uploads<'_> {
@@ -30,14 +33,11 @@ impl Uploads<'_> {
         match start {
             Start::Empty => self.begin(self.fresh().await?),
             Start::Whole(digest) => self.whole(&digest, body).await,
-            Start::Mount { digest, from: Some(from) } => {
-                match self.sink.mount(&digest, &from).await.map_err(|error| Refusal::of_write(&error))? {
-                    Mounted::Mounted => Ok(self.created(&digest)),
-                    Mounted::Upload(upload) => self.begin(upload),
-                }
-            }
-            // Looking through all repositories would tell a stranger which blobs the private ones have.
-            Start::Mount { from: None, .. } => self.begin(self.fresh().await?),
+            Start::Mount { digest, from: Some(from) } => self.mount(&digest, &from).await,
+            Start::Mount { digest, from: None } => match self.neighbours.holder(&digest).await? {
+                Some(from) => self.mount(&digest, &from).await,
+                None => self.begin(self.fresh().await?),
+            },
         }
     }
 
@@ -49,6 +49,7 @@ impl Uploads<'_> {
 
     pub(crate) async fn finish(&self, id: UploadId, digest: &Digest, body: &mut Incoming) -> Outcome {
         let session = self.find(id)?;
+        known_algorithm(digest)?;
         self.receive(&session, body).await?;
         let upload = session.upload.lock().await.take().ok_or_else(Refusal::no_such_upload)?;
         self.sessions.end(id);
@@ -69,9 +70,17 @@ impl Uploads<'_> {
         Ok(Reply::new(StatusCode::NO_CONTENT))
     }
 
+    async fn mount(&self, digest: &Digest, from: &RepoName) -> Outcome {
+        match self.sink.mount(digest, from).await.map_err(|error| Refusal::of_write(&error))? {
+            Mounted::Mounted => Ok(self.created(digest)),
+            Mounted::Upload(upload) => self.begin(upload),
+        }
+    }
+
     /// The whole blob in the request that begins the upload
     /// ([single POST](https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#single-post)).
     async fn whole(&self, digest: &Digest, body: &mut Incoming) -> Outcome {
+        known_algorithm(digest)?;
         let mut upload = self.fresh().await?;
         while let Some(chunk) = body.try_next().await? {
             upload.write(chunk).await.map_err(|error| Refusal::of_write(&error))?;
@@ -132,7 +141,8 @@ impl Uploads<'_> {
 
     fn begin(&self, upload: Box<dyn Upload>) -> Outcome {
         let session = self.sessions.begin(self.repository, upload, Instant::now())?;
-        Ok(self.state(StatusCode::ACCEPTED, &session))
+        let reply = self.state(StatusCode::ACCEPTED, &session);
+        Ok(self.chunk_bytes.into_iter().fold(reply, |reply, least| reply.with(OCI_CHUNK_MIN_LENGTH, least)))
     }
 
     fn find(&self, id: UploadId) -> Result<Arc<Session>, Refusal> {
@@ -155,6 +165,11 @@ impl Uploads<'_> {
             .with(LOCATION, format_args!("/v2/{}/blobs/{digest}", self.repository))
             .with(DOCKER_CONTENT_DIGEST, digest)
     }
+}
+
+/// Refuses what could not be verified in the end, before the bytes have come.
+fn known_algorithm(digest: &Digest) -> Result<(), Refusal> {
+    Hasher::for_digest(digest).map(drop).ok_or_else(|| Refusal::unknown_algorithm(digest))
 }
 
 /// The bytes of a session as a range with an inclusive end, which can't tell none from one: both are `0-0`.

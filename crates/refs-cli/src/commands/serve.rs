@@ -18,6 +18,9 @@ use crate::{
     wiring::Session,
 };
 
+/// Repositories to look through for a blob; each costs a look at one file.
+const MOUNT_SEARCH: usize = 1000;
+
 #[derive(Serialize)]
 struct Listening {
     url: String,
@@ -45,7 +48,9 @@ pub(super) async fn run(session: &Session, args: Serve) -> Result<Stopped, Failu
     output.result(&Listening { url: format!("http://{address}"), root: root.display().to_string() })?;
     output.flush()?;
     drop(output);
-    let server = Server::writable(Arc::new(layouts), &refs_server::Options::default());
+    // All repositories are for everyone who comes here, so looking through them gives nothing away.
+    let options = refs_server::Options { mount_search: MOUNT_SEARCH, ..Default::default() };
+    let server = Server::writable(Arc::new(layouts), &options);
     let mut stopped = Stopped::Terminate;
     refs_server::serve(listener, server, &ServeOptions::default(), async { stopped = stop.await }).await;
     Ok(stopped)

@@ -96,8 +96,10 @@ async fn referrers_are_listed_and_filtered() {
             assert_eq!(manifest["annotations"]["key"], "value");
         }
     }
-    let none = peer.send("GET", &format!("/v2/o/r/referrers/{}", digest("absent"))).await;
-    assert_eq!(none.status(), 200);
-    assert!(none.text().await.unwrap().contains(r#""manifests":[]"#));
+    for repository in ["o/r", "o/absent"] {
+        let none = peer.send("GET", &format!("/v2/{repository}/referrers/{}", digest("absent"))).await;
+        assert_eq!(none.status(), 200, "{repository}");
+        assert!(none.text().await.unwrap().contains(r#""manifests":[]"#));
+    }
     assert_eq!(refusal(peer.send("GET", "/v2/o/r/referrers/v1").await).await, "400 DIGEST_INVALID");
 }

@@ -4,8 +4,10 @@
 
 mod broken;
 mod client;
+mod direct;
 mod lists;
 mod manifests;
+mod mounts;
 mod pull;
 mod push;
 mod serve;

@@ -1,6 +1,15 @@
 //! Writing.
 
-use crate::client::{Peer, digest, header, refusal};
+use std::{num::NonZeroU64, sync::Arc};
+
+use refs_server::{Options, Server};
+use refs_store::Memories;
+use refs_url::{Algorithm, Hasher};
+
+use crate::{
+    client::{Peer, digest, header, refusal},
+    direct::ask,
+};
 
 #[tokio::test]
 async fn a_blob_comes_in_chunks_in_order() {
@@ -112,6 +121,37 @@ async fn bytes_of_another_digest_are_refused_and_leave_nothing() {
 }
 
 #[tokio::test]
+async fn a_blob_comes_by_sha512_too_and_by_nothing_unknown() {
+    let peer = Peer::start().await;
+    let mut hasher = Hasher::new(Algorithm::Sha512).unwrap();
+    hasher.update(b"content");
+    let digest = hasher.finish();
+    let whole = format!("/v2/o/r/blobs/uploads/?digest={digest}");
+    assert_eq!(refusal(peer.put(("POST", &whole), &[], "other").await).await, "400 DIGEST_INVALID");
+    assert_eq!(peer.put(("POST", &whole), &[], "content").await.status(), 201);
+    let location = begin(&peer).await;
+    peer.put(("PATCH", &location), &[], "con").await;
+    let done = peer.put(("PUT", &format!("{location}?digest={digest}")), &[], "tent").await;
+    assert_eq!((done.status().as_u16(), header(&done, "docker-content-digest")), (201, digest.as_str()));
+    let read = peer.send("GET", &format!("/v2/o/r/blobs/{digest}")).await;
+    assert_eq!(read.text().await.unwrap(), "content");
+    let unknown = format!("/v2/o/r/blobs/uploads/?digest=sha384:{}", "0".repeat(96));
+    assert_eq!(refusal(peer.put(("POST", &unknown), &[], "content").await).await, "400 DIGEST_INVALID");
+}
+
+#[tokio::test]
+async fn clients_are_told_how_long_chunks_should_be() {
+    let server = |chunk_bytes| {
+        let options = Options { chunk_bytes: NonZeroU64::new(chunk_bytes), ..Options::default() };
+        Server::writable(Arc::new(Memories::new()), &options)
+    };
+    for (chunk_bytes, expect) in [(0, ""), (5 << 20, "5242880")] {
+        let begun = ask(&server(chunk_bytes), "POST /v2/o/r/blobs/uploads/", &[], "").await;
+        assert_eq!(begun.header("oci-chunk-min-length"), expect);
+    }
+}
+
+#[tokio::test]
 async fn an_upload_is_cancelled() {
     let peer = Peer::start().await;
     let location = begin(&peer).await;
@@ -124,6 +164,8 @@ async fn an_upload_is_cancelled() {
 #[tokio::test]
 async fn an_upload_belongs_to_its_repository() {
     let peer = Peer::start().await;
+    let never = format!("/v2/o/r/blobs/uploads/{}", "0".repeat(32));
+    assert_eq!(refusal(peer.send("PATCH", &never).await).await, "404 BLOB_UPLOAD_UNKNOWN");
     let location = begin(&peer).await.replace("/o/r/", "/o/other/");
     assert_eq!(refusal(peer.send("GET", &location).await).await, "404 BLOB_UPLOAD_UNKNOWN");
 }

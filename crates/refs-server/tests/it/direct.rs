@@ -1,0 +1,33 @@
+//! A server asked without a socket.
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response};
+use http_body_util::{BodyExt, Full};
+use refs_server::{Body, Server};
+
+/// An answer, whose body has come whole.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+}
+
+impl Answer {
+    pub(crate) async fn of(response: Response<Body>) -> Self {
+        let (head, body) = response.into_parts();
+        body.collect().await.unwrap();
+        Self { status: head.status.as_u16(), headers: head.headers }
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+/// Asks `server` for `line`, such as `GET /v2/`.
+pub(crate) async fn ask(server: &Server, line: &str, headers: &[(&str, &str)], body: &'static str) -> Answer {
+    let (method, path) = line.split_once(' ').unwrap();
+    let request = Request::builder().method(method).uri(path);
+    let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+    Answer::of(server.answer(request.body(Full::new(Bytes::from(body))).unwrap()).await).await
+}

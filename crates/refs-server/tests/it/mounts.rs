@@ -1,0 +1,42 @@
+//! Blobs mounted without a word about where they are.
+
+use std::sync::Arc;
+
+use refs_server::{Options, Server};
+use refs_store::{Layouts, Memories};
+
+use crate::{client::digest, direct::ask};
+
+async fn with_blobs(server: &Server) {
+    for (repository, content) in [("a", "one"), ("b", "two"), ("c/d", "three")] {
+        let line = format!("POST /v2/{repository}/blobs/uploads/?digest={}", digest(content));
+        assert_eq!(ask(server, &line, &[], content).await.status, 201);
+    }
+}
+
+#[track_caller]
+fn check(answer: &crate::direct::Answer, status: u16) {
+    assert_eq!(answer.status, status, "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_blob_is_found_in_as_many_repositories_as_are_looked_through() {
+    let folder = tempfile::tempdir().unwrap();
+    let stores: [Arc<dyn refs_registry::Writable>; 2] =
+        [Arc::new(Memories::new()), Arc::new(Layouts::new(folder.path()))];
+    for store in stores {
+        let server =
+            |mount_search| Server::writable(Arc::clone(&store), &Options { mount_search, ..Options::default() });
+        with_blobs(&server(0)).await;
+        let rows =
+            [(0, "one", 202), (1, "one", 201), (1, "two", 202), (9, "two", 201), (9, "three", 201), (9, "none", 202)];
+        for (nth, (mount_search, content, status)) in rows.into_iter().enumerate() {
+            // Sorts behind the others, and is another one each time.
+            let repository = format!("new{nth}");
+            let line = format!("POST /v2/{repository}/blobs/uploads/?mount={}", digest(content));
+            check(&ask(&server(mount_search), &line, &[], "").await, status);
+            let head = format!("HEAD /v2/{repository}/blobs/{}", digest(content));
+            check(&ask(&server(0), &head, &[], "").await, if status == 201 { 200 } else { 404 });
+        }
+    }
+}

@@ -118,6 +118,19 @@ impl<'a> Bench<'a> {
         Outcome::of(command.args(words).arg("--plain-http").current_dir(directory))
     }
 
+    /// Runs oras, which takes several registries and layouts: each has flags of its own.
+    pub(crate) fn oras_layout<W: AsRef<OsStr>>(&self, words: &[W]) -> Result<Outcome> {
+        let program = self.tools.oras.as_ref().ok_or(Error::MissingTool("oras"))?;
+        Outcome::of(self.command(program, &self.place.credentials.right).args(words))
+    }
+
+    /// Runs regctl, over plain HTTP.
+    pub(crate) fn regctl<W: AsRef<OsStr>>(&self, words: &[W]) -> Result<Outcome> {
+        let program = self.tools.regctl.as_ref().ok_or(Error::MissingTool("regctl"))?;
+        let host = format!("reg={},tls=disabled", self.place.host());
+        Outcome::of(self.command(program, &self.place.credentials.right).args(["--host", &host]).args(words))
+    }
+
     /// Runs umoci.
     pub(crate) fn umoci<W: AsRef<OsStr>>(&self, words: &[W]) -> Result<Outcome> {
         let program = self.tools.umoci.as_ref().ok_or(Error::MissingTool("umoci"))?;

@@ -17,9 +17,12 @@ pub(crate) struct Tools {
     pub(crate) olareg: Option<PathBuf>,
     pub(crate) crane: Option<PathBuf>,
     pub(crate) oras: Option<PathBuf>,
+    pub(crate) regctl: Option<PathBuf>,
     pub(crate) umoci: Option<PathBuf>,
     pub(crate) skopeo: Option<PathBuf>,
     pub(crate) buildah: Option<PathBuf>,
+    /// The suite of the distribution spec.
+    pub(crate) conformance: Option<PathBuf>,
     /// Checks a layer with the reference implementation of eStargz.
     pub(crate) verify: Option<PathBuf>,
     /// Makes a layer with it.
@@ -40,9 +43,11 @@ impl Tools {
             olareg: built("olareg"),
             crane: built("crane"),
             oras: built("oras"),
+            regctl: built("regctl"),
             umoci: built("umoci"),
             skopeo: in_path("skopeo"),
             buildah: in_path("buildah"),
+            conformance: built("conformance"),
             verify: built("verify"),
             convert: built("convert"),
             shutdown: built("shutdown"),
@@ -60,12 +65,20 @@ fn build_refs(workspace: &Workspace) -> Result<PathBuf> {
 /// Without Go this does nothing: the tools stay missing, and each use of one says so.
 fn install_peers(module: &Path, bin: &Path) -> Result<()> {
     let Some(go) = in_path("go") else { return Ok(()) };
-    println!("interop: building crane, oras, olareg, umoci, and a reader and a writer of estargz");
+    println!(
+        "interop: building crane, oras, regctl, olareg, umoci, a reader and a writer of estargz, and the spec's suite"
+    );
     fs::create_dir_all(bin).map_err(Error::file("create", bin))?;
     // Go's own cache makes a second build of the same versions a matter of a second.
-    let [umoci, estargz] = ["umoci", "estargz"].map(|name| module.join(name));
-    let rows: [(&[&str], &Path); 3] =
-        [(&["tool", "./shutdown"], module), (&["tool"], &umoci), (&["./verify", "./convert"], &estargz)];
+    let [umoci, estargz, regclient, suite] =
+        ["umoci", "estargz", "regclient", "conformance"].map(|name| module.join(name));
+    let rows: [(&[&str], &Path); 5] = [
+        (&["tool", "./shutdown"], module),
+        (&["tool"], &umoci),
+        (&["./verify", "./convert"], &estargz),
+        (&["tool"], &regclient),
+        (&["tool"], &suite),
+    ];
     for (packages, module) in rows {
         let mut go = Command::new(&go);
         go.args(["install", "-trimpath"]).args(packages).env("GOBIN", bin).current_dir(module);

@@ -1,5 +1,6 @@
-//! The suite of refs-testkit over real registries, through our own client.
+//! The suite of refs-testkit over real registries, through our own client; and the spec's own over our server.
 
+mod official;
 mod setup;
 mod states;
 
@@ -26,7 +27,7 @@ enum Bodies {
     Pieces,
 }
 
-/// Runs the suite at every set-up, a row for each.
+/// Runs the suite at every set-up, a row for each, and that of the spec.
 pub(super) fn run(tools: &Tools, summary: &mut Summary) {
     for set_up in SetUp::ALL {
         for bodies in set_up.bodies() {
@@ -40,6 +41,7 @@ pub(super) fn run(tools: &Tools, summary: &mut Summary) {
             }
         }
     }
+    official::run(tools, summary);
 }
 
 /// Runs the suite; gives how many checks there were.

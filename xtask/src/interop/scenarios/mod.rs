@@ -8,6 +8,7 @@ mod delta;
 mod long;
 mod mistakes;
 mod offline;
+mod peers_both;
 mod peers_read;
 mod peers_write;
 mod reference;
@@ -34,6 +35,8 @@ enum At {
     Registries,
     /// Where a password is asked for.
     Guarded,
+    /// Our own server.
+    OwnServer,
     /// Where a certificate is asked for.
     Certified,
     /// Where a token server is.
@@ -86,6 +89,10 @@ const ALL: &[Scenario] = &[
     Scenario { name: "we read oras' files", at: At::Registries, run: peers_write::oras_files },
     Scenario { name: "we read oras' directory", at: At::Registries, run: peers_write::oras_directory },
     Scenario { name: "we read a plain tar without a title", at: At::Registries, run: peers_write::oras_untitled },
+    Scenario { name: "skopeo carries an image in and out", at: At::OwnServer, run: peers_both::skopeo },
+    Scenario { name: "crane carries an image in and out", at: At::OwnServer, run: peers_both::crane },
+    Scenario { name: "oras carries an image in and out", at: At::OwnServer, run: peers_both::oras },
+    Scenario { name: "regctl carries an image in and out", at: At::OwnServer, run: peers_both::regctl },
     Scenario { name: "cp carries a graph to registries and back", at: At::Once, run: copies::between_registries },
     Scenario { name: "cp within a registry moves no blob", at: At::Once, run: copies::within_a_registry },
     Scenario { name: "a percent of 9,000 files is a percent of bytes", at: At::Once, run: delta::one_percent },
@@ -133,6 +140,7 @@ impl At {
             Self::Guarded => kind.asks_for_credentials(),
             Self::Certified => kind == PlaceKind::MutualTls,
             Self::Layouts => kind == PlaceKind::Ocidir,
+            Self::OwnServer => kind == PlaceKind::RefsServe,
             Self::Tokens => kind == PlaceKind::Token,
             Self::Once => kind == PlaceKind::Plain,
             Self::OnceAndLong => kind == PlaceKind::Plain && extent == Extent::Long,

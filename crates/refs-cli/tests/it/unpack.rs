@@ -4,6 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt};
 
 use refs_registry::MediaType;
 use refs_testkit::{Image, Tree, image::gzip};
+use refs_url::Digest;
 
 use crate::{
     hostile::tar_entry,
@@ -42,7 +43,9 @@ fn an_empty_directory_keeps_its_mode_unless_the_image_has_one_for_its_root() {
     let mode = |name: &str| fs::metadata(machine.path(name)).unwrap().permissions().mode() & 0o7777;
     let at = format!("{}/o/r:v1", registry.host());
     for (top, expected) in [(Vec::new(), [0o700, 0o755]), (tar_entry("./", b'5', "", b""), [0o644, 0o644])] {
-        put(&registry, &Image::new().layer(MediaType::OCI_LAYER_GZIP, gzip(&[top, vec![0; 1024]].concat())));
+        let layer = [top, vec![0; 1024]].concat();
+        let image = Image::new().diff_id(Digest::sha256(&layer)).layer(MediaType::OCI_LAYER_GZIP, gzip(&layer));
+        put(&registry, &image);
         fs::create_dir(machine.path("there")).unwrap();
         fs::set_permissions(machine.path("there"), fs::Permissions::from_mode(0o700)).unwrap();
         for name in ["there", "new"] {

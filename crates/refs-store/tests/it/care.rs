@@ -184,7 +184,8 @@ async fn all_is_pruned_but_what_is_pinned_and_what_is_filled() -> Result<()> {
     filling.write(Bytes::from_static(b"begun")).await?;
     let reading = store.blob(&digest("one"), Resume::START).await?;
     let partials = folder.path().join("cache/origins/secured/a.io/org/a/_partials/sha256");
-    while fs::read_dir(&partials).unwrap().count() < 2 {
+    let written = || fs::read_dir(&partials).unwrap().map(|file| file.unwrap().metadata().unwrap().len()).sum::<u64>();
+    while written() < 2 * "begun".len() as u64 {
         tokio::task::yield_now().await;
     }
 

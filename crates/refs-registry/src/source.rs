@@ -6,6 +6,7 @@ use std::{
     ops::Range,
     path::Path,
     sync::Arc,
+    time::SystemTime,
 };
 
 use async_trait::async_trait;
@@ -112,6 +113,30 @@ pub trait Sink: Source {
     /// # Errors
     /// `NotFound` when the session to resume is gone.
     async fn upload(&self, resume: Option<UploadState>) -> Result<Box<dyn Upload>>;
+
+    /// Whether uploads whose state was taken outlive this process, under sessions that no stranger can guess.
+    fn keeps_uploads(&self) -> bool {
+        false
+    }
+
+    /// How far the upload has come that the place keeps as `session`: what to resume it by, whoever began it. `None` where there
+    /// is none.
+    ///
+    /// # Errors
+    /// Whatever kept the place from telling.
+    async fn find_upload(&self, session: &str) -> Result<Option<UploadState>> {
+        let _keeps_none = session;
+        Ok(None)
+    }
+
+    /// Removes what is kept of uploads that nobody works on and nobody has added to since `before`; gives their number.
+    ///
+    /// # Errors
+    /// Whatever kept the place from removing one. Those before it are gone.
+    async fn forget_uploads(&self, before: SystemTime) -> Result<u64> {
+        let _keeps_none = before;
+        Ok(0)
+    }
 
     /// Makes the blob `digest` of the repository `from`, in the same place, part of this one without moving its bytes.
     ///

@@ -23,6 +23,7 @@ use crate::{
     disk::Held,
     file::{each_chunk, is_absent, open_file},
     running::Running,
+    session::{is_session, new_session},
 };
 
 /// The permissions of a blob: its bytes never change again.
@@ -40,9 +41,8 @@ pub(crate) struct Ingest {
     leave: Arc<AtomicBool>,
 }
 
-/// What the file of an upload is called, before the random part that makes it hard to guess.
-const PREFIX: &str = "upload-";
-const RANDOM_CHARS: usize = 24;
+/// The permissions of what is not complete.
+const OWNER_ONLY: u32 = 0o600;
 
 impl Ingest {
     /// A new, empty file in `folder`, which is made when it is missing.
@@ -58,17 +58,17 @@ impl Ingest {
     fn begin_with(folder: &Path, running: Running) -> Result<Self> {
         make_folder(folder)?;
         loop {
-            let mut builder = tempfile::Builder::new();
-            let made = builder.prefix(PREFIX).rand_bytes(RANDOM_CHARS).disable_cleanup(true).tempfile_in(folder);
-            let (file, path) = made.map_err(|error| Error::io(Doing::Create, folder, error))?.into_parts();
+            let path = folder.join(new_session());
+            let made = OpenOptions::new().read(true).write(true).create_new(true).mode(OWNER_ONLY).open(&path);
+            let file = made.map_err(|error| Error::io(Doing::Create, folder, error))?;
             // Before it is locked, whoever reclaims may take it for one that nobody writes.
             match file.try_lock() {
                 Ok(()) => {}
                 Err(fs::TryLockError::WouldBlock) => continue,
-                Err(fs::TryLockError::Error(error)) => return Err(Error::io(Doing::Lock, path.to_path_buf(), error)),
+                Err(fs::TryLockError::Error(error)) => return Err(Error::io(Doing::Lock, path, error)),
             }
-            if is_at(&file, &path).map_err(|error| Error::io(Doing::Read, path.to_path_buf(), error))? {
-                return Ok(Self { file, path: path.to_path_buf(), running, leave: Arc::default() });
+            if is_at(&file, &path).map_err(|error| Error::io(Doing::Read, &path, error))? {
+                return Ok(Self { file, path, running, leave: Arc::default() });
             }
         }
     }
@@ -77,11 +77,11 @@ impl Ingest {
     /// acknowledged and is cut off. The bytes are hashed again: nothing else vouches for them.
     pub(crate) fn resume(folder: &Path, session: &str, offset: u64) -> Result<Self> {
         let gone = || Error::NotFound { wanted: Wanted::Upload, at: Place::from(folder.to_string_lossy()) };
-        let path = folder.join(file_name(session).ok_or_else(gone)?);
+        let path = path_of(folder, session).ok_or_else(gone)?;
         let opened = open_file(OpenOptions::new().read(true).write(true), &path)?;
         let (file, bytes) = opened.ok_or_else(gone)?;
         file.try_lock().map_err(|error| not_locked(&path, error))?;
-        if bytes < offset {
+        if bytes < offset || !is_at(&file, &path).map_err(|error| Error::io(Doing::Read, &path, error))? {
             return Err(gone());
         }
         file.set_len(offset).map_err(|error| Error::io(Doing::Write, &path, error))?;
@@ -105,7 +105,6 @@ impl Ingest {
     }
 
     fn claim_with(path: &Path, options: &mut OpenOptions) -> Result<Option<Self>> {
-        const OWNER_ONLY: u32 = 0o600;
         let options = options.read(true).write(true).mode(OWNER_ONLY);
         let Some((file, bytes)) = open_file(options, path)? else { return Ok(None) };
         match file.try_lock() {
@@ -288,11 +287,19 @@ fn abandoned(path: &Path, before: SystemTime) -> Result<Option<(File, u64)>> {
     Ok(is_ours.then_some((file, bytes)))
 }
 
-/// A session comes from whoever asks to resume it: only the shape of name that `begin` gives leads to a file.
-fn file_name(session: &str) -> Option<&str> {
-    let random = session.strip_prefix(PREFIX)?;
-    let plain = random.len() == RANDOM_CHARS && random.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    plain.then_some(session)
+/// How many bytes there are of the upload `session` in `folder`, if it has one.
+pub(crate) fn uploaded(folder: &Path, session: &str) -> Result<Option<u64>> {
+    let Some(path) = path_of(folder, session) else { return Ok(None) };
+    match fs::symlink_metadata(&path) {
+        Ok(metadata) => Ok(metadata.is_file().then_some(metadata.len())),
+        Err(error) if is_absent(&error) => Ok(None),
+        Err(error) => Err(Error::io(Doing::Read, path, error)),
+    }
+}
+
+/// The file of `session`, which comes from whoever asks to resume it: only the shape of name that `begin` gives leads to one.
+fn path_of(folder: &Path, session: &str) -> Option<PathBuf> {
+    is_session(session).then(|| folder.join(session))
 }
 
 /// Whether `path` leads to `file`: whoever held the lock before may have given the file its name, or removed it.

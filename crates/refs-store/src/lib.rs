@@ -18,6 +18,7 @@ mod lock;
 mod memory;
 mod part;
 mod running;
+mod session;
 mod spool;
 mod store;
 

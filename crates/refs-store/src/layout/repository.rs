@@ -19,7 +19,7 @@ use refs_url::{Digest, RepoName, Tag, Target};
 use super::{folder::Folder, upload::LayoutUpload};
 use crate::{
     file::{blocking, read_range},
-    ingest::reclaim,
+    ingest::{reclaim, uploaded},
     part::within,
 };
 
@@ -181,6 +181,23 @@ impl Sink for Layout {
     async fn upload(&self, resume: Option<UploadState>) -> Result<Box<dyn Upload>> {
         let upload = self.run(move |folder| LayoutUpload::open(folder.clone(), resume.as_ref())).await?;
         Ok(Box::new(upload))
+    }
+
+    fn keeps_uploads(&self) -> bool {
+        true
+    }
+
+    async fn find_upload(&self, session: &str) -> Result<Option<UploadState>> {
+        let session = session.to_owned();
+        self.run(move |folder| {
+            let offset = uploaded(&folder.ingest(), &session)?;
+            Ok(offset.map(|offset| UploadState { session, offset }))
+        })
+        .await
+    }
+
+    async fn forget_uploads(&self, before: SystemTime) -> Result<u64> {
+        self.reclaim(before).await
     }
 
     async fn mount(&self, digest: &Digest, from: &RepoName) -> Result<Mounted> {

@@ -1,9 +1,6 @@
 //! A blob on its way into memory.
 
-use std::{
-    hash::{BuildHasher, RandomState},
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
-};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -14,7 +11,7 @@ use refs_registry::{
 use refs_url::{Digest, Hasher};
 
 use super::repository::Memory;
-use crate::running::Running;
+use crate::{running::Running, session::new_session};
 
 /// The bytes lie in the repository's sessions, where a later handle finds them; this handle knows how far it has come.
 pub(super) struct MemoryUpload {
@@ -98,11 +95,4 @@ impl Drop for MemoryUpload {
             self.forget();
         }
     }
-}
-
-/// A name that no other session has and that a stranger can't guess.
-fn new_session() -> String {
-    static SESSIONS: AtomicU64 = AtomicU64::new(0);
-    let number = SESSIONS.fetch_add(1, Ordering::Relaxed);
-    format!("{number:x}-{:016x}", RandomState::new().hash_one(number))
 }

@@ -3,7 +3,7 @@
 use std::{
     convert::Infallible,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use hyper::{server::conn::http1, service::service_fn};
@@ -43,13 +43,14 @@ pub async fn serve(listener: TcpListener, server: Server, options: &ServeOptions
     let http = http(options);
     let graceful = GracefulShutdown::new();
     let permits = Arc::new(Semaphore::new(options.connections));
-    let mut connections = JoinSet::new();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(reclaim(server.clone()));
     let mut sweep = tokio::time::interval(SWEEP);
     tokio::pin!(stop);
     loop {
         tokio::select! {
             () = &mut stop => break,
-            Some(ended) = connections.join_next() => report(ended),
+            Some(ended) = tasks.join_next() => report(ended),
             _ = sweep.tick() => server.expire_uploads(Instant::now()),
             (stream, permit) = accept(&listener, &permits) => {
                 let server = server.clone();
@@ -58,7 +59,7 @@ pub async fn serve(listener: TcpListener, server: Server, options: &ServeOptions
                     async move { Ok::<_, Infallible>(server.answer(request).await) }
                 });
                 let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
-                connections.spawn(async move {
+                tasks.spawn(async move {
                     let _held = permit;
                     if let Err(error) = connection.await {
                         tracing::debug!(%error, "a connection broke");
@@ -70,6 +71,16 @@ pub async fn serve(listener: TcpListener, server: Server, options: &ServeOptions
     drop(listener);
     if tokio::time::timeout(options.grace, graceful.shutdown()).await.is_err() {
         tracing::warn!("requests were still under way when the server stopped");
+    }
+}
+
+/// Removes what uploads have left, those of an earlier process first. It never ends by itself.
+async fn reclaim(server: Server) {
+    const EVERY: Duration = Duration::from_secs(10 * 60);
+    let mut tick = tokio::time::interval(EVERY);
+    loop {
+        tick.tick().await;
+        server.reclaim_uploads(SystemTime::now()).await;
     }
 }
 

@@ -4,10 +4,11 @@ use std::{
     fmt,
     num::NonZeroU64,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use bytes::Bytes;
+use futures_util::TryStreamExt;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header::EXPECT, request};
 use refs_registry::{Resolver, Writable};
 use refs_url::{Host, RepoName};
@@ -37,6 +38,7 @@ struct Inner {
     reads: Arc<dyn Resolver>,
     writes: Option<Arc<dyn Writable>>,
     sessions: Sessions,
+    upload_idle: Duration,
     page: usize,
     mount_search: usize,
     chunk_bytes: Option<NonZeroU64>,
@@ -55,7 +57,7 @@ pub struct Options {
     pub page: usize,
     /// The most uploads under way at a time. 1,000 by default.
     pub uploads: usize,
-    /// How long an upload that nobody goes on with is kept. An hour by default.
+    /// How long an upload that nobody goes on with is kept, also after a restart. An hour by default.
     pub upload_idle: Duration,
     /// How many repositories are looked through for a blob that a client wants to mount without saying from where. None by
     /// default: the answer tells whoever may push anywhere whether some repository has the blob.
@@ -100,8 +102,19 @@ impl Server {
 
     fn over(reads: Arc<dyn Resolver>, writes: Option<Arc<dyn Writable>>, options: &Options) -> Self {
         let sessions = Sessions::new(options.uploads, options.upload_idle);
-        let Options { host, page, mount_search, chunk_bytes, body_idle, log, .. } = options.clone();
-        Self(Arc::new(Inner { host, reads, writes, sessions, page, mount_search, chunk_bytes, body_idle, log }))
+        let Options { host, page, upload_idle, mount_search, chunk_bytes, body_idle, log, .. } = options.clone();
+        Self(Arc::new(Inner {
+            host,
+            reads,
+            writes,
+            sessions,
+            upload_idle,
+            page,
+            mount_search,
+            chunk_bytes,
+            body_idle,
+            log,
+        }))
     }
 
     /// The answer to `request`.
@@ -132,9 +145,26 @@ impl Server {
 
     /// Forgets the uploads that nobody has gone on with, as of `now`.
     ///
-    /// It happens with every new upload, too; calling it now and then frees what they hold while nobody uploads.
+    /// It happens with every new upload, too; calling it now and then frees what they hold while nobody uploads. Of those that
+    /// their place keeps, the bytes stay until [`reclaim_uploads`](Self::reclaim_uploads).
     pub fn expire_uploads(&self, now: Instant) {
         self.0.sessions.expire(now);
+    }
+
+    /// Removes what uploads have left in the repositories that nobody has gone on with, as of `now`, be they of this server or
+    /// of one that was there before it. A failure is traced, and the next time is as good.
+    ///
+    /// It looks into every repository: now and then is often enough.
+    pub async fn reclaim_uploads(&self, now: SystemTime) {
+        let inner = &*self.0;
+        let Some(writes) = &inner.writes else { return };
+        let before = now.checked_sub(inner.upload_idle).unwrap_or(SystemTime::UNIX_EPOCH);
+        let forgotten = writes.repositories(&inner.host).try_for_each(|name| async move {
+            writes.sink(&inner.host, &name)?.forget_uploads(before).await.map(drop)
+        });
+        if let Err(error) = forgotten.await {
+            tracing::warn!(%error, "uploads that have expired could not be removed");
+        }
     }
 
     async fn outcome(&self, head: &request::Parts, body: Incoming) -> Outcome {
@@ -198,7 +228,7 @@ impl Server {
             Write::Upload(start) => uploads.start(start, body).await,
             Write::Append(id) => uploads.append(id, body).await,
             Write::Finish(id, digest) => uploads.finish(id, &digest, body).await,
-            Write::Progress(id) => uploads.progress(id),
+            Write::Progress(id) => uploads.progress(id).await,
             Write::Cancel(id) => uploads.cancel(id).await,
         }
     }

@@ -1,7 +1,7 @@
 //! The uploads that are under way.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     hash::{BuildHasher, RandomState},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -11,7 +11,7 @@ use std::{
 };
 
 use http::StatusCode;
-use refs_registry::Upload;
+use refs_registry::{Upload, UploadState};
 use refs_url::RepoName;
 
 use crate::{Code, Refusal, UploadId};
@@ -31,9 +31,17 @@ pub(crate) struct Session {
     pub(crate) id: UploadId,
     pub(crate) repository: RepoName,
     /// `None` when the upload has ended while someone waited for the lock.
-    pub(crate) upload: tokio::sync::Mutex<Option<Box<dyn Upload>>>,
+    pub(crate) upload: tokio::sync::Mutex<Option<Held>>,
     received: AtomicU64,
     used: Mutex<Instant>,
+}
+
+/// An upload, as far as this process has to do with it.
+pub(crate) enum Held {
+    /// At hand.
+    Open(Box<dyn Upload>),
+    /// As the process before this one left it, or as much of that as there is.
+    Left(UploadState),
 }
 
 impl Sessions {
@@ -42,31 +50,46 @@ impl Sessions {
         Self { open: Mutex::default(), most, idle, ids: RandomState::new(), begun: AtomicU64::new(0) }
     }
 
-    /// Begins a session for `upload`.
+    /// Begins a session for `upload`, under the id that `kept_as` finds its place to keep it by, if there is one.
     pub(crate) fn begin(
         &self,
         repository: &RepoName,
         upload: Box<dyn Upload>,
+        kept_as: impl FnOnce(&dyn Upload) -> Option<UploadId>,
         now: Instant,
     ) -> Result<Arc<Session>, Refusal> {
         self.expire(now);
-        let session = Arc::new(Session {
-            id: self.next_id(),
-            repository: repository.clone(),
-            upload: tokio::sync::Mutex::new(Some(upload)),
-            received: AtomicU64::new(0),
-            used: Mutex::new(now),
-        });
         let mut open = lock(&self.open);
         if open.len() >= self.most {
-            return Err(Refusal::new(
-                StatusCode::TOO_MANY_REQUESTS,
-                Code::TooManyRequests,
-                "too many uploads are under way",
-            ));
+            return Err(too_many());
         }
-        open.insert(session.id, Arc::clone(&session));
+        // Asked only now: an upload that is kept stays when it is dropped.
+        let id = kept_as(&*upload).unwrap_or_else(|| self.next_id());
+        let session = Arc::new(Session::new(id, repository, Held::Open(upload), 0, now));
+        open.insert(id, Arc::clone(&session));
         Ok(session)
+    }
+
+    /// Goes on with the session `id` of the process before this one, unless somebody has already done so.
+    pub(crate) fn adopt(
+        &self,
+        repository: &RepoName,
+        id: UploadId,
+        left: UploadState,
+        now: Instant,
+    ) -> Result<Arc<Session>, Refusal> {
+        self.expire(now);
+        let mut open = lock(&self.open);
+        let count = open.len();
+        match open.entry(id) {
+            Entry::Occupied(there) if there.get().repository == *repository => Ok(Arc::clone(there.get())),
+            Entry::Occupied(_) => Err(Refusal::no_such_upload()),
+            Entry::Vacant(_) if count >= self.most => Err(too_many()),
+            Entry::Vacant(free) => {
+                let received = left.offset;
+                Ok(Arc::clone(free.insert(Arc::new(Session::new(id, repository, Held::Left(left), received, now)))))
+            }
+        }
     }
 
     /// The session `id`, if it is one of `repository`.
@@ -83,7 +106,7 @@ impl Sessions {
         lock(&self.open).remove(&id);
     }
 
-    /// Forgets the sessions that were idle for too long, and with them what had been uploaded.
+    /// Forgets the sessions that were idle for too long, and with them what had been uploaded, unless its place keeps that.
     pub(crate) fn expire(&self, now: Instant) {
         // Someone else who holds a session is at work on it, however long ago that work began.
         let is_alive = |session: &Arc<Session>| {
@@ -105,6 +128,16 @@ impl Sessions {
 }
 
 impl Session {
+    fn new(id: UploadId, repository: &RepoName, held: Held, received: u64, now: Instant) -> Self {
+        Self {
+            id,
+            repository: repository.clone(),
+            upload: tokio::sync::Mutex::new(Some(held)),
+            received: AtomicU64::new(received),
+            used: Mutex::new(now),
+        }
+    }
+
     /// The bytes that have arrived so far.
     pub(crate) fn received(&self) -> u64 {
         self.received.load(Ordering::Acquire)
@@ -121,6 +154,10 @@ impl Session {
     }
 }
 
+fn too_many() -> Refusal {
+    Refusal::new(StatusCode::TOO_MANY_REQUESTS, Code::TooManyRequests, "too many uploads are under way")
+}
+
 /// A lock that a panic elsewhere does not spoil: each of these maps and times is whole at any moment.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -130,7 +167,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use async_trait::async_trait;
     use bytes::Bytes;
-    use refs_registry::{Result, UploadState};
+    use refs_registry::Result;
     use refs_url::Digest;
 
     use super::*;
@@ -159,10 +196,25 @@ mod tests {
         RepoName::parse("o/r").unwrap()
     }
 
+    fn begun(sessions: &Sessions, now: Instant) -> std::result::Result<Arc<Session>, Refusal> {
+        sessions.begin(&repository(), Box::new(Nowhere), |_| None, now)
+    }
+
+    #[test]
+    fn a_session_is_adopted_once_and_in_one_repository() {
+        let (sessions, now) = (Sessions::new(1, IDLE), Instant::now());
+        let left = |offset| UploadState { session: String::new(), offset };
+        let adopt = |name, id, offset| sessions.adopt(&RepoName::parse(name).unwrap(), UploadId(id), left(offset), now);
+        assert_eq!(adopt("o/r", 1, 5).unwrap().received(), 5);
+        assert_eq!(adopt("o/r", 1, 7).unwrap().received(), 5);
+        assert_eq!(adopt("o/other", 1, 7).err(), Some(Refusal::no_such_upload()));
+        assert_eq!(adopt("o/r", 2, 0).err().unwrap().status, StatusCode::TOO_MANY_REQUESTS);
+    }
+
     #[test]
     fn a_session_that_nobody_uses_is_forgotten() {
         let (sessions, start) = (Sessions::new(10, IDLE), Instant::now());
-        let id = sessions.begin(&repository(), Box::new(Nowhere), start).unwrap().id;
+        let id = begun(&sessions, start).unwrap().id;
         assert!(sessions.find(&repository(), id, start + IDLE / 2).is_ok());
         sessions.expire(start + IDLE);
         assert!(sessions.find(&repository(), id, start + IDLE).is_ok());
@@ -173,7 +225,7 @@ mod tests {
     #[test]
     fn a_session_in_use_is_kept() {
         let (sessions, start) = (Sessions::new(10, IDLE), Instant::now());
-        let held = sessions.begin(&repository(), Box::new(Nowhere), start).unwrap();
+        let held = begun(&sessions, start).unwrap();
         sessions.expire(start + 9 * IDLE);
         assert!(sessions.find(&repository(), held.id, start).is_ok());
     }
@@ -181,14 +233,14 @@ mod tests {
     #[test]
     fn a_session_is_known_in_its_own_repository_only() {
         let sessions = Sessions::new(10, IDLE);
-        let id = sessions.begin(&repository(), Box::new(Nowhere), Instant::now()).unwrap().id;
+        let id = begun(&sessions, Instant::now()).unwrap().id;
         assert!(sessions.find(&RepoName::parse("o/other").unwrap(), id, Instant::now()).is_err());
     }
 
     #[test]
     fn sessions_are_bounded() {
         let (sessions, start) = (Sessions::new(2, IDLE), Instant::now());
-        let begin = |now| sessions.begin(&repository(), Box::new(Nowhere), now).map(|session| session.id);
+        let begin = |now| begun(&sessions, now).map(|session| session.id);
         assert_ne!(begin(start).unwrap(), begin(start).unwrap());
         assert_eq!(begin(start).unwrap_err().status, StatusCode::TOO_MANY_REQUESTS);
         assert!(begin(start + IDLE).is_ok());

@@ -7,7 +7,7 @@ use http::{
     HeaderMap, StatusCode,
     header::{CONTENT_LENGTH, CONTENT_RANGE, LOCATION, RANGE},
 };
-use refs_registry::{Mounted, Sink, Upload};
+use refs_registry::{Error, Mounted, Sink, Upload};
 use refs_url::{Digest, Hasher, RepoName};
 
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     answer::{DOCKER_CONTENT_DIGEST, DOCKER_UPLOAD_UUID, OCI_CHUNK_MIN_LENGTH, Outcome, Reply},
     body::Incoming,
     neighbours::Neighbours,
-    session::{Session, Sessions},
+    session::{Held, Session, Sessions},
 };
 
 /// The uploads of one repository, for the time of one request.
@@ -42,31 +42,33 @@ impl Uploads<'_> {
     }
 
     pub(crate) async fn append(&self, id: UploadId, body: &mut Incoming) -> Outcome {
-        let session = self.find(id)?;
+        let session = self.find(id).await?;
         self.receive(&session, body).await?;
         Ok(self.state(StatusCode::ACCEPTED, &session))
     }
 
     pub(crate) async fn finish(&self, id: UploadId, digest: &Digest, body: &mut Incoming) -> Outcome {
-        let session = self.find(id)?;
+        let session = self.find(id).await?;
         known_algorithm(digest)?;
         self.receive(&session, body).await?;
-        let upload = session.upload.lock().await.take().ok_or_else(Refusal::no_such_upload)?;
+        let upload = self.taken(&session, &mut *session.upload.lock().await).await?;
+        let committed = upload.commit(digest).await;
+        // Not before: until its file is gone, the upload could be found once more.
         self.sessions.end(id);
-        upload.commit(digest).await.map_err(|error| Refusal::of_write(&error))?;
+        committed.map_err(|error| Refusal::of_write(&error))?;
         Ok(self.created(digest))
     }
 
-    pub(crate) fn progress(&self, id: UploadId) -> Outcome {
-        Ok(self.state(StatusCode::NO_CONTENT, &*self.find(id)?))
+    pub(crate) async fn progress(&self, id: UploadId) -> Outcome {
+        Ok(self.state(StatusCode::NO_CONTENT, &*self.find(id).await?))
     }
 
     pub(crate) async fn cancel(&self, id: UploadId) -> Outcome {
-        let session = self.find(id)?;
+        let session = self.find(id).await?;
+        let upload = self.taken(&session, &mut *session.upload.lock().await).await?;
+        let aborted = upload.abort().await;
         self.sessions.end(id);
-        if let Some(upload) = session.upload.lock().await.take() {
-            upload.abort().await.map_err(|error| Refusal::of_write(&error))?;
-        }
+        aborted.map_err(|error| Refusal::of_write(&error))?;
         Ok(Reply::new(StatusCode::NO_CONTENT))
     }
 
@@ -93,25 +95,48 @@ impl Uploads<'_> {
     /// how much that was and go on.
     async fn receive(&self, session: &Session, body: &mut Incoming) -> Result<(), Refusal> {
         let mut held = session.upload.lock().await;
-        let upload = held.as_mut().ok_or_else(Refusal::no_such_upload)?;
-        let announced = self.announced(session)?;
+        let mut upload = self.taken(session, &mut held).await?;
+        let fed = self.feed(session, &mut *upload, body).await;
+        if let Err(Broken::Store(error)) = fed {
+            // Nobody can tell how much of the chunk was taken, so there is nothing to go on from. The first failure is the one
+            // to report; what can't be removed now is removed when it has expired.
+            drop(upload.abort().await);
+            self.sessions.end(session.id);
+            return Err(Refusal::of_write(&error));
+        }
+        *held = Some(Held::Open(upload));
+        match fed {
+            Err(Broken::Request(refusal)) => Err(refusal),
+            _ => Ok(()),
+        }
+    }
+
+    async fn feed(&self, session: &Session, upload: &mut dyn Upload, body: &mut Incoming) -> Result<(), Broken> {
+        let announced = self.announced(session).map_err(Broken::Request)?;
         let mut came = 0;
-        while let Some(chunk) = body.try_next().await? {
-            came += chunk.len() as u64;
-            if announced.is_some_and(|announced| came > announced) {
-                return Err(wrong_size());
-            }
+        while let Some(chunk) = body.try_next().await.map_err(Broken::Request)? {
             let bytes = chunk.len() as u64;
-            if let Err(error) = upload.write(chunk).await {
-                // Nobody can tell how much of the chunk was taken, so there is nothing to go on from.
-                *held = None;
-                self.sessions.end(session.id);
-                return Err(Refusal::of_write(&error));
+            came += bytes;
+            if announced.is_some_and(|announced| came > announced) {
+                return Err(Broken::Request(wrong_size()));
             }
+            upload.write(chunk).await.map_err(Broken::Store)?;
             session.add(bytes);
             session.touch(Instant::now());
         }
-        if announced.is_some_and(|announced| came < announced) { Err(wrong_size()) } else { Ok(()) }
+        let is_short = announced.is_some_and(|announced| came < announced);
+        if is_short { Err(Broken::Request(wrong_size())) } else { Ok(()) }
+    }
+
+    /// The upload that `session` held, resumed where the process before this one left it.
+    async fn taken(&self, session: &Session, held: &mut Option<Held>) -> Result<Box<dyn Upload>, Refusal> {
+        match held.take().ok_or_else(Refusal::no_such_upload)? {
+            Held::Open(upload) => Ok(upload),
+            Held::Left(state) => self.sink.upload(Some(state)).await.map_err(|error| {
+                self.sessions.end(session.id);
+                Refusal::of_write(&error)
+            }),
+        }
     }
 
     /// How many bytes `Content-Range` announces, when it is there; they must be the ones to come next.
@@ -140,13 +165,24 @@ impl Uploads<'_> {
     }
 
     fn begin(&self, upload: Box<dyn Upload>) -> Outcome {
-        let session = self.sessions.begin(self.repository, upload, Instant::now())?;
+        let kept_as = |upload: &dyn Upload| {
+            let keeps = self.sink.keeps_uploads();
+            keeps.then(|| UploadId::parse(&upload.state().session)).flatten()
+        };
+        let session = self.sessions.begin(self.repository, upload, kept_as, Instant::now())?;
         let reply = self.state(StatusCode::ACCEPTED, &session);
         Ok(self.chunk_bytes.into_iter().fold(reply, |reply, least| reply.with(OCI_CHUNK_MIN_LENGTH, least)))
     }
 
-    fn find(&self, id: UploadId) -> Result<Arc<Session>, Refusal> {
-        self.sessions.find(self.repository, id, Instant::now())
+    /// The session `id`, be it of this process or of one before it.
+    async fn find(&self, id: UploadId) -> Result<Arc<Session>, Refusal> {
+        let now = Instant::now();
+        let found = self.sessions.find(self.repository, id, now);
+        if found.is_ok() || !self.sink.keeps_uploads() {
+            return found;
+        }
+        let left = self.sink.find_upload(&id.to_string()).await.map_err(|error| Refusal::of_write(&error))?;
+        self.sessions.adopt(self.repository, id, left.ok_or_else(Refusal::no_such_upload)?, now)
     }
 
     fn state(&self, status: StatusCode, session: &Session) -> Reply {
@@ -165,6 +201,14 @@ impl Uploads<'_> {
             .with(LOCATION, format_args!("/v2/{}/blobs/{digest}", self.repository))
             .with(DOCKER_CONTENT_DIGEST, digest)
     }
+}
+
+/// What kept a body from getting to its end.
+enum Broken {
+    /// The request is at fault: the upload is what it was.
+    Request(Refusal),
+    /// The store is.
+    Store(Error),
 }
 
 /// Refuses what could not be verified in the end, before the bytes have come.

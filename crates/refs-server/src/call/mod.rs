@@ -94,6 +94,14 @@ pub struct Page {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UploadId(pub(crate) u128);
 
+impl UploadId {
+    /// Reads what `Display` writes, and nothing else.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let is_hex = text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        is_hex.then(|| u128::from_str_radix(text, 16).ok().map(Self)).flatten()
+    }
+}
+
 impl fmt::Display for UploadId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:032x}", self.0)
@@ -179,7 +187,7 @@ fn upload(method: &Method, name: &str, id: &str, query: &Query<'_>) -> Result<Ca
         return start(method, name, query);
     }
     let name = repository(name)?;
-    let id = upload_id(id).ok_or_else(Refusal::no_such_upload)?;
+    let id = UploadId::parse(id).ok_or_else(Refusal::no_such_upload)?;
     let write = match *method {
         Method::PATCH => Write::Append(id),
         Method::GET => Write::Progress(id),
@@ -214,11 +222,6 @@ fn digest(text: &str) -> Result<Digest, Refusal> {
 
 fn tag(text: &str) -> Result<Tag, Refusal> {
     Tag::parse(text).map_err(|error| bad(Code::TagInvalid, error.to_string()))
-}
-
-fn upload_id(text: &str) -> Option<UploadId> {
-    let is_hex = text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    is_hex.then(|| u128::from_str_radix(text, 16).ok().map(UploadId)).flatten()
 }
 
 fn bad(code: Code, message: impl Into<Cow<'static, str>>) -> Refusal {

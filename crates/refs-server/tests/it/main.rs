@@ -10,4 +10,5 @@ mod manifests;
 mod mounts;
 mod pull;
 mod push;
+mod restart;
 mod serve;

@@ -1,9 +1,11 @@
 //! `refs serve`
 
 use std::{
+    fs::File,
     io::Write,
     net::TcpStream,
     process::{Child, Stdio},
+    time::{Duration, SystemTime},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -112,6 +114,55 @@ fn a_request_under_way_is_finished_before_the_server_ends() {
     drop(peer);
     let run = finished(child);
     assert_eq!((run.code, run.stderr.as_str()), (143, ""));
+}
+
+/// Sends a request of these lines to `host`, and gives the head of the answer.
+fn asked(host: &str, lines: &str, body: &str) -> String {
+    let mut peer = TcpStream::connect(host).unwrap();
+    let length = body.len();
+    let request = format!("{lines} HTTP/1.1\r\nhost: {host}\r\ncontent-length: {length}\r\n\r\n{body}");
+    peer.write_all(request.as_bytes()).unwrap();
+    read_to("\r\n\r\n", &mut peer)
+}
+
+/// Begins an upload at `served`, and gives its path.
+fn begun(served: &Served) -> String {
+    let begun = asked(&served.host, "POST /v2/o/r/blobs/uploads/", "");
+    begun.lines().find_map(|line| line.strip_prefix("location: ")).unwrap().trim_end().to_owned()
+}
+
+#[test]
+fn an_upload_goes_on_after_the_server_was_killed() {
+    let machine = Machine::new();
+    let served = Served::start(&machine, "--root data");
+    let (session, host) = (begun(&served), served.host.clone());
+    let mut peer = TcpStream::connect(&host).unwrap();
+    let upload = format!("PATCH {session} HTTP/1.1\r\nhost: {host}\r\ncontent-length: 10\r\n\r\n01234");
+    peer.write_all(upload.as_bytes()).unwrap();
+    wait_until(|| asked(&host, &format!("GET {session}"), "").contains("range: 0-4\r\n"));
+    served.stop(Signal::KILL);
+
+    let served = Served::start(&machine, "--root data");
+    let progress = asked(&served.host, &format!("GET {session}"), "");
+    assert!(progress.starts_with("HTTP/1.1 204 ") && progress.contains("range: 0-4\r\n"), "{progress}");
+    let digest = refs_url::Digest::sha256(b"0123456789");
+    let done = asked(&served.host, &format!("PUT {session}?digest={digest}"), "56789");
+    assert!(done.starts_with("HTTP/1.1 201 "), "{done}");
+}
+
+#[test]
+fn uploads_that_expired_while_no_server_ran_are_removed_when_one_starts() {
+    let machine = Machine::new();
+    let served = Served::start(&machine, "--root data");
+    let sessions = [begun(&served), begun(&served)];
+    served.stop(Signal::KILL);
+    let [expired, live] =
+        sessions.map(|session| machine.path("data/o/r/_layout/ingest").join(session.rsplit_once('/').unwrap().1));
+    let two_hours = Duration::from_secs(2 * 60 * 60);
+    File::options().write(true).open(&expired).unwrap().set_modified(SystemTime::now() - two_hours).unwrap();
+    let _served = Served::start(&machine, "--root data");
+    wait_until(|| !expired.exists());
+    assert!(live.exists());
 }
 
 #[test]

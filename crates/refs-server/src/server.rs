@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::TryStreamExt;
+use futures_util::StreamExt;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header::EXPECT, request};
 use refs_registry::{Resolver, Writable};
 use refs_url::{Host, RepoName};
@@ -152,18 +152,19 @@ impl Server {
     }
 
     /// Removes what uploads have left in the repositories that nobody has gone on with, as of `now`, be they of this server or
-    /// of one that was there before it. A failure is traced, and the next time is as good.
+    /// of one that was there before it. A failure in one repository is traced, and does not stop the rest.
     ///
     /// It looks into every repository: now and then is often enough.
     pub async fn reclaim_uploads(&self, now: SystemTime) {
         let inner = &*self.0;
         let Some(writes) = &inner.writes else { return };
         let before = now.checked_sub(inner.upload_idle).unwrap_or(SystemTime::UNIX_EPOCH);
-        let forgotten = writes.repositories(&inner.host).try_for_each(|name| async move {
-            writes.sink(&inner.host, &name)?.forget_uploads(before).await.map(drop)
-        });
-        if let Err(error) = forgotten.await {
-            tracing::warn!(%error, "uploads that have expired could not be removed");
+        let mut names = writes.repositories(&inner.host);
+        while let Some(name) = names.next().await {
+            let forgotten = async { writes.sink(&inner.host, &name?)?.forget_uploads(before).await };
+            if let Err(error) = forgotten.await {
+                tracing::warn!(%error, "uploads that have expired could not be removed");
+            }
         }
     }
 

@@ -65,7 +65,12 @@ impl Uploads<'_> {
 
     pub(crate) async fn cancel(&self, id: UploadId) -> Outcome {
         let session = self.find(id).await?;
-        let upload = self.taken(&session, &mut *session.upload.lock().await).await?;
+        let mut held = session.upload.lock().await;
+        if let Some(Held::Left(state)) = &mut *held {
+            // What is to be removed need not be hashed first.
+            state.offset = 0;
+        }
+        let upload = self.taken(&session, &mut held).await?;
         let aborted = upload.abort().await;
         self.sessions.end(id);
         aborted.map_err(|error| Refusal::of_write(&error))?;

@@ -138,7 +138,9 @@ async fn uploads_expire_whoever_began_them() {
     let root = tempfile::tempdir().unwrap();
     let (root, first) = (root.path(), server(root.path()));
     let (location, other) = (begin(&first).await, begin(&first).await);
-    patch(&first, &location, "0-2", "abc").await;
+    for begun in [&location, &other] {
+        patch(&first, begun, "0-2", "abc").await;
+    }
     let (now, later) = (SystemTime::now(), SystemTime::now() + IDLE + IDLE);
     first.reclaim_uploads(later).await;
     assert_eq!(left(root).len(), 2, "they are held");
@@ -166,4 +168,18 @@ async fn what_is_refused_leaves_nothing() {
     let second = server(root);
     assert_eq!(patch(&second, &elsewhere, "0-0", "a").await.summary(), "404 BLOB_UPLOAD_UNKNOWN");
     assert!(!root.join("o/other").exists());
+}
+
+#[tokio::test]
+async fn a_broken_repository_keeps_no_other_from_being_cleared() {
+    let root = tempfile::tempdir().unwrap();
+    let (root, first) = (root.path(), server(root.path()));
+    ask(&first, "POST /v2/a/blobs/uploads/", &[], "").await;
+    begin(&first).await;
+    drop(first);
+    let broken = root.join("a/_layout/ingest");
+    fs::remove_dir_all(&broken).unwrap();
+    fs::write(&broken, "").unwrap();
+    server(root).reclaim_uploads(SystemTime::now() + IDLE + IDLE).await;
+    assert!(left(root).is_empty());
 }

@@ -82,6 +82,8 @@ struct Incoming {
     room: Arc<Semaphore>,
     /// What became of what came so far.
     taken: Taken,
+    /// Let go when what came shows, or waits for the rest and its file is free.
+    held: Option<Flight>,
 }
 
 impl DiskFill {
@@ -90,7 +92,7 @@ impl DiskFill {
         let (chunks, receiver) = mpsc::unbounded_channel();
         let (digest, size, name) = (order.digest.clone(), order.size, order.name.clone());
         let taken = if let Place::Left(ingest) = &order.place { ingest.bytes() } else { 0 };
-        let incoming = Incoming { chunks: receiver, room: Arc::clone(&room), taken: Taken::default() };
+        let incoming = Incoming { chunks: receiver, room: Arc::clone(&room), taken: Taken::default(), held: None };
         let (hand_over, taken_over) = oneshot::channel();
         let writing = tokio::task::spawn_blocking(move || incoming.run(order, hand_over));
         Self { digest, size, taken, name, room, chunks, writing, taken_over }
@@ -161,8 +163,9 @@ impl Incoming {
                 self.taken.rest.push(chunk);
             }
         }
-        // Nobody need want it.
+        // Nobody need want it. Whoever has the next flight finds the file locked as long as a handle on it is open.
         drop(hand_over.send(std::mem::take(&mut self.taken)));
+        self.held = None;
         written
     }
 
@@ -171,8 +174,6 @@ impl Incoming {
         let place = std::mem::replace(&mut order.place, Place::Anonymous);
         let (mut ingest, is_partial) = order.open(place)?;
         self.taken = Taken { file: ingest.reader().ok(), bytes: ingest.bytes(), rest: Vec::new() };
-        // Dropped last, when what came shows, or waits for the rest.
-        let mut held = None;
         while let Some(message) = self.chunks.blocking_recv() {
             match message {
                 Message::Chunk(chunk, cost) => {
@@ -183,11 +184,11 @@ impl Incoming {
                     }
                     self.taken.bytes = ingest.bytes();
                     self.room.add_permits(cost);
-                    if let Some(flight) = &held {
+                    if let Some(flight) = &self.held {
                         Flight::note(flight, ingest.bytes());
                     }
                 }
-                Message::Hold(flight) => held = Some(flight),
+                Message::Hold(flight) => self.held = Some(flight),
                 Message::Commit => return order.show(ingest),
                 Message::Discard => {
                     ingest.discard();

@@ -141,7 +141,10 @@ impl Refusal {
     /// What to tell a client whose read failed with `error`. What is wrong with the stored bytes is not its fault.
     pub(crate) fn of_read(error: &Error) -> Self {
         match error {
-            Error::Digest { .. } | Error::Size { .. } | Error::TooLarge { .. } | Error::Manifest { .. } => {
+            Error::Digest { .. } => {
+                broken(error, StatusCode::BAD_GATEWAY, "the stored content is damaged").coded(Code::DigestInvalid)
+            }
+            Error::Size { .. } | Error::TooLarge { .. } | Error::Manifest { .. } => {
                 broken(error, StatusCode::BAD_GATEWAY, "the stored content is damaged")
             }
             _ => of_either(error),

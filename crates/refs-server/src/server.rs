@@ -9,17 +9,21 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use http::{HeaderMap, Method, Request, Response, StatusCode, header::EXPECT, request};
-use refs_registry::{Resolver, Writable};
+use http::{
+    HeaderMap, Method, Request, Response, StatusCode,
+    header::{ALLOW, EXPECT},
+    request,
+};
+use refs_registry::{Resolver, Source, Writable};
 use refs_url::{Host, RepoName};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{
-    Answered, Body, BoxError, Call, Code, Read, Refusal, Write,
+    Answered, Body, BoxError, Call, Code, Mirror, Page, Read, Refusal, Write,
     answer::{self, Outcome, Reply},
     blobs,
     body::{self, Incoming},
-    listing, manifests,
+    call, listing, manifests,
     neighbours::Neighbours,
     referrers,
     session::Sessions,
@@ -35,7 +39,7 @@ pub struct Server(Arc<Inner>);
 
 struct Inner {
     host: Host,
-    reads: Arc<dyn Resolver>,
+    reads: Reads,
     writes: Option<Arc<dyn Writable>>,
     sessions: Sessions,
     upload_idle: Duration,
@@ -44,6 +48,13 @@ struct Inner {
     chunk_bytes: Option<NonZeroU64>,
     body_idle: Duration,
     log: Option<UnboundedSender<Answered>>,
+}
+
+/// Where repositories come from.
+#[derive(Debug)]
+enum Reads {
+    Resolver(Arc<dyn Resolver>),
+    Mirror(Mirror),
 }
 
 /// How a [`Server`] behaves.
@@ -91,16 +102,24 @@ impl Server {
     /// A server that gives what `resolver` has. Whatever would change it is answered with 405 and `UNSUPPORTED`.
     #[must_use]
     pub fn new(resolver: Arc<dyn Resolver>, options: &Options) -> Self {
-        Self::over(resolver, None, options)
+        Self::over(Reads::Resolver(resolver), None, options)
     }
 
     /// A server that takes pushes, too.
     #[must_use]
     pub fn writable(writable: Arc<dyn Writable>, options: &Options) -> Self {
-        Self::over(Arc::clone(&writable) as Arc<dyn Resolver>, Some(writable), options)
+        Self::over(Reads::Resolver(Arc::clone(&writable) as Arc<dyn Resolver>), Some(writable), options)
     }
 
-    fn over(reads: Arc<dyn Resolver>, writes: Option<Arc<dyn Writable>>, options: &Options) -> Self {
+    /// A server that gives what the upstreams of `mirror` have, and says in `X-Cache` where it came from: `HIT`, `MISS`, `STALE`
+    /// (with `Warning: 110`) or `PARTIAL`. Names lead to upstreams by their prefix, or by the `ns` of the query, which names an
+    /// upstream's host. What would change something is answered with 405, and lists of repositories with 404.
+    #[must_use]
+    pub fn mirror(mirror: Mirror, options: &Options) -> Self {
+        Self::over(Reads::Mirror(mirror), None, options)
+    }
+
+    fn over(reads: Reads, writes: Option<Arc<dyn Writable>>, options: &Options) -> Self {
         let sessions = Sessions::new(options.uploads, options.upload_idle);
         let Options { host, page, upload_idle, mount_search, chunk_bytes, body_idle, log, .. } = options.clone();
         Self(Arc::new(Inner {
@@ -179,8 +198,8 @@ impl Server {
         };
         match call {
             Call::Ping => Ok(Reply::new(StatusCode::OK).with_json(&serde_json::json!({}))),
-            Call::Catalog(page) => listing::catalog(&*self.0.reads, &self.0.host, &page, self.0.page).await,
-            Call::Read(name, read) => self.read(&name, read, &head.headers).await,
+            Call::Catalog(page) => self.catalog(&page).await,
+            Call::Read(name, read) => self.read(&name, read, query, &head.headers).await,
             Call::Write(name, write) => self.spawn_write(name, write, head.headers.clone(), body).await,
         }
     }
@@ -201,24 +220,45 @@ impl Server {
         })
     }
 
-    async fn read(&self, name: &RepoName, read: Read, headers: &HeaderMap) -> Outcome {
-        let source = self.0.reads.source(&self.0.host, name).map_err(|error| Refusal::of_read(&error))?;
-        let source = &*source;
+    async fn catalog(&self, page: &Page) -> Outcome {
+        match &self.0.reads {
+            Reads::Resolver(resolver) => listing::catalog(&**resolver, &self.0.host, page, self.0.page).await,
+            // Nobody could tell which of them may be reached here.
+            Reads::Mirror(_) => Err(Refusal::no_such_page()),
+        }
+    }
+
+    async fn read(&self, name: &RepoName, read: Read, query: &str, headers: &HeaderMap) -> Outcome {
+        match &self.0.reads {
+            Reads::Resolver(resolver) => {
+                let source = resolver.source(&self.0.host, name).map_err(|error| Refusal::of_read(&error))?;
+                self.read_from(&*source, name, &read, headers).await
+            }
+            Reads::Mirror(mirror) => {
+                let source = mirror.open(call::namespace(query)?.as_ref(), name)?;
+                let reply = self.read_from(&source, name, &read, headers).await?;
+                Ok(source.labelled(reply, &read))
+            }
+        }
+    }
+
+    async fn read_from(&self, source: &dyn Source, name: &RepoName, read: &Read, headers: &HeaderMap) -> Outcome {
         match read {
-            Read::Manifest(target) => manifests::read(source, &target, headers).await,
-            Read::ManifestHead(target) => manifests::head(source, &target, headers).await,
-            Read::Blob(digest) => blobs::read(source, &digest, headers).await,
-            Read::BlobHead(digest) => blobs::head(source, &digest, headers).await,
-            Read::Tags(page) => listing::tags(source, name, &page, self.0.page).await,
-            Read::Referrers(subject, filter) => referrers::list(source, &subject, filter).await,
+            Read::Manifest(target) => manifests::read(source, target, headers).await,
+            Read::ManifestHead(target) => manifests::head(source, target, headers).await,
+            Read::Blob(digest) => blobs::read(source, digest, headers).await,
+            Read::BlobHead(digest) => blobs::head(source, digest, headers).await,
+            Read::Tags(page) => listing::tags(source, name, page, self.0.page).await,
+            Read::Referrers(subject, filter) => referrers::list(source, subject, filter.clone()).await,
         }
     }
 
     async fn write(&self, name: RepoName, write: Write, headers: &HeaderMap, body: &mut Incoming) -> Outcome {
-        let writes = self.0.writes.as_ref().ok_or_else(|| Refusal::unsupported("this server only reads"))?;
+        let only_reads = || Refusal::unsupported("this server only reads").with(ALLOW, "GET, HEAD");
+        let writes = self.0.writes.as_ref().ok_or_else(only_reads)?;
         let sink = writes.sink(&self.0.host, &name).map_err(|error| Refusal::of_write(&error))?;
         let inner = &*self.0;
-        let neighbours = Neighbours { resolver: &*inner.reads, host: &inner.host, most: inner.mount_search };
+        let neighbours = Neighbours { resolver: &**writes, host: &inner.host, most: inner.mount_search };
         let Inner { sessions, chunk_bytes, .. } = inner;
         let uploads =
             Uploads { sessions, sink: &*sink, neighbours, repository: &name, headers, chunk_bytes: *chunk_bytes };

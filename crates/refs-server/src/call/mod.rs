@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt};
 
 use http::{Method, StatusCode};
 use refs_registry::{Filter, MediaType};
-use refs_url::{Digest, RepoName, Tag, Target};
+use refs_url::{Digest, Host, RepoName, Tag, Target};
 
 use crate::{Code, Refusal};
 
@@ -141,6 +141,13 @@ impl Call {
             _ => Err(Refusal::no_such_page()),
         }
     }
+}
+
+/// The registry that a client means the name to be of, where it says so: clients of mirrors do, in `ns`.
+pub(crate) fn namespace(query: &str) -> Result<Option<Host>, Refusal> {
+    let named = Query::new(query).first("ns").filter(|text| !text.is_empty());
+    let host = named.map(|text| Host::parse(&text)).transpose();
+    host.map_err(|error| bad(Code::NameInvalid, error.to_string()))
 }
 
 fn manifest(method: &Method, name: &str, target: &str, query: &Query<'_>) -> Result<Call, Refusal> {

@@ -7,6 +7,7 @@ mod client;
 mod direct;
 mod lists;
 mod manifests;
+mod mirror;
 mod mounts;
 mod pull;
 mod push;

@@ -1,0 +1,120 @@
+//! An upstream's repository, and what one request has asked of it.
+
+use std::{
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use futures_core::stream::BoxStream;
+use refs_registry::{Blob, Clock, Descriptor, ErrorKind, Filter, Manifest, Part, Result, Resume, Source};
+use refs_store::Origin;
+use refs_url::{Digest, Tag, Target};
+
+use super::missing::Missing;
+
+/// What one request has moved from an upstream.
+#[derive(Debug, Default)]
+pub(crate) struct Trail(AtomicU8);
+
+impl Trail {
+    /// It was asked what something is.
+    const WORD: u8 = 1;
+    /// Content came.
+    const CONTENT: u8 = 2;
+    /// The rest of content came of which the beginning was kept.
+    const REST: u8 = 4;
+
+    /// Whether nothing was asked.
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
+
+    pub(crate) fn has_moved_content(&self) -> bool {
+        self.has(Self::CONTENT)
+    }
+
+    pub(crate) fn has_moved_the_rest(&self) -> bool {
+        self.has(Self::REST)
+    }
+
+    fn has(&self, step: u8) -> bool {
+        self.0.load(Ordering::Relaxed) & step != 0
+    }
+
+    fn add(&self, step: u8) {
+        self.0.fetch_or(step, Ordering::Relaxed);
+    }
+}
+
+/// An upstream's repository on behalf of one request, which leaves a trail. A tag that was missing a moment ago is not asked for.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) source: Arc<dyn Source>,
+    pub(super) origin: Origin,
+    pub(super) trail: Arc<Trail>,
+    pub(super) missing: Arc<Missing>,
+    /// How long what is missing is not asked for.
+    pub(super) patience: Duration,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+impl Asked {
+    /// What `ask` comes to, unless `target` is known to be missing.
+    async fn unless_missing<T>(&self, target: &Target, step: u8, ask: impl Future<Output = Result<T>>) -> Result<T> {
+        let Target::Tag(tag) = target else {
+            self.trail.add(step);
+            return ask.await;
+        };
+        if let Some(error) = self.missing.of(&self.origin, tag, self.clock.now()) {
+            return Err(error);
+        }
+        self.trail.add(step);
+        ask.await.inspect_err(|error| {
+            if error.kind() == ErrorKind::NotFound {
+                let now = self.clock.now();
+                self.missing.note(&self.origin, tag, error, now, now + self.patience);
+            }
+        })
+    }
+}
+
+#[async_trait]
+impl Source for Asked {
+    async fn resolve(&self, target: &Target) -> Result<Descriptor> {
+        self.unless_missing(target, Trail::WORD, self.source.resolve(target)).await
+    }
+
+    async fn manifest(&self, target: &Target) -> Result<Manifest> {
+        self.unless_missing(target, Trail::CONTENT, self.source.manifest(target)).await
+    }
+
+    async fn blob(&self, digest: &Digest, from: Resume) -> Result<Blob> {
+        self.trail.add(if from.offset() == 0 { Trail::CONTENT } else { Trail::REST });
+        self.source.blob(digest, from).await
+    }
+
+    async fn blob_part(&self, digest: &Digest, range: Range<u64>) -> Result<Part> {
+        self.trail.add(Trail::CONTENT);
+        self.source.blob_part(digest, range).await
+    }
+
+    async fn stat_blob(&self, digest: &Digest) -> Result<Option<u64>> {
+        self.trail.add(Trail::WORD);
+        self.source.stat_blob(digest).await
+    }
+
+    fn tags(&self, after: Option<Tag>) -> BoxStream<'_, Result<Tag>> {
+        self.trail.add(Trail::CONTENT);
+        self.source.tags(after)
+    }
+
+    fn referrers(&self, subject: &Digest, filter: Filter) -> BoxStream<'_, Result<Descriptor>> {
+        self.trail.add(Trail::CONTENT);
+        self.source.referrers(subject, filter)
+    }
+}

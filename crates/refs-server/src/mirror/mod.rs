@@ -1,0 +1,10 @@
+//! A mirror: repositories of registries elsewhere, read through one store.
+
+mod asked;
+mod missing;
+mod repository;
+mod upstreams;
+
+pub(crate) use asked::Trail;
+pub(crate) use repository::Mirrored;
+pub use upstreams::{Mirror, MirrorOptions, TagOptions, Upstream};

@@ -1,0 +1,198 @@
+//! One repository of an upstream, read through the mirror's store for one request.
+
+use std::{
+    fmt,
+    ops::Range,
+    sync::{Arc, OnceLock},
+    time::{Duration, SystemTime},
+};
+
+use async_trait::async_trait;
+use futures_core::stream::BoxStream;
+use http::{
+    HeaderName,
+    header::{AGE, WARNING},
+};
+use refs_registry::{Blob, Clock, Descriptor, Error, ErrorKind, Filter, Manifest, Part, Result, Resume, Source};
+use refs_store::{Cached, CachedOptions, Origin, Store, TagRecord};
+use refs_url::{Digest, Tag, Target};
+
+use super::{TagOptions, Trail, asked::Asked, missing::Missing};
+use crate::{answer::Reply, call::Read};
+
+const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
+
+/// An upstream's repository as one request reads it. It remembers where what it gave has come from.
+#[derive(Debug)]
+pub(crate) struct Mirrored {
+    cached: Cached,
+    origin: Origin,
+    store: Arc<dyn Store>,
+    tags: TagOptions,
+    clock: Arc<dyn Clock>,
+    trail: Arc<Trail>,
+    record: OnceLock<Record>,
+}
+
+/// What was known of a tag, and was given without the upstream's word of now.
+#[derive(Debug)]
+struct Record {
+    age: Duration,
+    believed: Believed,
+}
+
+#[derive(Debug, PartialEq)]
+enum Believed {
+    Fresh,
+    Stale,
+}
+
+/// Where an answer has come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    /// The store; the upstream has moved no content for it.
+    Hit,
+    /// The upstream.
+    Miss,
+    /// The store, as the upstream could not be asked.
+    Stale,
+    /// The beginning from the store, the rest from the upstream.
+    Partial,
+}
+
+impl Mirrored {
+    pub(super) fn new(
+        source: Arc<dyn Source>,
+        origin: Origin,
+        store: &Arc<dyn Store>,
+        missing: &Arc<Missing>,
+        tags: TagOptions,
+        options: &CachedOptions,
+    ) -> Self {
+        let (trail, clock) = (Arc::<Trail>::default(), Arc::clone(&options.clock));
+        let asked = Asked {
+            source,
+            origin: origin.clone(),
+            trail: Arc::clone(&trail),
+            missing: Arc::clone(missing),
+            patience: tags.missing,
+            clock: Arc::clone(&clock),
+        };
+        let cached = Cached::with_options(Arc::new(asked), origin.clone(), Arc::clone(store), options);
+        Self { cached, origin, store: Arc::clone(store), tags, clock, trail, record: OnceLock::new() }
+    }
+
+    /// `reply`, the answer to `read`, with headers that say where it has come from.
+    pub(crate) fn labelled(&self, reply: Reply, read: &Read) -> Reply {
+        let reply = reply.with(X_CACHE, self.found(read));
+        let Some(Record { age, believed }) = self.record.get() else { return reply };
+        let reply = reply.with(AGE, age.as_secs());
+        match believed {
+            Believed::Fresh => reply,
+            Believed::Stale => reply.with(WARNING, "110 - \"Response is Stale\""),
+        }
+    }
+
+    fn found(&self, read: &Read) -> Found {
+        let asks_for_no_content = matches!(read, Read::ManifestHead(_) | Read::BlobHead(_));
+        let believed = self.record.get().map(|record| &record.believed);
+        match believed {
+            Some(Believed::Stale) => Found::Stale,
+            _ if self.trail.has_moved_content() => Found::Miss,
+            _ if self.trail.has_moved_the_rest() => Found::Partial,
+            // The upstream's word was all that there was to give.
+            _ if asks_for_no_content && !self.trail.is_untouched() => Found::Miss,
+            _ => Found::Hit,
+        }
+    }
+
+    /// The manifest that the upstream last said that `tag` leads to, when it can't be asked now because of `error`.
+    async fn stale(&self, tag: &Tag, error: Error) -> Result<Manifest> {
+        if !is_out_of_reach(&error) {
+            return Err(error);
+        }
+        let Some(TagRecord { descriptor, seen }) = self.cached.recorded(tag).await else { return Err(error) };
+        let Some(age) = age(seen, self.clock.date()).filter(|age| *age < self.tags.stale) else { return Err(error) };
+        // The upstream would have to be asked for what is not kept, and is out of reach.
+        let kept = Cached::offline(self.origin.clone(), Arc::clone(&self.store));
+        let Ok(manifest) = kept.manifest(&Target::Digest(descriptor.digest)).await else { return Err(error) };
+        tracing::warn!(%error, %tag, age = age.as_secs(), "what was known of a tag is given, as its upstream can't be asked");
+        drop(self.record.set(Record { age, believed: Believed::Stale }));
+        Ok(manifest)
+    }
+
+    /// Remembers how old what was given for `target` is, if it was given without the upstream's word.
+    async fn note_age(&self, target: &Target) {
+        if let Target::Tag(tag) = target
+            && self.trail.is_untouched()
+            && let Some(TagRecord { seen, .. }) = self.cached.recorded(tag).await
+            && let Some(age) = age(seen, self.clock.date())
+        {
+            drop(self.record.set(Record { age, believed: Believed::Fresh }));
+        }
+    }
+}
+
+#[async_trait]
+impl Source for Mirrored {
+    async fn resolve(&self, target: &Target) -> Result<Descriptor> {
+        match (self.cached.resolve(target).await, target) {
+            (Err(error), Target::Tag(tag)) => self.stale(tag, error).await.map(|manifest| manifest.descriptor),
+            (resolved, _) => {
+                self.note_age(target).await;
+                resolved
+            }
+        }
+    }
+
+    async fn manifest(&self, target: &Target) -> Result<Manifest> {
+        match (self.cached.manifest(target).await, target) {
+            (Err(error), Target::Tag(tag)) => self.stale(tag, error).await,
+            (manifest, _) => {
+                self.note_age(target).await;
+                manifest
+            }
+        }
+    }
+
+    async fn blob(&self, digest: &Digest, from: Resume) -> Result<Blob> {
+        self.cached.blob(digest, from).await
+    }
+
+    async fn blob_part(&self, digest: &Digest, range: Range<u64>) -> Result<Part> {
+        self.cached.blob_part(digest, range).await
+    }
+
+    async fn stat_blob(&self, digest: &Digest) -> Result<Option<u64>> {
+        self.cached.stat_blob(digest).await
+    }
+
+    fn tags(&self, after: Option<Tag>) -> BoxStream<'_, Result<Tag>> {
+        self.cached.tags(after)
+    }
+
+    fn referrers(&self, subject: &Digest, filter: Filter) -> BoxStream<'_, Result<Descriptor>> {
+        self.cached.referrers(subject, filter)
+    }
+}
+
+/// Whether the upstream may say something else once it can be asked.
+const fn is_out_of_reach(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Timeout | ErrorKind::RateLimited)
+}
+
+/// `None` for what is dated in the future: nobody knows how old that is.
+fn age(seen: SystemTime, now: SystemTime) -> Option<Duration> {
+    now.duration_since(seen).ok()
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Hit => "HIT",
+            Self::Miss => "MISS",
+            Self::Stale => "STALE",
+            Self::Partial => "PARTIAL",
+        })
+    }
+}

@@ -1,0 +1,121 @@
+//! The registries that a mirror reads, and where a name leads among them.
+
+use std::{sync::Arc, time::Duration};
+
+use http::StatusCode;
+use refs_registry::{Clock, Resolver, SystemClock};
+use refs_store::{CachedOptions, Freshness, Origin, Store};
+use refs_url::{Host, RepoName};
+
+use super::{Mirrored, missing::Missing};
+use crate::{
+    Code, Refusal, Route, RouteError,
+    route::{Destination, Routes},
+};
+
+/// Registries that are read through one [`Store`]: what one of them gave is kept, and given again.
+///
+/// What is asked for by digest can't change, so that it is asked of an upstream once, and given as long as the store keeps it,
+/// whether the upstream is up or down. What a tag leads to is believed for a while ([`TagOptions`]), then asked for by a
+/// request that moves no manifest.
+///
+/// A clone is of the same mirror.
+///
+/// # Security
+/// It reaches its upstreams and nothing else, whatever a client asks for. What a client says of itself reaches no upstream, and
+/// what an upstream asks of the mirror (challenges, tokens, redirects) reaches no client. The upstreams see the mirror's
+/// credentials, not those of who asks it: whoever reaches a mirror reads all that these can read.
+///
+/// Content that one repository has brought in is given for another one only after the upstream has said that this one has it,
+/// too.
+#[derive(Debug, Clone)]
+pub struct Mirror(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    routes: Routes,
+    /// In the order of the routes.
+    behind: Vec<(Arc<dyn Resolver>, TagOptions)>,
+    store: Arc<dyn Store>,
+    missing: Arc<Missing>,
+    clock: Arc<dyn Clock>,
+}
+
+/// A registry that a [`Mirror`] reads.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    /// How names lead to it.
+    pub route: Route,
+    /// What reads it, with the mirror's credentials for it: [`Registries`](refs_registry::Registries), mostly.
+    pub registry: Arc<dyn Resolver>,
+    /// How far what is known of its tags is believed.
+    pub tags: TagOptions,
+}
+
+/// How far a mirror believes what it knows of tags.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TagOptions {
+    /// When the upstream is asked again. Within 5 minutes it is not, unless set.
+    pub freshness: Freshness,
+    /// How long ago the upstream may have said what a tag leads to for that to be given while the upstream is out of reach,
+    /// fails, or wants fewer requests. 24 hours by default; zero for never.
+    pub stale: Duration,
+    /// How long a tag that the upstream does not have is not asked for again. 10 seconds by default.
+    pub missing: Duration,
+}
+
+/// How a [`Mirror`] is to be.
+#[derive(Debug, Clone)]
+pub struct MirrorOptions {
+    /// What ages are measured by; the system's clock unless set.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Default for TagOptions {
+    fn default() -> Self {
+        Self {
+            freshness: Freshness::Within(Duration::from_secs(5 * 60)),
+            stale: Duration::from_secs(24 * 60 * 60),
+            missing: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Default for MirrorOptions {
+    fn default() -> Self {
+        Self { clock: Arc::new(SystemClock) }
+    }
+}
+
+impl Mirror {
+    /// A mirror of `upstreams` that keeps in `store` what they give.
+    ///
+    /// # Errors
+    /// When two of them claim the same names.
+    pub fn new(upstreams: Vec<Upstream>, store: Arc<dyn Store>, options: &MirrorOptions) -> Result<Self, RouteError> {
+        let routes = Routes::new(upstreams.iter().map(|upstream| upstream.route.clone()).collect())?;
+        let behind = upstreams.into_iter().map(|upstream| (upstream.registry, upstream.tags)).collect();
+        let MirrorOptions { clock } = options.clone();
+        Ok(Self(Arc::new(Inner { routes, behind, store, missing: Arc::default(), clock })))
+    }
+
+    /// The repository that is called `name` here, for one request; or there, when the request names an upstream's host.
+    pub(crate) fn open(&self, host: Option<&Host>, name: &RepoName) -> Result<Mirrored, Refusal> {
+        let inner = &*self.0;
+        let found = match host {
+            Some(host) => inner.routes.by_host(host, name),
+            None => inner.routes.by_prefix(name),
+        };
+        let Destination { route, repository } = found.ok_or_else(no_such_upstream)?;
+        let host = inner.routes.host(route);
+        let (registry, tags) = &inner.behind[route];
+        let source = registry.source(host, &repository).map_err(|error| Refusal::of_read(&error))?;
+        let origin = Origin { wire: registry.wire(host), host: host.clone(), repository };
+        let options = CachedOptions { freshness: tags.freshness, clock: Arc::clone(&inner.clock) };
+        Ok(Mirrored::new(source, origin, &inner.store, &inner.missing, *tags, &options))
+    }
+}
+
+fn no_such_upstream() -> Refusal {
+    Refusal::new(StatusCode::NOT_FOUND, Code::NameUnknown, "no upstream of this mirror has such a repository")
+}

@@ -1,0 +1,156 @@
+//! Upstreams that lie or break off, and clients that try.
+
+use std::sync::Arc;
+
+use http_body_util::BodyExt;
+use refs_registry::{
+    MediaType,
+    auth::{Credential, Secret, Static},
+};
+use refs_store::Store;
+use refs_testkit::{
+    Close, FakeRegistry, Fault, On,
+    raw::{RawPeer, Speech},
+};
+use refs_url::Digest;
+
+use super::rig::{Rig, blob, registries, request, tagged, upstream};
+use crate::client::digest;
+
+#[tokio::test]
+async fn m153_wrong_bytes_are_never_a_complete_body_and_never_kept() {
+    let registry = FakeRegistry::start().await;
+    let digest = blob(&registry, "o/r", &[7; 300_000]).await;
+    let rig = Rig::of(&registry);
+    let path = format!("/v2/o/r/blobs/{digest}");
+    // A registry is given one more chance.
+    for at in [0, 299_999] {
+        registry.fault(On::get("/blobs/").times(2), Fault::Flip { at });
+        let given = rig.get(&path).await;
+        assert_eq!((given.status, given.body.map(|body| body.len())), (200, None), "{at}");
+        assert_eq!(rig.store.stat(&digest).await.unwrap(), None);
+    }
+    let given = rig.get(&path).await;
+    assert_eq!((given.cache(), given.bytes().len()), ((200, "MISS"), 300_000));
+}
+
+#[tokio::test]
+async fn m153_a_manifest_with_wrong_bytes_is_refused_and_not_kept() {
+    let registry = FakeRegistry::start().await;
+    let image = tagged(&registry, "o/r", "v1", "content").await;
+    let rig = Rig::of(&registry);
+    for (path, expect) in [
+        (format!("/v2/o/r/manifests/{}", image.digest), "502 DIGEST_INVALID"),
+        ("/v2/o/r/manifests/v1".to_owned(), "502 UNKNOWN"),
+    ] {
+        registry.fault(On::get("/manifests/"), Fault::Flip { at: 0 });
+        assert_eq!(rig.get(&path).await.refusal(), expect);
+        assert_eq!(rig.store.stat(&image.digest).await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn m153_a_digest_header_that_lies_poisons_nothing() {
+    let body = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
+    let claimed = digest("something else");
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: {}\r\ndocker-content-digest: {claimed}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        MediaType::OCI_INDEX,
+        body.len()
+    );
+    let peer = RawPeer::start(move |_| Speech::of([format!("{head}{body}")]));
+    let rig = Rig::new(vec![upstream("", peer.host())]);
+    assert_eq!(rig.get("/v2/o/r/manifests/v1").await.refusal(), "502 UNKNOWN");
+    for digest in [claimed, Digest::sha256(body.as_bytes())] {
+        assert_eq!(rig.store.stat(&digest).await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn m154_a_blob_that_is_cut_is_short_and_its_rest_is_asked_for_later() {
+    let registry = FakeRegistry::start().await;
+    let bytes: Vec<u8> = (0..3_000_000_u32).map(|n| (n / 7) as u8).collect();
+    let digest = blob(&registry, "o/r", &bytes).await;
+    let rig = Rig::of(&registry);
+    let path = format!("/v2/o/r/blobs/{digest}");
+    registry.fault(On::get("/blobs/"), Fault::Cut { after: 2_000_000, close: Close::Fin });
+    let given = rig.get(&path).await;
+    assert_eq!((given.status, given.body), (200, None));
+    assert_eq!(rig.store.stat(&digest).await.unwrap(), None);
+    let given = rig.get(&path).await;
+    assert_eq!((given.cache(), given.bytes() == bytes), ((200, "PARTIAL"), true));
+    assert_eq!(registry.requests()[1].range.as_deref(), Some("bytes=2000000-"));
+}
+
+#[tokio::test]
+async fn m155_a_client_that_leaves_leaves_no_damage() {
+    let registry = FakeRegistry::start().await;
+    let bytes: Vec<u8> = (0..3_000_000_u32).map(|n| (n / 7) as u8).collect();
+    let digest = blob(&registry, "o/r", &bytes).await;
+    let rig = Rig::of(&registry);
+    let path = format!("/v2/o/r/blobs/{digest}");
+    let mut leaving = rig.server.answer(request("GET", &path, &[])).await.into_body();
+    leaving.frame().await.unwrap().unwrap();
+    drop(leaving);
+    let given = rig.get(&path).await;
+    assert_eq!((given.status, given.bytes() == bytes), (200, true));
+}
+
+#[tokio::test]
+async fn m156_credentials_are_not_shown_to_a_realm_elsewhere() {
+    for realm in ["http://evil.test/token", "http://169.254.169.254/token", "gopher://x/"] {
+        let refusal = format!(
+            "HTTP/1.1 401 Unauthorized\r\nwww-authenticate: Bearer realm=\"{realm}\",service=\"s\"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+        );
+        let peer = RawPeer::start(move |_| Speech::of([refusal.clone()]));
+        let mut behind = upstream("", peer.host());
+        behind.registry = registries(Arc::new(basic(&peer.host())));
+        let given = Rig::new(vec![behind]).get("/v2/o/r/manifests/v1").await;
+        assert_eq!((given.refusal().as_str(), given.header("www-authenticate")), ("502 UNKNOWN", ""), "{realm}");
+        assert!(!given.text().contains(realm), "{}", given.text());
+        let heads = peer.heads();
+        assert!(heads.len() == 1 && !heads[0].to_lowercase().contains("authorization"), "{heads:?}");
+    }
+}
+
+#[tokio::test]
+async fn m157_who_asks_is_not_told_to_the_upstream_and_tokens_stay_here() {
+    let registry = FakeRegistry::builder().token_auth("user", "hunter2").start().await;
+    let image = tagged(&registry, "o/r", "v1", "content").await;
+    let mut behind = upstream("", registry.host());
+    behind.registry = registries(Arc::new(basic(&registry.host())));
+    let rig = Rig::new(vec![behind]);
+    let credentials = [("authorization", "Bearer of-the-client"), ("cookie", "a=b")];
+    let given = rig.ask("GET", "/v2/o/r/manifests/v1", &credentials).await;
+    assert_eq!(given.header("docker-content-digest"), image.digest.as_str());
+    let leaked = ["authorization", "www-authenticate", "set-cookie", "authentication-info"];
+    assert!(leaked.iter().all(|name| given.header(name).is_empty()));
+
+    let peer =
+        RawPeer::start(|_| Speech::of(["HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"]));
+    let rig = Rig::new(vec![upstream("", peer.host())]);
+    rig.ask("GET", "/v2/o/r/manifests/v1", &credentials).await;
+    let heads = peer.heads().join("\n").to_lowercase();
+    assert!(
+        !heads.contains("of-the-client") && !heads.contains("authorization") && !heads.contains("cookie"),
+        "{heads}"
+    );
+}
+
+#[tokio::test]
+async fn m029_a_redirect_does_not_reach_where_the_upstream_is_not() {
+    for to in ["http://169.254.169.254/latest/meta-data", "http://0.0.0.0/", "http://[fd00::1]/"] {
+        let registry = FakeRegistry::start().await;
+        let digest = blob(&registry, "o/r", b"hello world").await;
+        let headers = vec![("location", to.to_owned())];
+        registry.fault(On::get("/blobs/"), Fault::Status { status: 307, headers });
+        let given = Rig::of(&registry).get(&format!("/v2/o/r/blobs/{digest}")).await;
+        assert_eq!(given.status, 502, "{to}");
+        assert!(!given.text().contains(to), "{to}");
+    }
+}
+
+fn basic(host: &refs_url::Host) -> Static {
+    let credential = Credential::Basic { username: "user".to_owned(), password: Secret::new("hunter2".to_owned()) };
+    Static::new(host.clone(), "the test", credential)
+}

@@ -1,0 +1,6 @@
+//! A mirror in front of registries.
+
+mod hostile;
+mod reads;
+mod rig;
+mod tags;

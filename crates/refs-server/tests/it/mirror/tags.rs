@@ -1,0 +1,123 @@
+//! How far a mirror believes what it knows of tags.
+
+use std::time::Duration;
+
+use refs_testkit::{Close, FakeRegistry, Fault, On};
+
+use super::rig::{Rig, tagged, upstream};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const PATH: &str = "/v2/o/r/manifests/v1";
+
+#[tokio::test]
+async fn a_tag_is_believed_for_a_while_and_then_asked_for_by_a_head() {
+    let registry = FakeRegistry::start().await;
+    tagged(&registry, "o/r", "v1", "content").await;
+    let rig = Rig::of(&registry);
+    assert_eq!(rig.get(PATH).await.header("age"), "");
+    rig.pass(4 * MINUTE);
+    assert_eq!(rig.get(PATH).await.header("age"), "240");
+    rig.pass(2 * MINUTE);
+    let given = rig.get(PATH).await;
+    assert_eq!((given.cache(), given.header("age")), ((200, "HIT"), ""));
+    assert_eq!(rig.get(PATH).await.header("age"), "0");
+    assert_eq!(registry.requests(), [format!("GET {PATH}"), format!("HEAD {PATH}")]);
+}
+
+#[tokio::test]
+async fn a_tag_that_moved_is_followed_once_it_is_asked_for() {
+    let registry = FakeRegistry::start().await;
+    let old = tagged(&registry, "o/r", "v1", "old").await;
+    let rig = Rig::of(&registry);
+    rig.get(PATH).await;
+    let new = tagged(&registry, "o/r", "v1", "new").await;
+    assert_eq!(rig.get(PATH).await.header("docker-content-digest"), old.digest.as_str());
+    rig.pass(6 * MINUTE);
+    let given = rig.get(PATH).await;
+    assert_eq!((given.cache(), given.header("docker-content-digest")), ((200, "MISS"), new.digest.as_str()));
+}
+
+#[tokio::test]
+async fn m160_a_tag_is_given_while_its_upstream_is_down_and_says_that_it_is_stale() {
+    let registry = FakeRegistry::start().await;
+    let image = tagged(&registry, "o/r", "v1", "content").await;
+    let rig = Rig::of(&registry);
+    rig.get(PATH).await;
+    registry.fault(On::any("/v2/").always(), Fault::Drop(Close::Fin));
+    rig.pass(60 * MINUTE);
+    let given = rig.get(PATH).await;
+    assert_eq!((given.cache(), given.header("age")), ((200, "STALE"), "3600"));
+    assert_eq!(given.header("warning"), "110 - \"Response is Stale\"");
+    assert_eq!(given.header("docker-content-digest"), image.digest.as_str());
+    assert_eq!(rig.head(PATH).await.cache(), (200, "STALE"));
+    let by_digest = format!("/v2/o/r/manifests/{}", image.digest);
+    assert_eq!(rig.get(&by_digest).await.cache(), (200, "HIT"));
+    assert_eq!(rig.get("/v2/o/r/manifests/never-seen").await.refusal(), "502 UNKNOWN");
+    rig.pass(23 * 60 * MINUTE);
+    assert_eq!(rig.get(PATH).await.refusal(), "502 UNKNOWN");
+    registry.clear_faults();
+    assert_eq!(rig.get(PATH).await.cache(), (200, "HIT"));
+}
+
+#[tokio::test]
+async fn m160_staleness_that_is_not_wanted_is_not_given() {
+    let registry = FakeRegistry::start().await;
+    tagged(&registry, "o/r", "v1", "content").await;
+    let mut never = upstream("", registry.host());
+    never.tags.stale = Duration::ZERO;
+    let rig = Rig::new(vec![never]);
+    rig.get(PATH).await;
+    registry.fault(On::any("/v2/").always(), Fault::Drop(Close::Fin));
+    rig.pass(6 * MINUTE);
+    assert_eq!(rig.get(PATH).await.refusal(), "502 UNKNOWN");
+}
+
+#[tokio::test]
+async fn failures_of_an_upstream_are_told_in_the_words_of_the_spec() {
+    let registry = FakeRegistry::start().await;
+    tagged(&registry, "o/r", "v1", "content").await;
+    let rig = Rig::of(&registry);
+    let rows = [
+        (401, "", "403 DENIED"),
+        (403, "", "403 DENIED"),
+        (404, "", "404 MANIFEST_UNKNOWN"),
+        (500, "", "502 UNKNOWN"),
+        (503, "", "502 UNKNOWN"),
+        (418, "", "502 UNKNOWN"),
+        // The last, as whoever asks again would be made to wait.
+        (429, "7", "429 TOOMANYREQUESTS"),
+    ];
+    for (status, wait, expect) in rows {
+        let headers = if wait.is_empty() { vec![] } else { vec![("retry-after", wait.to_owned())] };
+        registry.fault(On::any("/manifests/").always(), Fault::Status { status, headers });
+        let given = rig.get(PATH).await;
+        assert_eq!((given.refusal().as_str(), given.header("retry-after")), (expect, wait), "{status}");
+        assert_eq!(given.header("www-authenticate"), "", "{status}");
+        registry.clear_faults();
+        rig.pass(MINUTE);
+    }
+}
+
+#[tokio::test]
+async fn a_limit_of_the_rate_is_bridged_by_what_is_known() {
+    let registry = FakeRegistry::start().await;
+    tagged(&registry, "o/r", "v1", "content").await;
+    let rig = Rig::of(&registry);
+    rig.get(PATH).await;
+    rig.pass(6 * MINUTE);
+    registry.fault(On::any("/manifests/").always(), Fault::Status { status: 429, headers: vec![] });
+    assert_eq!(rig.get(PATH).await.cache(), (200, "STALE"));
+}
+
+#[tokio::test]
+async fn a_tag_that_is_missing_is_not_asked_for_again_at_once() {
+    let registry = FakeRegistry::start().await;
+    let rig = Rig::of(&registry);
+    for _ in 0..3 {
+        assert_eq!(rig.get(PATH).await.refusal(), "404 MANIFEST_UNKNOWN");
+    }
+    assert_eq!(registry.take_requests(), [format!("GET {PATH}")]);
+    tagged(&registry, "o/r", "v1", "content").await;
+    rig.pass(Duration::from_secs(10));
+    assert_eq!(rig.get(PATH).await.status, 200);
+}

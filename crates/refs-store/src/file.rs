@@ -97,6 +97,12 @@ pub(crate) fn read_range(file: Arc<File>, path: Arc<Path>, range: Range<u64>) ->
     .boxed()
 }
 
+/// The first bytes of `range` of `file`, one chunk at most.
+pub(crate) async fn read_piece(file: Arc<File>, path: Arc<Path>, range: Range<u64>) -> Result<Bytes> {
+    let place = Arc::clone(&path);
+    blocking(&place, move || read_chunk(&file, &path, &range)).await
+}
+
 fn read_chunk(file: &File, path: &Path, range: &Range<u64>) -> Result<Bytes> {
     let mut chunk = vec![0; (range.end - range.start).min(CHUNK_BYTES as u64) as usize];
     let mut filled = 0;

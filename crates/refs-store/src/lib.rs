@@ -9,6 +9,7 @@ mod flight;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod growing;
 mod ingest;
 mod journal;
 mod layer_file;
@@ -22,9 +23,10 @@ mod session;
 mod spool;
 mod store;
 
-pub use cached::{Cached, CachedOptions, CachedResolver, Freshness, Kept};
+pub use cached::{Cached, CachedOptions, CachedResolver, FetchedBlob, FetchedBy, Fetches, Freshness, Kept};
 pub use disk::{DiskOptions, DiskStore, Held, Left, ListedImage, PruneOptions, Pruned, StoreInfo, Verified, Verifying};
 pub use flight::Flight;
+pub use growing::Growing;
 pub use journal::{Journal, UploadProgress};
 pub use layer_file::LayerFile;
 pub use layout::Layout;

@@ -14,7 +14,7 @@ use refs_registry::{Blob, ByteStream, Descriptor, Error, Part, Platform, Result,
 use refs_url::{Digest, Host, RepoName, Tag, Target};
 use serde::{Deserialize, Serialize};
 
-use crate::{flight::Flight, journal::Journal};
+use crate::{flight::Flight, growing::Growing, journal::Journal};
 
 /// Content by digest, shared by all repositories that it came from, and what is known about each of these. A part of content
 /// is of the repository that it came from alone.
@@ -253,6 +253,11 @@ pub trait Fill: Send {
     /// Holds `flight` until the bytes show or the fill has ended otherwise, and shows by it how it gets on.
     fn hold(&mut self, flight: Flight) {
         drop(flight);
+    }
+
+    /// What has come so far, for those who read it before all has come; `None` where nobody can.
+    fn growing(&self) -> Option<Growing> {
+        None
     }
 
     /// Lets the bytes show in the store. Whether they survive a power cut is not waited for.

@@ -42,6 +42,11 @@ impl Trail {
         self.has(Self::REST)
     }
 
+    /// Notes that content comes by another request.
+    pub(crate) fn add_content(&self) {
+        self.add(Self::CONTENT);
+    }
+
     fn has(&self, step: u8) -> bool {
         self.0.load(Ordering::Relaxed) & step != 0
     }

@@ -14,10 +14,10 @@ use http::{
     header::{AGE, WARNING},
 };
 use refs_registry::{Blob, Clock, Descriptor, Error, ErrorKind, Filter, Manifest, Part, Result, Resume, Source};
-use refs_store::{Cached, CachedOptions, Origin, Store, TagRecord};
+use refs_store::{Cached, FetchedBlob, FetchedBy, Fetches, TagRecord};
 use refs_url::{Digest, Tag, Target};
 
-use super::{TagOptions, Trail, asked::Asked, missing::Missing};
+use super::Trail;
 use crate::{answer::Reply, call::Read};
 
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
@@ -25,18 +25,20 @@ const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 /// An upstream's repository as one request reads it. It remembers where what it gave has come from.
 #[derive(Debug)]
 pub(crate) struct Mirrored {
-    cached: Cached,
-    origin: Origin,
-    store: Arc<dyn Store>,
-    tags: TagOptions,
-    clock: Arc<dyn Clock>,
-    trail: Arc<Trail>,
-    record: OnceLock<Record>,
+    pub(super) cached: Arc<Cached>,
+    /// What is there without asking.
+    pub(super) kept: Cached,
+    pub(super) fetches: Fetches,
+    /// How old what is known of a tag may be while the upstream can't be asked.
+    pub(super) stale: Duration,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) trail: Arc<Trail>,
+    pub(super) record: OnceLock<Record>,
 }
 
 /// What was known of a tag, and was given without the upstream's word of now.
 #[derive(Debug)]
-struct Record {
+pub(super) struct Record {
     age: Duration,
     believed: Believed,
 }
@@ -61,27 +63,6 @@ enum Found {
 }
 
 impl Mirrored {
-    pub(super) fn new(
-        source: Arc<dyn Source>,
-        origin: Origin,
-        store: &Arc<dyn Store>,
-        missing: &Arc<Missing>,
-        tags: TagOptions,
-        options: &CachedOptions,
-    ) -> Self {
-        let (trail, clock) = (Arc::<Trail>::default(), Arc::clone(&options.clock));
-        let asked = Asked {
-            source,
-            origin: origin.clone(),
-            trail: Arc::clone(&trail),
-            missing: Arc::clone(missing),
-            patience: tags.missing,
-            clock: Arc::clone(&clock),
-        };
-        let cached = Cached::with_options(Arc::new(asked), origin.clone(), Arc::clone(store), options);
-        Self { cached, origin, store: Arc::clone(store), tags, clock, trail, record: OnceLock::new() }
-    }
-
     /// `reply`, the answer to `read`, with headers that say where it has come from.
     pub(crate) fn labelled(&self, reply: Reply, read: &Read) -> Reply {
         let reply = reply.with(X_CACHE, self.found(read));
@@ -112,10 +93,9 @@ impl Mirrored {
             return Err(error);
         }
         let Some(TagRecord { descriptor, seen }) = self.cached.recorded(tag).await else { return Err(error) };
-        let Some(age) = age(seen, self.clock.date()).filter(|age| *age < self.tags.stale) else { return Err(error) };
+        let Some(age) = age(seen, self.clock.date()).filter(|age| *age < self.stale) else { return Err(error) };
         // The upstream would have to be asked for what is not kept, and is out of reach.
-        let kept = Cached::offline(self.origin.clone(), Arc::clone(&self.store));
-        let Ok(manifest) = kept.manifest(&Target::Digest(descriptor.digest)).await else { return Err(error) };
+        let Ok(manifest) = self.kept.manifest(&Target::Digest(descriptor.digest)).await else { return Err(error) };
         tracing::warn!(%error, %tag, age = age.as_secs(), "what was known of a tag is given, as its upstream can't be asked");
         drop(self.record.set(Record { age, believed: Believed::Stale }));
         Ok(manifest)
@@ -156,7 +136,14 @@ impl Source for Mirrored {
     }
 
     async fn blob(&self, digest: &Digest, from: Resume) -> Result<Blob> {
-        self.cached.blob(digest, from).await
+        if from.offset() > 0 {
+            return self.cached.blob(digest, from).await;
+        }
+        let FetchedBlob { blob, by } = self.fetches.blob(&self.cached, digest).await?;
+        if by == FetchedBy::Another {
+            self.trail.add_content();
+        }
+        Ok(blob)
     }
 
     async fn blob_part(&self, digest: &Digest, range: Range<u64>) -> Result<Part> {

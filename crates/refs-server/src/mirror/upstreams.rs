@@ -1,13 +1,16 @@
 //! The registries that a mirror reads, and where a name leads among them.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use http::StatusCode;
-use refs_registry::{Clock, Resolver, SystemClock};
-use refs_store::{CachedOptions, Freshness, Origin, Store};
+use refs_registry::{Clock, Resolver, Source, SystemClock};
+use refs_store::{Cached, CachedOptions, Fetches, Freshness, Origin, Store};
 use refs_url::{Host, RepoName};
 
-use super::{Mirrored, missing::Missing};
+use super::{Mirrored, Trail, asked::Asked, missing::Missing};
 use crate::{
     Code, Refusal, Route, RouteError,
     route::{Destination, Routes},
@@ -37,6 +40,7 @@ struct Inner {
     /// In the order of the routes.
     behind: Vec<(Arc<dyn Resolver>, TagOptions)>,
     store: Arc<dyn Store>,
+    fetches: Fetches,
     missing: Arc<Missing>,
     clock: Arc<dyn Clock>,
 }
@@ -96,7 +100,7 @@ impl Mirror {
         let routes = Routes::new(upstreams.iter().map(|upstream| upstream.route.clone()).collect())?;
         let behind = upstreams.into_iter().map(|upstream| (upstream.registry, upstream.tags)).collect();
         let MirrorOptions { clock } = options.clone();
-        Ok(Self(Arc::new(Inner { routes, behind, store, missing: Arc::default(), clock })))
+        Ok(Self(Arc::new(Inner { routes, behind, store, fetches: Fetches::default(), missing: Arc::default(), clock })))
     }
 
     /// The repository that is called `name` here, for one request; or there, when the request names an upstream's host.
@@ -111,8 +115,32 @@ impl Mirror {
         let (registry, tags) = &inner.behind[route];
         let source = registry.source(host, &repository).map_err(|error| Refusal::of_read(&error))?;
         let origin = Origin { wire: registry.wire(host), host: host.clone(), repository };
-        let options = CachedOptions { freshness: tags.freshness, clock: Arc::clone(&inner.clock) };
-        Ok(Mirrored::new(source, origin, &inner.store, &inner.missing, *tags, &options))
+        Ok(inner.mirrored(source, origin, *tags))
+    }
+}
+
+impl Inner {
+    fn mirrored(&self, source: Arc<dyn Source>, origin: Origin, tags: TagOptions) -> Mirrored {
+        let (trail, clock) = (Arc::<Trail>::default(), Arc::clone(&self.clock));
+        let asked = Asked {
+            source,
+            origin: origin.clone(),
+            trail: Arc::clone(&trail),
+            missing: Arc::clone(&self.missing),
+            patience: tags.missing,
+            clock: Arc::clone(&clock),
+        };
+        let options = CachedOptions { freshness: tags.freshness, clock: Arc::clone(&clock) };
+        let store = Arc::clone(&self.store);
+        Mirrored {
+            cached: Arc::new(Cached::with_options(Arc::new(asked), origin.clone(), Arc::clone(&store), &options)),
+            kept: Cached::offline(origin, store),
+            fetches: self.fetches.clone(),
+            stale: tags.stale,
+            clock,
+            trail,
+            record: OnceLock::new(),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
     aside::{Aside, Turning},
     local::{Shared, is_damage},
 };
-use crate::{flight::Flight, store::Fill};
+use crate::{flight::Flight, growing::Growing, store::Fill};
 
 /// Bytes on their way into the store, as long as it takes them.
 pub(super) struct Keeping {
@@ -47,6 +47,11 @@ impl Keeping {
             fill.hold(flight);
         }
         self
+    }
+
+    /// What comes, to be read as it does.
+    pub(super) fn growing(&self) -> Option<Growing> {
+        self.fill.as_ref()?.growing()
     }
 
     /// Keeps in `aside` what the store does not take of the content, which has `size` bytes.

@@ -88,6 +88,11 @@ impl Local {
         Self { shared: Arc::new(shared), touched: Mutex::default(), is_passed_by }
     }
 
+    /// Whose content it is.
+    pub(super) fn origin(&self) -> &Origin {
+        &self.shared.origin
+    }
+
     /// The size of the whole content in bytes, if it is kept.
     pub(super) async fn stat(&self, digest: &Digest) -> Option<u64> {
         let store = self.readable()?;

@@ -1,6 +1,7 @@
 //! Repositories whose content is kept on this side.
 
 mod aside;
+mod fetches;
 mod freshness;
 mod keeping;
 mod local;
@@ -10,6 +11,7 @@ mod resolver;
 mod source;
 mod tee;
 
+pub use fetches::{FetchedBlob, FetchedBy, Fetches};
 pub use freshness::{CachedOptions, Freshness};
 pub use resolver::CachedResolver;
 pub use source::{Cached, Kept};

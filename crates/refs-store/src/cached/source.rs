@@ -14,13 +14,14 @@ use refs_url::{Digest, Tag, Target};
 use super::{
     aside::Aside,
     freshness::{Belief, CachedOptions, Freshness},
-    keeping::Beginning,
+    keeping::{Beginning, Keeping},
     local::{Local, Purpose},
     nowhere::Nowhere,
     tee::{tee, tee_part},
 };
 use crate::{
     flight::Flight,
+    growing::Growing,
     store::{Origin, Store, TagRecord},
 };
 
@@ -57,6 +58,13 @@ pub struct Cached {
     pub(super) clock: Arc<dyn Clock>,
     /// What is kept for an operation, beside the store.
     aside: Option<Arc<Aside>>,
+}
+
+/// A blob on its way to a reader.
+pub(super) struct Fetched {
+    pub(super) blob: Blob,
+    /// What comes of it into the store, where that can be read.
+    pub(super) growing: Option<Growing>,
 }
 
 /// Since when a store has a blob that it was to [keep](Cached::keep).
@@ -158,7 +166,7 @@ impl Cached {
 
     /// The blob, of which `beginning` is kept and the origin gives the rest: by that it has shown that it has the blob. `None`
     /// when what is kept can't be its beginning.
-    async fn resumed(&self, digest: &Digest, beginning: Beginning) -> Result<Option<Blob>> {
+    async fn resumed(&self, digest: &Digest, beginning: Beginning) -> Result<Option<Fetched>> {
         let Beginning { total, resume, stream, keeping } = beginning;
         let offset = resume.offset();
         let rest = self.origin.blob(digest, resume).await?;
@@ -173,14 +181,16 @@ impl Cached {
             Some(aside) => keeping.or_aside(aside, total).await,
             None => keeping,
         };
-        Ok(Some(Blob { size: total, stream: stream.chain(tee(rest.stream, keeping)).boxed() }))
+        let growing = keeping.growing();
+        let blob = Blob { size: total, stream: stream.chain(tee(rest.stream, keeping)).boxed() };
+        Ok(Some(Fetched { blob, growing }))
     }
 
     /// The blob as the origin gives it from its start, or the rest of it where its beginning is kept.
-    async fn fetched(&self, digest: &Digest, flight: Option<Flight>) -> Result<Blob> {
+    async fn fetched(&self, digest: &Digest, flight: Option<Flight>) -> Result<Fetched> {
         let flight = match self.local.partial(digest).await {
             Some(beginning) => match self.resumed(digest, beginning.holding(flight)).await? {
-                Some(blob) => return Ok(blob),
+                Some(fetched) => return Ok(fetched),
                 // It was let go with the beginning.
                 None => self.local.flight(digest).await,
             },
@@ -195,28 +205,41 @@ impl Cached {
             }
             None => fill,
         };
-        Ok(match fill {
+        let growing = fill.as_ref().and_then(Keeping::growing);
+        let blob = match fill {
             Some(fill) => Blob { size: blob.size, stream: tee(blob.stream, fill) },
             None => blob,
-        })
+        };
+        Ok(Fetched { blob, growing })
     }
 
     /// The blob from the store, or from the origin into it.
     async fn kept_or_fetched(&self, digest: &Digest) -> Result<Blob> {
-        if self.is_kept(digest).await
-            && let Some(blob) = self.local.blob(digest, Resume::START).await
-        {
-            return Ok(blob);
+        match self.kept(digest).await {
+            Some(blob) => Ok(blob),
+            None => self.fetched_or_kept(digest).await.map(|fetched| fetched.blob),
         }
+    }
+
+    /// The blob, which was not kept a moment ago: from the origin into the store, unless another has brought it meanwhile.
+    pub(super) async fn fetched_or_kept(&self, digest: &Digest) -> Result<Fetched> {
         let flight = self.local.flight(digest).await;
-        // Whoever had the flight before may have brought it.
         if flight.is_some()
-            && self.is_kept(digest).await
-            && let Some(blob) = self.local.blob(digest, Resume::START).await
+            && let Some(blob) = self.kept(digest).await
         {
-            return Ok(blob);
+            return Ok(Fetched { blob, growing: None });
         }
         self.fetched(digest, flight).await
+    }
+
+    /// The blob from the store, if it is there and the origin has it.
+    pub(super) async fn kept(&self, digest: &Digest) -> Option<Blob> {
+        if self.is_kept(digest).await { self.local.blob(digest, Resume::START).await } else { None }
+    }
+
+    /// The repository.
+    pub(super) fn origin_name(&self) -> &Origin {
+        self.local.origin()
     }
 
     /// Whether the whole blob may be read from the store: it is there, and the origin has it.

@@ -15,6 +15,7 @@ use crate::{
     evict::Bound,
     file::{is_absent, joined},
     flight::Flight,
+    growing::{Growing, Grows, growing},
     ingest::{BLOB_MODE, Ingest},
     layout::Folder,
     store::{Fill, Taken, wrong_size},
@@ -67,6 +68,7 @@ pub(super) struct DiskFill {
     chunks: mpsc::UnboundedSender<Message>,
     writing: JoinHandle<Result<()>>,
     taken_over: oneshot::Receiver<Taken>,
+    growing: Growing,
 }
 
 enum Message {
@@ -84,6 +86,7 @@ struct Incoming {
     taken: Taken,
     /// Let go when what came shows, or waits for the rest and its file is free.
     held: Option<Flight>,
+    grows: Grows,
 }
 
 impl DiskFill {
@@ -92,10 +95,12 @@ impl DiskFill {
         let (chunks, receiver) = mpsc::unbounded_channel();
         let (digest, size, name) = (order.digest.clone(), order.size, order.name.clone());
         let taken = if let Place::Left(ingest) = &order.place { ingest.bytes() } else { 0 };
-        let incoming = Incoming { chunks: receiver, room: Arc::clone(&room), taken: Taken::default(), held: None };
+        let (grows, growing) = growing();
+        let incoming =
+            Incoming { chunks: receiver, room: Arc::clone(&room), taken: Taken::default(), held: None, grows };
         let (hand_over, taken_over) = oneshot::channel();
         let writing = tokio::task::spawn_blocking(move || incoming.run(order, hand_over));
-        Self { digest, size, taken, name, room, chunks, writing, taken_over }
+        Self { digest, size, taken, name, room, chunks, writing, taken_over, growing }
     }
 
     /// Why the thread has ended early.
@@ -126,6 +131,10 @@ impl Fill for DiskFill {
     fn hold(&mut self, flight: Flight) {
         // A thread that has ended early has nothing to wait for.
         drop(self.chunks.send(Message::Hold(flight)));
+    }
+
+    fn growing(&self) -> Option<Growing> {
+        Some(self.growing.clone())
     }
 
     async fn commit(&mut self) -> Result<()> {
@@ -174,6 +183,9 @@ impl Incoming {
         let place = std::mem::replace(&mut order.place, Place::Anonymous);
         let (mut ingest, is_partial) = order.open(place)?;
         self.taken = Taken { file: ingest.reader().ok(), bytes: ingest.bytes(), rest: Vec::new() };
+        if let Ok(Some(file)) = ingest.second_reader() {
+            self.grows.begin(file, ingest.path(), ingest.bytes());
+        }
         while let Some(message) = self.chunks.blocking_recv() {
             match message {
                 Message::Chunk(chunk, cost) => {
@@ -183,6 +195,7 @@ impl Incoming {
                         return Err(error);
                     }
                     self.taken.bytes = ingest.bytes();
+                    self.grows.note(ingest.bytes());
                     self.room.add_permits(cost);
                     if let Some(flight) = &self.held {
                         Flight::note(flight, ingest.bytes());

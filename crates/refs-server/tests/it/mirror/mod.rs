@@ -3,4 +3,5 @@
 mod hostile;
 mod reads;
 mod rig;
+mod shared;
 mod tags;

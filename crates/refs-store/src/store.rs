@@ -164,6 +164,15 @@ pub trait Store: Debug + Send + Sync {
     /// `Io`.
     async fn recorded(&self, origin: &Origin, tag: &Tag) -> Result<Option<TagRecord>>;
 
+    /// Forgets what was recorded of a tag of `origin`; nothing happens where nothing was. A store may go on knowing it.
+    ///
+    /// # Errors
+    /// `Io`.
+    async fn forget(&self, origin: &Origin, tag: &Tag) -> Result<()> {
+        let _knows_on = (origin, tag);
+        Ok(())
+    }
+
     /// The tags of `origin` of which something is recorded, sorted. A record may prove to be damaged all the same.
     ///
     /// # Errors

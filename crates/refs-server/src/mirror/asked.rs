@@ -12,10 +12,10 @@ use std::{
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
 use refs_registry::{Blob, Clock, Descriptor, ErrorKind, Filter, Manifest, Part, Result, Resume, Source};
-use refs_store::Origin;
+use refs_store::{Origin, Store};
 use refs_url::{Digest, Tag, Target};
 
-use super::missing::Missing;
+use super::{refused::Refused, sizes::Sizes};
 
 /// What one request has moved from an upstream.
 #[derive(Debug, Default)]
@@ -56,46 +56,57 @@ impl Trail {
     }
 }
 
-/// An upstream's repository on behalf of one request, which leaves a trail. A tag that was missing a moment ago is not asked for.
+/// An upstream's repository on behalf of one request, which leaves a trail. A tag that was refused a moment ago is not asked for.
 #[derive(Debug)]
 pub(super) struct Asked {
     pub(super) source: Arc<dyn Source>,
     pub(super) origin: Origin,
     pub(super) trail: Arc<Trail>,
-    pub(super) missing: Arc<Missing>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) refused: Arc<Refused>,
+    pub(super) sizes: Arc<Sizes>,
     /// How long what is missing is not asked for.
-    pub(super) patience: Duration,
+    pub(super) pause: Duration,
     pub(super) clock: Arc<dyn Clock>,
 }
 
 impl Asked {
-    /// What `ask` comes to, unless `target` is known to be missing.
-    async fn unless_missing<T>(&self, target: &Target, step: u8, ask: impl Future<Output = Result<T>>) -> Result<T> {
+    /// What `ask` comes to, unless `target` was refused a moment ago.
+    async fn unless_refused<T>(&self, target: &Target, step: u8, ask: impl Future<Output = Result<T>>) -> Result<T> {
         let Target::Tag(tag) = target else {
             self.trail.add(step);
             return ask.await;
         };
-        if let Some(error) = self.missing.of(&self.origin, tag, self.clock.now()) {
+        if let Some(error) = self.refused.of(&self.origin, tag, self.clock.now()) {
             return Err(error);
         }
         self.trail.add(step);
-        ask.await.inspect_err(|error| {
-            if error.kind() == ErrorKind::NotFound {
-                let now = self.clock.now();
-                self.missing.note(&self.origin, tag, error, now, now + self.patience);
-            }
-        })
+        let answer = ask.await;
+        if let Err(error) = &answer
+            && error.kind() == ErrorKind::NotFound
+        {
+            self.refused.note(&self.origin, tag, error, self.clock.now(), self.pause);
+            self.forget(tag).await;
+        }
+        answer
+    }
+
+    /// What a tag led to that is gone must not be given when the upstream is down.
+    async fn forget(&self, tag: &Tag) {
+        if let Err(error) = self.store.forget(&self.origin, tag).await {
+            tracing::warn!(%error, %tag, "the store goes on knowing a tag that is gone");
+        }
     }
 }
 
 #[async_trait]
 impl Source for Asked {
     async fn resolve(&self, target: &Target) -> Result<Descriptor> {
-        self.unless_missing(target, Trail::WORD, self.source.resolve(target)).await
+        self.unless_refused(target, Trail::WORD, self.source.resolve(target)).await
     }
 
     async fn manifest(&self, target: &Target) -> Result<Manifest> {
-        self.unless_missing(target, Trail::CONTENT, self.source.manifest(target)).await
+        self.unless_refused(target, Trail::CONTENT, self.source.manifest(target)).await
     }
 
     async fn blob(&self, digest: &Digest, from: Resume) -> Result<Blob> {
@@ -105,12 +116,19 @@ impl Source for Asked {
 
     async fn blob_part(&self, digest: &Digest, range: Range<u64>) -> Result<Part> {
         self.trail.add(Trail::CONTENT);
-        self.source.blob_part(digest, range).await
+        let part = self.source.blob_part(digest, range).await?;
+        self.sizes.note(&self.origin, digest, part.total);
+        Ok(part)
     }
 
     async fn stat_blob(&self, digest: &Digest) -> Result<Option<u64>> {
+        if let Some(size) = self.sizes.of(&self.origin, digest) {
+            return Ok(Some(size));
+        }
         self.trail.add(Trail::WORD);
-        self.source.stat_blob(digest).await
+        let size = self.source.stat_blob(digest).await?;
+        size.into_iter().for_each(|size| self.sizes.note(&self.origin, digest, size));
+        Ok(size)
     }
 
     fn tags(&self, after: Option<Tag>) -> BoxStream<'_, Result<Tag>> {

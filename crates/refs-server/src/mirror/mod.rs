@@ -1,8 +1,9 @@
 //! A mirror: repositories of registries elsewhere, read through one store.
 
 mod asked;
-mod missing;
+mod refused;
 mod repository;
+mod sizes;
 mod upstreams;
 
 pub(crate) use asked::Trail;

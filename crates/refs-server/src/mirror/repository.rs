@@ -14,10 +14,10 @@ use http::{
     header::{AGE, WARNING},
 };
 use refs_registry::{Blob, Clock, Descriptor, Error, ErrorKind, Filter, Manifest, Part, Result, Resume, Source};
-use refs_store::{Cached, FetchedBlob, FetchedBy, Fetches, TagRecord};
+use refs_store::{Cached, FetchedBlob, FetchedBy, Fetches, Origin, TagRecord};
 use refs_url::{Digest, Tag, Target};
 
-use super::Trail;
+use super::{TagOptions, Trail, refused::Refused};
 use crate::{answer::Reply, call::Read};
 
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
@@ -28,9 +28,10 @@ pub(crate) struct Mirrored {
     pub(super) cached: Arc<Cached>,
     /// What is there without asking.
     pub(super) kept: Cached,
+    pub(super) origin: Origin,
     pub(super) fetches: Fetches,
-    /// How old what is known of a tag may be while the upstream can't be asked.
-    pub(super) stale: Duration,
+    pub(super) refused: Arc<Refused>,
+    pub(super) tags: TagOptions,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) trail: Arc<Trail>,
     pub(super) record: OnceLock<Record>,
@@ -93,10 +94,13 @@ impl Mirrored {
             return Err(error);
         }
         let Some(TagRecord { descriptor, seen }) = self.cached.recorded(tag).await else { return Err(error) };
-        let Some(age) = age(seen, self.clock.date()).filter(|age| *age < self.stale) else { return Err(error) };
+        let Some(age) = age(seen, self.clock.date()).filter(|age| *age < self.tags.stale) else { return Err(error) };
         // The upstream would have to be asked for what is not kept, and is out of reach.
         let Ok(manifest) = self.kept.manifest(&Target::Digest(descriptor.digest)).await else { return Err(error) };
-        tracing::warn!(%error, %tag, age = age.as_secs(), "what was known of a tag is given, as its upstream can't be asked");
+        if !self.trail.is_untouched() {
+            tracing::warn!(%error, %tag, age = age.as_secs(), "a tag is given as it was known, as it can't be asked for");
+            self.refused.note(&self.origin, tag, &error, self.clock.now(), self.tags.pause);
+        }
         drop(self.record.set(Record { age, believed: Believed::Stale }));
         Ok(manifest)
     }

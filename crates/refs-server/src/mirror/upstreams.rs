@@ -10,7 +10,7 @@ use refs_registry::{Clock, Resolver, Source, SystemClock};
 use refs_store::{Cached, CachedOptions, Fetches, Freshness, Origin, Store};
 use refs_url::{Host, RepoName};
 
-use super::{Mirrored, Trail, asked::Asked, missing::Missing};
+use super::{Mirrored, Trail, asked::Asked, refused::Refused, sizes::Sizes};
 use crate::{
     Code, Refusal, Route, RouteError,
     route::{Destination, Routes},
@@ -41,7 +41,8 @@ struct Inner {
     behind: Vec<(Arc<dyn Resolver>, TagOptions)>,
     store: Arc<dyn Store>,
     fetches: Fetches,
-    missing: Arc<Missing>,
+    refused: Arc<Refused>,
+    sizes: Arc<Sizes>,
     clock: Arc<dyn Clock>,
 }
 
@@ -64,8 +65,9 @@ pub struct TagOptions {
     /// How long ago the upstream may have said what a tag leads to for that to be given while the upstream is out of reach,
     /// fails, or wants fewer requests. 24 hours by default; zero for never.
     pub stale: Duration,
-    /// How long a tag that the upstream does not have is not asked for again. 10 seconds by default.
-    pub missing: Duration,
+    /// How long a tag is not asked for again that the upstream does not have, or that was given as it was last known because the
+    /// upstream could not be asked. 10 seconds by default.
+    pub pause: Duration,
 }
 
 /// How a [`Mirror`] is to be.
@@ -80,7 +82,7 @@ impl Default for TagOptions {
         Self {
             freshness: Freshness::Within(Duration::from_secs(5 * 60)),
             stale: Duration::from_secs(24 * 60 * 60),
-            missing: Duration::from_secs(10),
+            pause: Duration::from_secs(10),
         }
     }
 }
@@ -100,7 +102,15 @@ impl Mirror {
         let routes = Routes::new(upstreams.iter().map(|upstream| upstream.route.clone()).collect())?;
         let behind = upstreams.into_iter().map(|upstream| (upstream.registry, upstream.tags)).collect();
         let MirrorOptions { clock } = options.clone();
-        Ok(Self(Arc::new(Inner { routes, behind, store, fetches: Fetches::default(), missing: Arc::default(), clock })))
+        Ok(Self(Arc::new(Inner {
+            routes,
+            behind,
+            store,
+            fetches: Fetches::default(),
+            refused: Arc::default(),
+            sizes: Arc::default(),
+            clock,
+        })))
     }
 
     /// The repository that is called `name` here, for one request; or there, when the request names an upstream's host.
@@ -126,17 +136,21 @@ impl Inner {
             source,
             origin: origin.clone(),
             trail: Arc::clone(&trail),
-            missing: Arc::clone(&self.missing),
-            patience: tags.missing,
+            store: Arc::clone(&self.store),
+            refused: Arc::clone(&self.refused),
+            sizes: Arc::clone(&self.sizes),
+            pause: tags.pause,
             clock: Arc::clone(&clock),
         };
         let options = CachedOptions { freshness: tags.freshness, clock: Arc::clone(&clock) };
         let store = Arc::clone(&self.store);
         Mirrored {
             cached: Arc::new(Cached::with_options(Arc::new(asked), origin.clone(), Arc::clone(&store), &options)),
-            kept: Cached::offline(origin, store),
+            kept: Cached::offline(origin.clone(), store),
+            origin,
             fetches: self.fetches.clone(),
-            stale: tags.stale,
+            refused: Arc::clone(&self.refused),
+            tags,
             clock,
             trail,
             record: OnceLock::new(),

@@ -317,6 +317,11 @@ impl Store for DiskStore {
         self.run(move |_| read_record(&path)).await
     }
 
+    async fn forget(&self, origin: &Origin, tag: &Tag) -> Result<()> {
+        let path = self.tag_path(origin, tag);
+        self.run(move |_| unmark(&path)).await
+    }
+
     async fn recorded_tags(&self, origin: &Origin) -> Result<Vec<Tag>> {
         let folder = self.path_of(origin).join(TAGS_FOLDER);
         self.run(move |_| tag_names(&folder)).await

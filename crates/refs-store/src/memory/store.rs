@@ -212,6 +212,11 @@ impl Store for MemoryStore {
         Ok(self.notes().tags.get(&(origin.clone(), tag.clone())).cloned())
     }
 
+    async fn forget(&self, origin: &Origin, tag: &Tag) -> Result<()> {
+        self.notes().tags.remove(&(origin.clone(), tag.clone()));
+        Ok(())
+    }
+
     async fn recorded_tags(&self, origin: &Origin) -> Result<Vec<Tag>> {
         let notes = self.notes();
         Ok(notes.tags.keys().filter(|(of, _)| of == origin).map(|(_, tag)| tag.clone()).collect())

@@ -9,6 +9,7 @@ mod conformance;
 mod content;
 mod debris;
 mod disk;
+mod fetches;
 mod flights;
 mod freshness;
 mod images;

@@ -164,6 +164,11 @@ async fn a_record_is_replaced_and_is_of_one_tag_of_one_origin(store: Arc<dyn Sto
         let recorded = store.recorded(&origin(host, repository), &tag("v1")).await?;
         assert_eq!(recorded, Some(seen("new", number as u64)));
     }
+    for _ in 0..2 {
+        store.forget(&origin("a.io", "org/b"), &tag("v1")).await?;
+    }
+    assert_eq!(store.recorded(&origin("a.io", "org/b"), &tag("v1")).await?, None);
+    assert_eq!(store.recorded(&origin("a.io", "org_b"), &tag("v1")).await?, Some(seen("new", 1)));
     Ok(())
 }
 

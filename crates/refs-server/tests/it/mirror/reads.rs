@@ -136,10 +136,12 @@ async fn a_cold_range_is_asked_for_as_a_range_and_kept() {
         assert_eq!((given.cache(), given.header("content-range")), ((206, cache), "bytes 100000-100099/300000"));
         assert_eq!(given.bytes(), [7; 100]);
     }
+    assert_eq!(rig.ask("GET", &path, &[("range", "bytes=0-9")]).await.cache(), (206, "MISS"));
+    assert_eq!(registry.requests(), [format!("HEAD {path}"), format!("GET {path}"), format!("GET {path}")]);
     let requests = registry.requests();
     let ranged: Vec<_> = requests.iter().filter_map(|request| request.range.as_deref()).collect();
-    assert_eq!(ranged, ["bytes=100000-100099"]);
-    assert!(requests.iter().map(|request| request.sent).sum::<u64>() <= 100);
+    assert_eq!(ranged, ["bytes=100000-100099", "bytes=0-9"]);
+    assert_eq!(requests.iter().map(|request| request.sent).sum::<u64>(), 110);
 }
 
 #[tokio::test]

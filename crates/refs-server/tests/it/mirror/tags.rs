@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use refs_testkit::{Close, FakeRegistry, Fault, On};
+use refs_url::{Tag, Target};
 
 use super::rig::{Rig, tagged, upstream};
 
@@ -120,4 +121,36 @@ async fn a_tag_that_is_missing_is_not_asked_for_again_at_once() {
     tagged(&registry, "o/r", "v1", "content").await;
     rig.pass(Duration::from_secs(10));
     assert_eq!(rig.get(PATH).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_tag_that_was_removed_is_not_given_when_the_upstream_is_down_later() {
+    let registry = FakeRegistry::start().await;
+    tagged(&registry, "o/r", "v1", "content").await;
+    let rig = Rig::of(&registry);
+    rig.get(PATH).await;
+    registry.repository("o/r").delete_manifest(&Target::Tag(Tag::parse("v1").unwrap())).await.unwrap();
+    rig.pass(6 * MINUTE);
+    assert_eq!(rig.get(PATH).await.refusal(), "404 MANIFEST_UNKNOWN");
+    registry.fault(On::any("/v2/").always(), Fault::Drop(Close::Fin));
+    rig.pass(MINUTE);
+    assert_eq!(rig.get(PATH).await.refusal(), "502 UNKNOWN");
+}
+
+#[tokio::test]
+async fn an_upstream_that_is_down_is_not_asked_for_the_same_tag_at_once() {
+    let registry = FakeRegistry::start().await;
+    tagged(&registry, "o/r", "v1", "content").await;
+    let rig = Rig::of(&registry);
+    rig.get(PATH).await;
+    rig.pass(6 * MINUTE);
+    registry.fault(On::any("/v2/").always(), Fault::Drop(Close::Fin));
+    registry.take_requests();
+    for _ in 0..3 {
+        assert_eq!(rig.get(PATH).await.cache(), (200, "STALE"));
+    }
+    assert_eq!(registry.requests(), [format!("HEAD {PATH}")]);
+    registry.clear_faults();
+    rig.pass(Duration::from_secs(10));
+    assert_eq!(rig.get(PATH).await.cache(), (200, "HIT"));
 }

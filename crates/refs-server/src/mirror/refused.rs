@@ -1,9 +1,9 @@
-//! Tags that an upstream did not have when it was asked last.
+//! Tags of which an upstream had nothing to say when it was asked last.
 
 use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use refs_registry::Error;
@@ -13,25 +13,25 @@ use refs_url::Tag;
 /// More are forgotten, so that nobody fills the memory by asking for what is not there.
 const MOST: usize = 10_000;
 
-/// What upstreams said of tags that they don't have, each until it is worth asking again.
+/// How upstreams failed to say what tags lead to, each until it is worth asking again.
 #[derive(Debug, Default)]
-pub(super) struct Missing(Mutex<HashMap<(Origin, Tag), (Instant, Error)>>);
+pub(super) struct Refused(Mutex<HashMap<(Origin, Tag), (Instant, Error)>>);
 
-impl Missing {
-    /// What the upstream said of `tag`, if that still counts.
+impl Refused {
+    /// How asking for `tag` failed, if that still counts.
     pub(super) fn of(&self, origin: &Origin, tag: &Tag, now: Instant) -> Option<Error> {
         let (until, error) = self.known().get(&(origin.clone(), tag.clone()))?.clone();
         (now < until).then_some(error)
     }
 
-    /// Notes what the upstream said, which counts until `until`.
-    pub(super) fn note(&self, origin: &Origin, tag: &Tag, error: &Error, now: Instant, until: Instant) {
+    /// Notes how asking failed, which counts for `pause` from `now` on.
+    pub(super) fn note(&self, origin: &Origin, tag: &Tag, error: &Error, now: Instant, pause: Duration) {
         let mut known = self.known();
         if known.len() >= MOST {
             known.retain(|_, (until, _)| now < *until);
         }
         if known.len() < MOST {
-            known.insert((origin.clone(), tag.clone()), (until, error.clone()));
+            known.insert((origin.clone(), tag.clone()), (now + pause, error.clone()));
         }
     }
 

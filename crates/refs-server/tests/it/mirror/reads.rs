@@ -1,8 +1,16 @@
 //! What is read through a mirror, and what it asks its upstreams for.
 
-use refs_testkit::{FakeRegistry, Image};
+use std::sync::Arc;
 
-use super::rig::{Rig, blob, tagged, upstream};
+use refs_registry::auth::Anonymous;
+use refs_server::{ServeOptions, serve};
+use refs_testkit::{
+    FakeRegistry, Image,
+    conformance::{Capabilities, Fixture, reads},
+};
+use refs_url::{Host, RepoName};
+
+use super::rig::{Rig, blob, registries, tagged, upstream};
 use crate::client::digest;
 
 #[tokio::test]
@@ -15,6 +23,22 @@ async fn it_says_what_it_is_without_its_upstream() {
         assert_eq!(given.header("docker-distribution-api-version"), "registry/2.0");
     }
     assert_eq!(registry.requests(), [] as [&str; 0]);
+}
+
+#[tokio::test]
+async fn it_gives_all_that_a_registry_gives() {
+    let registry = FakeRegistry::start().await;
+    let fixture = Fixture::push(&*registry.repository("o/r")).await.unwrap();
+    let rig = Rig::new(vec![upstream("hub", registry.host())]);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let host = Host::parse(&listener.local_addr().unwrap().to_string()).unwrap();
+    let server = rig.server.clone();
+    tokio::spawn(async move { serve(listener, server, &ServeOptions::default(), std::future::pending()).await });
+    let client = registries(Arc::new(Anonymous));
+    let mirrored = client.source(&host, &RepoName::parse("hub/o/r").unwrap()).unwrap();
+    for _cold_then_warm in 0..2 {
+        reads(&*mirrored, &fixture, &Capabilities::default()).await.require();
+    }
 }
 
 #[tokio::test]

@@ -215,11 +215,11 @@ impl Command {
             Self::Api(api) => return vec![api.target.host.clone()],
             Self::Blob(blob) => blob.at(),
             Self::Diff(diff) => return diff.registries(),
+            Self::Serve(serve) => return serve.registries(),
             Self::Cache(Cache::Fetch(fetch)) => return fetch.registries(),
             Self::Pack(_)
             | Self::Login(_)
             | Self::Logout(_)
-            | Self::Serve(_)
             | Self::Cache(_)
             | Self::Demo
             | Self::Completions(_)

@@ -45,7 +45,8 @@ pub(crate) const DOCTOR: &str = "Examples:
   refs doctor localhost:5000/o/r:v1 --uploads";
 pub(crate) const SERVE: &str = "Examples:
   refs serve
-  refs serve --listen 127.0.0.1:0 --root registry";
+  refs serve --listen 127.0.0.1:0 --root registry
+  refs serve --root cache --mirror hub=https://docker.io --mirror ghcr=https://ghcr.io --tag-ttl 1m";
 pub(crate) const CACHE: &str = "Examples:
   refs cache info
   refs cache prune --max-size 500M --older-than 30d";

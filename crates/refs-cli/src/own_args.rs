@@ -1,10 +1,15 @@
 //! What can be said to the commands that serve, and that tell of refs itself.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 
-use crate::examples;
+use refs_url::Host;
+
+use crate::{
+    duration, examples,
+    mirror_args::{self, Mirrored},
+};
 
 #[derive(Debug, Args)]
 #[command(after_help = examples::SERVE)]
@@ -12,9 +17,27 @@ pub(crate) struct Serve {
     /// The address to listen on; port 0 for any free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5000")]
     pub(crate) listen: String,
-    /// The directory to keep repositories in [default: refs/registry in the user's data directory]
+    /// The directory to keep repositories in, or what mirrors give [default: refs/registry or refs/mirror in the user's data
+    /// directory]
     #[arg(long, value_name = "DIR")]
     pub(crate) root: Option<PathBuf>,
+    /// A registry to read through a cache: names that begin with PREFIX lead to it, or all others where PREFIX is empty. Nothing can
+    /// be pushed then
+    #[arg(long = "mirror", value_name = "PREFIX=URL", value_parser = mirror_args::parse)]
+    pub(crate) mirrors: Vec<Mirrored>,
+    /// How long a mirror believes what it knows of a tag [default: 5m]
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, requires = "mirrors")]
+    pub(crate) tag_ttl: Option<Duration>,
+}
+
+impl Serve {
+    /// The registries that are mirrored, each once.
+    pub(crate) fn registries(&self) -> Vec<Host> {
+        let mut hosts: Vec<Host> = self.mirrors.iter().map(|mirror| mirror.route.host.clone()).collect();
+        hosts.sort();
+        hosts.dedup();
+        hosts
+    }
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@ use std::{
     num::{NonZeroU64, NonZeroUsize},
     path::PathBuf,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use refs_client::{Client, PushOptions, ReadOptions, Trust};
@@ -20,6 +21,7 @@ use refs_url::Host;
 use crate::{
     args::{self, Command, Format, Global},
     credentials,
+    mirror_args::Mirrored,
     output::{Output, escape},
     progress,
 };
@@ -98,14 +100,29 @@ impl Session {
         self.registries(self.credentials.clone()).registry(host)
     }
 
+    /// The registries that are mirrored. Somebody waits behind a mirror, who will ask again.
+    pub(crate) fn mirrored(&self, mirrors: &[Mirrored]) -> Registries {
+        let longest = Duration::from_secs(5);
+        let retry = Retry { attempts: 3, waiting: 2 * longest, longest_hint: longest, ..Retry::default() };
+        let mut hosts = self.hosts();
+        for Mirrored { route, security } in mirrors {
+            let security = security.map(|value| Set { value, from: Origin::Given("--mirror") });
+            hosts = hosts.with(Scope::One(route.host.clone()), HostSettings { security, ..HostSettings::default() });
+        }
+        self.registries_with(hosts, retry, self.credentials())
+    }
+
     /// The registries that the arguments ask for, to which we are who `credentials` say.
     pub(crate) fn registries(&self, credentials: Arc<dyn Credentials>) -> Registries {
-        let mut retry = Retry::default();
+        self.registries_with(self.hosts(), Retry::default(), credentials)
+    }
+
+    fn registries_with(&self, hosts: Hosts, mut retry: Retry, credentials: Arc<dyn Credentials>) -> Registries {
         if let Some(retries) = self.global.retries {
             retry.attempts = retries.saturating_add(1);
         }
         Registries::new(refs_registry::Options {
-            hosts: self.hosts(),
+            hosts,
             retry,
             credentials,
             piece_bytes: self.piece_bytes,

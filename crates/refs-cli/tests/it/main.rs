@@ -25,6 +25,7 @@ mod login;
 mod ls;
 mod manifests;
 mod names;
+mod mirror;
 mod naming;
 mod offline;
 mod output;

@@ -63,6 +63,11 @@ impl<'a> Bench<'a> {
         kind.start(self.tools)
     }
 
+    /// Our own server as the mirror that `flag` describes.
+    pub(crate) fn mirror(&self, flag: &str) -> Result<Place> {
+        Place::mirror(self.tools, flag)
+    }
+
     /// Runs our own program with the right credentials.
     pub(crate) fn refs<W: AsRef<OsStr>>(&self, words: &[W]) -> Result<Outcome> {
         self.refs_as(&self.place.credentials.right, words)

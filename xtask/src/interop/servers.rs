@@ -124,6 +124,14 @@ impl PlaceKind {
 }
 
 impl Place {
+    /// Starts our own server as the mirror that `flag` describes, which is not written to.
+    pub(crate) fn mirror(tools: &Tools, flag: &str) -> Result<Self> {
+        let dir = tempfile::tempdir().map_err(Error::file("create", "a temporary directory"))?;
+        let (server, base) = refs_serving(tools, dir.path(), &["--mirror", flag])?;
+        let credentials = Credentials::write(&dir.path().join("credentials"), &base)?;
+        Ok(Self { base, credentials, tokens: None, certificates: None, _server: server, dir })
+    }
+
     /// `REPO:TAG` here, as `refs` and the peers take it.
     pub(crate) fn reference(&self, repository: &str, tag: &str) -> String {
         format!("{}/{repository}:{tag}", self.base)
@@ -208,9 +216,13 @@ pub(super) fn olareg(tools: &Tools, dir: &Path) -> Result<Started> {
 }
 
 pub(super) fn refs_serve(tools: &Tools, dir: &Path) -> Result<Started> {
+    refs_serving(tools, dir, &[])
+}
+
+fn refs_serving(tools: &Tools, dir: &Path, more: &[&str]) -> Result<Started> {
     let data = dir.join("registry");
     let mut command = Command::new(&tools.refs);
-    command.args(["serve", "--listen", "127.0.0.1:0", "--root"]).arg(data);
+    command.args(["serve", "--listen", "127.0.0.1:0", "--root"]).arg(data).args(more);
     let (server, line) = Server::start_and_read_line("refs-serve", &mut command, dir)?;
     let address = line.rsplit_once("http://").map(|(_, address)| address.trim_end_matches('/').to_owned());
     let address = address.ok_or_else(|| Error::Unexpected {

@@ -6,6 +6,7 @@ mod credentials;
 mod crowd;
 mod delta;
 mod long;
+mod mirrored;
 mod mistakes;
 mod offline;
 mod peers_both;
@@ -97,6 +98,7 @@ const ALL: &[Scenario] = &[
     Scenario { name: "cp within a registry moves no blob", at: At::Once, run: copies::within_a_registry },
     Scenario { name: "a percent of 9,000 files is a percent of bytes", at: At::Once, run: delta::one_percent },
     Scenario { name: "offline opens no socket", at: At::Once, run: offline::no_socket },
+    Scenario { name: "peers pull through our mirror", at: At::Once, run: mirrored::peers_pull },
     Scenario { name: "we unpack crane's layers as umoci does", at: At::Once, run: images::appended_by_crane },
     Scenario { name: "we unpack docker's schema 2 as umoci does", at: At::Once, run: images::docker_schema_2 },
     Scenario { name: "we unpack Zstandard as umoci does", at: At::Once, run: images::zstd },

@@ -7,8 +7,8 @@ use futures_util::{StreamExt, stream};
 use refs_registry::{Descriptor, Manifest, Result};
 use refs_url::{Digest, Tag, Target};
 
-use super::Cached;
-use crate::store::TagRecord;
+use super::{Cached, freshness::Belief};
+use crate::{flight::Flight, store::TagRecord};
 
 impl Cached {
     /// What `tag` leads to, if the store is believed about that.
@@ -38,10 +38,25 @@ impl Cached {
         if !self.local.has(&record.descriptor.digest).await {
             return Ok(None);
         }
+        let flight = self.turn(tag).await;
+        if flight.is_some()
+            && let Some(descriptor) = self.believed(tag).await
+        {
+            return Ok(self.own_manifest(&descriptor.digest).await);
+        }
         let current = self.origin.resolve(&Target::Tag(tag.clone())).await?;
         let Some(manifest) = self.local.manifest(&current.digest).await else { return Ok(None) };
         self.record(tag, &current).await;
+        drop(flight);
         Ok(Some(manifest))
+    }
+
+    /// The right to ask what `tag` leads to, where one answer does for all who wait for it: where records are believed for a while.
+    async fn turn(&self, tag: &Tag) -> Option<Flight> {
+        match self.belief {
+            Belief::Younger(_) => self.local.tag_flight(tag).await,
+            Belief::Nothing | Belief::All => None,
+        }
     }
 
     /// The manifest that another reader was given for `tag` since `asked`, if it is kept.

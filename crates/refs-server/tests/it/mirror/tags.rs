@@ -154,3 +154,17 @@ async fn an_upstream_that_is_down_is_not_asked_for_the_same_tag_at_once() {
     rig.pass(Duration::from_secs(10));
     assert_eq!(rig.get(PATH).await.cache(), (200, "HIT"));
 }
+
+#[tokio::test]
+async fn many_who_ask_for_a_tag_that_is_old_cost_one_head() {
+    let registry = FakeRegistry::start().await;
+    tagged(&registry, "o/r", "v1", "content").await;
+    let rig = Rig::of(&registry);
+    rig.get(PATH).await;
+    registry.take_requests();
+    rig.pass(6 * MINUTE);
+    for given in futures_util::future::join_all((0..20).map(|_| rig.get(PATH))).await {
+        assert_eq!(given.cache(), (200, "HIT"));
+    }
+    assert_eq!(registry.requests(), [format!("HEAD {PATH}")]);
+}

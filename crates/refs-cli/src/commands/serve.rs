@@ -2,6 +2,7 @@
 
 use std::{
     fmt, io,
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -9,7 +10,7 @@ use std::{
 use refs_registry::Resolver;
 use refs_server::{Mirror, MirrorOptions, ServeOptions, Server, TagOptions, Upstream};
 use refs_store::{DiskOptions, DiskStore, Freshness, Layouts, Store};
-use refs_url::Digest;
+use refs_url::{Digest, Host};
 use serde::Serialize;
 use tokio::net::TcpListener;
 
@@ -42,9 +43,13 @@ impl fmt::Display for Listening {
 pub(super) async fn run(session: &Session, args: Serve) -> Result<Stopped, Failure> {
     let stop = signals::stop();
     let listener = bind(&args.listen).await?;
+    let address = listener.local_addr();
+    let address = address.map_err(|source| Failure::Serve { address: args.listen.clone(), source })?;
+    if let Some(own) = args.mirrors.iter().find(|mirror| is_at(&mirror.route.host, address)) {
+        return Err(Failure::Usage(format!("`{own}` is this server, which would ask itself without end")));
+    }
     let (server, root) =
         if args.mirrors.is_empty() { repositories(args.root)? } else { mirror(session, &args).await? };
-    let address = listener.local_addr().map_err(|source| Failure::Serve { address: args.listen, source })?;
     let mirrors = args.mirrors.iter().map(ToString::to_string).collect();
     let mut output = session.output();
     output.result(&Listening { url: format!("http://{address}"), root: root.display().to_string(), mirrors })?;
@@ -53,6 +58,12 @@ pub(super) async fn run(session: &Session, args: Serve) -> Result<Stopped, Failu
     let mut stopped = Stopped::Terminate;
     refs_server::serve(listener, server, &ServeOptions::default(), async { stopped = stop.await }).await;
     Ok(stopped)
+}
+
+/// Whether `host` is on this machine, and what listens at `address`.
+fn is_at(host: &Host, address: SocketAddr) -> bool {
+    let is_reached_by_loopback = address.ip().is_loopback() || address.ip().is_unspecified();
+    is_reached_by_loopback && host.is_loopback() && host.port() == Some(address.port())
 }
 
 /// A server of the repositories in `root`.

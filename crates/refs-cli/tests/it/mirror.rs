@@ -2,7 +2,7 @@
 
 use std::{
     io::{Read, Write},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
 };
 
 use refs_testkit::{Fault, Image, On};
@@ -83,6 +83,9 @@ fn what_can_not_be_mirrored_is_refused_before_anything_is_served() {
         &["two upstreams have the prefix `hub`"],
     );
     fails("--tag-ttl 5m", 2, &["--mirror"]);
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let itself = format!("serve --listen {free} --mirror =http://localhost:{}", free.port());
+    machine.fails(&itself, 2, &["would ask itself"]);
     std::fs::create_dir(machine.path("taken")).unwrap();
     std::fs::write(machine.path("taken/file"), "").unwrap();
     fails("--mirror hub=https://x.test --root taken", 1, &["taken"]);

@@ -24,7 +24,8 @@ const ENDED_ANYWAY: u64 = 64 << 20;
 #[derive(Debug, Clone, Default)]
 pub struct Fetches(Arc<Mutex<HashMap<Key, Weak<Fetch>>>>);
 
-/// By repository, as the one may be denied what the other is given.
+/// By repository: the one may be denied what the other is given, and nothing vouches for a beginning but where it came from.
+/// Whoever wants the same for another repository waits for all of it, by its [flight](crate::Store::flight).
 type Key = (Origin, Digest);
 
 /// A blob, and how it came to the reader.

@@ -6,7 +6,10 @@ use http::{
     HeaderName, StatusCode,
     header::{CONTENT_RANGE, RETRY_AFTER},
 };
-use refs_registry::{Error, error::Wanted};
+use refs_registry::{
+    Error,
+    error::{Fault, Wanted},
+};
 use refs_url::Digest;
 
 /// The codes that errors have on the wire
@@ -143,6 +146,10 @@ impl Refusal {
         match error {
             Error::Digest { .. } => {
                 broken(error, StatusCode::BAD_GATEWAY, "the stored content is damaged").coded(Code::DigestInvalid)
+            }
+            Error::Protocol { fault: Fault::WrongDigest(_), .. } => {
+                let message = "the registry behind this server gives something else than it says";
+                broken(error, StatusCode::BAD_GATEWAY, message).coded(Code::DigestInvalid)
             }
             Error::Size { .. } | Error::TooLarge { .. } | Error::Manifest { .. } => {
                 broken(error, StatusCode::BAD_GATEWAY, "the stored content is damaged")

@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
+use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use refs_registry::{Blob, ByteStream, Error, Result, Resume, Source, error::Wanted};
 use refs_url::Digest;
@@ -226,7 +227,7 @@ struct Follower {
 
 impl Follower {
     /// What follows what has come: nothing when that is all, and what the origin has where the store took no more.
-    async fn rest(mut self: Box<Self>) -> Result<Option<(bytes::Bytes, Following)>> {
+    async fn rest(mut self: Box<Self>) -> Result<Option<(Bytes, Following)>> {
         let ended = match self.ended.wait_for(Option::is_some).await {
             Ok(ended) => ended.clone(),
             // The task is gone, as its process stops.

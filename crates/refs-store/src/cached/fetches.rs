@@ -11,7 +11,7 @@ use refs_registry::{Blob, ByteStream, Error, Result, Resume, Source, error::Want
 use refs_url::Digest;
 use tokio::sync::{OnceCell, watch};
 
-use super::{Cached, source::Fetched};
+use super::{Cached, arriving::Fetched};
 use crate::{growing::Growing, store::Origin};
 
 /// Content of fewer bytes is fetched to its end though nobody reads it any more; so is what is half there.

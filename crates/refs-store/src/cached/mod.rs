@@ -1,5 +1,6 @@
 //! Repositories whose content is kept on this side.
 
+mod arriving;
 mod aside;
 mod fetches;
 mod freshness;

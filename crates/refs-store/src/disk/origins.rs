@@ -4,9 +4,11 @@
 use std::path::{Path, PathBuf};
 
 use refs_registry::{Result, Wire};
-use refs_url::{Digest, Host, RepoName};
+use refs_url::{Digest, Host, RepoName, Tag};
 
-use super::{MEMBERS_FOLDER, ORIGINS_FOLDER, PARTIALS_FOLDER, PARTS_FOLDER, home, parts, store::DiskStore};
+use super::{
+    MEMBERS_FOLDER, ORIGINS_FOLDER, PARTIALS_FOLDER, PARTS_FOLDER, TAGS_FOLDER, home, parts, store::DiskStore,
+};
 use crate::{evict, file::blocking, store::Origin};
 
 impl DiskStore {
@@ -24,6 +26,27 @@ impl DiskStore {
             Ok(origins(&path)?.into_iter().map(|(_, origin)| origin).collect())
         })
         .await
+    }
+
+    /// The folder of the notes on `origin`.
+    pub(super) fn path_of(&self, origin: &Origin) -> PathBuf {
+        self.path()
+            .join(ORIGINS_FOLDER)
+            .join(wire_name(origin.wire))
+            .join(origin.host.as_str())
+            .join(origin.repository.as_str())
+    }
+
+    pub(super) fn tag_path(&self, origin: &Origin, tag: &Tag) -> PathBuf {
+        self.path_of(origin).join(TAGS_FOLDER).join(tag.as_str())
+    }
+
+    pub(super) fn member_path(&self, origin: &Origin, digest: &Digest) -> PathBuf {
+        self.path_of(origin).join(MEMBERS_FOLDER).join(digest.algorithm_str()).join(digest.encoded())
+    }
+
+    pub(super) fn parts_of(&self, origin: &Origin, digest: &Digest) -> PathBuf {
+        parts::folder(&self.path_of(origin), digest)
     }
 }
 
@@ -48,6 +71,13 @@ fn parse(inside: &Path) -> Option<Origin> {
     };
     let (host, repository) = (Host::parse(names.next()?).ok()?, RepoName::parse(names.next()?).ok()?);
     Some(Origin { wire, host, repository })
+}
+
+pub(super) const fn wire_name(wire: Wire) -> &'static str {
+    match wire {
+        Wire::Secured => "secured",
+        Wire::Open => "open",
+    }
 }
 
 /// Whether the file `path` in the store at `root` is called as a part, a beginning or a mark of membership is.

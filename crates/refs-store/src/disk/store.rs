@@ -10,16 +10,17 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use refs_registry::{Blob, Error, ErrorKind, Part, Result, Resume, Source, Verify, Wire, error::Wanted, verified};
+use refs_registry::{Blob, Error, ErrorKind, Part, Result, Resume, Source, Verify, error::Wanted, verified};
 use refs_url::{Digest, Tag};
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, futimens};
 use tokio::sync::OnceCell;
 
 use super::{
-    MEMBERS_FOLDER, ORIGINS_FOLDER, PINS_FOLDER, TAGS_FOLDER, UPLOADS_FOLDER,
+    MEMBERS_FOLDER, PINS_FOLDER, TAGS_FOLDER, UPLOADS_FOLDER,
     fill::{DiskFill, Order, Place as Filling},
     home, indexes,
     notes::{is_marked, latest_marks, mark, mark_durably, read_record, tag_names, unmark, write_record},
+    origins::wire_name,
     partials::{self, Left, Remains},
     parts::{self, Kept},
     removal,
@@ -159,26 +160,6 @@ impl DiskStore {
     async fn whole(&self, origin: &Origin, digest: &Digest, size: u64, place: Filling) -> Result<Order> {
         let obsolete = Some(self.parts_of(origin, digest));
         Ok(Order { obsolete, place, ..self.order(digest, size).await? })
-    }
-
-    fn path_of(&self, origin: &Origin) -> PathBuf {
-        self.path
-            .join(ORIGINS_FOLDER)
-            .join(wire_name(origin.wire))
-            .join(origin.host.as_str())
-            .join(origin.repository.as_str())
-    }
-
-    fn tag_path(&self, origin: &Origin, tag: &Tag) -> PathBuf {
-        self.path_of(origin).join(TAGS_FOLDER).join(tag.as_str())
-    }
-
-    fn member_path(&self, origin: &Origin, digest: &Digest) -> PathBuf {
-        self.path_of(origin).join(MEMBERS_FOLDER).join(digest.algorithm_str()).join(digest.encoded())
-    }
-
-    fn parts_of(&self, origin: &Origin, digest: &Digest) -> PathBuf {
-        parts::folder(&self.path_of(origin), digest)
     }
 
     fn pin_path(&self, digest: &Digest) -> PathBuf {
@@ -350,13 +331,6 @@ impl Store for DiskStore {
     async fn unpin(&self, digest: &Digest) -> Result<()> {
         let path = self.pin_path(digest);
         self.run(move |folder| folder.lock().and_then(|_held| unmark(&path))).await
-    }
-}
-
-const fn wire_name(wire: Wire) -> &'static str {
-    match wire {
-        Wire::Secured => "secured",
-        Wire::Open => "open",
     }
 }
 

@@ -22,3 +22,4 @@ mod resumed;
 mod spool;
 mod store;
 mod suite;
+mod uploads;

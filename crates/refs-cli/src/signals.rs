@@ -49,9 +49,13 @@ pub(crate) fn until_stopped<T>(work: impl Future<Output = T>) -> impl Future<Out
 /// Takes the signals to stop from now on, and gives the first that comes.
 pub(crate) fn stop() -> impl Future<Output = Stopped> {
     // A signal that comes before the future is first polled must not find its default, which ends the process.
-    let (interrupt, terminate) = (signal(SignalKind::interrupt()).ok(), signal(SignalKind::terminate()).ok());
-    let quit = signal(SignalKind::quit()).ok();
-    let hang_up = if outlives_terminal() { None } else { signal(SignalKind::hangup()).ok() };
+    let ignored = ignored();
+    let taken = |kind: SignalKind| {
+        let is_ignored = ignored & 1 << (kind.as_raw_value() - 1) != 0;
+        if is_ignored { None } else { signal(kind).ok() }
+    };
+    let [interrupt, quit, terminate, hang_up] =
+        [SignalKind::interrupt(), SignalKind::quit(), SignalKind::terminate(), SignalKind::hangup()].map(taken);
     async {
         tokio::select! {
             () = received(interrupt) => Stopped::Interrupt,
@@ -72,11 +76,10 @@ async fn received(signal: Option<Signal>) {
     }
 }
 
-/// Whether `nohup`, or who else has started the program, has it ignore that its terminal goes.
-fn outlives_terminal() -> bool {
-    const HANG_UP_BIT: u64 = 1;
+/// The signals that whoever started the program has it ignore, a bit for each: `nohup` does so with SIGHUP, and a shell with SIGINT and
+/// SIGQUIT for what it runs in the background of a script. They stay ignored.
+fn ignored() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    ignored.is_some_and(|mask| mask & HANG_UP_BIT != 0)
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default()
 }

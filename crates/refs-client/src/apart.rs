@@ -1,6 +1,6 @@
 //! Keeps a destination apart from what must outlive it.
 
-use std::path::{Path, PathBuf, absolute};
+use std::path::{Component, Path, PathBuf, absolute};
 
 use crate::{Client, DestinationFault, Error, Location, Result, named, thread};
 
@@ -34,12 +34,17 @@ impl Client {
     }
 }
 
-/// Where `path` leads to: what is not there yet is in the nearest folder that is.
+/// Where `path` leads to once what is missing on the way has been made, which is no link.
 fn resolved(path: &Path) -> PathBuf {
-    let path = absolute(path).unwrap_or_else(|_| path.to_owned());
-    let there =
-        path.ancestors().find_map(|folder| Some((folder.canonicalize().ok()?, path.strip_prefix(folder).ok()?)));
-    there.map_or_else(|| path.clone(), |(folder, rest)| folder.join(rest))
+    let mut there = PathBuf::new();
+    for part in absolute(path).unwrap_or_else(|_| path.to_owned()).components() {
+        match part {
+            Component::ParentDir => drop(there.pop()),
+            part => there.push(part),
+        }
+        there = there.canonicalize().unwrap_or(there);
+    }
+    there
 }
 
 #[cfg(test)]
@@ -61,5 +66,7 @@ mod tests {
         check("link/new/deep", "there/new/deep");
         check("there/../link/new", "there/new");
         check("none/deep", "none/deep");
+        check("none/../link", "there");
+        check("link/none/../../there/new", "there/new");
     }
 }

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use refs_store::Layout;
+use refs_url::{Reference, RepoName};
 
-use crate::{Result, thread};
+use crate::{Location, Result, error::LocationFault, thread};
 
 /// The layout at `path`. Where there is none, `path` may end in a name, and what is listed by that name and a tag is the
 /// repository.
@@ -16,23 +17,41 @@ pub(crate) async fn open(path: &Path) -> Result<Layout> {
     Ok(within(Layout::open(folder).await?, name))
 }
 
-/// The same, which is made at `path` when there is none at all.
+/// The same, which is made at the folder when there is none at all.
 ///
 /// # Errors
-/// `Registry` when it can't be made.
+/// `Location` for a name that no repository has, which others who read the layout would trip over; `Registry` when it can't be made.
 pub(crate) async fn create(path: &Path) -> Result<Layout> {
     let (folder, name) = found(path).await?;
+    if let Some(name) = name.as_ref().filter(|name| !is_of_repository(name)) {
+        let at = Location::Layout { path: path.to_owned(), target: None };
+        return Err(at.fault(LocationFault::BadName(name.clone())));
+    }
     Ok(within(Layout::create(folder).await?, name))
 }
 
-/// The folder of the layout that `path` leads to, and the name behind it. What is at `path` itself comes first.
+/// The folder of the layout that `path` leads to, and the name behind it. What is at `path` itself comes first, then the first layout
+/// before a colon. Where there is none, and nothing at `path`, a layout may be made before a `HOST/REPO`: it is named then as it will
+/// be once it is there.
 pub(crate) fn split(path: &Path) -> (PathBuf, Option<String>) {
     let text = path.to_str().filter(|_| !Layout::is_at(path)).unwrap_or_default();
-    let mut colons = text.match_indices(':').map(|(at, _)| (Path::new(&text[..at]), &text[at + 1..]));
-    match colons.find(|(folder, name)| Layout::is_at(folder) && !name.is_empty() && !name.starts_with('/')) {
+    let colons = text.match_indices(':').map(|(at, _)| (Path::new(&text[..at]), &text[at + 1..]));
+    let mut names = colons.clone().filter(|(_, name)| !name.is_empty() && !name.starts_with('/'));
+    let there = names.find(|(folder, _)| Layout::is_at(folder));
+    let to_come = || colons.clone().find(|(_, name)| is_whole(name)).filter(|_| path.symlink_metadata().is_err());
+    match there.or_else(to_come) {
         Some((folder, name)) => (folder.to_owned(), Some(name.to_owned())),
         None => (path.to_owned(), None),
     }
+}
+
+fn is_of_repository(name: &str) -> bool {
+    RepoName::parse(name).is_ok() || is_whole(name)
+}
+
+/// Whether `name` is a `HOST/REPO`.
+fn is_whole(name: &str) -> bool {
+    Reference::parse(name).is_ok_and(|found| !found.has_explicit_tag() && found.digest().is_none())
 }
 
 async fn found(path: &Path) -> Result<(PathBuf, Option<String>)> {
@@ -71,6 +90,11 @@ mod tests {
         check("a:5000/o/r", ("a", Some("5000/o/r")));
         check("b:c/d:host:5000/o/r", ("b:c/d", Some("host:5000/o/r")));
         check("c:host/o/r", ("c:host/o/r", None));
+        check("c:ghcr.io/o/r", ("c", Some("ghcr.io/o/r")));
+        check("c:localhost:5000/o/r", ("c", Some("localhost:5000/o/r")));
+        check("c:../r", ("c:../r", None));
+        fs::create_dir_all(at("there:ghcr.io/o/r")).unwrap();
+        check("there:ghcr.io/o/r", ("there:ghcr.io/o/r", None));
         check("a:", ("a:", None));
         check("a:/o/r", ("a:/o/r", None));
     }

@@ -16,7 +16,7 @@ use clap_complete::{
 };
 use refs_client::Location;
 
-use super::{bash::Bash, known::Known};
+use super::{bash::Bash, known::Known, plain::is_plain};
 use crate::args::{Cli, Global};
 
 /// With this in the environment, which names a shell, the program completes the words behind `--` and does nothing else.
@@ -32,10 +32,22 @@ pub(crate) fn answer(shell: &OsStr) -> ExitCode {
     if let Some(shell) = shell.to_str().and_then(completer)
         && let Ok(()) = shell.write_complete(&mut command(&words), words, folder.as_deref(), &mut answer)
     {
+        if shell.is(Powershell.name()) {
+            answer = plain_lines(&answer);
+        }
         // A shell that does not listen has no use for it.
         drop(io::stdout().write_all(&answer));
     }
     ExitCode::SUCCESS
+}
+
+/// The lines whose words a shell takes as they stand. PowerShell quotes nothing; zsh, fish and elvish do.
+fn plain_lines(answer: &[u8]) -> Vec<u8> {
+    let word = |line: &[u8]| {
+        line.split(|byte| *byte == b'\t').next().and_then(|word| str::from_utf8(word).ok()).map(str::to_owned)
+    };
+    let lines = answer.split_inclusive(|byte| *byte == b'\n');
+    lines.filter(|line| word(line.trim_ascii_end()).is_some_and(|word| is_plain(&word))).flatten().copied().collect()
 }
 
 /// What a shell is to read to complete by this program, as its `PATH` finds it.

@@ -9,6 +9,8 @@ use std::{
 use clap::Command;
 use clap_complete::{engine::complete, env::EnvCompleter};
 
+use super::plain::is_plain;
+
 /// The adapter for bash. That of clap_complete takes the words as bash parts them, at each `:`, `@` and `=`, and so completes
 /// [no reference](https://github.com/clap-rs/clap/issues/6280).
 pub(super) struct Bash;
@@ -74,7 +76,9 @@ impl EnvCompleter for Bash {
     ) -> io::Result<()> {
         let last = words.len().saturating_sub(1);
         for candidate in complete(command, words, last, folder)? {
-            writeln!(output, "{}", candidate.get_value().to_string_lossy())?;
+            if let Some(word) = candidate.get_value().to_str().filter(|word| is_plain(word)) {
+                writeln!(output, "{word}")?;
+            }
         }
         Ok(())
     }

@@ -3,5 +3,6 @@
 mod answer;
 mod bash;
 mod known;
+mod plain;
 
 pub(crate) use answer::{VARIABLE, answer, script};

@@ -133,3 +133,20 @@ fn whatever_goes_wrong_nothing_is_said() {
         assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{shell}: {words}");
     }
 }
+
+#[test]
+fn names_of_files_that_a_shell_would_run_are_not_offered() {
+    let machine = Machine::new();
+    for name in ["$(reboot)", "a b;id", "plain"] {
+        std::fs::create_dir(machine.path(name)).unwrap();
+    }
+    for shell in ["bash", "powershell"] {
+        let mut command = machine.command("");
+        let offered = command.env("REFS_COMPLETE", shell).args(["--", "refs", "push", ""]);
+        let offered = String::from_utf8(ended(offered).stdout).unwrap();
+        assert!(
+            offered.contains("plain") && !offered.contains("reboot") && !offered.contains("id"),
+            "{shell}: {offered}"
+        );
+    }
+}

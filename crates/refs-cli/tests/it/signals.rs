@@ -142,18 +142,19 @@ fn a_pack_that_is_stopped_leaves_nothing() {
 }
 
 #[test]
-fn a_program_under_nohup_outlives_its_terminal() {
+fn signals_that_were_ignored_from_the_start_stay_so() {
     let (machine, registry) = (Machine::new(), registry());
     pushed(&machine, &registry, &small());
     registry.fault(On::get("/manifests/").always(), Fault::Stall { after: 0 });
     let line = format!("resolve {}/o/r:v1 --platform linux/amd64", registry.host());
     let program = machine.command(&line);
-    let mut nohup = Command::new("/bin/sh");
-    nohup.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(program.get_program()).args(program.get_args());
+    let mut ignoring = Command::new("/bin/sh");
+    let script = "trap '' HUP INT QUIT; exec \"$0\" \"$@\"";
+    ignoring.args(["-c", script]).arg(program.get_program()).args(program.get_args());
     let child =
-        nohup.env("REFS_CACHE_DIR", machine.cache()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        ignoring.env("REFS_CACHE_DIR", machine.cache()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     wait_until(|| !registry.requests().is_empty());
-    for signal in [Signal::HUP, Signal::TERM] {
+    for signal in [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TERM] {
         kill_process(Pid::from_child(&child), signal).unwrap();
     }
     assert_eq!(finished(child).code, 143);

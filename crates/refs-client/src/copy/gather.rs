@@ -23,7 +23,7 @@ pub(super) const AT_ONCE: usize = 8;
 /// Indexes that may be above one another.
 const MAX_DEPTH: u32 = 8;
 /// All of them are kept in memory, as each is written after those that it lists.
-const MAX_MANIFESTS: usize = 10_000;
+pub(super) const MAX_MANIFESTS: usize = 10_000;
 const MAX_BYTES: u64 = 32 << 20;
 
 /// The manifests that were found so far.

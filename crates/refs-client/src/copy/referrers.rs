@@ -1,6 +1,12 @@
 //! What refers to the manifests of a copy, and what refers to that.
 
-use std::collections::HashSet;
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use refs_registry::{Descriptor, ErrorKind, Filter};
@@ -8,11 +14,11 @@ use refs_url::Digest;
 
 use super::{
     ends::{Ends, Relation},
-    gather::Top,
+    gather::{MAX_MANIFESTS, Top, too_large},
     graph::Standing,
     options::{CopyOptions, Referrers},
 };
-use crate::Result;
+use crate::{Result, error::GraphLimit};
 
 /// Referrers that may be above one another: a signature of a signature, and so on.
 pub(super) const MAX_DEPTH: u32 = 8;
@@ -30,16 +36,17 @@ pub(super) async fn referrers(ends: &Ends, subjects: &[Digest], options: &CopyOp
         Referrers::All => Filter::default(),
         Referrers::OfType(kind) => Filter { artifact_type: Some(kind.clone()) },
     };
+    let count = Arc::<AtomicUsize>::default();
     let lists = stream::iter(subjects.to_vec()).map(|subject| {
-        let (ends, filter) = (ends.clone(), filter.clone());
-        async move { of_one(&ends, &subject, filter).await }
+        let (ends, filter, count) = (ends.clone(), filter.clone(), Arc::clone(&count));
+        async move { of_one(&ends, &subject, filter, &count).await }
     });
     let lists: Vec<Vec<Top>> = lists.buffered(LISTS_AT_ONCE).try_collect().await?;
     Ok(lists.into_iter().flatten().collect())
 }
 
-async fn of_one(ends: &Ends, subject: &Digest, filter: Filter) -> Result<Vec<Top>> {
-    let listed: Vec<Descriptor> = match ends.source.referrers(subject, filter.clone()).try_collect().await {
+async fn of_one(ends: &Ends, subject: &Digest, filter: Filter, count: &AtomicUsize) -> Result<Vec<Top>> {
+    let listed = match listed(ends, subject, filter.clone(), count).await? {
         Ok(listed) => listed,
         // Something else than a list has taken the tag that it would be under.
         Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::NotFound) => {
@@ -57,6 +64,27 @@ async fn of_one(ends: &Ends, subject: &Digest, filter: Filter) -> Result<Vec<Top
         Top { standing: Some(standing), ..Top::listed(descriptor) }
     };
     Ok(listed.into_iter().map(top).collect())
+}
+
+/// What the source lists, without what it says of it, so that a list without an end is not held: `count` is that of all lists.
+async fn listed(
+    ends: &Ends,
+    subject: &Digest,
+    filter: Filter,
+    count: &AtomicUsize,
+) -> Result<refs_registry::Result<Vec<Descriptor>>> {
+    let (mut listing, mut listed) = (ends.source.referrers(subject, filter), Vec::new());
+    loop {
+        let Descriptor { media_type, digest, size, .. } = match listing.try_next().await {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(Ok(listed)),
+            Err(error) => return Ok(Err(error)),
+        };
+        if count.fetch_add(1, Ordering::Relaxed) >= MAX_MANIFESTS {
+            return Err(too_large(ends, GraphLimit::Manifests(MAX_MANIFESTS)));
+        }
+        listed.push(Descriptor::new(media_type, digest, size));
+    }
 }
 
 /// Those of `wanted` that the destination lists as what refers to `subject`.

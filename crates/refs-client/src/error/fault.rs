@@ -35,6 +35,8 @@ pub enum LocationFault {
     NoPath,
     /// The tag or digest after the path is not one.
     BadTarget(ParseError),
+    /// It would be written by this name into a layout, and no repository has such a name.
+    BadName(String),
 }
 
 impl fmt::Display for LocationFault {
@@ -56,6 +58,7 @@ impl fmt::Display for LocationFault {
             }
             Self::NoPath => f.write_str("has no path after its scheme"),
             Self::BadTarget(error) => write!(f, "does not end in a tag or digest: {error}"),
+            Self::BadName(name) => write!(f, "names `{name}` in a layout, which is no HOST/REPO"),
         }
     }
 }

@@ -159,12 +159,30 @@ async fn what_is_written_by_a_name_into_a_layout_is_listed_so() {
 }
 
 #[tokio::test]
-async fn where_there_is_no_layout_a_path_may_hold_a_colon() {
+async fn a_layout_that_is_not_there_is_made_before_a_name() {
     let (folder, client) = (tempfile::tempdir().unwrap(), anonymous());
     let layout = at(&format!("ocidir://{}/lay:ghcr.io/o/r:v7", folder.path().display()));
     let sink = client.sink(&layout).await.unwrap();
     Image::new().push(&*sink, &["v7"]).await.unwrap();
-    assert!(folder.path().join("lay:ghcr.io/o/r/index.json").is_file());
+    assert_eq!(Layout::open(folder.path().join("lay")).await.unwrap().names().await.unwrap(), ["ghcr.io/o/r:v7"]);
     let source = client.source(&layout).await.unwrap();
     source.resolve(&Target::Tag(Tag::parse("v7").unwrap())).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_path_may_hold_a_colon() {
+    let (folder, client) = (tempfile::tempdir().unwrap(), anonymous());
+    client.sink(&at(&format!("ocidir://{}/a:b/c:v7", folder.path().display()))).await.unwrap();
+    assert!(folder.path().join("a:b/c/index.json").is_file());
+}
+
+#[tokio::test]
+async fn what_no_repository_is_called_is_not_written() {
+    let (place, client) = (Place::new().await, anonymous());
+    for name in ["../../x/y", "a b", "h.io/a:5000/b", "h.io/A"] {
+        let at = place.at(&format!(":{name}:v1"));
+        let error = client.sink(&at).await.map(drop).unwrap_err();
+        assert!(error.to_string().ends_with(&format!("names `{name}` in a layout, which is no HOST/REPO")), "{error}");
+    }
+    assert_eq!(place.beside(), ["lay"]);
 }

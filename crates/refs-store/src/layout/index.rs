@@ -19,6 +19,26 @@ pub(super) struct LayoutIndex {
     names: Names,
 }
 
+/// What leads to a manifest by a tag.
+#[derive(Debug, PartialEq, Eq)]
+enum Claim<'a> {
+    /// The tag itself.
+    Exact,
+    /// References that end in it, all of this manifest.
+    Of(&'a Digest),
+    /// References that end in it, of several.
+    Disputed,
+}
+
+impl<'a> Claim<'a> {
+    /// One more reference that ends in the tag, to `digest`.
+    fn add(&mut self, digest: &'a Digest) {
+        if matches!(self, Self::Of(other) if *other != digest) {
+            *self = Self::Disputed;
+        }
+    }
+}
+
 impl LayoutIndex {
     pub(super) fn empty() -> Self {
         Self::of(Index {
@@ -60,16 +80,15 @@ impl LayoutIndex {
 
     /// The tags, sorted, each once.
     pub(super) fn tags(&self) -> Vec<Tag> {
-        let mut claims: BTreeMap<Tag, Option<&Digest>> = BTreeMap::new();
+        let mut claims: BTreeMap<Tag, Claim<'_>> = BTreeMap::new();
         for entry in self.entries() {
             match self.names.read(entry) {
-                Some(Name::Exact(tag)) => drop(claims.insert(tag, None)),
-                Some(Name::Reference(tag)) => drop(claims.entry(tag).or_insert(Some(&entry.digest))),
+                Some(Name::Exact(tag)) => drop(claims.insert(tag, Claim::Exact)),
+                Some(Name::Reference(tag)) => claims.entry(tag).or_insert(Claim::Of(&entry.digest)).add(&entry.digest),
                 None => {}
             }
         }
-        // Only the claims of references can be disputed.
-        claims.retain(|tag, claim| claim.is_none() || self.tagged(tag).is_some());
+        claims.retain(|_, claim| *claim != Claim::Disputed);
         claims.into_keys().collect()
     }
 
@@ -148,16 +167,12 @@ impl LayoutIndex {
         entry.annotations.get(CHOSEN_FROM).and_then(|digest| Digest::parse(digest).ok())
     }
 
-    /// Takes `tag` from its manifest, which stays listed; says whether there was one.
+    /// Takes `tag` from its manifest, which stays listed; says whether there was one. A reference that ends in `tag` is the name of
+    /// another repository's tag, and stays.
     pub(super) fn remove_tag(&mut self, tag: &Tag) -> bool {
-        let (mut found, names) = (false, self.names.clone());
-        let exact = names.of(tag);
-        // Under an exact name there may be a reference that would show now.
-        while let Some(digest) = self.tagged(tag).map(|entry| entry.digest.clone()) {
-            let is_named = |entry: &Descriptor| name(entry) == Some(&exact) || names.refer(entry, tag);
-            self.take_names(|entry| entry.digest == digest && is_named(entry));
-            found = true;
-        }
+        let exact = self.names.of(tag);
+        let found = self.entries().iter().any(|entry| name(entry) == Some(&exact));
+        self.take_names(|entry| name(entry) == Some(&exact));
         found
     }
 
@@ -287,12 +302,13 @@ mod tests {
     }
 
     #[test]
-    fn a_removed_tag_leaves_its_manifest_and_no_other_by_that_name() {
+    fn a_removed_tag_leaves_its_manifest_and_the_names_of_others() {
         let remove = |name| move |index: &mut LayoutIndex| assert!(index.remove_tag(&tag(name)));
         after(&[("a", "v1")], remove("v1"), &[("a", "")]);
         after(&[("a", "v1"), ("a", "v2")], remove("v1"), &[("a", "v2")]);
         after(&[("a", "v1"), ("b", "v1")], remove("v1"), &[("a", ""), ("b", "")]);
-        after(&[("a", "x.io/r:v1"), ("b", "v1")], remove("v1"), &[("a", ""), ("b", "")]);
+        after(&[("a", "x.io/r:v1"), ("b", "v1")], remove("v1"), &[("a", "x.io/r:v1"), ("b", "")]);
+        assert!(!index(&[("a", "x.io/r:v1")]).remove_tag(&tag("v1")));
         assert!(!index(&[("a", "v1")]).remove_tag(&tag("v2")));
     }
 

@@ -70,3 +70,16 @@ async fn an_index_of_more_manifests_than_anybody_lists_is_refused_before_any_is_
     let (memories, _) = check(wide, GraphLimit::Manifests(10_000)).await;
     assert!(!is_tagged(&memories).await);
 }
+
+#[tokio::test]
+async fn a_list_of_more_referrers_than_anybody_has_is_not_held() {
+    let crowd = |sink: Memory| async move {
+        let root = Image::new().push(&sink, &[]).await.unwrap().descriptor;
+        for n in 0..=10_000 {
+            Image::new().artifact_type(&format!("text/n{n}")).subject(&root).push(&sink, &[]).await.unwrap();
+        }
+        root
+    };
+    let (memories, _) = check(crowd, GraphLimit::Manifests(10_000)).await;
+    assert!(is_tagged(&memories).await);
+}

@@ -92,6 +92,10 @@ const COPY_BETWEEN: &[Row] = &[
     row("refs cp", "{refs} cp {graph} {elsewhere}"),
     row("crane cp", "{crane} cp {graph} {elsewhere}"),
     row(
+        "skopeo copy --all (remembers nothing)",
+        "env _CONTAINERS_ROOTLESS_UID=1000 XDG_DATA_HOME={out} {skopeo} copy --all {insecure} docker://{graph} docker://{elsewhere}",
+    ),
+    row(
         "skopeo copy --all (knows what it copied before)",
         "{skopeo} copy --all {insecure} docker://{graph} docker://{elsewhere}",
     ),
@@ -100,6 +104,10 @@ const COPY_BETWEEN: &[Row] = &[
 const COPY_WITHIN: &[Row] = &[
     row("refs cp", "{refs} cp {graph} {to}"),
     row("crane cp", "{crane} cp {graph} {to}"),
+    row(
+        "skopeo copy --all (remembers nothing)",
+        "env _CONTAINERS_ROOTLESS_UID=1000 XDG_DATA_HOME={out} {skopeo} copy --all {insecure} docker://{graph} docker://{to}",
+    ),
     row(
         "skopeo copy --all (knows what it copied before)",
         "{skopeo} copy --all {insecure} docker://{graph} docker://{to}",

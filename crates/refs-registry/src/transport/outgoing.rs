@@ -51,7 +51,8 @@ impl Proof {
 }
 
 /// The bytes `range` of the blob that `proof` is about, from `replay`. Its last bytes are held back until all have been
-/// found right, so that the other side never has the whole of a wrong blob. An error is left in `fault`, too.
+/// found right. What is read once more, as a connection broke, is not hashed once more: should a source give other bytes then, only
+/// the other side's own check of the digest can tell. An error is left in `fault`, too.
 pub(crate) async fn checked(replay: &Replay, range: Range<u64>, proof: Proof, fault: FaultSlot) -> Result<ByteStream> {
     let found = proof.known(range.start)?;
     let mut stream = if range == (0..proof.size) {

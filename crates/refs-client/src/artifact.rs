@@ -21,7 +21,7 @@ pub(crate) struct Artifact {
     pub(crate) at: String,
     /// The index that it was found through: the outermost, where they are nested.
     pub(crate) index: Option<Descriptor>,
-    /// The platform that it is for, in the words of the index.
+    /// The platform that it is for, in the words of the index, or of its config when it was found by that.
     pub(crate) platform: Option<Platform>,
     /// The manifest of the image.
     pub(crate) manifest: Manifest,
@@ -93,8 +93,10 @@ impl Artifact {
         if self.suits_unread(wanted)? {
             return Ok(());
         }
-        let refuse = |fault| Error::Config { config: self.image.config.digest.clone(), fault };
-        self.require_fit(&config.platform().map_err(refuse)?, wanted)
+        match config::platform(config, &self.image.config)? {
+            Some(told) => self.require_fit(&told, wanted),
+            None => Ok(()),
+        }
     }
 
     /// Whether it suits, whatever its config says; when that is `false`, the config tells.
@@ -116,7 +118,7 @@ impl Artifact {
             architecture: said(&platform.architecture, &wanted.architecture),
             ..platform.clone()
         };
-        if is_nameless(platform) || fit(&full, wanted).is_some() {
+        if fit(&full, wanted).is_some() {
             return Ok(());
         }
         let (at, wanted) = (self.at.clone(), Box::new(wanted.clone()));

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use bytes::BytesMut;
 use futures_util::StreamExt;
 use refs_registry::{
-    Descriptor, Error as RegistryError, Source,
+    Descriptor, Error as RegistryError, Platform, Source,
     error::{ConfigFault, Wanted},
     spec::{ImageConfig, RootFs},
 };
 use refs_url::Digest;
 
-use crate::{Error, Result, layer};
+use crate::{Error, Result, layer, platform::is_nameless};
 
 /// The config of an image has at most so many bytes.
 const MAX_CONFIG_BYTES: u64 = 4 << 20;
@@ -44,6 +44,16 @@ pub(crate) async fn fetch(source: &dyn Source, descriptor: &Descriptor) -> Resul
         }
         Err(error) => Err(error),
     }
+}
+
+/// The platform that `config` tells, which `descriptor` points to; `None` when it tells none.
+///
+/// # Errors
+/// `Config`, for a platform that is malformed.
+pub(crate) fn platform(config: &ImageConfig, descriptor: &Descriptor) -> Result<Option<Platform>> {
+    let refuse = |fault| Error::Config { config: descriptor.digest.clone(), fault };
+    let platform = config.platform().map_err(refuse)?;
+    Ok(Some(platform).filter(|platform| !is_nameless(platform)))
 }
 
 /// The config that `descriptor` points to, which must be an image's.

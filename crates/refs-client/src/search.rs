@@ -1,15 +1,19 @@
 //! Looks for the image of a platform in an index, and in those that it lists.
 
-use std::collections::{HashSet, VecDeque};
+use std::{
+    collections::{HashSet, VecDeque},
+    mem,
+};
 
 use refs_registry::{
-    Descriptor, Platform, Source,
+    Descriptor, ErrorKind, Platform, Source,
     spec::{Document, Index},
 };
 use refs_url::{Digest, Target};
 
 use crate::{
-    Error, Result,
+    Error, Result, config,
+    layer::Purpose,
     platform::{Fit, distinct, fit, is_attestation, is_nameless},
 };
 
@@ -17,6 +21,8 @@ use crate::{
 const MAX_INDEX_DEPTH: u32 = 4;
 /// Each costs a request; nobody nests more than a handful.
 const MAX_INDEXES: usize = 32;
+/// So many images that nobody names a platform for are looked into: each costs two requests.
+const MAX_UNNAMED: usize = 32;
 /// What marks attestations, whatever platform they name.
 const ATTESTATION: &str = "vnd.docker.reference.type";
 
@@ -25,7 +31,7 @@ const ATTESTATION: &str = "vnd.docker.reference.type";
 pub(crate) struct Found {
     /// Its descriptor, in the index that lists it.
     pub(crate) descriptor: Descriptor,
-    /// Its platform, or that of the index that lists it, if they name one.
+    /// Its platform, or that of the index that lists it, if they name one; else that of its config, if that was read.
     pub(crate) platform: Option<Platform>,
     /// How many indexes lead to it.
     pub(crate) depth: u32,
@@ -34,11 +40,12 @@ pub(crate) struct Found {
 /// Looks for the image that suits `wanted` best in `index`, to which `depth` others have led, and in those that it lists:
 /// from the outermost to the innermost, until there can be no better one. Of an index that names a platform, the images
 /// that name none are for that one. An image without a platform is taken when it is the only one, and nothing else is there
-/// but attestations.
+/// but attestations. Of several things, where nothing that is named suits, the first 32 images that nobody names a platform
+/// for are asked for theirs: containerd reads their configs, too, after all that is named.
 ///
 /// # Errors
-/// `PlatformNotFound` with all platforms there are; `PlatformUnknown` when there are several images, and none names one; `NoImage` when there is
-/// none;
+/// `PlatformNotFound` with all platforms there are; `PlatformUnknown` when there are several images, and none names or tells
+/// one; `NoImage` when there is none;
 /// `IndexTooDeep` and `IndexTooWide` when nothing was found within the bounds, and there is more beyond; those of the source.
 pub(crate) async fn search(
     source: &dyn Source,
@@ -65,6 +72,9 @@ pub(crate) async fn search(
                 Document::Image(_) => search.image(Found { descriptor, platform, depth }),
             }
         }
+    }
+    if search.best.is_none() && !search.is_lone() {
+        search.ask_unnamed(source).await?;
     }
     search.finish(at, bound)
 }
@@ -114,10 +124,33 @@ impl Search<'_> {
 
     /// The next index to look into.
     fn next(&mut self) -> Option<Found> {
-        match &self.best {
-            Some((fit, _)) if fit.is_unsurpassed(self.wanted) => None,
-            _ => self.beneath.pop_front(),
+        if self.is_settled() { None } else { self.beneath.pop_front() }
+    }
+
+    /// Whether there can be nothing better than what was found.
+    fn is_settled(&self) -> bool {
+        self.best.as_ref().is_some_and(|(fit, _)| fit.is_unsurpassed(self.wanted))
+    }
+
+    /// Whether there is but one image, of which nothing tells what it is for.
+    fn is_lone(&self) -> bool {
+        self.others.is_empty() && self.unnamed_manifests() == 1
+    }
+
+    fn unnamed_manifests(&self) -> usize {
+        self.unnamed.iter().map(|found| &found.descriptor.digest).collect::<HashSet<&Digest>>().len()
+    }
+
+    /// Looks into the images that nobody names a platform for.
+    async fn ask_unnamed(&mut self, source: &dyn Source) -> Result<()> {
+        let mut asked = HashSet::new();
+        for found in mem::take(&mut self.unnamed) {
+            let is_asked =
+                !self.is_settled() && asked.len() < MAX_UNNAMED && asked.insert(found.descriptor.digest.clone());
+            let platform = if is_asked { told(source, &found.descriptor.digest).await? } else { None };
+            self.image(Found { platform, ..found });
         }
+        Ok(())
     }
 
     /// What was found; `bound` is what has kept this from looking at all there is.
@@ -128,10 +161,9 @@ impl Search<'_> {
         if let Some(bound) = bound {
             return Err(bound);
         }
-        let at = at.to_owned();
-        let manifests = self.unnamed.iter().map(|found| &found.descriptor.digest).collect::<HashSet<&Digest>>().len();
+        let (at, is_lone, manifests) = (at.to_owned(), self.is_lone(), self.unnamed_manifests());
         match self.unnamed.pop() {
-            Some(only) if self.others.is_empty() && manifests == 1 => Ok(only),
+            Some(only) if is_lone => Ok(only),
             Some(_) if self.others.is_empty() => Err(Error::PlatformUnknown { at, manifests }),
             None if self.others.is_empty() => Err(Error::NoImage { at }),
             _ => {
@@ -140,4 +172,20 @@ impl Search<'_> {
             }
         }
     }
+}
+
+/// The platform that the config of the image `digest` tells; `None` when it tells none, and of what is no image.
+async fn told(source: &dyn Source, digest: &Digest) -> Result<Option<Platform>> {
+    let manifest = match source.manifest(&Target::Digest(digest.clone())).await {
+        // A copy of an index need not have all that it lists.
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        manifest => manifest?,
+    };
+    // What can't be read must not hide what else there is, which is why nothing here is an error but that of the source.
+    let Ok(Document::Image(image)) = manifest.parse() else { return Ok(None) };
+    if Purpose::of(&image) == Purpose::Artifact {
+        return Ok(None);
+    }
+    let config = config::fetch(source, &image.config).await?;
+    Ok(config.and_then(|config| config::platform(&config, &image.config).ok().flatten()))
 }

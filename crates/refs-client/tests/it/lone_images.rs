@@ -15,14 +15,14 @@ use crate::setup::{IN_MEMORY, anonymous, artifact, at, memory, push};
 const ON_AMD64: &str = r#""architecture":"amd64","os":"linux","created":"2026-01-02T03:04:05Z""#;
 
 /// Puts an image of one file, with a config that says `said` beside its layers.
-async fn put(sink: &dyn Sink, said: &str) {
+pub(crate) async fn put(sink: &dyn Sink, said: &str) -> Manifest {
     let diff_id = Digest::sha256(&tree().tar());
     let comma = if said.is_empty() { "" } else { "," };
     let config = format!(r#"{{{said}{comma}"rootfs":{{"type":"layers","diff_ids":["{diff_id}"]}}}}"#);
-    put_config(sink, &config).await;
+    put_config(sink, &config).await
 }
 
-async fn put_config(sink: &dyn Sink, config: &str) {
+async fn put_config(sink: &dyn Sink, config: &str) -> Manifest {
     let layer = gzip(&tree().tar());
     let mut descriptors = Vec::new();
     for (media_type, bytes) in
@@ -41,8 +41,10 @@ async fn put_config(sink: &dyn Sink, config: &str) {
         subject: None,
         annotations: BTreeMap::new(),
         extra: BTreeMap::new(),
-    });
-    sink.put_manifest(&manifest.unwrap(), &["v1".parse().unwrap()]).await.unwrap();
+    })
+    .unwrap();
+    sink.put_manifest(&manifest, &["v1".parse().unwrap()]).await.unwrap();
+    manifest
 }
 
 fn tree() -> Tree {

@@ -37,6 +37,7 @@ mod stacks;
 mod streamed;
 mod threads;
 mod trees;
+mod unnamed;
 mod unpacks;
 mod versions;
 mod windows;

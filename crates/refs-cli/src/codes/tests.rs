@@ -97,7 +97,7 @@ fn every_error_of_a_verb_has_its_code() {
         (Error::LayerLimit { layer: digest(), limit: LayerLimit::TextBytes(1) }, LIMIT),
         (Error::NotArchive { path: file(), found: "" }, UNSUPPORTED),
         (Error::NoMatch { at: at(), patterns: Vec::new() }, NOT_FOUND),
-        (Error::FileNotFound { at: at(), path: path(), nearest: None }, NOT_FOUND),
+        (Error::FileNotFound { at: at(), path: path(), behind: None, nearest: None }, NOT_FOUND),
         (Error::NotFile { at: at(), path: path(), kind: "" }, NOT_FOUND),
         (Error::InvalidRange { input: text() }, USAGE),
         (Error::RangeOutside { path: path(), start: 1, size: 0 }, USAGE),

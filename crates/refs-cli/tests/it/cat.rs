@@ -64,6 +64,15 @@ fn paths_may_begin_at_the_root_and_lead_through_links() {
 }
 
 #[test]
+fn link_to_nothing_is_told_with_where_it_leads() {
+    let machine = Machine::new();
+    machine.write("source", &Tree::parse("644 etc/other \"b\"\n777 etc/lnk -> gone"));
+    machine.prints("push source ocidir://layout:v1");
+    let told = "no file `etc/lnk` in ocidir://layout:v1: it leads to `etc/gone`, where nothing is\n";
+    machine.fails("cat ocidir://layout:v1 etc/lnk", 3, &[told, "\nhint: `refs ls` shows the paths"]);
+}
+
+#[test]
 fn what_is_no_file_is_not_found() {
     let machine = Machine::new();
     machine.write("source", &small());

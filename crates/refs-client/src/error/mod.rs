@@ -6,12 +6,11 @@ mod said;
 use std::{io, path::PathBuf};
 
 pub use fault::{ArchiveFault, DestinationFault, GraphLimit, LayerLimit, LocationFault, Side, SourceFault};
-
 use refs_registry::error::{ConfigFault, Doing};
 use refs_registry::{MediaType, Platform};
 use refs_url::{Digest, ParseError, Tag, version::Constraint};
 
-use self::said::{Listed, Quoted, Tags};
+use self::said::{Behind, Listed, Quoted, Tags};
 use crate::manifest_file::Faults;
 
 /// A result with an [`Error`].
@@ -181,12 +180,14 @@ pub enum Error {
         patterns: Vec<String>,
     },
     /// The artifact has no file of that name.
-    #[error("no file `{path}` in {at}")]
+    #[error("no file `{path}` in {at}{}", Behind(.behind))]
     FileNotFound {
         /// The artifact.
         at: String,
         /// The path asked for.
         path: String,
+        /// Where the links on the way lead, if there are any.
+        behind: Option<String>,
         /// A path of the artifact that looks much like it.
         nearest: Option<String>,
     },

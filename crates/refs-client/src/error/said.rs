@@ -1,4 +1,4 @@
-//! Lists, as messages tell them.
+//! Lists and places, as messages tell them.
 
 use std::fmt;
 
@@ -13,6 +13,15 @@ impl fmt::Display for Quoted<'_> {
             write!(f, "{}`{pattern}`", if i == 0 { "" } else { ", " })?;
         }
         Ok(())
+    }
+}
+
+/// Where links lead, and nothing is.
+pub(super) struct Behind<'a>(pub(super) &'a Option<String>);
+
+impl fmt::Display for Behind<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_ref().map_or(Ok(()), |path| write!(f, ": it leads to `{path}`, where nothing is"))
     }
 }
 

@@ -32,7 +32,12 @@ impl Contents {
         output: W,
     ) -> Result<W> {
         let Ok(wanted) = path::entry_path(path.trim_start_matches('/').as_bytes()) else {
-            return Err(Error::FileNotFound { at: self.at.clone(), path: path.to_owned(), nearest: None });
+            return Err(Error::FileNotFound {
+                at: self.at.clone(),
+                path: path.to_owned(),
+                behind: None,
+                nearest: None,
+            });
         };
         let (survey, captured) = self.survey(Some(Capture { path: wanted.clone(), max_bytes })).await?;
         let Shown { entry, origin, .. } = find::file(&survey.found, &wanted, &self.at, self.purpose)?;

@@ -14,17 +14,28 @@ const MAX_LINKS: u32 = 40;
 /// `FileNotFound`, `NotFile`, `UnsafeLink`: of an artifact also for links that lead out of it.
 pub(crate) fn file<'f>(found: &'f [Shown], path: &str, at: &str, purpose: Purpose) -> Result<&'f Shown> {
     let not_file = |kind| Error::NotFile { at: at.to_owned(), path: path.to_owned(), kind };
-    let reached = follow(found, path, purpose)?;
+    let Reached { path: reached, links } = follow(found, path, purpose)?;
     match find(found, &reached).map(|found| (found, kind_name(&found.entry.kind))) {
         Some((found, None)) => Ok(found),
         Some((_, Some(kind))) => Err(not_file(kind)),
         None if is_directory(found, &reached) => Err(not_file("directory")),
-        None => Err(Error::FileNotFound { at: at.to_owned(), path: path.to_owned(), nearest: nearest(found, path) }),
+        None => {
+            let nearest = nearest(found, path, &reached);
+            let behind = Some(reached).filter(|_| links > 0);
+            Err(Error::FileNotFound { at: at.to_owned(), path: path.to_owned(), behind, nearest })
+        }
     }
 }
 
+/// Where a path leads.
+struct Reached {
+    path: String,
+    /// How many links are on the way.
+    links: u32,
+}
+
 /// Where `path` leads, through links; there need not be anything.
-fn follow(found: &[Shown], path: &str, purpose: Purpose) -> Result<String> {
+fn follow(found: &[Shown], path: &str, purpose: Purpose) -> Result<Reached> {
     let mut reached = String::new();
     let mut left: Vec<String> = components(path);
     let mut links = 0;
@@ -47,7 +58,7 @@ fn follow(found: &[Shown], path: &str, purpose: Purpose) -> Result<String> {
         let directory_bytes = link.directory.len();
         reached.truncate(directory_bytes);
     }
-    Ok(reached)
+    Ok(Reached { path: reached, links })
 }
 
 /// A link on the way.
@@ -118,11 +129,13 @@ const fn kind_name(kind: &Kind) -> Option<&'static str> {
     }
 }
 
-/// The path that was most likely meant: one of the same name elsewhere, else the one with the fewest letters changed.
-fn nearest(found: &[Shown], path: &str) -> Option<String> {
+/// The path that was most likely meant by `path`: one of the same name elsewhere, else the one with the fewest letters changed.
+/// A link from `asked` is none: that is what was asked for.
+fn nearest(found: &[Shown], asked: &str, path: &str) -> Option<String> {
     let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_lowercase();
     let wanted = name(path);
-    let files = || found.iter().filter(|found| !found.entry.is_directory()).map(|found| found.entry.path.as_str());
+    let is_offered = |found: &&Shown| !found.entry.is_directory() && found.entry.path != asked;
+    let files = || found.iter().filter(is_offered).map(|found| found.entry.path.as_str());
     let most = path.len() / 3;
     let alike = |other: &str| other.len().abs_diff(path.len()) <= most && other.len() <= 2 * MAX_COMPARED;
     let same_name = files().find(|other| name(other) == wanted);
@@ -213,7 +226,8 @@ mod tests {
         check_error("docs", "`docs` in here is a directory, not a file");
         check_error("implied", "`implied` in here is a directory, not a file");
         check_error("pipe", "`pipe` in here is a named pipe, not a file");
-        check_error("dangling", "no file `dangling` in here");
+        check_error("dangling", "no file `dangling` in here: it leads to `gone`, where nothing is");
+        check_error("current/none", "no file `current/none` in here: it leads to `docs/none`, where nothing is");
         check_error("docs/none", "no file `docs/none` in here");
         check_error("out", "link `out` to `../etc/passwd` in a layer is not safe: it leads out of the artifact");
         check_error(
@@ -224,11 +238,12 @@ mod tests {
 
     #[test]
     fn the_root_of_an_image_is_its_own_parent() {
+        const OUT: &str = "no file `out` in here: it leads to `etc/passwd`, where nothing is";
         let mut image = tree();
         image.push(found("usr/up", Kind::Symlink { target: "../../../docs/guide.md".to_owned() }));
         let reached = |path| file(&image, path, "here", Purpose::Image).map(|found| found.entry.path.clone());
         assert_eq!(reached("usr/up").unwrap(), "docs/guide.md");
-        assert_eq!(reached("out").unwrap_err().to_string(), "no file `out` in here");
+        assert_eq!(reached("out").unwrap_err().to_string(), OUT);
     }
 
     #[test]
@@ -239,7 +254,19 @@ mod tests {
             ("docs/guides.md", Some("docs/guide.md")),
             ("xyz", None),
         ] {
-            assert_eq!(nearest(&tree(), path).as_deref(), expected, "{path}");
+            assert_eq!(nearest(&tree(), path, path).as_deref(), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_like_the_end_of_a_link_is_offered_and_never_the_link() {
+        let mut tree = tree();
+        tree.push(found("guid.md", Kind::Symlink { target: "docs/guid.md".to_owned() }));
+        tree.sort_by(|left, right| path_order(&left.entry.path, &right.entry.path));
+        for (path, expected) in [("dangling", None), ("guid.md", Some("docs/guide.md"))] {
+            let error = file(&tree, path, "here", Purpose::Image).unwrap_err();
+            let Error::FileNotFound { nearest, .. } = error else { panic!("{error:?}") };
+            assert_eq!(nearest.as_deref(), expected, "{path}");
         }
     }
 

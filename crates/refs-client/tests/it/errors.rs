@@ -28,7 +28,7 @@ async fn missing_file_is_named_with_the_nearest_there_is() {
         ("../docs/guide.md", None),
     ] {
         let error = read(&client, path).await.unwrap_err();
-        let Error::FileNotFound { at, path: named, nearest } = error else { panic!("{path}: {error:?}") };
+        let Error::FileNotFound { at, path: named, behind: None, nearest } = error else { panic!("{path}: {error:?}") };
         assert_eq!((at.as_str(), named.as_str(), nearest.as_deref()), (IN_MEMORY, path, expected));
     }
 }
@@ -38,7 +38,9 @@ async fn what_is_no_file_is_not_read() {
     let (_, client, _) = pushed(&Tree::parse(TREE)).await;
     let error = read(&client, "docs").await.unwrap_err();
     assert_eq!(error.to_string(), "`docs` in localhost/o/r:v1 is a directory, not a file");
-    assert!(matches!(read(&client, "dangling").await.unwrap_err(), Error::FileNotFound { .. }));
+    let error = read(&client, "dangling").await.unwrap_err();
+    let Error::FileNotFound { path, behind, nearest: None, .. } = error else { panic!("{error:?}") };
+    assert_eq!((path.as_str(), behind.as_deref()), ("dangling", Some("none")));
     for path in ["link", "/docs/guide.md", "./docs/guide.md", "docs//guide.md"] {
         assert_eq!(read(&client, path).await.unwrap(), b"g", "{path}");
     }

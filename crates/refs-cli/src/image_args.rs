@@ -18,8 +18,8 @@ pub(crate) struct Unpack {
     /// The directory that becomes the root
     #[arg(value_name = "DEST")]
     pub(crate) destination: PathBuf,
-    /// Which image of an index, such as linux/arm64, arm64 or linux/arm/v7; one that is in no index must be for it, by its
-    /// config [default: linux on this machine's processor]
+    /// Which image of an index, such as linux/arm64, arm64 or linux/arm/v7 [default: linux on this machine's processor]; one
+    /// that is in no index is taken as it is, unless this is given: then it must be for it, by its config
     #[arg(long, value_name = "PLATFORM", value_parser = platform)]
     pub(crate) platform: Option<Platform>,
     /// Delete what is at the destination, all of it, and put the new tree in its place

@@ -54,10 +54,13 @@ impl fmt::Display for Count {
     }
 }
 
+const UNNAMED: &str =
+    "name a destination: without one it is the name of a registry's repository, and this is on the disk";
+
 pub(super) async fn run(session: &Session, args: Pull) -> Result<(), Failure> {
     let destination = match args.destination {
         Some(destination) => destination,
-        None => PathBuf::from(args.at.short_name().ok_or_else(|| Failure::Usage("name a destination".to_owned()))?),
+        None => PathBuf::from(args.at.short_name().ok_or_else(|| Failure::Usage(UNNAMED.to_owned()))?),
     };
     let defaults = Limits::default();
     let options = PullOptions {

@@ -51,7 +51,7 @@ fn a_layout_is_never_its_own_destination() {
     {
         machine.fails(&format!("pull ocidir://around/layout:v1 {destination} --force"), 11, &words);
     }
-    machine.fails("pull ocidir://around/layout:v1 --force", 2, &["name a destination"]);
+    machine.fails("pull ocidir://around/layout:v1 --force", 2, &["name a destination", "this is on the disk"]);
     assert_eq!(machine.prints("tags ocidir://around/layout"), "v1\n");
 }
 

@@ -4,7 +4,7 @@ use std::{io, os::unix::fs::PermissionsExt, path::Path};
 
 use refs_registry::{Error, ErrorKind};
 
-use crate::wiring::cache_folder;
+use crate::{machine_hint, wiring::cache_folder};
 
 /// What helps beside a warning that the cache is left alone.
 pub(crate) fn beside_warning(error: &Error) -> String {
@@ -18,6 +18,9 @@ pub(crate) fn for_keeper(error: &Error) -> String {
 
 /// What would make the cache usable, if that is known, as the first of several things to do.
 fn mending(error: &Error) -> String {
+    if let Some(remedy) = machine_hint::of(error) {
+        return format!("{remedy}, ");
+    }
     let Error::Io { path, source, .. } = error else {
         return match error.kind() {
             ErrorKind::Full => "make space, also with `refs cache prune --max-size 1G`, ".to_owned(),

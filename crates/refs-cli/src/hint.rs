@@ -10,10 +10,15 @@ use crate::{
     cache_hint,
     codes::{INTEGRITY, client_code},
     commands::Failure,
+    machine_hint,
 };
 
 /// What to do next, where that is not plain from the message.
 pub(crate) fn hint(failure: &Failure) -> Option<String> {
+    machine_hint::of(failure).map(str::to_owned).or_else(|| hint_of(failure))
+}
+
+fn hint_of(failure: &Failure) -> Option<String> {
     match failure {
         Failure::Client(error) | Failure::Fetch { source: error, .. } => client_hint(error),
         Failure::Registry(error) => registry_hint(error),

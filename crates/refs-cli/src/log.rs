@@ -15,7 +15,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use crate::{args::Global, cache_hint, output::escape, progress};
+use crate::{args::Global, cache_hint, machine_hint, output::escape, progress};
 
 /// Sends what the libraries tell to stderr: warnings, and requests with `-v`. `REFS_LOG` says it in more detail.
 pub(crate) fn start(global: &Global) {
@@ -82,7 +82,8 @@ where
 /// What to do about a warning of the module `target`, in words of this program, which the libraries don't know.
 fn next(target: &str, sentence: &mut Sentence) -> Option<String> {
     if target.starts_with("refs_client::unpack::scratch") {
-        return Some("who owns what is in it, or root, removes it with `rm -r`".to_owned());
+        let remedy = sentence.of_machine.map(|remedy| format!("{remedy}; the next run there removes it"));
+        return remedy.or_else(|| Some("who owns what is in it, or root, removes it with `rm -r`".to_owned()));
     }
     sentence.of_cache.take().filter(|_| target.starts_with("refs_store::cached"))
 }
@@ -95,6 +96,8 @@ struct Sentence {
     cause: String,
     /// What to do about the cause, if the warning is about the cache.
     of_cache: Option<String>,
+    /// What to do about the cause, if it is what this machine has too little of.
+    of_machine: Option<&'static str>,
 }
 
 impl Sentence {
@@ -111,6 +114,7 @@ impl Visit for Sentence {
     fn record_error(&mut self, _field: &Field, value: &(dyn std::error::Error + 'static)) {
         let causes = std::iter::successors(Some(value), |error| error.source());
         causes.for_each(|error| self.cause += &format!(": {error}"));
+        self.of_machine = machine_hint::of(value);
         self.of_cache = value.downcast_ref().map(cache_hint::beside_warning);
     }
 

@@ -15,6 +15,7 @@ mod hint;
 mod image_args;
 mod kept;
 mod log;
+mod machine_hint;
 mod mirror_args;
 mod output;
 mod own_args;

@@ -121,7 +121,8 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         if let Err(error) = remove::remove(self.parent.as_fd(), &self.name) {
             let directory = self.path.display();
-            tracing::warn!(%directory, %error, "a directory is left behind, as not all that is in it can be removed");
+            let error: &(dyn std::error::Error + 'static) = &error;
+            tracing::warn!(%directory, error, "a directory is left behind, as not all that is in it can be removed");
         }
     }
 }

@@ -98,8 +98,8 @@ pub trait Source: Debug + Send + Sync {
     }
 
     /// Told by a reader that what it was given can't be, such as parts that hold none of the digests that they should. A
-    /// place that gives copies drops those that it gave, and gives none of them again. Says whether it did: reading once
-    /// more may help then.
+    /// place that gives copies hashes those that it gave, and drops the damaged ones, and the parts that it can have anew; what
+    /// is undamaged stays. Says whether reading once more may help: something was dropped that comes again.
     async fn distrust(&self) -> bool {
         false
     }

@@ -33,4 +33,4 @@ pub use layout::Layout;
 pub use layouts::Layouts;
 pub use memory::{Memories, Memory, MemoryStore};
 pub use spool::Spool;
-pub use store::{Fill, Origin, Partial, Store, StoredImage, TagRecord, Taken};
+pub use store::{Checked, Fill, Origin, Partial, Store, StoredImage, TagRecord, Taken};

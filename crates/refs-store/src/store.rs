@@ -133,14 +133,12 @@ pub trait Store: Debug + Send + Sync {
     /// `NotCached`; `Conflict` when it is pinned.
     async fn remove(&self, origin: &Origin, digest: &Digest) -> Result<()>;
 
-    /// Takes content out of the way that was found to be damaged, with the parts of it that came from `origin`, so that it is
-    /// fetched anew. What proves to be undamaged by now may stay.
+    /// Hashes content that is said to be damaged, and takes it out of the way when it is, so that it is fetched anew. Its seek
+    /// index and the parts of it that came from `origin`, which no digest vouches for, are removed.
     ///
     /// # Errors
-    /// As [`remove`](Store::remove), which it is unless a store keeps what is damaged elsewhere.
-    async fn quarantine(&self, origin: &Origin, digest: &Digest) -> Result<()> {
-        self.remove(origin, digest).await
-    }
+    /// `Io`; `Conflict` when it is pinned, and the store does not keep elsewhere what is damaged.
+    async fn quarantine(&self, origin: &Origin, digest: &Digest) -> Result<Checked>;
 
     /// The journal of an upload to `origin`, which is told from others by the words `upload`; `None` where nothing is
     /// written down, and while another has it open.
@@ -225,6 +223,17 @@ pub trait Store: Debug + Send + Sync {
     /// # Errors
     /// `Io`.
     async fn unpin(&self, digest: &Digest) -> Result<()>;
+}
+
+/// What a [`Store`] has by now of content that was said to be damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Checked {
+    /// All of it, undamaged, as before.
+    Sound,
+    /// All of it, undamaged, without the seek index or the parts that there were beside it.
+    Cleared,
+    /// Nothing.
+    Gone,
 }
 
 /// The beginning of content, from a fill of a [`Store`] that was broken off.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use refs_client::{PullOptions, ReadOptions, UnpackOptions};
 use refs_registry::{Blob, Error, Part, Result, Resume, error::Doing};
-use refs_store::{DiskOptions, DiskStore, Fill, Origin, Store, TagRecord, Taken};
+use refs_store::{Checked, DiskOptions, DiskStore, Fill, Origin, Store, TagRecord, Taken};
 use refs_testkit::{FakeRegistry, Image, Tree};
 use refs_url::{Digest, Tag};
 
@@ -177,6 +177,10 @@ impl Store for Full {
 
     async fn remove(&self, origin: &Origin, digest: &Digest) -> Result<()> {
         self.store.remove(origin, digest).await
+    }
+
+    async fn quarantine(&self, origin: &Origin, digest: &Digest) -> Result<Checked> {
+        self.store.quarantine(origin, digest).await
     }
 
     async fn record(&self, origin: &Origin, tag: &Tag, record: &TagRecord) -> Result<()> {

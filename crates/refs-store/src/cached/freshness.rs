@@ -38,7 +38,7 @@ impl Default for CachedOptions {
 }
 
 /// Which records of tags are believed.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Belief {
     /// None: the origin is asked.
     Nothing,

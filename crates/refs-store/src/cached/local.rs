@@ -1,7 +1,6 @@
 //! A store on behalf of one origin. Nothing here is an error: what the store does not give is asked of the origin.
 
 use std::{
-    collections::BTreeSet,
     fs::File,
     ops::Range,
     sync::{
@@ -17,7 +16,10 @@ use refs_registry::{Blob, ByteStream, Descriptor, Error, ErrorKind, Manifest, Me
 use refs_url::{Digest, Tag};
 use serde::{Deserialize, de::IgnoredAny};
 
-use super::keeping::{Beginning, Keeping};
+use super::{
+    keeping::{Beginning, Keeping},
+    touched::{Damages, Touched},
+};
 use crate::{
     file::is_shut_down,
     flight::Flight,
@@ -28,34 +30,25 @@ use crate::{
 /// What the store has of an origin.
 #[derive(Debug)]
 pub(super) struct Local {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) purpose: Purpose,
     touched: Mutex<Touched>,
-    /// Nothing is given: readers found that what they were given can't be, or want all of it anew.
-    is_passed_by: AtomicBool,
-}
-
-/// What readers may find fault with.
-#[derive(Debug, Default)]
-struct Touched {
-    /// Content that came from the store.
-    given: BTreeSet<Digest>,
-    /// Content of which parts went there, which nobody had verified.
-    kept_in_part: BTreeSet<Digest>,
-    /// Content of which parts were asked for.
-    read_in_part: BTreeSet<Digest>,
+    /// Nothing is given: readers want all of it anew, or something that can't be does not go away.
+    pub(super) is_passed_by: AtomicBool,
 }
 
 /// What those who read and those who keep share of a store.
 #[derive(Debug)]
 pub(super) struct Shared {
-    store: Arc<dyn Store>,
-    origin: Origin,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) origin: Origin,
     /// It can't be read any more.
     has_failed: AtomicBool,
     /// It takes nothing more: it may still give what it has.
     is_closed: AtomicBool,
     /// Why it was left alone first.
     failure: OnceLock<Error>,
+    damages: Arc<Damages>,
 }
 
 /// What a store is there for.
@@ -83,14 +76,20 @@ impl Local {
             has_failed,
             is_closed: AtomicBool::new(purpose == Purpose::Read),
             failure: OnceLock::new(),
+            damages: Arc::default(),
         };
         let is_passed_by = AtomicBool::new(purpose == Purpose::Write);
-        Self { shared: Arc::new(shared), touched: Mutex::default(), is_passed_by }
+        Self { shared: Arc::new(shared), purpose, touched: Mutex::default(), is_passed_by }
     }
 
     /// Whose content it is.
     pub(super) fn origin(&self) -> &Origin {
         &self.shared.origin
+    }
+
+    /// What was found to be damaged.
+    pub(super) fn damages(&self) -> &Arc<Damages> {
+        &self.shared.damages
     }
 
     /// The size of the whole content in bytes, if it is kept.
@@ -265,19 +264,6 @@ impl Local {
         self.touched().read_in_part.insert(digest.clone())
     }
 
-    /// Drops what was given to readers, and what was kept unverified, and gives nothing more; says whether anything was
-    /// given.
-    pub(super) async fn distrust(&self) -> bool {
-        let Touched { given, kept_in_part, .. } = std::mem::take(&mut *self.touched());
-        self.is_passed_by.store(true, Ordering::Relaxed);
-        for digest in given.union(&kept_in_part) {
-            if let Err(error) = self.shared.store.remove(&self.shared.origin, digest).await {
-                tracing::debug!(%digest, %error, "it stays in the cache");
-            }
-        }
-        !given.is_empty()
-    }
-
     fn readable(&self) -> Option<&dyn Store> {
         self.shared.usable().filter(|_| !self.is_passed_by.load(Ordering::Relaxed))
     }
@@ -287,7 +273,7 @@ impl Local {
         self.touched().given.insert(digest.clone());
     }
 
-    fn touched(&self) -> MutexGuard<'_, Touched> {
+    pub(super) fn touched(&self) -> MutexGuard<'_, Touched> {
         self.touched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -308,6 +294,7 @@ impl Local {
                 Ok(chunk) => Ok(chunk.map(|chunk| (chunk, (stream, shared, digest)))),
                 Err(error) => {
                     if is_damage(&error) {
+                        shared.damages.note(&digest, &error);
                         shared.drop_damaged(&digest).await;
                     }
                     Err(error)
@@ -357,6 +344,7 @@ impl Shared {
     async fn undamaged<T>(&self, digest: &Digest, result: Result<T>) -> Option<T> {
         match result {
             Err(error) if is_damage(&error) => {
+                self.damages.note(digest, &error);
                 self.drop_damaged(digest).await;
                 None
             }

@@ -33,7 +33,12 @@ impl Cached {
     pub(super) async fn kept_manifest(&self, tag: &Tag) -> Result<Option<Manifest>> {
         let Some(record) = self.local.recorded(tag).await else { return Ok(None) };
         if self.belief.holds(&record, self.clock.date()) {
-            return Ok(self.own_manifest(&record.descriptor.digest).await);
+            let digest = &record.descriptor.digest;
+            let kept = self.own_manifest(digest).await;
+            // Where nobody else is asked, a tag whose manifest is damaged has one.
+            let damage =
+                if kept.is_none() && self.belief == Belief::All { self.local.damages().of(digest) } else { None };
+            return damage.map_or(Ok(kept), Err);
         }
         if !self.local.has(&record.descriptor.digest).await {
             return Ok(None);

@@ -11,6 +11,7 @@ mod nowhere;
 mod resolver;
 mod source;
 mod tee;
+mod touched;
 
 pub use fetches::{FetchedBlob, FetchedBy, Fetches};
 pub use freshness::{CachedOptions, Freshness};

@@ -1,6 +1,6 @@
 //! What is behind a cache when nobody may be asked.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
@@ -11,19 +11,31 @@ use refs_registry::{
 };
 use refs_url::{Digest, Tag, Target};
 
+use super::touched::Damages;
 use crate::store::Origin;
 
-/// A repository that is out of reach: it has nothing, and says what it would have been asked for. No socket is behind it.
+/// A repository that is out of reach: it has nothing, and says what it would have been asked for, or why it would have been. No
+/// socket is behind it.
 #[derive(Debug)]
-pub(super) struct Nowhere(Place);
+pub(super) struct Nowhere {
+    place: Place,
+    damages: Arc<Damages>,
+}
 
 impl Nowhere {
-    pub(super) fn of(Origin { host, repository, .. }: &Origin) -> Self {
-        Self(format!("{host}/{repository}").into())
+    /// In the place of the origin of a cache that has found `damages`.
+    pub(super) fn of(Origin { host, repository, .. }: &Origin, damages: Arc<Damages>) -> Self {
+        Self { place: format!("{host}/{repository}").into(), damages }
     }
 
     fn lacks(&self, wanted: Wanted) -> Error {
-        Error::NotCached { wanted, of: Some(self.0.clone()) }
+        let damage = match &wanted {
+            Wanted::Blob(digest) | Wanted::BlobPart(digest) | Wanted::Manifest(Target::Digest(digest)) => {
+                self.damages.of(digest)
+            }
+            _ => None,
+        };
+        damage.unwrap_or_else(|| Error::NotCached { wanted, of: Some(self.place.clone()) })
     }
 }
 

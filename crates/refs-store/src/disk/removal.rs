@@ -20,6 +20,7 @@ use crate::{
     ingest::make_folder,
     layout::{BLOBS_FOLDER, Folder, Needs},
     lock::Lock,
+    store::Checked,
 };
 
 /// The folder for quarantine while it is made around what was in its place.
@@ -49,13 +50,18 @@ pub(super) fn remove_unless(pin: &Path, folder: &Folder, digest: &Digest, notes:
     if had_any { Ok(()) } else { Err(not_cached(digest)) }
 }
 
-/// Moves damaged content into quarantine, pinned or not, and removes what came of it from the origin whose notes are in
-/// `notes`.
-pub(super) fn quarantine(folder: &Folder, digest: &Digest, notes: &Path) -> Result<()> {
+/// Moves content into quarantine if it is damaged, pinned or not, and removes what came of it from the origin whose notes are
+/// in `notes`.
+pub(super) fn quarantine(folder: &Folder, digest: &Digest, notes: &Path) -> Result<Checked> {
     let state = look(folder, digest, |_| ())?;
     let had_parts = forget_parts(digest, notes)?;
-    let was_there = indexes::remove(folder.root(), digest)? || state != State::Absent;
-    if move_damaged(folder, digest, &state)? || had_parts || was_there { Ok(()) } else { Err(not_cached(digest)) }
+    let had_index = indexes::remove(folder.root(), digest)?;
+    move_damaged(folder, digest, &state)?;
+    Ok(match state {
+        State::Sound if had_parts || had_index => Checked::Cleared,
+        State::Sound => Checked::Sound,
+        State::Absent | State::Damaged(_) => Checked::Gone,
+    })
 }
 
 /// Hashes the content, if it is there, and tells `hashed` of the bytes as they are.

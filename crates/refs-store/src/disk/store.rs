@@ -32,7 +32,7 @@ use crate::{
     journal::{Begun, Journal},
     layout::{Folder, Layout},
     part::within,
-    store::{Fill, Origin, Partial, Store, StoredImage, TagRecord},
+    store::{Checked, Fill, Origin, Partial, Store, StoredImage, TagRecord},
 };
 
 /// A [`Store`] whose content is an image layout on disk, shared by all processes that open it, and bounded: what nobody
@@ -253,7 +253,7 @@ impl Store for DiskStore {
         Ok(Some(Box::new(DiskFill::begin(Order { name, ..self.order(digest, size).await? }))))
     }
 
-    async fn quarantine(&self, origin: &Origin, digest: &Digest) -> Result<()> {
+    async fn quarantine(&self, origin: &Origin, digest: &Digest) -> Result<Checked> {
         let (notes, digest) = (self.path_of(origin), digest.clone());
         self.run(move |folder| removal::quarantine(folder, &digest, &notes)).await
     }

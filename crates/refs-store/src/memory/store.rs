@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::{self, Debug},
     ops::Range,
+    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -11,7 +12,7 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
 use refs_registry::{
-    Blob, Error, Part, Result, Resume, Source,
+    Blob, Error, ErrorKind, Part, Result, Resume, Source, Verify,
     error::{Detail, Wanted},
 };
 use refs_url::{Digest, Tag};
@@ -22,8 +23,9 @@ use super::{
     recency::{Item, Recency},
 };
 use crate::{
+    file::blocking,
     flight::Flight,
-    store::{Fill, Origin, Store, TagRecord, not_cached, wrong_size},
+    store::{Checked, Fill, Origin, Store, TagRecord, not_cached, wrong_size},
 };
 
 /// A [`Store`] in memory, whose tasks wait for each other when they want the same content. A clone is cheap and shows the same
@@ -203,6 +205,23 @@ impl Store for MemoryStore {
         }
     }
 
+    async fn quarantine(&self, origin: &Origin, digest: &Digest) -> Result<Checked> {
+        let content = self.content.clone();
+        let wanted = digest.clone();
+        if !blocking(Path::new("memory"), move || is_sound(&content, &wanted)).await? {
+            return match self.remove(origin, digest).await {
+                Err(error) if error.kind() != ErrorKind::NotCached => Err(error),
+                _gone => Ok(Checked::Gone),
+            };
+        }
+        let mut notes = self.notes();
+        notes.recency.remove(&Item::Parts(origin.clone(), digest.clone()));
+        notes.recency.remove(&Item::SeekIndex(digest.clone()));
+        let had_parts = notes.parts.remove(&(origin.clone(), digest.clone())).is_some();
+        let had_index = notes.seek_indexes.remove(digest).is_some();
+        Ok(if had_parts || had_index { Checked::Cleared } else { Checked::Sound })
+    }
+
     async fn record(&self, origin: &Origin, tag: &Tag, record: &TagRecord) -> Result<()> {
         self.notes().tags.insert((origin.clone(), tag.clone()), record.clone());
         Ok(())
@@ -246,6 +265,13 @@ impl Store for MemoryStore {
         self.notes().pins.remove(digest);
         Ok(())
     }
+}
+
+/// Whether all of the content is there, undamaged.
+fn is_sound(content: &Memory, digest: &Digest) -> Result<bool> {
+    let Some(bytes) = content.write(|contents| contents.blobs.get(digest).cloned()) else { return Ok(false) };
+    let mut verify = Verify::new(digest, bytes.len() as u64, Resume::START)?;
+    Ok(verify.update(&bytes).and_then(|()| verify.finish()).is_ok())
 }
 
 #[async_trait]

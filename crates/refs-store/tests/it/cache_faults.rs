@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use refs_registry::{Descriptor, ErrorKind, MediaType, Result};
+use refs_registry::{Descriptor, ErrorKind, MediaType, Result, Source};
 use refs_store::{Cached, DiskOptions, DiskStore};
 use refs_testkit::{Fault, On};
 use refs_url::Target;
@@ -97,6 +97,101 @@ async fn what_a_reader_distrusts_is_gone_and_is_asked_of_the_origin() -> Result<
     assert_eq!(read_part(&*cached, &digest("one"), 0..3).await?, "ooe");
     assert!(!cached.distrust().await, "what was wrong came from the origin");
     assert_eq!(read_part(&*place.cached("o/r"), &digest("one"), 0..3).await?, "one");
+    Ok(())
+}
+
+#[tokio::test]
+async fn of_what_a_reader_distrusts_only_what_is_damaged_comes_again() -> Result<()> {
+    let place = Place::on_disk().await;
+    for content in ["one", "two"] {
+        put(&*place.repository(), content).await?;
+        read(&*place.cached("o/r"), &digest(content)).await?;
+    }
+    let cached = place.cached("o/r");
+    for content in ["one", "two"] {
+        read_part(&*cached, &digest(content), 0..3).await?;
+    }
+    assert!(!cached.distrust().await, "all of it is as it should be");
+    place.registry.take_requests();
+
+    damage(&place.path_of("one"), "onE");
+    let cached = place.cached("o/r");
+    assert_eq!(read_part(&*cached, &digest("one"), 0..3).await?, "onE");
+    assert_eq!(read_part(&*cached, &digest("two"), 0..3).await?, "two");
+    assert!(cached.distrust().await);
+    assert!(place.quarantined("one").exists());
+    for content in ["one", "two"] {
+        assert_eq!(read(&*cached, &digest(content)).await?, content);
+    }
+    place.asked(&[&get("one")]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn where_nothing_comes_again_damage_is_what_is_told_and_the_rest_stays() -> Result<()> {
+    let place = Place::on_disk().await;
+    for content in ["one", "two", "three"] {
+        put(&*place.repository(), content).await?;
+    }
+    for content in ["one", "two"] {
+        read(&*place.cached("o/r"), &digest(content)).await?;
+    }
+    read_part(&*place.cached("o/r"), &digest("three"), 1..5).await?;
+    place.registry.take_requests();
+
+    let cached = Cached::offline(place.origin("o/r"), Arc::clone(&place.store));
+    damage(&place.path_of("one"), "onE");
+    for (content, expected) in [("one", "ne"), ("two", "wo"), ("three", "hr")] {
+        let given = read_part(&cached, &digest(content), 1..3).await?;
+        assert_eq!(given.to_lowercase(), expected);
+    }
+    assert!(!cached.distrust().await, "it would be given nothing else");
+    assert!(place.quarantined("one").exists());
+    assert_eq!(read(&cached, &digest("two")).await?, "two");
+    assert_eq!(read_part(&cached, &digest("three"), 1..5).await?, "hree");
+
+    damage(&place.path_of("two"), "twO");
+    for _ in 0..2 {
+        let told = fails(read(&cached, &digest("two")).await, ErrorKind::Digest);
+        assert!(told.to_string().contains(&digest("two").to_string()), "{told}");
+        assert!(!cached.distrust().await);
+    }
+    assert!(place.quarantined("two").exists());
+    place.asked(&[]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_damaged_manifest_of_a_tag_is_told_where_nothing_comes_again() -> Result<()> {
+    let place = Place::on_disk().await;
+    let manifest = push(&*place.repository(), "one", &["v1"]).await?;
+    place.cached("o/r").manifest(&tagged("v1")).await?;
+    let path = place.folder.path().join("cache/blobs/sha256").join(manifest.descriptor.digest.encoded());
+    for target in [tagged("v1"), Target::Digest(manifest.descriptor.digest)] {
+        place.cached("o/r").manifest(&target).await?;
+        damage(&path, "{}");
+        let cached = Cached::offline(place.origin("o/r"), Arc::clone(&place.store));
+        fails(cached.manifest(&target).await, ErrorKind::Digest);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_seek_index_that_cannot_be_is_read_around_where_its_blob_is_whole() -> Result<()> {
+    let place = Place::on_disk().await;
+    put(&*place.repository(), "one").await?;
+    for is_whole in [false, true] {
+        place.store.keep_seek_index(&digest("one"), "an index".into()).await?;
+        place.store.add_member(&place.origin("o/r"), &digest("one")).await?;
+        if is_whole {
+            read(&*place.cached("o/r"), &digest("one")).await?;
+        }
+        let cached = Cached::offline(place.origin("o/r"), Arc::clone(&place.store));
+        assert!(cached.seek_index(&digest("one")).await.is_some());
+        assert_eq!(cached.distrust().await, is_whole);
+        assert_eq!(cached.seek_index(&digest("one")).await.is_none(), is_whole);
+        assert_eq!(cached.stat_blob(&digest("one")).await.is_ok(), is_whole);
+    }
     Ok(())
 }
 

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use refs_registry::{Blob, Error, Part, Resolver, Result, Resume, error::Doing};
 use refs_store::{
-    Cached, DiskOptions, DiskStore, FetchedBlob, FetchedBy, Fetches, Fill, Growing, MemoryStore, Origin, Store,
-    TagRecord,
+    Cached, Checked, DiskOptions, DiskStore, FetchedBlob, FetchedBy, Fetches, Fill, Growing, MemoryStore, Origin,
+    Store, TagRecord,
 };
 use refs_url::{Digest, Tag};
 
@@ -43,6 +43,9 @@ impl Store for Filling {
     }
     async fn remove(&self, origin: &Origin, digest: &Digest) -> Result<()> {
         self.0.remove(origin, digest).await
+    }
+    async fn quarantine(&self, origin: &Origin, digest: &Digest) -> Result<Checked> {
+        self.0.quarantine(origin, digest).await
     }
     async fn record(&self, origin: &Origin, tag: &Tag, record: &TagRecord) -> Result<()> {
         self.0.record(origin, tag, record).await

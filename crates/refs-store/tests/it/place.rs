@@ -66,6 +66,11 @@ impl Place {
         self.folder.path().join("cache/blobs/sha256").join(digest(content).encoded())
     }
 
+    /// Where content goes that is damaged.
+    pub(crate) fn quarantined(&self, content: &str) -> PathBuf {
+        self.folder.path().join("cache/quarantine").join(format!("sha256-{}", digest(content).encoded()))
+    }
+
     /// Asserts that the registry was asked for `expected` since the last time, a method and the end of a path each.
     #[track_caller]
     pub(crate) fn asked(&self, expected: &[&str]) {

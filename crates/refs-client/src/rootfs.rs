@@ -2,9 +2,10 @@
 
 use std::{fs::File, path::Path, sync::Arc};
 
+use futures_util::FutureExt;
 use refs_estargz::Entry;
 use refs_registry::{
-    Descriptor, ErrorKind, Platform, Source,
+    Descriptor, Platform, Source,
     spec::{ImageConfig, ImageManifest},
 };
 use refs_url::Target;
@@ -13,7 +14,7 @@ use crate::{
     Client, Error, Existing, Limits, Location, Meter, Result,
     artifact::Artifact,
     config,
-    healed::blames,
+    healed::healed,
     layer::ImageLayers,
     receive::Hand,
     thread,
@@ -91,25 +92,17 @@ impl Client {
             at.needs_target()?;
         }
         self.keep_apart(at, destination).await?;
-        let staging = prepare(destination, options.existing).await?;
-        let meter = Arc::new(Meter::part_of(self.meter()));
-        let (source, target) = self.find(at, &meter).await?;
-        // Boxed, as the future of a pull is.
-        let once = |staging| Box::pin(self.unpack_once(at, (&source, &target), staging, options, &meter));
-        let mut unpacked = once(staging).await;
-        if unpacked.as_ref().is_err_and(is_dropped) && self.store.is_some() && matches!(at, Location::Registry(_)) {
-            tracing::warn!("what was read of the image is damaged: it is read again");
-            let staging = prepare(destination, options.existing).await?;
-            unpacked = once(staging).await;
-        }
-        let unpacked = match unpacked {
-            Err(error) if blames(&error, source.as_ref()).await => {
-                tracing::debug!(%error, "what the cache has is damaged: it is fetched again");
-                let staging = prepare(destination, options.existing).await?;
-                once(staging).await?
-            }
-            unpacked => unpacked?,
+        let mut staging = Some(prepare(destination, options.existing).await?);
+        let meter = &Arc::new(Meter::part_of(self.meter()));
+        let (source, target) = &self.find(at, meter).await?;
+        let unpack = |source: Arc<dyn Source>, prepared: Option<Staging>| async move {
+            let staging = match prepared {
+                Some(staging) => staging,
+                None => prepare(destination, options.existing).await?,
+            };
+            self.unpack_once(at, (&source, target), staging, options, meter).await
         };
+        let unpacked = healed(source, |source| unpack(source, staging.take()).boxed()).await?;
         Ok(Unpacked { fetched_bytes: meter.fetched(), ..unpacked })
     }
 
@@ -146,12 +139,6 @@ impl Client {
             fetched_bytes: 0,
         })
     }
-}
-
-/// Whether it is about a whole blob that has other bytes than it should: a cache that gave it has dropped it by then, and
-/// the rest of what it has is as good as before.
-fn is_dropped(error: &Error) -> bool {
-    matches!(error, Error::Registry(error) if matches!(error.kind(), ErrorKind::Digest | ErrorKind::Corrupt))
 }
 
 /// Makes room beside `destination`.

@@ -1,6 +1,9 @@
 //! `--offline`: what was fetched before, and not a request.
 
-use refs_testkit::{FakeRegistry, Image};
+use std::{collections::BTreeSet, fs};
+
+use refs_registry::spec::Document;
+use refs_testkit::{FakeRegistry, Image, Tree};
 use refs_url::Host;
 
 use crate::support::{Machine, noise, now, pushed, registry, small};
@@ -70,4 +73,35 @@ fn a_registry_that_is_there_is_asked_for_nothing() {
     }
     machine.fails(&format!("unpack {at} root --offline"), 3, &["is not in the cache"]);
     assert_eq!(registry.requests().len(), 0);
+}
+
+#[test]
+fn one_damaged_layer_is_told_by_its_digest_and_all_that_is_whole_stays() {
+    let (machine, registry) = (Machine::new(), registry());
+    let base = Tree::new().file("base", noise(200 << 10));
+    let image = |own: &str| Image::new().tree(&base).tree(&Tree::new().file(own, noise(300 << 10)));
+    let push = |own: &str| now(image(own).push(&*registry.repository("o/r"), &[own])).unwrap();
+    let [one, two] = ["one", "two"].map(|own| format!("{}/o/r:{own}", registry.host()));
+    let Document::Image(manifest) = push("one").parse().unwrap() else { panic!("an image") };
+    push("two");
+    let damaged = &manifest.layers[1].digest;
+    machine.prints(&format!("cache fetch {one} {two}"));
+    registry.stop();
+
+    let blobs = machine.cache().join("blobs/sha256");
+    let names = || fs::read_dir(&blobs).unwrap().map(|blob| blob.unwrap().file_name()).collect::<BTreeSet<_>>();
+    let (path, mut rest) = (blobs.join(damaged.encoded()), names());
+    assert!(rest.remove(path.file_name().unwrap()));
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[100_000..100_004].copy_from_slice(b"harm");
+    for line in ["ls AT", "cat AT one", "cat AT base", "pull AT here", "unpack AT root", "ls AT"] {
+        fs::remove_file(&path).ok();
+        fs::write(&path, &bytes).unwrap();
+        let line = format!("{} --offline", line.replace("AT", &one));
+        machine.run(&line).failed(8, &[&damaged.to_string()]);
+        assert_eq!(names(), rest, "{line}");
+        assert!(machine.cache().join("quarantine").join(format!("sha256-{}", damaged.encoded())).exists());
+        assert_eq!(machine.prints(&format!("tags ocidir://{}", machine.cache().display())).trim_end(), two);
+        assert_eq!(machine.prints(&format!("ls {two} --offline")), "base\ntwo\n");
+    }
 }

@@ -318,3 +318,37 @@ async fn an_unpacked_image_is_listed_and_only_what_is_damaged_of_it_comes_again(
     let blobs: Vec<_> = place.asked().into_keys().filter(|request| request.contains("blobs/")).collect();
     assert_eq!(blobs, [format!("GET blobs/{damaged}")]);
 }
+
+#[tokio::test]
+async fn only_what_is_damaged_of_an_image_that_is_read_comes_again() {
+    let place = Place::new().await;
+    let tree = |seed| Tree::new().file(&format!("file-{seed}"), noise(200_000, seed));
+    let manifest = place.push(&Image::new().tree(&tree(1)).tree(&tree(2)), "v1").await;
+    place.push(&Image::new().tree(&tree(1)), "v2").await;
+    for tag in ["v1", "v2"] {
+        place.client().fetch(&place.at(tag), &FetchOptions::default()).await.unwrap();
+    }
+    let Document::Image(parsed) = manifest.parse().unwrap() else { panic!("an image") };
+    let damaged = &parsed.layers[1].digest;
+    let path = place.cache().join("blobs/sha256").join(damaged.encoded());
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[100_000..100_004].copy_from_slice(b"harm");
+    for read in ["list", "read", "pull"] {
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, &bytes).unwrap();
+        place.registry.take_requests();
+        let (client, at, options) = (place.client(), place.at("v1"), ReadOptions::default());
+        match read {
+            "list" => assert_eq!(client.list_files(&at, &options).await.unwrap().entries().count(), 2),
+            "read" => {
+                let read = client.read_file(&at, "file-2", &options, Vec::new()).await.unwrap();
+                assert!(read == noise(200_000, 2));
+            }
+            _ => drop(client.pull(&at, &place.folder.path().join("here"), &PullOptions::default()).await.unwrap()),
+        }
+        let blobs: Vec<_> = place.asked().into_keys().filter(|request| request.starts_with("GET")).collect();
+        assert_eq!(blobs, [format!("GET blobs/{damaged}")], "{read}");
+        let whole = format!("{}/o/r:v2", place.registry.host());
+        assert!(place.store().images().await.unwrap().iter().any(|image| image.name == whole), "{read}");
+    }
+}

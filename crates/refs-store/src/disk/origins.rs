@@ -1,15 +1,23 @@
 //! The repositories that a store on disk has notes on, and what notes are called: `origins/WIRE/HOST/REPOSITORY`, and in it folders
 //! of them.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use refs_registry::{Result, Wire};
 use refs_url::{Digest, Host, RepoName, Tag};
 
 use super::{
-    MEMBERS_FOLDER, ORIGINS_FOLDER, PARTIALS_FOLDER, PARTS_FOLDER, TAGS_FOLDER, home, parts, store::DiskStore,
+    MEMBERS_FOLDER, ORIGINS_FOLDER, PARTIALS_FOLDER, PARTS_FOLDER, TAGS_FOLDER, home, notes::read_record, parts,
+    store::DiskStore,
 };
-use crate::{evict, file::blocking, store::Origin};
+use crate::{
+    evict::{self, names},
+    file::blocking,
+    store::{Origin, TagRecord},
+};
 
 impl DiskStore {
     /// The repositories of which anything is known here: tags, content, or what is left of it. Nothing is made by asking.
@@ -23,7 +31,13 @@ impl DiskStore {
         let path = self.path().to_owned();
         blocking(self.path(), move || {
             home::check(&path)?;
-            Ok(origins(&path)?.into_iter().map(|(_, origin)| origin).collect())
+            let mut known = Vec::new();
+            for (notes, origin) in origins(&path)? {
+                if has_notes(&notes)? {
+                    known.push(origin);
+                }
+            }
+            Ok(known)
         })
         .await
     }
@@ -59,6 +73,40 @@ pub(super) fn origins(root: &Path) -> Result<Vec<(PathBuf, Origin)>> {
         Some((notes, origin))
     };
     Ok(folders.into_iter().filter_map(with_origin).collect())
+}
+
+/// Whether there are notes in the folder of an origin: those of them stay when the last one goes. Other origins may be beneath it.
+fn has_notes(origin: &Path) -> Result<bool> {
+    let folders = [TAGS_FOLDER, MEMBERS_FOLDER, PARTS_FOLDER, PARTIALS_FOLDER];
+    folders.iter().try_fold(false, |found, folder| Ok(found || has_files(&origin.join(folder))?))
+}
+
+fn has_files(folder: &Path) -> Result<bool> {
+    let is_folder = |path: &Path| fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir());
+    names(folder)?.iter().try_fold(false, |found, path| Ok(found || !is_folder(path) || has_files(path)?))
+}
+
+/// A record of a tag, and where it is.
+pub(super) struct Recorded {
+    pub(super) path: PathBuf,
+    pub(super) origin: Origin,
+    pub(super) tag: Tag,
+    pub(super) record: TagRecord,
+}
+
+/// What the store at `root` knows of the tags of all origins. What is no record is passed by.
+pub(super) fn records(root: &Path) -> Result<Vec<Recorded>> {
+    let mut records = Vec::new();
+    for (notes, origin) in origins(root)? {
+        for path in names(&notes.join(TAGS_FOLDER))? {
+            let name = path.file_name().and_then(|name| name.to_str());
+            let Some(tag) = name.and_then(|name| Tag::parse(name).ok()) else { continue };
+            if let Ok(Some(record)) = read_record(&path) {
+                records.push(Recorded { path, origin: origin.clone(), tag, record });
+            }
+        }
+    }
+    Ok(records)
 }
 
 /// The origin whose notes are in the folder `inside` that of all.

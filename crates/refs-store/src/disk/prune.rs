@@ -7,6 +7,8 @@ use refs_registry::Result;
 use super::{
     QUARANTINE_FOLDER, debris, home,
     images::ListedImage,
+    notes::{is_marked, unmark},
+    origins::{Recorded, records},
     removal::remove_all,
     store::DiskStore,
     survey::{Held, Kind, kind},
@@ -18,7 +20,8 @@ use crate::{
     },
     file::blocking,
     ingest::Ingest,
-    layout::Folder,
+    layout::{BLOBS_FOLDER, Folder},
+    store::TagRecord,
 };
 
 /// What to remove from a [`DiskStore`], beside what is of no use to anybody.
@@ -44,8 +47,9 @@ pub struct Pruned {
 }
 
 impl DiskStore {
-    /// Removes what is in quarantine or in the place of something else, what processes that died have left, and what `options` say. What is pinned stays, and what
-    /// somebody fills at this moment; whoever reads something at this moment reads on.
+    /// Removes what is in quarantine or in the place of something else, what processes that died have left, and what `options`
+    /// say. What is pinned stays, and what somebody fills at this moment; whoever reads something at this moment reads on. What
+    /// tags led to is forgotten with it when nothing may stay, or when nobody has asked for it since.
     ///
     /// # Errors
     /// `Busy` when another process prunes for more than 30 s; `Io`. What was removed by then is gone.
@@ -95,10 +99,27 @@ fn prune(folder: &Folder, options: PruneOptions, temporary: Held) -> Result<Prun
     // Folders, which hold nothing any more.
     names(&root.join(QUARANTINE_FOLDER))?.iter().try_for_each(|path| remove_all(path))?;
     forget_gone(root)?;
+    forget_tags(root, options)?;
     let kept = held(&all_kept(root)?);
     write_usage(root, kept.bytes)?;
     let unlisted = folder.gone_since(&listed)?.iter().map(ListedImage::of).collect();
     Ok(Pruned { removed, kept, unlisted, temporary })
+}
+
+/// Forgets what tags led to that is gone, and would not be asked for again: where nothing is to stay, and of what nobody has
+/// looked at since. A bound on bytes leaves them: they cost none, and answer a `resolve`.
+fn forget_tags(root: &Path, options: PruneOptions) -> Result<()> {
+    let is_unwanted = |record: &TagRecord| {
+        options.max_bytes == Some(0) || options.unread_since.is_some_and(|since| record.seen < since)
+    };
+    for Recorded { path, record, .. } in records(root)? {
+        let digest = &record.descriptor.digest;
+        let manifest = root.join(BLOBS_FOLDER).join(digest.algorithm_str()).join(digest.encoded());
+        if is_unwanted(&record) && !is_marked(&manifest)? && !is_pinned(root, &manifest)? {
+            unmark(&path)?;
+        }
+    }
+    Ok(())
 }
 
 fn foresee(folder: &Folder, options: PruneOptions) -> Result<Pruned> {

@@ -5,9 +5,12 @@ use std::fs;
 use refs_registry::{Descriptor, Manifest, Result, spec::Document};
 use refs_url::{Tag, Target};
 
-use super::{TAGS_FOLDER, images, notes::read_record, origins::origins, removal::move_aside};
+use super::{
+    images,
+    origins::{Recorded, records},
+    removal::move_aside,
+};
 use crate::{
-    evict::names,
     layout::{Folder, INDEX_FILE},
     store::{StoredImage, TagRecord},
 };
@@ -27,16 +30,10 @@ pub(crate) fn put_index_aside(folder: &Folder) -> Result<()> {
 /// What an index would list of the images that tags led to, whole or not, in the order in which they were asked for.
 pub(crate) fn known_images(folder: &Folder) -> Result<Vec<Descriptor>> {
     let mut known = Vec::new();
-    for (notes, origin) in origins(folder.root())? {
-        for path in names(&notes.join(TAGS_FOLDER))? {
-            let name = path.file_name().and_then(|name| name.to_str());
-            let Some(tag) = name.and_then(|name| Tag::parse(name).ok()) else { continue };
-            // What is no file is none: listing what is known must not fail by it.
-            if let Ok(Some(record)) = read_record(&path) {
-                let images = images_of(folder, &tag, &record);
-                known.extend(images.into_iter().map(|image| (record.seen, images::entry(&origin, &image))));
-            }
-        }
+    // What is no record is none: listing what is known must not fail by it.
+    for Recorded { origin, tag, record, .. } in records(folder.root())? {
+        let images = images_of(folder, &tag, &record);
+        known.extend(images.into_iter().map(|image| (record.seen, images::entry(&origin, &image))));
     }
     known.sort_by_key(|(seen, _)| *seen);
     Ok(known.into_iter().map(|(_, entry)| entry).collect())

@@ -9,13 +9,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use refs_registry::{Result, Resume};
-use refs_store::{DiskOptions, DiskStore, Held, PruneOptions, Pruned, Store, Verified, Verifying};
+use refs_registry::{Descriptor, Result, Resume};
+use refs_store::{DiskOptions, DiskStore, Held, PruneOptions, Pruned, Store, TagRecord, Verified, Verifying};
 use refs_testkit::{check_layout, require_layout};
 use refs_url::Digest;
 
 use crate::{
-    content::{digest, text},
+    content::{digest, tag, text},
     images::{keep, listed, names, path_of},
     store::{fill, fill_part, here, on_disk},
 };
@@ -199,6 +199,43 @@ async fn all_is_pruned_but_what_is_pinned_and_what_is_filled() -> Result<()> {
     assert_eq!(text(reading.stream).await?, "one");
     drop(filling);
     require_layout(&folder.path().join("cache"));
+    Ok(())
+}
+
+/// Notes that `name` leads to `manifest`, as somebody saw an hour ago.
+async fn noted(store: &DiskStore, name: &str, manifest: Descriptor) -> Result<()> {
+    let seen = SystemTime::now() - Duration::from_secs(60 * 60);
+    store.record(&here(), &tag(name), &TagRecord { descriptor: manifest, seen }).await
+}
+
+#[tokio::test]
+async fn tags_are_forgotten_with_the_last_of_what_they_led_to() -> Result<()> {
+    let (hours, now) = (|hours: u64| Duration::from_secs(60 * 60 * hours), SystemTime::now());
+    for (options, forgotten) in [
+        (PruneOptions { max_bytes: Some(1), unread_since: None }, false),
+        (PruneOptions { max_bytes: None, unread_since: Some(now - hours(2)) }, false),
+        (PruneOptions { max_bytes: None, unread_since: Some(now + hours(1)) }, true),
+        (EVERYTHING, true),
+    ] {
+        let (store, _folder) = on_disk();
+        noted(&store, "v1", listed(&store, "one", "v1").await?.manifest).await?;
+        let expected = foreseen(&store, &options).await?;
+        assert_eq!(store.prune(&options).await?, expected, "{options:?}");
+        assert_eq!(store.recorded(&here(), &tag("v1")).await?.is_none(), forgotten, "{options:?}");
+        assert_eq!(store.origins().await?.is_empty(), forgotten, "{options:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_tag_of_a_manifest_that_is_pinned_is_known_after_all_else_is_pruned() -> Result<()> {
+    let (store, _folder) = on_disk();
+    let manifest = listed(&store, "one", "v1").await?.manifest;
+    store.pin(&manifest.digest).await?;
+    noted(&store, "v1", manifest).await?;
+    store.prune(&EVERYTHING).await?;
+    assert!(store.recorded(&here(), &tag("v1")).await?.is_some());
+    assert_eq!(store.origins().await?, [here()]);
     Ok(())
 }
 

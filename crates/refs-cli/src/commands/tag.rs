@@ -1,6 +1,6 @@
 //! `refs tag`
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use refs_client::Location;
 use refs_url::{Digest, Tag};
@@ -23,9 +23,11 @@ impl fmt::Display for Tagged {
 }
 
 pub(super) async fn run(session: &Session, args: Retag) -> Result<(), Failure> {
-    let digest = session.client().set_tags(&args.at, &args.tags).await?.digest;
+    let mut named = BTreeSet::new();
+    let tags: Vec<Tag> = args.tags.into_iter().filter(|tag| named.insert(tag.clone())).collect();
+    let digest = session.client().set_tags(&args.at, &tags).await?.digest;
     let mut output = session.output();
-    for tag in args.tags {
+    for tag in tags {
         output.result(&Tagged {
             reference: reference(&args.at, &tag, &digest),
             tag: tag.to_string(),

@@ -21,6 +21,10 @@ fn tags_are_set_in_one_request_and_no_blob_is_moved() {
         ["GET /v2/o/r/manifests/v1".to_owned(), format!("PUT /v2/o/r/manifests/{digest}")]
     );
     assert_eq!(machine.prints(&format!("tags {at}")), "latest\nv1\nv2\n");
+    assert_eq!(
+        machine.prints(&format!("tag {at}:v1 latest v2 latest")),
+        format!("{at}:latest@{digest}\n{at}:v2@{digest}\n")
+    );
     let tagged = machine.json(&format!("tag {at}@{digest} v3"));
     let expect = serde_json::json!({
         "schemaVersion": 1, "reference": format!("{at}:v3@{digest}"), "tag": "v3", "digest": digest.to_string(),

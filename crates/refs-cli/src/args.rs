@@ -188,8 +188,10 @@ pub(crate) enum Command {
 impl Command {
     /// Whether the command only reads what may be in the cache, and so can do without its registry.
     pub(crate) const fn can_be_offline(&self) -> bool {
-        use Command::{Cat, Inspect, Ls, Manifest, Pull, Resolve, Tags, Unpack};
-        matches!(self, Ls(_) | Cat(_) | Inspect(_) | Pull(_) | Unpack(_) | Resolve(_) | Tags(_) | Manifest(_))
+        use Command::{Cat, Diff, Inspect, Ls, Manifest, Pull, Referrers, Resolve, Tags, Tree, Unpack};
+        let is_of_files = matches!(self, Ls(_) | Cat(_) | Inspect(_) | Pull(_) | Unpack(_) | Diff(_));
+        let is_of_names = matches!(self, Resolve(_) | Tags(_) | Manifest(_) | Tree(_) | Referrers(_));
+        is_of_files || is_of_names || matches!(self, Self::Blob(Blob::Get(_) | Blob::Stat(_)))
     }
 
     /// The registries that the command may show given credentials to, each once. A login sees to that itself.

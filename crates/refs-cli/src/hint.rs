@@ -4,7 +4,7 @@ use std::{io, path::Path};
 
 use refs_client::{ArchiveFault, DestinationFault, Error, LocationFault, SourceFault};
 use refs_store::Layout;
-use refs_url::{Host, ParseError, ParseErrorKind, Reference};
+use refs_url::{Host, ParseError, ParseErrorKind, Reference, redacted};
 
 use crate::{
     cache_hint,
@@ -21,6 +21,10 @@ pub(crate) fn hint(failure: &Failure) -> Option<String> {
 fn hint_of(failure: &Failure) -> Option<String> {
     match failure {
         Failure::Client(error) | Failure::Fetch { source: error, .. } => client_hint(error),
+        Failure::Offline(_) => Some(
+            "only the tags that the cache knows were looked at; without `--offline` the registry is asked for all"
+                .to_owned(),
+        ),
         Failure::Registry(error) => registry_hint(error),
         Failure::Cache(error) => Some(cache_hint::for_keeper(error)),
         Failure::Credentials(fault) => fault.hint(),
@@ -67,7 +71,7 @@ pub(crate) fn client_hint(error: &Error) -> Option<String> {
             "bytes are counted from 0: `0-99` are the first hundred, `100-` the others, `-100` the last hundred"
                 .to_owned()
         }
-        Error::NoMatch { .. } => "`refs ls` shows the paths; `*` stops at `/`, `**/` does not".to_owned(),
+        Error::NoMatch { .. } => "`refs ls` shows the paths; `*` stops at `/`, `**` does not".to_owned(),
         Error::FileNotFound { nearest: Some(nearest), .. } => format!("there is `{nearest}`"),
         Error::FileNotFound { nearest: None, .. } => "`refs ls` shows the paths".to_owned(),
         Error::PlatformNotFound { .. } => "choose one of these with `--platform`".to_owned(),
@@ -144,12 +148,27 @@ fn reference_hint(error: &ParseError) -> Option<String> {
     if ["http://", "https://"].iter().any(|scheme| input.starts_with(scheme)) {
         return Some("leave out the scheme; for plain HTTP there is `--plain-http HOST`".to_owned());
     }
-    on_disk(input).or_else(|| match (error.kind(), format!("docker://{input}")) {
-        (ParseErrorKind::MissingRegistry, familiar) if Reference::parse_familiar(&familiar).is_ok() => {
-            Some(format!("put the registry's host first; on Docker Hub this is `{familiar}`"))
+    on_disk(input).or_else(|| layout_hint(input)).or_else(|| host_alone(input)).or_else(|| {
+        match (error.kind(), format!("docker://{input}")) {
+            (ParseErrorKind::MissingRegistry, familiar) if Reference::parse_familiar(&familiar).is_ok() => {
+                Some(format!("put the registry's host first; on Docker Hub this is `{familiar}`"))
+            }
+            _ => error.hint(),
         }
-        _ => error.hint(),
     })
+}
+
+/// How to write a layout, where another scheme was put before its path, or half of ours.
+fn layout_hint(input: &str) -> Option<String> {
+    let path = ["oci-layout://", "oci-layout:", "ocidir:"].iter().find_map(|scheme| input.strip_prefix(scheme))?;
+    Some(format!("an image layout on the disk is `ocidir://{}`", redacted(path)))
+}
+
+/// What can be asked of a registry, where nothing but its host was named.
+fn host_alone(input: &str) -> Option<String> {
+    // `debian:12` could be a host with a port as well, but is not likely to be meant so.
+    let host = Host::parse(input).ok().filter(|host| host.is_loopback() || host.name().contains(['.', ':']))?;
+    Some(format!("`refs repos {host}` lists its repositories; name one of them as in `{host}/app`"))
 }
 
 /// How to write what lies at `path` on the disk, which may have a tag behind it.
@@ -230,6 +249,9 @@ pub(crate) fn registry_hint(error: &refs_registry::Error) -> Option<String> {
         }
         Registry::Unsupported { wanted: Wanted::Delete, .. } => {
             "the registry's owner may have switched deleting off, or has another way to do it".to_owned()
+        }
+        Registry::NotCached { wanted: Wanted::Tags | Wanted::Referrers(_), .. } => {
+            "without `--offline` the registry is asked".to_owned()
         }
         Registry::NotCached { .. } => {
             "it is fetched without `--offline`; `refs cache fetch REF` keeps all of an image".to_owned()

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use refs_client::{Client, PushOptions, ReadOptions, Trust};
+use refs_client::{Client, Location, PushOptions, ReadOptions, Trust};
 use refs_registry::{
     Registries, Registry, Retry, Warnings,
     auth::{Anonymous, Credentials},
@@ -182,6 +182,19 @@ impl Session {
     /// What keeps what was fetched, unless the arguments say that nothing does.
     pub(crate) fn cache(&self) -> Option<&DiskStore> {
         self.cache.as_ref()
+    }
+
+    /// Whether all that is known of what is at `at` is what the cache has.
+    pub(crate) const fn knows_only_cached(&self, at: &Location) -> bool {
+        self.global.offline && matches!(at, Location::Registry(_))
+    }
+
+    /// Says `words` on stderr, where people are to be told: JSON there is one object, which tells of errors.
+    pub(crate) fn hint(&self, words: &str) {
+        if !self.global.quiet && matches!(self.global.format, Format::Text) {
+            // When stderr is closed, nobody can be told.
+            drop(writeln!(std::io::stderr(), "hint: {words}"));
+        }
     }
 
     /// How much may be under way at once, where that was said.

@@ -48,7 +48,7 @@ pub(crate) const CODES: [(u8, &str); 16] = [
 /// What the program exits with after `failure`.
 pub(crate) fn code(failure: &Failure) -> u8 {
     match failure {
-        Failure::Client(error) | Failure::Fetch { source: error, .. } => client_code(error),
+        Failure::Client(error) | Failure::Offline(error) | Failure::Fetch { source: error, .. } => client_code(error),
         Failure::Registry(error) | Failure::Cache(error) => registry_code(error),
         Failure::Api(fault) => fault.code(),
         Failure::Deleting(fault) => deleting_code(fault),

@@ -42,6 +42,10 @@ use crate::{
     wiring::Session,
 };
 
+/// Why a command does not take `--offline`.
+const NEEDS_REGISTRY: &str = "`--offline` is for commands that only read: ls, cat, inspect, pull, unpack, diff, resolve, tags, manifest, tree, \
+     referrers, blob get and blob stat";
+
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
@@ -77,6 +81,9 @@ pub(crate) enum Failure {
     Comparing(Box<Self>),
     #[error("cannot fetch {at}")]
     Fetch { at: String, source: refs_client::Error },
+    /// No version suits among those that the cache knows.
+    #[error(transparent)]
+    Offline(refs_client::Error),
     /// One of several, which was told of when it came.
     #[error(transparent)]
     Told(Box<Self>),
@@ -102,7 +109,7 @@ impl Failure {
 /// Runs the command to its end, or until a signal or its deadline stops it. What it fetches is kept in `cache`.
 pub(crate) async fn run(cli: Cli, cache: Option<DiskStore>) -> Result<Result<(), Failure>, Stopped> {
     if cli.global.offline && !cli.command.can_be_offline() {
-        return Ok(Err(Failure::Usage("`--offline` is for commands that read artifacts".to_owned())));
+        return Ok(Err(Failure::Usage(NEEDS_REGISTRY.to_owned())));
     }
     let deadline = cli.global.timeout;
     let session = match Session::new(cli.global, &cli.command, cache) {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use refs_client::VersionOptions;
+use refs_client::{Error, VersionOptions};
 use serde::Serialize;
 
 use super::Failure;
@@ -30,7 +30,14 @@ pub(super) async fn run(session: &Session, args: Resolve) -> Result<(), Failure>
     let (at, tag, descriptor) = match &args.constraint {
         None => (args.at.clone(), args.at.tag().cloned(), None),
         Some(constraint) => {
-            let best = client.resolve_constrained(&args.at, Some(constraint), &VersionOptions::default()).await?;
+            let options = VersionOptions::default();
+            let choosing = client.resolve_constrained(&args.at, Some(constraint), &options);
+            let best = choosing.await.map_err(|error| match error {
+                Error::NoMatchingVersion { .. } | Error::NoVersions { .. } if session.knows_only_cached(&args.at) => {
+                    Failure::Offline(error)
+                }
+                error => error.into(),
+            })?;
             (best.at, best.tag, Some(best.descriptor))
         }
     };

@@ -26,12 +26,20 @@ pub(super) async fn run(session: &Session, args: Tags) -> Result<(), Failure> {
         let (input, fault) = (args.at.to_string(), LocationFault::Untagged);
         return Err(Failure::Client(Error::Location { input, fault }));
     }
+    list(session, &args).await?;
+    if session.knows_only_cached(&args.at) {
+        session.hint("these are the tags that the cache knows; the registry, which was not asked, may have others");
+    }
+    Ok(())
+}
+
+async fn list(session: &Session, args: &Tags) -> Result<(), Failure> {
     if args.semver || args.constraint.is_some() {
-        return versions(session, &args).await;
+        return versions(session, args).await;
     }
     if let Location::Layout { .. } = args.at {
         let names = session.client().list_names(&args.at).await?;
-        return print(session, &args, names);
+        return print(session, args, names);
     }
     let source = session.client().source(&args.at).await?;
     each::print(session, source.tags(None), args.limit, |tag| Tag { tag: tag.to_string() }).await

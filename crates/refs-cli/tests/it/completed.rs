@@ -102,6 +102,15 @@ fn references_are_those_that_the_cache_knows() {
 }
 
 #[test]
+fn what_was_pruned_with_all_else_is_not_offered() {
+    let (machine, registry) = place();
+    machine.prints("cache prune --all");
+    check(&machine, &registry, "refs pull HOST/", &[]);
+    check(&machine, &registry, "refs pull HOST/o/r:", &[]);
+    check(&machine, &registry, "refs repos 1", &[]);
+}
+
+#[test]
 fn paths_are_those_of_a_table_of_contents_that_the_cache_has() {
     let (machine, registry) = place();
     check(&machine, &registry, "refs cat HOST/o/r:v1 ", &[".sow-ref.yaml", "README.md", "bin/", "guide/", "notes/"]);

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, fs};
 use refs_registry::spec::Document;
 use refs_testkit::{FakeRegistry, Image, Tree};
 use refs_url::Host;
+use serde_json::Value;
 
 use crate::support::{Machine, noise, now, pushed, registry, small};
 
@@ -28,7 +29,11 @@ fn all_that_only_reads_does_without_the_registry() {
     assert_eq!(machine.prints(&format!("cat {at} guide/one.md --offline")), "one\n");
     let resolved = machine.prints(&format!("resolve {at} --offline"));
     assert!(resolved.starts_with(&format!("{host}/o/r@sha256:")));
-    assert_eq!(machine.prints(&format!("tags {host}/o/r --offline")), "v1\n");
+    let tags = machine.run(&format!("tags {host}/o/r --offline"));
+    assert_eq!((tags.code, tags.text().as_str()), (0, "v1\n"));
+    assert!(tags.stderr.starts_with("hint: these are the tags that the cache knows"), "{}", tags.stderr);
+    machine.prints(&format!("tags {host}/o/r --offline -q"));
+    machine.json(&format!("tags {host}/o/r --offline"));
     machine.prints(&format!("ls {} --offline", resolved.trim_end()));
     machine.prints(&format!("manifest {at} --offline"));
     assert_eq!(machine.json(&format!("pull {at} again --offline"))["fetchedBytes"], 0);
@@ -40,10 +45,92 @@ fn what_was_not_fetched_is_named_and_is_not_found() {
     let words = ["is not in the cache", &format!("{host}/o/r"), "hint: it is fetched without `--offline`"];
     machine.fails(&format!("pull {host}/o/r:v2 after --offline"), 3, &["manifest `v2`", words[0], words[1], words[2]]);
     machine.fails(&format!("ls {host}/o/other:v1 --offline"), 3, &["o/other", words[0]]);
-    machine.fails(&format!("tags {host}/o/other --offline"), 3, &["o/other", words[0]]);
+    let tags =
+        machine.fails(&format!("tags {host}/o/other --offline"), 3, &["o/other", words[0], "the registry is asked"]);
+    assert!(!tags.stderr.contains("cache fetch"), "{}", tags.stderr);
     machine.fails(&format!("pull {host}/o/r:v1 after --offline --no-cache"), 2, &["--no-cache"]);
-    machine.fails(&format!("api GET {host}/v2/ --offline"), 2, &["`--offline` is for commands that read artifacts"]);
-    machine.fails(&format!("push before {host}/o/r:v3 --offline"), 2, &["--offline"]);
+    let asks =
+        ["`--offline` is for commands that only read: ls, cat, ", " diff, ", "referrers, blob get and blob stat\n"];
+    for line in [
+        "api GET HOST/v2/",
+        "push before HOST/o/r:v3",
+        "cp HOST/o/r:v1 ocidir://to:v1",
+        "tag HOST/o/r:v1 v2",
+        "repos HOST",
+    ] {
+        machine.fails(&format!("{} --offline", line.replace("HOST", host.as_str())), 2, &asks);
+    }
+    machine.fails(&format!("blob put {host}/o/r - --offline"), 2, &asks);
+}
+
+#[test]
+fn blobs_and_differences_come_from_the_cache() {
+    let (machine, registry) = (Machine::new(), registry());
+    let at = format!("{}/o/r", registry.host());
+    machine.write("source", &small());
+    machine.prints(&format!("push source {at}:v1"));
+    machine.write("source", &small().file("more", "more"));
+    machine.prints(&format!("push source {at}:v2"));
+    machine.prints(&format!("cache fetch {at}:v1 {at}:v2"));
+    let manifest: Value = serde_json::from_str(&machine.prints(&format!("manifest {at}:v2 --raw"))).unwrap();
+    let digest = manifest["layers"][0]["digest"].as_str().unwrap().to_owned();
+    registry.stop();
+    let run = machine.run(&format!("diff {at}:v1 {at}:v2 --offline"));
+    assert_eq!((run.code, run.text().as_str(), run.stderr.as_str()), (1, "A\tmore\n", ""));
+    machine.prints(&format!("blob get {at}@{digest} -o layer --offline"));
+    let size = std::fs::metadata(machine.path("layer")).unwrap().len();
+    assert_eq!(machine.prints(&format!("blob stat {at}@{digest} --offline")), format!("{digest} {size}\n"));
+    let other = format!("sha256:{}", "0".repeat(64));
+    for line in ["blob get", "blob stat"] {
+        machine.fails(&format!("{line} {at}@{other} --offline"), 3, &["is not in the cache"]);
+    }
+    machine.fails(&format!("diff {at}:v1 {at}:v3 --offline"), 3, &["manifest `v3`", "is not in the cache"]);
+}
+
+#[test]
+fn what_is_on_the_disk_is_read_without_a_registry_and_what_only_a_registry_tells_is_not_found() {
+    let (machine, host) = pulled();
+    machine.write("source", &small());
+    machine.prints("push source ocidir://layout:v1");
+    for command in ["tree", "referrers", "tags", "ls", "manifest"] {
+        let line = format!("{command} ocidir://layout:v1");
+        assert_eq!(machine.prints(&format!("{line} --offline")), machine.prints(&line));
+        machine.fails(&format!("{command} {host}/o/other:v1 --offline"), 3, &["is not in the cache", "hint: "]);
+    }
+    for command in ["tree", "referrers"] {
+        let run =
+            machine.fails(&format!("{command} {host}/o/r:v1 --offline"), 3, &["referrers of", "is not in the cache"]);
+        assert!(run.stderr.contains("hint: without `--offline` the registry is asked\n"), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn a_version_is_chosen_among_those_that_the_cache_knows_and_that_is_said() {
+    let (machine, registry) = (Machine::new(), FakeRegistry::builder().start_blocking());
+    let at = format!("{}/o/r", registry.host());
+    for tag in ["1.0.0", "v1.10.0", "latest"] {
+        now(Image::new().file("version", tag).push(&*registry.repository("o/r"), &[tag])).unwrap();
+    }
+    let hint =
+        "hint: only the tags that the cache knows were looked at; without `--offline` the registry is asked for all\n";
+    machine.prints(&format!("pull {at}:latest latest"));
+    machine.fails(&format!("resolve {at} --constraint ^1.2 --offline"), 3, &["none of the 1 tags", hint]);
+    machine.prints(&format!("pull {at}:1.0.0 old"));
+    let words = ["no tag of", "the highest are 1.0.0", hint];
+    machine.fails(&format!("resolve {at} --constraint ^1.2 --offline"), 3, &words);
+    assert_eq!(machine.json(&format!("resolve {at} --constraint ^1 --offline"))["tag"], "1.0.0");
+    machine.prints("push latest ocidir://layout:1.0.0");
+    let run = machine.fails("resolve ocidir://layout --constraint ^2 --offline", 3, &["no tag of"]);
+    assert!(!run.stderr.contains("the cache"), "{}", run.stderr);
+}
+
+#[test]
+fn after_all_is_pruned_nothing_is_known_of_a_tag() {
+    let (machine, host) = pulled();
+    machine.prints("cache prune --all --dry-run");
+    machine.prints(&format!("resolve {host}/o/r:v1 --offline"));
+    machine.prints("cache prune --all");
+    machine.fails(&format!("resolve {host}/o/r:v1 --offline"), 3, &["manifest `v1`", "is not in the cache"]);
 }
 
 #[test]

@@ -95,6 +95,15 @@ fn hints_fit_what_was_meant() {
         ("ls layout:v1", "an image layout on the disk is `ocidir://layout:v1`"),
         ("ls https://ghcr.io/o/r:v1", "leave out the scheme; for plain HTTP there is `--plain-http HOST`"),
         ("ls oci:layout:v1", "an image layout on the disk is `ocidir://layout:v1`"),
+        ("ls ocidir:layout:v1", "an image layout on the disk is `ocidir://layout:v1`"),
+        ("ls ocidir:/cache", "an image layout on the disk is `ocidir:///cache`"),
+        ("ls oci-layout://layout:v1", "an image layout on the disk is `ocidir://layout:v1`"),
+        (
+            "tags 127.0.0.1:5712",
+            "`refs repos 127.0.0.1:5712` lists its repositories; name one of them as in `127.0.0.1:5712/app`",
+        ),
+        ("tags ghcr.io", "`refs repos ghcr.io` lists its repositories; name one of them as in `ghcr.io/app`"),
+        ("tags debian:12", "put the registry's host first; on Docker Hub this is `docker://debian:12`"),
         ("ls oci-archive:a.tar", "unpack it with tar: the directory is an image layout, `ocidir://DIR:TAG`"),
         (
             "unpack docker-daemon:ubuntu:24.04 root",

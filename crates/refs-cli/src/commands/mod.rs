@@ -43,8 +43,8 @@ use crate::{
 };
 
 /// Why a command does not take `--offline`.
-const NEEDS_REGISTRY: &str = "`--offline` is for commands that only read: ls, cat, inspect, pull, unpack, diff, resolve, tags, manifest, tree, \
-     referrers, blob get and blob stat";
+const NEEDS_REGISTRY: &str = "`--offline` is for commands that only read: ls, cat, inspect, pull, unpack, diff, resolve, tags, \
+     manifest, tree, referrers, blob get and blob stat";
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]

@@ -78,7 +78,7 @@ fn blobs_and_differences_come_from_the_cache() {
     let run = machine.run(&format!("diff {at}:v1 {at}:v2 --offline"));
     assert_eq!((run.code, run.text().as_str(), run.stderr.as_str()), (1, "A\tmore\n", ""));
     machine.prints(&format!("blob get {at}@{digest} -o layer --offline"));
-    let size = std::fs::metadata(machine.path("layer")).unwrap().len();
+    let size = fs::metadata(machine.path("layer")).unwrap().len();
     assert_eq!(machine.prints(&format!("blob stat {at}@{digest} --offline")), format!("{digest} {size}\n"));
     let other = format!("sha256:{}", "0".repeat(64));
     for line in ["blob get", "blob stat"] {
@@ -185,7 +185,7 @@ fn one_damaged_layer_is_told_by_its_digest_and_all_that_is_whole_stays() {
         fs::remove_file(&path).ok();
         fs::write(&path, &bytes).unwrap();
         let line = format!("{} --offline", line.replace("AT", &one));
-        machine.run(&line).failed(8, &[&damaged.to_string()]);
+        machine.run(&line).failed(8, &[damaged.as_ref()]);
         assert_eq!(names(), rest, "{line}");
         assert!(machine.cache().join("quarantine").join(format!("sha256-{}", damaged.encoded())).exists());
         assert_eq!(machine.prints(&format!("tags ocidir://{}", machine.cache().display())).trim_end(), two);

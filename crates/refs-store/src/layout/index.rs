@@ -6,7 +6,7 @@ use refs_registry::{Descriptor, MediaType, spec::Index};
 use refs_url::{Digest, Tag, Target};
 use serde_json::Value;
 
-use super::names::{Name, Names, name, set_name, take_name};
+use super::names::{Claim, Name, Names, name, set_name, take_name};
 
 /// The annotation of an image that was chosen from an index: that one's digest.
 const CHOSEN_FROM: &str = "io.github.refs-rs.index";
@@ -17,26 +17,6 @@ const CHOSEN_FROM: &str = "io.github.refs-rs.index";
 pub(super) struct LayoutIndex {
     document: Index,
     names: Names,
-}
-
-/// What leads to a manifest by a tag.
-#[derive(Debug, PartialEq, Eq)]
-enum Claim<'a> {
-    /// The tag itself.
-    Exact,
-    /// References that end in it, all of this manifest.
-    Of(&'a Digest),
-    /// References that end in it, of several.
-    Disputed,
-}
-
-impl<'a> Claim<'a> {
-    /// One more reference that ends in the tag, to `digest`.
-    fn add(&mut self, digest: &'a Digest) {
-        if matches!(self, Self::Of(other) if *other != digest) {
-            *self = Self::Disputed;
-        }
-    }
 }
 
 impl LayoutIndex {

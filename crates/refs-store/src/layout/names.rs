@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use refs_registry::Descriptor;
-use refs_url::{Reference, Tag};
+use refs_url::{Digest, Reference, Tag};
 
 /// The annotation that names a manifest in an image layout.
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
@@ -24,6 +24,26 @@ pub(super) enum Name {
     Exact(Tag),
     /// Its name is a whole reference that ends in the tag.
     Reference(Tag),
+}
+
+/// What leads to a manifest by a tag.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Claim<'a> {
+    /// The tag itself.
+    Exact,
+    /// References that end in it, all of this manifest.
+    Of(&'a Digest),
+    /// References that end in it, of several.
+    Disputed,
+}
+
+impl<'a> Claim<'a> {
+    /// One more reference that ends in the tag, to `digest`.
+    pub(super) fn add(&mut self, digest: &'a Digest) {
+        if matches!(self, Self::Of(other) if *other != digest) {
+            *self = Self::Disputed;
+        }
+    }
 }
 
 impl Names {

@@ -10,7 +10,7 @@ use refs_url::{Digest, Reference, Target};
 use crate::{
     Error, Location, Meter, Result,
     blobs::ANY,
-    copy::{Copied, CopiedBlob, CopyOptions, Ends, Named, Relation, copy_blob, copy_named},
+    copy::{Copied, CopiedBlob, CopyOptions, Ends, Keeper, Named, Relation, copy_blob, copy_named},
     error::LocationFault,
 };
 
@@ -168,7 +168,8 @@ impl<R: Writable + ?Sized> Namespace<R> {
         let sink: Arc<dyn Sink> = self.resolver.sink(to.host(), to.repository())?;
         let relation = Relation::of(from, to);
         let (from, to) = (from.to_string(), to.to_string());
-        Ok(Ends { source, sink, from, to, relation, meter: Arc::new(Meter::default()) })
+        let (keeper, meter) = (Keeper::Registry, Arc::new(Meter::default()));
+        Ok(Ends { source, sink, from, to, relation, keeper, meter })
     }
 }
 

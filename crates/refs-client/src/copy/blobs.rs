@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 
 use super::{
     copied::{CopiedBlob, Fate},
-    ends::{Ends, Relation},
+    ends::{Ends, Keeper, Relation},
     noted::Noted,
     options::{CopyOptions, Mode},
 };
@@ -110,8 +110,9 @@ async fn foresee(ends: &Ends, blob: &Descriptor) -> Result<Fate> {
         return Ok(Fate::Present);
     }
     match ends.sink.stat_blob(&blob.digest).await {
-        Ok(Some(_)) => Ok(Fate::Present),
-        Ok(None) => Ok(if ends.relation == Relation::Apart { Fate::Copied } else { Fate::Mounted }),
+        Ok(Some(size)) if ends.keeper == Keeper::Registry || size == blob.size => Ok(Fate::Present),
+        // Of another size it is replaced.
+        Ok(_) => Ok(if ends.relation == Relation::Apart { Fate::Copied } else { Fate::Mounted }),
         Err(error) if super::ends::may_be_absent(error.kind()) => {
             Ok(if ends.relation == Relation::Apart { Fate::Copied } else { Fate::Mounted })
         }

@@ -62,10 +62,14 @@ impl Root {
             Platforms::All => return Ok(all(manifest)),
             Platforms::Image(platform) => {
                 let artifact = Artifact::follow(source, at, manifest, platform).await?;
+                artifact.require(source, platform).await?;
                 return Ok(all(artifact.manifest));
             }
             Platforms::Sparse(wanted) | Platforms::Rewritten(wanted) => match manifest.parse()? {
-                Document::Image(_) => return Ok(all(manifest)),
+                Document::Image(_) => {
+                    require_any(source, at, &manifest, wanted).await?;
+                    return Ok(all(manifest));
+                }
                 Document::Index(index) => (wanted, *index),
             },
         };
@@ -77,6 +81,19 @@ impl Root {
         let digests = images.into_iter().map(|image| image.digest).collect();
         Ok(Self { manifest, chosen: Chosen::Only(digests), origin: Origin::Source })
     }
+}
+
+/// Refuses the lone image `manifest` when it suits none of `wanted`, if there are any.
+async fn require_any(source: &dyn Source, at: &str, manifest: &Manifest, wanted: &[Platform]) -> Result<()> {
+    let mut refusal = None;
+    for platform in wanted {
+        let artifact = Artifact::follow(source, at, manifest.clone(), platform).await?;
+        match artifact.require(source, platform).await {
+            Err(error @ Error::PlatformNotFound { .. }) => drop(refusal.get_or_insert(error)),
+            other => return other.map(drop),
+        }
+    }
+    refusal.map_or(Ok(()), Err)
 }
 
 /// The image for each of `wanted`, each once and in that order, with the attestations about it.

@@ -14,9 +14,10 @@ pub struct Copied {
     pub tag: Option<Tag>,
     /// The manifests that were written.
     pub manifests: Tally,
-    /// The manifests that the destination had. Of an image that it had, the blobs are there, too, and are not looked at.
+    /// The manifests that the destination had. Where a registry had an image, its blobs are there, too, and are not looked at.
     pub manifests_present: u64,
-    /// The blobs that were looked at, each digest once: those of manifests that the destination did not have.
+    /// The blobs that were looked at, each digest once: those of manifests that the destination did not have, and in a layout
+    /// on disk those of all. One that has another size there than its descriptor says is not there.
     pub blobs: Vec<CopiedBlob>,
     /// How many of the manifests, written or not, refer to others of them.
     pub referrers: u64,

@@ -6,7 +6,7 @@ use refs_registry::{Error as RegistryError, ErrorKind, Sink, Source};
 use refs_url::{Digest, Reference, RepoName, Tag, Target};
 
 use super::noted::Noted;
-use crate::{Error, Meter, Result, error::Side};
+use crate::{Error, Location, Meter, Result, error::Side};
 
 /// Where a copy comes from and goes to.
 #[derive(Debug, Clone)]
@@ -18,6 +18,7 @@ pub(crate) struct Ends {
     /// What the destination is called in errors.
     pub(crate) to: String,
     pub(crate) relation: Relation,
+    pub(crate) keeper: Keeper,
     /// What counts what need not be moved. What is moved is counted by the source, if it is.
     pub(crate) meter: Arc<Meter>,
 }
@@ -31,6 +32,25 @@ pub(crate) enum Relation {
     Beside(RepoName),
     /// They have nothing in common.
     Apart,
+}
+
+/// Who keeps what is at the destination, and so what a manifest there says of its blobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keeper {
+    /// A registry, which takes a manifest when it has its blobs, and keeps them as long: they are there.
+    Registry,
+    /// A directory, where files are removed and cut off by whoever can: they are to be looked at.
+    Layout,
+}
+
+impl Keeper {
+    /// Who keeps what is at `at`.
+    pub(crate) const fn of(at: &Location) -> Self {
+        match at {
+            Location::Registry(_) => Self::Registry,
+            Location::Layout { .. } | Location::File(_) => Self::Layout,
+        }
+    }
 }
 
 impl Relation {
@@ -63,6 +83,11 @@ impl Ends {
             None if matches!(error.kind(), ErrorKind::Digest | ErrorKind::Size) => self.unread(error),
             None => self.unwritten(error),
         }
+    }
+
+    /// Whether the blobs of a manifest are at the destination because the manifest is.
+    pub(super) fn vouches_for_blobs(&self) -> bool {
+        self.relation == Relation::Same || self.keeper == Keeper::Registry
     }
 
     /// Whether the destination has the manifest `digest`, which the source has.

@@ -145,8 +145,9 @@ async fn look(ends: &Ends, top: Top, options: &CopyOptions) -> Result<(Node, Vec
     };
     let standing = if is_there { Standing::Present } else { Standing::Absent };
     let node = |manifest, blobs| Node { manifest, manifests: Vec::new(), blobs, standing };
-    // A repository takes an image when it has its blobs.
-    if is_there && manifest.is_none() && descriptor.media_type.is_image() && options.children.is_none() {
+    let is_whole =
+        is_there && descriptor.media_type.is_image() && options.children.is_none() && ends.vouches_for_blobs();
+    if is_whole && manifest.is_none() {
         return Ok((node(None, Vec::new()), Vec::new()));
     }
     let manifest = match manifest {
@@ -158,7 +159,6 @@ async fn look(ends: &Ends, top: Top, options: &CopyOptions) -> Result<(Node, Vec
     // Without what manifests say beside: that could be much, and is not needed.
     let bare = |blob: Descriptor| Descriptor::new(blob.media_type, blob.digest, blob.size);
     let blobs = children.blobs.into_iter().chain(foreign).map(bare);
-    let is_whole = is_there && manifest.descriptor.media_type.is_image() && options.children.is_none();
     let blobs = if is_whole { Vec::new() } else { blobs.collect() };
     let manifests = children.manifests.into_iter().map(bare).collect();
     Ok((node(Some(manifest), blobs), manifests))

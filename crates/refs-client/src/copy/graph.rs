@@ -20,7 +20,7 @@ pub(super) struct Node {
 /// Whether a manifest is at the destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// With all that it leads to, but for other manifests.
+    /// It need not be written.
     Present,
     /// It has to be written.
     Absent,

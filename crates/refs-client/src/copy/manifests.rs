@@ -14,8 +14,8 @@ use super::{
 };
 use crate::Result;
 
-/// The blobs of those of `digests` that are to be written, but for those in `done`, where they are then noted.
-pub(super) fn missing_blobs(nodes: &Nodes, digests: &[Digest], done: &mut HashSet<Digest>) -> Vec<Descriptor> {
+/// The blobs that `digests` lead to, as far as they are to be looked at, but for those in `done`, where they are then noted.
+pub(super) fn unseen_blobs(nodes: &Nodes, digests: &[Digest], done: &mut HashSet<Digest>) -> Vec<Descriptor> {
     let blobs = digests.iter().filter_map(|digest| nodes.get(digest)).flat_map(|node| &node.blobs);
     blobs.filter(|blob| done.insert(blob.digest.clone())).cloned().collect()
 }

@@ -37,8 +37,9 @@ impl Default for CopyOptions {
     }
 }
 
-/// What of an index to copy. An image by itself is copied as it is, whatever is chosen. For each platform the image is the
-/// one that suits it best, as a pull finds it; one that suits none is an error before anything is written.
+/// What of an index to copy. For each platform the image is the one that suits it best, as a pull finds it; a platform that
+/// none suits is an error before anything is written. An image that is in no index is copied as it is if it suits one of the
+/// platforms, by its config or by the layout that lists it; an artifact that is no image suits them all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Platforms {
     /// The index, and all that it lists.

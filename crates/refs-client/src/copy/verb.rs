@@ -11,10 +11,10 @@ use super::{
     blobs::copy_blobs,
     chosen::{Chosen, Origin, Root},
     copied::{Copied, Fate, Outcome, Tally},
-    ends::{Ends, Relation},
+    ends::{Ends, Keeper, Relation},
     gather::{AT_ONCE, Gathered, Top, too_large},
     graph::Standing,
-    manifests::{missing_blobs, write, write_manifests},
+    manifests::{unseen_blobs, write, write_manifests},
     options::{CopyOptions, Mode},
     referrers::{self, referrers},
     unmounted,
@@ -56,7 +56,8 @@ impl Client {
         named.check(&names.1, &root)?;
         let sink =
             self.destination(to, options.mode).await.map_err(|error| side_of(Side::Destination, &names.1, error))?;
-        let ends = Ends { source, sink, from: names.0, to: names.1, relation, meter };
+        let keeper = Keeper::of(to);
+        let ends = Ends { source, sink, from: names.0, to: names.1, relation, keeper, meter };
         // Boxed: a copy holds the state of many requests.
         Box::pin(copy(&ends, root, named.tag, options)).await
     }
@@ -233,7 +234,7 @@ impl Copying<'_> {
     }
 
     async fn blobs(&mut self, found: &[Digest]) -> Result<()> {
-        let blobs = missing_blobs(&self.gathered.nodes, found, &mut self.seen);
+        let blobs = unseen_blobs(&self.gathered.nodes, found, &mut self.seen);
         self.copied.blobs.extend(copy_blobs(self.ends, blobs, self.options).await?);
         Ok(())
     }

@@ -1,7 +1,9 @@
 //! Images that are in no index: of what they are for, and of their configs that are none.
 
 use bytes::Bytes;
-use refs_client::{Client, Error, FetchOptions, PullOptions, ReadOptions, UnpackOptions};
+use refs_client::{
+    Client, CopyOptions, Error, FetchOptions, PullOptions, ReadOptions, Side, UnpackOptions, copy::Platforms,
+};
 use refs_registry::{
     Descriptor, Error as RegistryError, Manifest, MediaType, Platform, Sink, error::ConfigFault, spec::ImageManifest,
 };
@@ -73,7 +75,16 @@ async fn verbs(client: &Client, wanted: &str) -> Vec<(&'static str, Result<(), E
         ("pull", client.pull(&image, &pulled, &pull).await.map(drop)),
         ("unpack", client.unpack(&image, &unpacked, &unpack).await.map(drop)),
         ("resolve", client.resolve_platform(&image, &platform).await.map(drop)),
+        ("copy", copy(client, Platforms::Image(Box::new(platform.clone()))).await),
+        ("copy sparse", copy(client, Platforms::Sparse(vec![platform.clone(), platform.clone()])).await),
+        ("copy rewritten", copy(client, Platforms::Rewritten(vec![platform])).await),
     ]
+}
+
+/// What a copy of `platforms` beside the image comes to.
+async fn copy(client: &Client, platforms: Platforms) -> Result<(), Error> {
+    let options = CopyOptions { platforms, ..CopyOptions::default() };
+    client.copy(&at(IN_MEMORY), &at("localhost/o/copy:v1"), &options).await.map(drop)
 }
 
 /// Whether an image whose config says `said` suits `wanted`, by all verbs.
@@ -106,6 +117,19 @@ async fn what_runs_there_or_says_nothing_suits() {
 }
 
 #[tokio::test]
+async fn copy_for_several_platforms_wants_one_that_suits() {
+    let client = client_of(ON_AMD64).await;
+    let wanted = |names: &[&str]| names.iter().map(|name| Platform::parse(name).unwrap()).collect::<Vec<_>>();
+    for platforms in [Platforms::Sparse, Platforms::Rewritten] {
+        copy(&client, platforms(wanted(&["linux/arm64", "linux/amd64"]))).await.unwrap();
+        let refused = copy(&client, platforms(wanted(&["linux/arm64", "linux/mips"]))).await.unwrap_err();
+        let told = format!("no image for platform linux/arm64 in {IN_MEMORY}: it has linux/amd64");
+        assert_eq!(refused.to_string(), told);
+        copy(&client, platforms(Vec::new())).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn bare_config_of_an_image_counts() {
     check(r#""architecture":"amd64","os":"linux""#, "linux/arm64", Err("linux/amd64")).await;
     check(r#""architecture":"amd64","os":"linux""#, "linux/amd64", Ok(())).await;
@@ -126,8 +150,12 @@ async fn config_that_is_large_counts_and_one_that_is_too_large_is_an_error() {
     check(&padded(2 << 20), "linux/arm64", Err("linux/amd64")).await;
     check(&padded(2 << 20), "linux/amd64", Ok(())).await;
     for (verb, result) in verbs(&client_of(&padded(4 << 20)).await, "linux/amd64").await {
-        let Err(Error::Registry(RegistryError::TooLarge { limit, .. })) = result else { panic!("{verb}: {result:?}") };
-        assert_eq!(limit, 4 << 20, "{verb}");
+        let cause = match result {
+            Err(Error::Registry(cause)) => cause,
+            Err(Error::Copy { side: Side::Source, source, .. }) => *source,
+            other => panic!("{verb}: {other:?}"),
+        };
+        assert!(matches!(cause, RegistryError::TooLarge { limit, .. } if limit == 4 << 20), "{verb}: {cause:?}");
     }
 }
 

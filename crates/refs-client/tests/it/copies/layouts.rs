@@ -1,0 +1,64 @@
+//! Copies into a layout on disk that has lost something since.
+
+use std::{fs, path::Path};
+
+use refs_client::copy::{Fate, Mode, Outcome};
+use tempfile::TempDir;
+
+use super::*;
+
+/// A registry with [`graph`] as `o/from:v1`, and a layout with a copy of that.
+async fn copied() -> (FakeRegistry, Manifest, TempDir) {
+    let from = FakeRegistry::start().await;
+    let index = graph(&*from.repository("o/from")).await;
+    let ground = tempfile::tempdir().unwrap();
+    copy(&anonymous(), &place(&from, "o/from:v1"), &layout(&ground)).await;
+    (from, index, ground)
+}
+
+fn layout(ground: &TempDir) -> Location {
+    at(&format!("ocidir://{}/layout:v1", ground.path().display()))
+}
+
+/// The layer that all images of the graph share, and one that the last one has alone.
+fn layers() -> [Digest; 2] {
+    [noise(300_000, 1), noise(20_000, 104)].map(|layer| Digest::sha256(&layer))
+}
+
+/// What `damage` did to layers of the copy is told by a dry run, and mended by the next copy.
+async fn check(damage: fn(&Path)) {
+    let (from, index, ground) = copied().await;
+    let folder = ground.path().join("layout");
+    let paths = layers().map(|layer| folder.join("blobs/sha256").join(layer.encoded()));
+    paths.iter().for_each(|path| damage(path));
+    let (client, source, target) = (anonymous(), place(&from, "o/from:v1"), layout(&ground));
+    let dry = CopyOptions { mode: Mode::DryRun, ..CopyOptions::default() };
+    for (options, outcome) in [(dry, Outcome::Planned), (CopyOptions::default(), Outcome::Copied)] {
+        let copied = client.copy(&source, &target, &options).await.unwrap();
+        assert_eq!((copied.outcome, copied.manifests.count, copied.manifests_present), (outcome, 0, 9));
+        let moved = copied.blobs.iter().filter(|blob| blob.fate == Fate::Copied);
+        assert!(moved.map(|blob| blob.descriptor.digest.clone()).eq(layers()), "{:?}", copied.blobs);
+        assert_eq!(copied.tally(Fate::Present).count, 7);
+    }
+    let on_disk = refs_store::Layout::open(&folder).await.unwrap();
+    let digest = &index.descriptor.digest;
+    assert!(content(&on_disk, digest).await == content(&*from.repository("o/from"), digest).await);
+    let again = copy(&client, &source, &target).await;
+    assert_eq!((again.outcome, again.tally(Fate::Present).count), (Outcome::Present, 9));
+}
+
+#[tokio::test]
+async fn a_layer_that_is_gone_is_copied_again() {
+    check(|path| fs::remove_file(path).unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_layer_that_was_cut_off_is_copied_again() {
+    check(|path| {
+        let half = fs::read(path).unwrap().len() / 2;
+        let half = fs::read(path).unwrap()[..half].to_vec();
+        fs::remove_file(path).unwrap();
+        fs::write(path, half).unwrap();
+    })
+    .await;
+}

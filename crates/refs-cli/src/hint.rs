@@ -127,11 +127,24 @@ pub(crate) fn client_hint(error: &Error) -> Option<String> {
     })
 }
 
+/// What to do next about a place that is to be copied to. A file is none: what is on the disk is meant as a layout.
+pub(crate) fn destination_hint(error: &Error) -> Option<String> {
+    match error {
+        Error::Reference(error) if is_path(error.input()) => Some(layout_at(error.input())),
+        error => client_hint(error),
+    }
+}
+
+/// Whether `text` is written as a path is, or is there.
+fn is_path(text: &str) -> bool {
+    ["/", "./", "../"].iter().any(|start| text.starts_with(start)) || Path::new(text).exists()
+}
+
 /// How refs reads what `input` names by skopeo's transport `name`. What is quoted is without a password.
 fn transport_hint(name: &str, input: &str) -> String {
     let path = input.strip_prefix(name).and_then(|rest| rest.strip_prefix(':')).unwrap_or_default();
     match name {
-        "oci" => format!("an image layout on the disk is `ocidir://{path}`"),
+        "oci" => layout_at(path),
         "oci-archive" => "unpack it with tar: the directory is an image layout, `ocidir://DIR:TAG`".to_owned(),
         _ => format!("`skopeo copy {input} oci:DIR:TAG` makes an image layout of it, which is `ocidir://DIR:TAG`"),
     }
@@ -178,9 +191,13 @@ fn on_disk(path: &str) -> Option<String> {
     }
     let directory = path.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).map_or(path, |(before, _)| before);
     if [path, directory].iter().any(|directory| Layout::is_at(Path::new(directory))) {
-        return Some(format!("an image layout on the disk is `ocidir://{path}`"));
+        return Some(layout_at(path));
     }
     None
+}
+
+fn layout_at(path: &str) -> String {
+    format!("an image layout on the disk is `ocidir://{path}`")
 }
 
 /// What was meant by a text that is no host.

@@ -15,7 +15,7 @@ use crate::{
     codes::USAGE,
     commands::Failure,
     exit::{self, tell_json},
-    hint::{client_hint, host_hint},
+    hint::{client_hint, destination_hint, host_hint},
     output::escape,
     progress::colours,
 };
@@ -45,14 +45,15 @@ fn hint(error: &clap::Error) -> Option<String> {
         return Some(hint.to_owned());
     }
     let cause = error.source()?;
+    let arg = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(arg)) => arg.as_str(),
+        _ => "",
+    };
     if let Some(error) = cause.downcast_ref() {
-        return client_hint(error);
+        return if arg.contains("<DST>") { destination_hint(error) } else { client_hint(error) };
     }
     let parse: &ParseError = cause.downcast_ref()?;
-    match error.get(ContextKind::InvalidArg) {
-        Some(ContextValue::String(arg)) if arg.contains("<HOST>") => host_hint(parse),
-        _ => parse.hint(),
-    }
+    if arg.contains("<HOST>") { host_hint(parse) } else { parse.hint() }
 }
 
 /// What to write instead of one more path behind a reference.

@@ -6,6 +6,7 @@ use refs_client::{
     Copied, CopyOptions, Location,
     copy::{CopiedBlob, Fate, Mode, Outcome, Platforms, Referrers, Tally},
 };
+use refs_registry::Platform;
 use refs_url::{Digest, Tag};
 use serde::{Serialize, Serializer};
 
@@ -86,6 +87,16 @@ impl Report {
     }
 }
 
+impl Report {
+    /// What refers came along with the artifact, if anything did.
+    fn with(&self) -> String {
+        match self.referrers {
+            0 => String::new(),
+            referrers => format!(", with {}", Count(referrers, "referrer", "referrers")),
+        }
+    }
+}
+
 impl From<Tally> for Blobs {
     fn from(Tally { count, bytes }: Tally) -> Self {
         Self { blobs: count, bytes }
@@ -100,7 +111,7 @@ impl fmt::Display for Report {
         write!(f, "{}: ", escape(&self.reference))?;
         match self.outcome {
             Outcome::Itself => return f.write_str("it is its own copy, nothing was done"),
-            Outcome::Present => return f.write_str("all of it was there"),
+            Outcome::Present => return write!(f, "all of it was there{}", self.with()),
             Outcome::Planned => f.write_str("would write ")?,
             Outcome::Copied => {}
         }
@@ -111,7 +122,7 @@ impl fmt::Display for Report {
                 write!(f, ", {}", Words(blobs, word))?;
             }
         }
-        Ok(())
+        f.write_str(&self.with())
     }
 }
 
@@ -149,14 +160,8 @@ fn named(at: &Location, tag: Option<&Tag>, digest: &Digest) -> String {
     }
 }
 
-pub(super) async fn run(session: &Session, mut args: Cp) -> Result<(), Failure> {
-    let only = if args.platforms.len() == 1 && !args.rewrite_index { args.platforms.pop() } else { None };
-    let platforms = match (only, args.platforms) {
-        (Some(platform), _) => Platforms::Image(Box::new(platform)),
-        (None, platforms) if platforms.is_empty() => Platforms::All,
-        (None, platforms) if args.rewrite_index => Platforms::Rewritten(platforms),
-        (None, platforms) => Platforms::Sparse(platforms),
-    };
+pub(super) async fn run(session: &Session, args: Cp) -> Result<(), Failure> {
+    let platforms = platforms(&args);
     let referrers = match args.referrers_type {
         Some(kind) => Referrers::OfType(kind),
         None if args.no_referrers => Referrers::None,
@@ -171,7 +176,32 @@ pub(super) async fn run(session: &Session, mut args: Cp) -> Result<(), Failure> 
         ..defaults
     };
     let copied = session.showing("copying", session.client().copy(&args.from, &args.to, &options)).await?;
+    if let Referrers::OfType(kind) = &options.referrers
+        && copied.referrers == 0
+        && copied.outcome != Outcome::Itself
+    {
+        tracing::warn!(
+            "nothing of the artifact type `{kind}` refers to what is copied; `refs referrers {}` lists what there is",
+            args.from
+        );
+    }
     let mut output = session.output();
     output.result(&Report::of(&args.to, &copied))?;
     Ok(output.flush()?)
+}
+
+/// What of an index is asked for, each platform once.
+fn platforms(args: &Cp) -> Platforms {
+    let mut platforms: Vec<Platform> = Vec::new();
+    for platform in &args.platforms {
+        if !platforms.contains(platform) {
+            platforms.push(platform.clone());
+        }
+    }
+    match platforms.as_slice() {
+        [] => Platforms::All,
+        _ if args.rewrite_index => Platforms::Rewritten(platforms),
+        [only] => Platforms::Image(Box::new(only.clone())),
+        _ => Platforms::Sparse(platforms),
+    }
 }

@@ -33,15 +33,18 @@ fn a_copy_says_what_it_moved() {
     let digest = index(&from);
     let (source, target) = (format!("{}/o/r:v1", from.host()), format!("{}/o/to:v2", to.host()));
     let printed = machine.prints(&format!("cp {source} {target}"));
-    assert_eq!(printed, format!("{target}@{digest}: 4 manifests, 4 blobs copied (28 B)\n"));
+    assert_eq!(printed, format!("{target}@{digest}: 4 manifests, 4 blobs copied (28 B), with 1 referrer\n"));
     assert_eq!(tagged(&to, "o/to", "v2"), Some(digest.clone()));
     let again = machine.prints(&format!("cp {source} {target}"));
-    assert_eq!(again, format!("{target}@{digest}: all of it was there\n"));
+    assert_eq!(again, format!("{target}@{digest}: all of it was there, with 1 referrer\n"));
     let itself = machine.prints(&format!("cp {target} {target}"));
     assert_eq!(itself, format!("{target}@{digest}: it is its own copy, nothing was done\n"));
     let beside = format!("{}/o/beside", to.host());
     let mounted = machine.prints(&format!("cp {target} {beside}"));
-    assert_eq!(mounted, format!("{beside}@{digest}: 4 manifests, 0 blobs copied (0 B), 4 blobs mounted (28 B)\n"));
+    assert_eq!(
+        mounted,
+        format!("{beside}@{digest}: 4 manifests, 0 blobs copied (0 B), 4 blobs mounted (28 B), with 1 referrer\n")
+    );
 }
 
 #[test]
@@ -90,15 +93,42 @@ fn platforms_and_referrers_are_chosen() {
     assert_ne!(new["digest"], digest);
     let both = copy("both", "--platform linux/arm64 --platform linux/amd64");
     assert_eq!((&both["digest"], &both["manifests"]["written"]), (&digest.into(), &4.into()));
+    let twice = copy("twice", "--platform linux/arm64 --platform arm64");
+    assert_eq!((&twice["digest"], &twice["manifests"]["written"]), (&one["digest"], &1.into()));
     let bare = copy("bare", "--no-referrers -j 1");
     assert_eq!((&bare["manifests"]["written"], &bare["referrers"]), (&3.into(), &0.into()));
     let noted = copy("noted", "--referrers-type text/x-note");
     assert_eq!((&noted["manifests"]["written"], &noted["referrers"]), (&4.into(), &1.into()));
-    let signed = copy("signed", "--referrers-type text/x-signature");
-    assert_eq!((&signed["manifests"]["written"], &signed["referrers"]), (&3.into(), &0.into()));
     machine.run(&format!("cp {source} {}/x:v1 --no-referrers --referrers-type a/b", to.host())).failed(2, &["cannot"]);
     machine.fails(&format!("cp {source} {}/x:v1 --platform plan9/mips", to.host()), 3, &["plan9/mips", "--platform"]);
     machine.run(&format!("cp {source} {}/x:v1 --rewrite-index", to.host())).failed(2, &["--platform"]);
+}
+
+#[test]
+fn type_that_nothing_has_is_told_beside_the_copy() {
+    let (machine, from) = (Machine::new(), registry());
+    index(&from);
+    let source = format!("{}/o/r:v1", from.host());
+    let copy = |kind: &str| machine.run(&format!("cp {source} ocidir://layout:v1 --referrers-type {kind}"));
+    let none = copy("text/x-nite");
+    let told = format!("of the artifact type `text/x-nite` refers to what is copied; `refs referrers {source}` lists");
+    assert!(none.stderr.contains(&told), "{}", none.stderr);
+    assert!(none.text().ends_with(": 3 manifests, 3 blobs copied (24 B)\n"), "{}", none.text());
+    assert!(copy("text/x-note").printed().ends_with(", with 1 referrer\n"));
+}
+
+#[test]
+fn layout_that_has_lost_a_blob_is_mended() {
+    let (machine, from) = (Machine::new(), registry());
+    put(&from, &Image::new().file("a", "a"));
+    let line = format!("cp {}/o/r:v1 ocidir://layout:v1", from.host());
+    machine.prints(&line);
+    std::fs::remove_file(machine.path("layout/blobs/sha256").join(Digest::sha256(b"a").encoded())).unwrap();
+    let planned = machine.prints(&format!("{line} --dry-run"));
+    assert!(planned.contains("would write 0 manifests, 1 blob copied (1 B), 1 blob there already"), "{planned}");
+    let copied = machine.prints(&line);
+    assert!(copied.contains(": 0 manifests, 1 blob copied (1 B), 1 blob there already (2 B)"), "{copied}");
+    assert!(machine.prints(&line).ends_with(": all of it was there\n"));
 }
 
 #[test]

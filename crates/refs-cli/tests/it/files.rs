@@ -66,7 +66,9 @@ fn a_full_stdout_is_not_called_by_the_name_of_a_file() {
     machine.prints("pack d docs.tgz");
     let full = fs::File::options().write(true).open("/dev/full").unwrap();
     let run = ended(machine.command("cat file://docs.tgz z").stdout(full));
-    assert_eq!(run.stderr, "error: cannot write to stdout: No space left on device (os error 28)\n");
+    let told =
+        "error: cannot write to stdout: No space left on device (os error 28)\n\nhint: make space and run it again\n";
+    assert_eq!(run.stderr, told);
 }
 
 #[test]

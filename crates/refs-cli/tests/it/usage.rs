@@ -117,7 +117,7 @@ fn hints_fit_what_was_meant() {
             "unpack a.b/c:d to etc",
             "all of an image is unpacked; `refs pull REF DEST --path GLOB` takes some of its files",
         ),
-        ("cp a.b/c:d ghcr.io", "name a repository after the host, as in `ghcr.io/app`"),
+        ("cp a.b/c:d ghcr.io", "`refs repos ghcr.io` lists its repositories; name one of them as in `ghcr.io/app`"),
         ("cp a.b/c:d docs.tgz", "an image layout on the disk is `ocidir://docs.tgz`"),
         ("cp a.b/c:d /absent/x:v1", "an image layout on the disk is `ocidir:///absent/x:v1`"),
         ("cp docs.tgz a.b/c:d", "a file on the disk is `file://docs.tgz`"),
@@ -137,9 +137,7 @@ fn help_that_cannot_be_written_is_an_error() {
     for line in ["--help", "--version", "ls --help"] {
         let full = File::options().write(true).open("/dev/full").unwrap();
         let run = ended(machine.command(line).stdout(full));
-        assert_eq!(
-            (run.code, run.stderr.as_str()),
-            (1, "error: cannot write to stdout: No space left on device (os error 28)\n")
-        );
+        let told = "error: cannot write to stdout: No space left on device (os error 28)\n\nhint: make space and run it again\n";
+        assert_eq!((run.code, run.stderr.as_str()), (1, told));
     }
 }

@@ -15,7 +15,12 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use crate::{args::Global, cache_hint, machine_hint, output::escape, progress};
+use crate::{
+    args::Global,
+    hint::{cache, machine},
+    output::escape,
+    progress,
+};
 
 /// Sends what the libraries tell to stderr: warnings, and requests with `-v`. `REFS_LOG` says it in more detail.
 pub(crate) fn start(global: &Global) {
@@ -114,8 +119,8 @@ impl Visit for Sentence {
     fn record_error(&mut self, _field: &Field, value: &(dyn std::error::Error + 'static)) {
         let causes = std::iter::successors(Some(value), |error| error.source());
         causes.for_each(|error| self.cause += &format!(": {error}"));
-        self.of_machine = machine_hint::of(value);
-        self.of_cache = value.downcast_ref().map(cache_hint::beside_warning);
+        self.of_machine = machine::of(value);
+        self.of_cache = value.downcast_ref().map(cache::beside_warning);
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {

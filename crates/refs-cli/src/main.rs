@@ -2,7 +2,6 @@
 
 mod args;
 mod cache_args;
-mod cache_hint;
 mod codes;
 mod commands;
 mod complete;
@@ -15,7 +14,6 @@ mod hint;
 mod image_args;
 mod kept;
 mod log;
-mod machine_hint;
 mod mirror_args;
 mod output;
 mod own_args;

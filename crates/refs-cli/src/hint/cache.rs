@@ -4,7 +4,8 @@ use std::{io, os::unix::fs::PermissionsExt, path::Path};
 
 use refs_registry::{Error, ErrorKind};
 
-use crate::{machine_hint, wiring::cache_folder};
+use super::machine;
+use crate::wiring::cache_folder;
 
 /// What helps beside a warning that the cache is left alone.
 pub(crate) fn beside_warning(error: &Error) -> String {
@@ -18,7 +19,7 @@ pub(crate) fn for_keeper(error: &Error) -> String {
 
 /// What would make the cache usable, if that is known, as the first of several things to do.
 fn mending(error: &Error) -> String {
-    if let Some(remedy) = machine_hint::of(error) {
+    if let Some(remedy) = machine::of(error) {
         return format!("{remedy}, ");
     }
     let Error::Io { path, source, .. } = error else {

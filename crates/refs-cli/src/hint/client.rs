@@ -1,0 +1,99 @@
+//! What to do next about the error of a verb.
+
+use refs_client::{ArchiveFault, DestinationFault, Error, LocationFault, SourceFault};
+
+use super::{
+    place::{reference_hint, transport_hint},
+    registry::{is_incomplete, registry_hint},
+};
+use crate::codes::{INTEGRITY, client_code};
+
+const OF_AN_IMAGE: &str = "if it is a container image, `refs unpack` writes its root filesystem";
+
+pub(crate) fn client_hint(error: &Error) -> Option<String> {
+    Some(match error {
+        Error::Reference(error) => reference_hint(error)?,
+        Error::Location { fault, input } => location_hint(fault, input)?,
+        Error::NotArchive { .. } => {
+            "a layer is a tar archive, as it is or compressed with gzip or zstd, such as `refs pack DIR FILE` makes"
+                .to_owned()
+        }
+        Error::InvalidGlob { .. } => "`*` stops at `/`, `**` does not; quote the pattern for the shell".to_owned(),
+        Error::InvalidRange { .. } => {
+            "bytes are counted from 0: `0-99` are the first hundred, `100-` the others, `-100` the last hundred"
+                .to_owned()
+        }
+        Error::NoMatch { .. } => "`refs ls` shows the paths; `*` stops at `/`, `**` does not".to_owned(),
+        Error::FileNotFound { nearest: Some(nearest), .. } => format!("there is `{nearest}`"),
+        Error::FileNotFound { nearest: None, .. } => "`refs ls` shows the paths".to_owned(),
+        Error::PlatformNotFound { .. } => "choose one of these with `--platform`".to_owned(),
+        Error::NoImage { .. } => {
+            "`refs manifest REF` shows what it lists; `refs tags REPO` lists the other tags".to_owned()
+        }
+        Error::PlatformUnknown { .. } => {
+            "name one by its digest, as in REPO@sha256:…; `refs inspect` lists them".to_owned()
+        }
+        Error::NoMatchingVersion { .. } => "`refs tags REPO --semver` lists the versions".to_owned(),
+        Error::NoVersions { .. } => {
+            "a version has three numbers, such as 1.2.3 or v1.2.3-rc.1; `refs tags REPO` lists the tags".to_owned()
+        }
+        Error::TagViolates { .. } => "leave out the tag to choose among all versions".to_owned(),
+        Error::FileTooLarge { .. } => "allow more with `--max-file-size BYTES`, 0 for any".to_owned(),
+        Error::TotalTooLarge { .. } => "allow more with `--max-total-size BYTES`, 0 for any".to_owned(),
+        Error::TooManyEntries { .. } => "allow more with `--max-files N`, 0 for any".to_owned(),
+        Error::Destination { fault, .. } => destination_fault_hint(fault).to_owned(),
+        Error::Source { fault: SourceFault::EscapingLink(_) | SourceFault::SpecialFile(_), .. } => {
+            "leave it out with `--exclude PATTERN`".to_owned()
+        }
+        error if error.leads_out() => OF_AN_IMAGE.to_owned(),
+        Error::SpecialFile { .. } => OF_AN_IMAGE.to_owned(),
+        Error::Registry(error) => registry_hint(error)?,
+        Error::Copy { source, .. } if is_incomplete(source) => {
+            "the registry wants all that a manifest leads to; of an index without all its images `--rewrite-index` makes \
+             one that it takes"
+                .to_owned()
+        }
+        Error::Copy { source, .. } => registry_hint(source)?,
+        Error::OtherDigest { .. } => "leave the digest out to copy what is there now".to_owned(),
+        Error::Config { .. } => {
+            "`refs inspect` tells what it is; `refs pull` extracts what is no container image".to_owned()
+        }
+        Error::Corrupt { fault: ArchiveFault::Changed, .. } => return None,
+        Error::Corrupt { .. } if client_code(error) == INTEGRITY => {
+            "the layer is as its manifest says, and was made wrong: make it anew, or ask its owner to".to_owned()
+        }
+        Error::Estargz { .. } | Error::FileDigest { .. } | Error::DiffId { .. } if client_code(error) == INTEGRITY => {
+            "the layer is not what its manifest says; do not trust it, push it again or ask its owner".to_owned()
+        }
+        _ => return None,
+    })
+}
+
+/// What to do next about a place that a verb can't use.
+fn location_hint(fault: &LocationFault, input: &str) -> Option<String> {
+    Some(match fault {
+        LocationFault::NoTarget => format!("add a tag, such as `{input}:latest`"),
+        LocationFault::DigestAsTarget => "push to a tag; the digest is printed".to_owned(),
+        LocationFault::Transport(name) => transport_hint(name, input),
+        LocationFault::NoDigest => {
+            "add the digest, as in HOST/REPO@sha256:…; `refs manifest REF` shows those of the layers".to_owned()
+        }
+        LocationFault::Directory => {
+            "`refs pack DIR FILE` makes a file of it, `refs push DIR REF` an artifact".to_owned()
+        }
+        LocationFault::File => "`refs pack DIR FILE` writes a layer into a file".to_owned(),
+        _ => return None,
+    })
+}
+
+/// What to do next about a destination where something is in the way.
+const fn destination_fault_hint(fault: &DestinationFault) -> &'static str {
+    match fault {
+        DestinationFault::NotEmpty | DestinationFault::Exists | DestinationFault::Taken => {
+            "name another destination, or replace this one with `--force`"
+        }
+        DestinationFault::NoName | DestinationFault::MountPoint => "name a new directory in it",
+        DestinationFault::InSource => "name a file outside of it: in it, it would be packed the next time",
+        _ => "name another destination",
+    }
+}

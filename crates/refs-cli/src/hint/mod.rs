@@ -1,0 +1,47 @@
+//! What to do next about an error, where that is not plain from its message.
+
+pub(crate) mod cache;
+mod client;
+pub(crate) mod machine;
+mod place;
+mod registry;
+
+use std::io;
+
+pub(crate) use client::client_hint;
+pub(crate) use place::{destination_hint, host_hint};
+pub(crate) use registry::registry_hint;
+
+use crate::commands::Failure;
+
+/// What to do next, where that is not plain from the message.
+pub(crate) fn hint(failure: &Failure) -> Option<String> {
+    machine::of(failure).map(str::to_owned).or_else(|| hint_of(failure))
+}
+
+fn hint_of(failure: &Failure) -> Option<String> {
+    match failure {
+        Failure::Client(error) | Failure::Fetch { source: error, .. } => client_hint(error),
+        Failure::Offline(_) => Some(
+            "only the tags that the cache knows were looked at; without `--offline` the registry is asked for all"
+                .to_owned(),
+        ),
+        Failure::Registry(error) => registry_hint(error),
+        Failure::Cache(error) => Some(cache::for_keeper(error)),
+        Failure::Credentials(fault) => fault.hint(),
+        Failure::Deadline(_) => Some("allow more with `--timeout TIME`".to_owned()),
+        Failure::Deleting(fault) => fault.hint(),
+        Failure::Api(fault) => fault.hint(),
+        Failure::Serve { source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
+            Some("stop what listens there, or take a free port with `--listen 127.0.0.1:0`".to_owned())
+        }
+        Failure::Serve { source, .. } if source.kind() == io::ErrorKind::InvalidInput => {
+            Some("name an address and a port, such as `--listen 127.0.0.1:5000`".to_owned())
+        }
+        Failure::PackToStdout => Some("name a file; one that is called `-` is `./-`".to_owned()),
+        Failure::Root { root, .. } if root.is_file() => {
+            Some("`--root` is a directory, which need not be there yet".to_owned())
+        }
+        _ => None,
+    }
+}

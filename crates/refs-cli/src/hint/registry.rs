@@ -1,0 +1,96 @@
+//! What to do next about the error of a registry, or of a store on this machine.
+
+use refs_registry::{
+    Error as Registry,
+    error::{Place, Wanted},
+};
+use refs_url::Host;
+
+pub(crate) fn registry_hint(error: &Registry) -> Option<String> {
+    Some(match error {
+        Registry::NotFound { wanted, at } => not_found_hint(wanted, at),
+        Registry::Unauthorized { host, tried, .. } if tried.is_empty() => format!("log in with `refs login {host}`"),
+        Registry::Unauthorized { host, .. } => format!("check the password, and log in with `refs login {host}`"),
+        Registry::Denied { host, .. } => {
+            format!("the credentials for {host} do not allow this: ask its owner for access")
+        }
+        Registry::RateLimited { .. } => "wait, or log in: most registries allow more to those they know".to_owned(),
+        Registry::Unreachable { host, source } => unreachable_hint(host, source.as_ref()),
+        Registry::Refused { status: 500..=599, .. } => "the registry has a problem: try again later".to_owned(),
+        Registry::Settings { what, .. } if what.contains(".json`") => {
+            "correct the file, or log in anew with `refs login HOST`".to_owned()
+        }
+        Registry::Settings { what, .. } if what.starts_with("the header ") => {
+            "credentials come from `refs login`, `--token-stdin` or `--username`, and the length from the body"
+                .to_owned()
+        }
+        Registry::Digest { .. } | Registry::Size { .. } => {
+            "the bytes are not what their digest says; nothing was kept of them: try again, then ask the owner"
+                .to_owned()
+        }
+        Registry::Unsupported { wanted: Wanted::Delete, .. } => {
+            "the registry's owner may have switched deleting off, or has another way to do it".to_owned()
+        }
+        Registry::NotCached { wanted: Wanted::Tags | Wanted::Referrers(_), .. } => {
+            "without `--offline` the registry is asked".to_owned()
+        }
+        Registry::NotCached { .. } => {
+            "it is fetched without `--offline`; `refs cache fetch REF` keeps all of an image".to_owned()
+        }
+        Registry::Full { .. } => "make space and run it again".to_owned(),
+        Registry::Busy { .. } => "wait for the other process, or stop it".to_owned(),
+        _ => return None,
+    })
+}
+
+/// What to do next about what is not there.
+fn not_found_hint(wanted: &Wanted, at: &Place) -> String {
+    let is_layout = at.to_string().starts_with("ocidir://");
+    match wanted {
+        Wanted::Layout => "check the path; `refs push DIR ocidir://PATH:TAG` begins a layout".to_owned(),
+        Wanted::Manifest(_) if is_layout => format!("`refs tags {at}` lists what is there"),
+        Wanted::Tags if is_layout => {
+            "`refs tags ocidir://PATH`, without a name behind the path, lists all that is there".to_owned()
+        }
+        Wanted::Manifest(_) => {
+            format!("`refs tags {at}` lists what is there; a private repository looks like this, too, without a login")
+        }
+        Wanted::LayerFile => {
+            "check the path: it begins in the directory that you are in, or at the root with `file:///`".to_owned()
+        }
+        Wanted::Host(host) => format!("check the name of the host; a registry answers at `/v2/` of `{host}`"),
+        _ => "check the name; a private repository looks like this, too, without a login".to_owned(),
+    }
+}
+
+/// What to do next about a host that can't be spoken with.
+fn unreachable_hint(host: &Host, source: &(dyn std::error::Error + 'static)) -> String {
+    if says(source, &["fatal alert", "CertificateRequired"]) {
+        "the registry ended TLS: where it wants to know who you are, show it with `--client-cert` and `--client-key`"
+            .to_owned()
+    } else if says(source, &["InvalidContentType"]) {
+        format!("what listens there does not speak TLS; where that is right, there is `--plain-http {host}`")
+    } else if says(source, &["certificate"]) {
+        format!(
+            "check the certificate; for a registry without TLS there is `--plain-http {host}`, for one of your own CA \
+             `--ca FILE`"
+        )
+    } else if host.is_loopback() {
+        format!("check that a registry listens on {host}")
+    } else {
+        "check the name of the registry, and the network".to_owned()
+    }
+}
+
+/// Whether a manifest was refused because of what it leads to and is not there.
+pub(super) fn is_incomplete(error: &Registry) -> bool {
+    const CODE: &str = "MANIFEST_BLOB_UNKNOWN";
+    let Registry::Refused { detail, .. } = error else { return false };
+    detail.words().is_some_and(|words| words.contains(CODE))
+}
+
+/// Whether an error or one of its causes has one of these words.
+fn says(error: &(dyn std::error::Error + 'static), words: &[&str]) -> bool {
+    let mut causes = std::iter::successors(Some(error), |&error| error.source());
+    causes.any(|error| words.iter().any(|word| error.to_string().contains(word)))
+}

@@ -8,7 +8,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use refs_registry::{
     ErrorKind, Manifest, MediaType, Registries, Resolver, Result, Resume, Source, Wire, spec::ImageManifest,
 };
-use refs_store::{CachedResolver, MemoryStore};
+use refs_store::CachedResolver;
 use refs_testkit::{
     Fault, On,
     conformance::{Capabilities, Fixture, reads},
@@ -20,24 +20,7 @@ use crate::{
     place::{Place, get},
 };
 
-macro_rules! facts {
-    ($($fact:ident)*) => {
-        mod in_memory {
-            $(#[tokio::test]
-            async fn $fact() -> refs_registry::Result<()> {
-                super::$fact(super::Place::new(|_| std::sync::Arc::new(super::MemoryStore::new())).await).await
-            })*
-        }
-        mod on_disk {
-            $(#[tokio::test]
-            async fn $fact() -> refs_registry::Result<()> {
-                super::$fact(super::Place::on_disk().await).await
-            })*
-        }
-    };
-}
-
-facts! {
+crate::place::facts! {
     a_tag_that_did_not_move_is_one_request
     a_tag_that_moved_gives_what_it_leads_to_now
     what_is_asked_for_by_digest_is_asked_once

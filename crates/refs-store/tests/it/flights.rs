@@ -158,8 +158,8 @@ async fn a_flight_that_a_killed_process_left_is_not_waited_for() -> Result<()> {
 /// What a process that fetches and is killed is told by: the registry, a digest and a cache.
 const LEADER: &str = "REFS_TEST_LEADER";
 
-/// The process that [`m149_who_waits_for_a_process_that_is_killed_goes_on_where_it_was`] kills. Without a task there is nothing to
-/// do.
+/// The process that [`m149_who_waits_for_a_process_that_is_killed_goes_on_where_it_was`] kills. Without a task there is
+/// nothing to do.
 #[tokio::test]
 async fn a_leader() -> Result<()> {
     let Ok(task) = env::var(LEADER) else { return Ok(()) };

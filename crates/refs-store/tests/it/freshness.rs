@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use futures_core::stream::BoxStream;
 use futures_util::TryStreamExt;
 use refs_registry::{Clock, ErrorKind, Filter, Manifest, Resolver, Result, Resume, Source, Wire};
-use refs_store::{CachedOptions, CachedResolver, Freshness, MemoryStore};
+use refs_store::{CachedOptions, CachedResolver, Freshness};
 use refs_url::{Host, RepoName, Tag, Target};
 
 use crate::{
@@ -17,24 +17,7 @@ use crate::{
     place::{Place, get, registries},
 };
 
-macro_rules! facts {
-    ($($fact:ident)*) => {
-        mod in_memory {
-            $(#[tokio::test]
-            async fn $fact() -> refs_registry::Result<()> {
-                super::$fact(super::Place::new(|_| std::sync::Arc::new(super::MemoryStore::new())).await).await
-            })*
-        }
-        mod on_disk {
-            $(#[tokio::test]
-            async fn $fact() -> refs_registry::Result<()> {
-                super::$fact(super::Place::on_disk().await).await
-            })*
-        }
-    };
-}
-
-facts! {
+crate::place::facts! {
     a_young_record_of_a_tag_asks_for_nothing
     a_record_from_the_future_is_not_believed
     what_a_record_leads_to_is_asked_for_when_it_is_not_kept

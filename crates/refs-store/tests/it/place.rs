@@ -14,6 +14,27 @@ use tempfile::TempDir;
 
 use crate::content::digest;
 
+/// Each fact, over a cache in memory and over one on disk.
+macro_rules! facts {
+    ($($fact:ident)*) => {
+        mod in_memory {
+            $(#[tokio::test]
+            async fn $fact() -> refs_registry::Result<()> {
+                let memory = |_: &std::path::Path| std::sync::Arc::new(refs_store::MemoryStore::new()) as _;
+                super::$fact(crate::place::Place::new(memory).await).await
+            })*
+        }
+        mod on_disk {
+            $(#[tokio::test]
+            async fn $fact() -> refs_registry::Result<()> {
+                super::$fact(crate::place::Place::on_disk().await).await
+            })*
+        }
+    };
+}
+
+pub(crate) use facts;
+
 /// A registry, and a cache for what is read of it.
 pub(crate) struct Place {
     pub(crate) registry: FakeRegistry,

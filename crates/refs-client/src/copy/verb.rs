@@ -141,6 +141,8 @@ struct Copying<'a> {
     gathered: Gathered,
     /// The blobs that were looked at.
     seen: HashSet<Digest>,
+    /// Whether a tag is to lead to the copy that has led elsewhere before, or nowhere.
+    is_retagged: bool,
     copied: Copied,
 }
 
@@ -177,10 +179,10 @@ async fn copy(ends: &Ends, root: Root, tag: Option<Tag>, options: &CopyOptions) 
         referrers: 0,
     };
     let (gathered, seen) = (Gathered::default(), HashSet::new());
-    let mut copying = Copying { ends, options, gathered, seen, copied };
+    let is_retagged = tag.is_some() && !is_tagged;
+    let mut copying = Copying { ends, options, gathered, seen, is_retagged, copied };
     let found = copying.gather(&root, is_tagged.then_some(Standing::Present)).await?;
     let subjects = found.subjects(&root);
-    let is_retagged = tag.is_some() && !is_tagged;
     // What refers is asked for meanwhile; whether that went well matters when the tag leads to the copy.
     let listed = async { Ok(referrers(ends, &subjects, options).await) };
     let moved = copying.root(&root, &found, tag.filter(|_| !is_tagged));
@@ -188,16 +190,12 @@ async fn copy(ends: &Ends, root: Root, tag: Option<Tag>, options: &CopyOptions) 
     let mut tops = listed?;
     for _ in 0..referrers::MAX_DEPTH {
         if tops.is_empty() {
-            return Ok(copying.report(is_retagged));
+            return Ok(copying.report());
         }
         let subjects = copying.referrers(tops).await?;
         tops = referrers(ends, &subjects, options).await?;
     }
-    if tops.is_empty() {
-        Ok(copying.report(is_retagged))
-    } else {
-        Err(too_large(ends, GraphLimit::Depth(referrers::MAX_DEPTH)))
-    }
+    if tops.is_empty() { Ok(copying.report()) } else { Err(too_large(ends, GraphLimit::Depth(referrers::MAX_DEPTH))) }
 }
 
 impl Copying<'_> {
@@ -265,8 +263,8 @@ impl Copying<'_> {
         self.gathered.nodes.get(digest).is_none_or(|node| node.standing == Standing::Absent)
     }
 
-    /// What came of it; `is_retagged` says whether the tag has led elsewhere before.
-    fn report(self, is_retagged: bool) -> Copied {
+    /// What came of it.
+    fn report(self) -> Copied {
         let is_written = self.is_absent(&self.copied.manifest.digest);
         let mut copied = self.copied;
         if is_written {
@@ -274,7 +272,7 @@ impl Copying<'_> {
         }
         copied.manifests_present = (self.gathered.nodes.len() as u64).saturating_sub(copied.manifests.count);
         let is_moved = copied.blobs.iter().any(|blob| blob.fate != Fate::Present);
-        copied.outcome = match (is_retagged || is_moved || copied.manifests.count > 0, self.options.mode) {
+        copied.outcome = match (self.is_retagged || is_moved || copied.manifests.count > 0, self.options.mode) {
             (true, Mode::Copy) => Outcome::Copied,
             (true, Mode::DryRun) => Outcome::Planned,
             (false, _) if self.ends.relation == Relation::Same => Outcome::Itself,

@@ -90,9 +90,7 @@ impl Replay {
             }
         }
     }
-}
 
-impl Replay {
     /// All bytes, for a sender who checks them by `shared`. What verifies them on their way here does so by the same.
     pub(crate) async fn open_sharing(&self, shared: &Shared) -> Result<ByteStream> {
         match self {

@@ -21,8 +21,8 @@ pub(crate) struct Serve {
     /// directory]
     #[arg(long, value_name = "DIR")]
     pub(crate) root: Option<PathBuf>,
-    /// A registry to read through a cache: names that begin with PREFIX lead to it, or all others where PREFIX is empty. Nothing can
-    /// be pushed then
+    /// A registry to read through a cache: names that begin with PREFIX lead to it, or all others where PREFIX is empty.
+    /// Nothing can be pushed then
     #[arg(long = "mirror", value_name = "PREFIX=URL", value_parser = mirror_args::parse)]
     pub(crate) mirrors: Vec<Mirrored>,
     /// How long a mirror believes what it knows of a tag [default: 5m]

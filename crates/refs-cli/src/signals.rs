@@ -76,8 +76,8 @@ async fn received(signal: Option<Signal>) {
     }
 }
 
-/// The signals that whoever started the program has it ignore, a bit for each: `nohup` does so with SIGHUP, and a shell with SIGINT and
-/// SIGQUIT for what it runs in the background of a script. They stay ignored.
+/// The signals that whoever started the program has it ignore, a bit for each: `nohup` does so with SIGHUP, and a shell with
+/// SIGINT and SIGQUIT for what it runs in the background of a script. They stay ignored.
 fn ignored() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -5,8 +5,8 @@ use std::path::{Component, Path, PathBuf, absolute};
 use crate::{Client, DestinationFault, Error, Location, Result, named, thread};
 
 impl Client {
-    /// Refuses a destination that has to do with the layout or file that is read at `at`, or with the folder of this client's store:
-    /// to replace it would be to lose the artifact, or all that is kept.
+    /// Refuses a destination that has to do with the layout or file that is read at `at`, or with the folder of this client's
+    /// store: to replace it would be to lose the artifact, or all that is kept.
     ///
     /// # Errors
     /// `Destination`.

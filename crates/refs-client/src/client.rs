@@ -70,9 +70,9 @@ impl Client {
         Self { reach, ..self }
     }
 
-    /// The same client, which reads of registries only what its store has: it opens no socket, and does not write to them. Tags lead
-    /// to what they led to when this client, or another over the same store, last asked. What is missing is a `Registry` with
-    /// the kind `NotCached`, which names it. Layouts and files on disk are read as before.
+    /// The same client, which reads of registries only what its store has: it opens no socket, and does not write to them.
+    /// Tags lead to what they led to when this client, or another over the same store, last asked. What is missing is a
+    /// `Registry` with the kind `NotCached`, which names it. Layouts and files on disk are read as before.
     #[must_use]
     pub fn offline(self) -> Self {
         let store = Some(self.store.unwrap_or_else(|| Arc::new(MemoryStore::new())));
@@ -133,8 +133,8 @@ impl Client {
     /// A small artifact that [`push`](Client::push) made takes three requests: manifest, config, end of the layer.
     ///
     /// # Errors
-    /// `PlatformNotFound`, `PlatformUnknown` and `NoImage` when a platform was asked for; `Location` when `at` names no tag and no digest; `Registry`;
-    /// `Estargz` for a table of contents that does not hold.
+    /// `PlatformNotFound`, `PlatformUnknown` and `NoImage` when a platform was asked for; `Location` when `at` names no tag
+    /// and no digest; `Registry`; `Estargz` for a table of contents that does not hold.
     pub async fn inspect(&self, at: &Location, options: &ReadOptions) -> Result<Inspection> {
         let (source, target) = &self.find(at, &self.meter).await?;
         let (options, at) = (&ReadOptions { trust: trust_in(at, options), ..options.clone() }, &at.to_string());
@@ -243,9 +243,10 @@ impl Client {
     /// modification times included unless `options` fix them, gives the same digest on every machine.
     ///
     /// # Errors
-    /// `Location` when `at` names no tag, or the subject is in another repository; `Registry` with the kind `NotFound` when it
-    /// is not there; `ManifestFile` when there is one that breaks its schema, `ManifestNotFound` when
-    /// one is required and missing; `Source` and `Io` for what can't be packed; `Pack`; `Registry`. After an error no tag has moved; blobs may have been left behind, which the registry collects.
+    /// `Location` when `at` names no tag, or the subject is in another repository; `Registry` with the kind `NotFound` when
+    /// it is not there; `ManifestFile` when there is one that breaks its schema, `ManifestNotFound` when one is required and
+    /// missing; `Source` and `Io` for what can't be packed; `Pack`; `Registry`. After an error no tag has moved; blobs may
+    /// have been left behind, which the registry collects.
     pub async fn push(&self, directory: &Path, at: &Location, options: &PushOptions) -> Result<Pushed> {
         let tag = at.needs_tag()?;
         let subject = options.subject.as_ref().map(|subject| at.sibling(subject)).transpose()?;

@@ -7,8 +7,9 @@ use refs_registry::{ErrorKind, Source};
 
 use crate::{Error, Result, layer::may_be_changed_on_the_way};
 
-/// What `read` makes of `source`. When it fails over bytes that came from a cache, those that are damaged are dropped,
-/// and it reads again, these from the origin; where there is none to ask, the failure stands. The futures of `read` are boxed: they hold the state of many requests, too much to be moved about.
+/// What `read` makes of `source`. When it fails over bytes that came from a cache, those that are damaged are dropped, and it
+/// reads again, these from the origin; where there is none to ask, the failure stands. The futures of `read` are boxed: they
+/// hold the state of many requests, too much to be moved about.
 ///
 /// # Errors
 /// Those of `read`.

@@ -20,7 +20,8 @@ pub(crate) async fn open(path: &Path) -> Result<Layout> {
 /// The same, which is made at the folder when there is none at all.
 ///
 /// # Errors
-/// `Location` for a name that no repository has, which others who read the layout would trip over; `Registry` when it can't be made.
+/// `Location` for a name that no repository has, which others who read the layout would trip over; `Registry` when it can't
+/// be made.
 pub(crate) async fn create(path: &Path) -> Result<Layout> {
     let (folder, name) = found(path).await?;
     if let Some(name) = name.as_ref().filter(|name| !is_of_repository(name)) {
@@ -30,9 +31,9 @@ pub(crate) async fn create(path: &Path) -> Result<Layout> {
     Ok(within(Layout::create(folder).await?, name))
 }
 
-/// The folder of the layout that `path` leads to, and the name behind it. What is at `path` itself comes first, then the first layout
-/// before a colon. Where there is none, and nothing at `path`, a layout may be made before a `HOST/REPO`: it is named then as it will
-/// be once it is there.
+/// The folder of the layout that `path` leads to, and the name behind it. What is at `path` itself comes first, then the
+/// first layout before a colon. Where there is none, and nothing at `path`, a layout may be made before a `HOST/REPO`: it is
+/// named then as it will be once it is there.
 pub(crate) fn split(path: &Path) -> (PathBuf, Option<String>) {
     let text = path.to_str().filter(|_| !Layout::is_at(path)).unwrap_or_default();
     let colons = text.match_indices(':').map(|(at, _)| (Path::new(&text[..at]), &text[at + 1..]));

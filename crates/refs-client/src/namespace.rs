@@ -17,8 +17,8 @@ use crate::{
 /// Registries as one namespace, in which a reference leads to a manifest or a blob wherever it is.
 ///
 /// What it is over decides what it can do: over a `dyn Resolver` it reads, over a `dyn Writable` it copies, too. Where a
-/// reference has a tag and a digest, the tag is looked up, and must lead to the digest; [`trusting_digests`](Self::trusting_digests)
-/// leaves that out.
+/// reference has a tag and a digest, the tag is looked up, and must lead to the digest;
+/// [`trusting_digests`](Self::trusting_digests) leaves that out.
 #[derive(Debug)]
 pub struct Namespace<R: ?Sized = dyn Writable> {
     resolver: Arc<R>,

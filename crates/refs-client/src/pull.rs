@@ -24,8 +24,9 @@ use crate::{
 
 /// How to pull.
 ///
-/// Patterns are globs: `*` and `?` (one byte) stop at `/`, `**` does not, `{a,b}` and `[…]` choose. A
-/// trailing `/` means a directory and all below, and so does a plain path that is a directory's; a leading `./` or `/` means nothing. The manifest file always comes along.
+/// Patterns are globs: `*` and `?` (one byte) stop at `/`, `**` does not, `{a,b}` and `[…]` choose. A trailing `/` means a
+/// directory and all below, and so does a plain path that is a directory's; a leading `./` or `/` means nothing. The manifest
+/// file always comes along.
 #[derive(Debug, Clone, Default)]
 pub struct PullOptions {
     /// What to read, and how.

@@ -64,7 +64,8 @@ pub struct Unpacked {
     pub unset_xattrs: u64,
     /// The bytes of the files together.
     pub written_bytes: u64,
-    /// The bytes of manifests and blobs that were fetched for it. What is read again, of a layout or of what was kept, counts once.
+    /// The bytes of manifests and blobs that were fetched for it. What is read again, of a layout or of what was kept, counts
+    /// once.
     pub fetched_bytes: u64,
 }
 

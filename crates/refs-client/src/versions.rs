@@ -78,8 +78,8 @@ impl Client {
     ///
     /// # Errors
     /// `TagViolates` when `at` names a tag that does not satisfy `constraint`, as one that is no version can't;
-    /// `NoMatchingVersion`; `NoVersions`; `Location` for a file, which has no tags; `Registry` when the tags can't be listed, with
-    /// the kind `NotCached` when only the store may be asked and has none of them.
+    /// `NoMatchingVersion`; `NoVersions`; `Location` for a file, which has no tags; `Registry` when the tags can't be listed,
+    /// with the kind `NotCached` when only the store may be asked and has none of them.
     pub async fn resolve_ref(
         &self,
         at: &Location,

@@ -155,8 +155,8 @@ fn walk_own(folder: &Path, kept: &mut Vec<Kept>) -> Result<()> {
     if folder.is_symlink() { Ok(()) } else { walk(folder, kept) }
 }
 
-/// Finds the notes below `folder`, which is an origin's, in the same way. Where the user has put all of them elsewhere, other things
-/// may be there: those that are not called as notes are.
+/// Finds the notes below `folder`, which is an origin's, in the same way. Where the user has put all of them elsewhere, other
+/// things may be there: those that are not called as notes are.
 pub(crate) fn walk_notes(root: &Path, folder: &Path, kept: &mut Vec<Kept>) -> Result<()> {
     let mut found = Vec::new();
     walk_own(folder, &mut found)?;

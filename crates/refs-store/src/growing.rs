@@ -73,7 +73,8 @@ impl Growing {
         }
     }
 
-    /// A hasher like that of `digest` which has taken in the first `end` bytes, all of which have come. `None` when there is no such.
+    /// A hasher like that of `digest` which has taken in the first `end` bytes, all of which have come. `None` when there is
+    /// no such.
     ///
     /// # Errors
     /// `Io`.

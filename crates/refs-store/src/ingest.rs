@@ -151,8 +151,8 @@ impl Ingest {
         self.file.try_clone().map_err(|error| Error::io(Doing::Read, &self.path, error))
     }
 
-    /// The file, opened once more to be read: unlike [`reader`](Ingest::reader), it keeps nobody from claiming the file once this is
-    /// dropped. `None` when another is in its place.
+    /// The file, opened once more to be read: unlike [`reader`](Ingest::reader), it keeps nobody from claiming the file once
+    /// this is dropped. `None` when another is in its place.
     pub(crate) fn second_reader(&self) -> Result<Option<File>> {
         let Some((file, _)) = open_file(OpenOptions::new().read(true), &self.path)? else { return Ok(None) };
         let is_same = is_at(&file, &self.path).unwrap_or(false) && self.is_there();

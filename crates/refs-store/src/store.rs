@@ -95,8 +95,8 @@ pub trait Store: Debug + Send + Sync {
         Ok(None)
     }
 
-    /// Begins to take in bytes `range` of content that has `total` from `origin`; `None` when that is more than the store takes. What
-    /// is committed shows as a part only, to `origin` only, and never as content: no digest vouches for it.
+    /// Begins to take in bytes `range` of content that has `total` from `origin`; `None` when that is more than the store
+    /// takes. What is committed shows as a part only, to `origin` only, and never as content: no digest vouches for it.
     ///
     /// # Errors
     /// `Io`; `Full`.

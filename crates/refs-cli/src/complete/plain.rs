@@ -1,7 +1,7 @@
 //! Which words a shell takes as they stand.
 
-/// Whether a shell takes `word` as it stands. Artifacts come from strangers, and so do the names of files that were pulled; shells
-/// put what is offered on the line as it is: a file called `$(reboot)` would be run with it.
+/// Whether a shell takes `word` as it stands. Artifacts come from strangers, and so do the names of files that were pulled;
+/// shells put what is offered on the line as it is: a file called `$(reboot)` would be run with it.
 pub(super) fn is_plain(word: &str) -> bool {
     let is_plain = |c: char| c.is_alphanumeric() || "._-/+@%:,=".contains(c);
     word.chars().all(is_plain) && !word.starts_with('=')

@@ -152,8 +152,8 @@ impl Contents {
     /// Hands over what is meant to one of `receivers`, and gives that back once all of it was verified. Directories of files
     /// that are meant are not made up; hard links come last.
     ///
-    /// It is the first one but for an image of one layer whose entries change what came before them in it: this is known once they
-    /// have come, and all is handed over anew, to the next.
+    /// It is the first one but for an image of one layer whose entries change what came before them in it: this is known once
+    /// they have come, and all is handed over anew, to the next.
     ///
     /// # Errors
     /// Those of the receivers, the source and the layers' formats. What was handed over before an error may be anything.

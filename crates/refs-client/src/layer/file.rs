@@ -22,8 +22,8 @@ impl Contents {
     /// are followed inside the artifact.
     ///
     /// # Errors
-    /// `FileNotFound`, `NotFile`, `FileTooLarge`, `RangeOutside`; `UnsafeLink` for links that lead out of the artifact or in circles;
-    /// `Io` when `output` fails. A part of the file may have been written.
+    /// `FileNotFound`, `NotFile`, `FileTooLarge`, `RangeOutside`; `UnsafeLink` for links that lead out of the artifact or in
+    /// circles; `Io` when `output` fails. A part of the file may have been written.
     pub(crate) async fn read_file<W: Write + Send + 'static>(
         &self,
         path: &str,

@@ -1,8 +1,8 @@
 //! Writing entries below a root: never outside it, never more than allowed.
 //!
 //! [`Staging`] is a tree beside the destination, which takes its place when complete; [`Unpack`] fills it, within a
-//! [`Budget`]. A [`StagedFile`] is a file in the same way. `confine` has the rules for names, `plan` and `links` those for what entries make together; only `root`,
-//! `file` and `remove` touch the tree; `old` reads the one that was there before.
+//! [`Budget`]. A [`StagedFile`] is a file in the same way. `confine` has the rules for names, `plan` and `links` those for
+//! what entries make together; only `root`, `file` and `remove` touch the tree; `old` reads the one that was there before.
 
 mod attributes;
 mod budget;

@@ -89,7 +89,8 @@ impl OldTree {
 }
 
 impl OldFile {
-    /// Reads bytes `offset..offset + bytes` into `buffer`, which then holds nothing else; `false` when the file does not have them.
+    /// Reads bytes `offset..offset + bytes` into `buffer`, which then holds nothing else; `false` when the file does not have
+    /// them.
     pub(crate) fn read(&self, offset: u64, bytes: u64, buffer: &mut Vec<u8>) -> bool {
         buffer.clear();
         let is_there = offset.checked_add(bytes).is_some_and(|end| end <= self.size);

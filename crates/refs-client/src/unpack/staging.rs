@@ -129,8 +129,8 @@ impl Staging {
     /// loss of power leaves is all of it, or what was there before.
     ///
     /// # Errors
-    /// `Destination` when something was put there meanwhile, `Io`. The destination is then as it was, unless syncing failed: then the
-    /// tree is there, whole, and only its name may not outlast a loss of power.
+    /// `Destination` when something was put there meanwhile, `Io`. The destination is then as it was, unless syncing failed:
+    /// then the tree is there, whole, and only its name may not outlast a loss of power.
     pub(crate) fn publish(self) -> Result<()> {
         // A directory that its owner may not write to can't be moved.
         self.set_mode(Mode::RWXU)?;

@@ -198,8 +198,8 @@ async fn an_index_of_an_image_lets_no_artifact_pass() {
     check_refused_after_image(&["a 1", "a 2", &big], "a", twice).await;
 }
 
-/// Entries that may well be in the way of each other. No link is absolute: the first that is ends the pull of a lone layer, even if
-/// what follows would hide it.
+/// Entries that may well be in the way of each other. No link is absolute: the first that is ends the pull of a lone layer,
+/// even if what follows would hide it.
 fn entries() -> impl Strategy<Value = Vec<String>> {
     let path = || "[ab](/[ab]){0,2}";
     let entry = prop_oneof![

@@ -50,8 +50,8 @@ impl Proof {
     }
 }
 
-/// The bytes `range` of the blob that `proof` is about, from `replay`. Its last bytes are held back until all have been
-/// found right. What is read once more, as a connection broke, is not hashed once more: should a source give other bytes then, only
+/// The bytes `range` of the blob that `proof` is about, from `replay`. Its last bytes are held back until all have been found
+/// right. What is read once more, as a connection broke, is not hashed once more: should a source give other bytes then, only
 /// the other side's own check of the digest can tell. An error is left in `fault`, too.
 pub(crate) async fn checked(replay: &Replay, range: Range<u64>, proof: Proof, fault: FaultSlot) -> Result<ByteStream> {
     let found = proof.known(range.start)?;

@@ -56,7 +56,8 @@ impl Cached {
         Ok(Some(manifest))
     }
 
-    /// The right to ask what `tag` leads to, where one answer does for all who wait for it: where records are believed for a while.
+    /// The right to ask what `tag` leads to, where one answer does for all who wait for it: where records are believed for a
+    /// while.
     async fn turn(&self, tag: &Tag) -> Option<Flight> {
         match self.belief {
             Belief::Younger(_) => self.local.tag_flight(tag).await,

@@ -126,8 +126,8 @@ impl Cached {
     /// says which. Its bytes are not hashed when it is; whoever reads them has them hashed.
     ///
     /// # Errors
-    /// Those of the origin; `Digest` and `Size` when it gives something else; why the store has failed, if it has; `NotCached` when
-    /// it does not take the blob.
+    /// Those of the origin; `Digest` and `Size` when it gives something else; why the store has failed, if it has;
+    /// `NotCached` when it does not take the blob.
     pub async fn keep(&self, blob: &Descriptor) -> Result<Kept> {
         let digest = &blob.digest;
         if self.is_kept(digest).await {

@@ -27,9 +27,9 @@ pub(super) struct Touched {
 pub(super) struct Damages(Mutex<BTreeMap<Digest, Error>>);
 
 impl Local {
-    /// Checks what was given to readers, and what was kept unverified: whole content that is undamaged stays, the rest is dropped.
-    /// Where nothing can be fetched again, parts of what is not here as a whole stay, too. Says whether reading once more may give
-    /// something else.
+    /// Checks what was given to readers, and what was kept unverified: whole content that is undamaged stays, the rest is
+    /// dropped. Where nothing can be fetched again, parts of what is not here as a whole stay, too. Says whether reading once
+    /// more may give something else.
     pub(super) async fn distrust(&self) -> bool {
         let Touched { given, kept_in_part, .. } = std::mem::take(&mut *self.touched());
         let mut found = Vec::new();

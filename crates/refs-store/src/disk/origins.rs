@@ -1,5 +1,5 @@
-//! The repositories that a store on disk has notes on, and what notes are called: `origins/WIRE/HOST/REPOSITORY`, and in it folders
-//! of them.
+//! The repositories that a store on disk has notes on, and what notes are called: `origins/WIRE/HOST/REPOSITORY`, and in it
+//! folders of them.
 
 use std::{
     fs,
@@ -75,7 +75,8 @@ pub(super) fn origins(root: &Path) -> Result<Vec<(PathBuf, Origin)>> {
     Ok(folders.into_iter().filter_map(with_origin).collect())
 }
 
-/// Whether there are notes in the folder of an origin: those of them stay when the last one goes. Other origins may be beneath it.
+/// Whether there are notes in the folder of an origin: those of them stay when the last one goes. Other origins may be
+/// beneath it.
 fn has_notes(origin: &Path) -> Result<bool> {
     let folders = [TAGS_FOLDER, MEMBERS_FOLDER, PARTS_FOLDER, PARTIALS_FOLDER];
     folders.iter().try_fold(false, |found, folder| Ok(found || has_files(&origin.join(folder))?))

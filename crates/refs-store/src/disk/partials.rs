@@ -1,5 +1,5 @@
-//! The beginnings of content whose fills were broken off: of an origin the files `_partials/ALGORITHM/DIGITS-TOTAL`. Whoever fills one holds
-//! the lock on it; one that nobody holds is there to be gone on with.
+//! The beginnings of content whose fills were broken off: of an origin the files `_partials/ALGORITHM/DIGITS-TOTAL`. Whoever
+//! fills one holds the lock on it; one that nobody holds is there to be gone on with.
 
 use std::{
     collections::BTreeMap,

@@ -25,8 +25,8 @@ pub(super) fn folder(notes: &Path, digest: &Digest) -> PathBuf {
     notes.join(PARTS_FOLDER).join(digest.algorithm_str()).join(digest.encoded())
 }
 
-/// Opens a part in `folder` that has all of `range`; with its path. A file that is shorter than its name says was cut off by a crash,
-/// and counts as none.
+/// Opens a part in `folder` that has all of `range`; with its path. A file that is shorter than its name says was cut off by
+/// a crash, and counts as none.
 pub(super) fn find(folder: &Path, range: &Range<u64>) -> Result<Option<(File, PathBuf, Kept)>> {
     let listed = match fs::read_dir(folder) {
         Ok(listed) => listed,

@@ -127,8 +127,8 @@ fn put_aside(folder: &Folder, digest: &Digest) -> Result<bool> {
     move_aside(folder.root(), &folder.blob_path(digest))
 }
 
-/// The same for what is at `path` in the store at `root`, whatever it is called; the folder for quarantine itself may be it. Of what
-/// is behind a link of its user's, only files that are called as blobs are known to be the store's, and are moved.
+/// The same for what is at `path` in the store at `root`, whatever it is called; the folder for quarantine itself may be it.
+/// Of what is behind a link of its user's, only files that are called as blobs are known to be the store's, and are moved.
 pub(super) fn move_aside(root: &Path, path: &Path) -> Result<bool> {
     if is_behind_link(root, path) && !(blob(root, path).is_some() && is_file(path)) {
         return Ok(false);

@@ -38,12 +38,13 @@ use crate::{
 /// A [`Store`] whose content is an image layout on disk, shared by all processes that open it, and bounded: what nobody
 /// has read for the longest time goes first.
 ///
-/// Beside the layout's own files there are `pins`, `uploads`, `locks`, `indexes`, `quarantine`, and `origins/WIRE/HOST/NAME` with `_tags`,
-/// `_members`, `_parts` and `_partials`; `CACHEDIR.TAG` tells programs that make backups to leave all of it out. The layout's index
-/// lists the [images](DiskStore::images) that are here as a whole. It keeps none from being evicted: what is to stay is
-/// [pinned](Store::pin), or put into a layout of its own.
+/// Beside the layout's own files there are `pins`, `uploads`, `locks`, `indexes`, `quarantine`, and `origins/WIRE/HOST/NAME`
+/// with `_tags`, `_members`, `_parts` and `_partials`; `CACHEDIR.TAG` tells programs that make backups to leave all of it
+/// out. The layout's index lists the [images](DiskStore::images) that are here as a whole. It keeps none from being evicted:
+/// what is to stay is [pinned](Store::pin), or put into a layout of its own.
 ///
-/// Nothing waits for the disk here but a pin and the listing of an image. What a power cut damages is found when it is read, and fetched anew.
+/// Nothing waits for the disk here but a pin and the listing of an image. What a power cut damages is found when it is read,
+/// and fetched anew.
 ///
 /// A clone is cheap and is of the same store.
 ///

@@ -81,7 +81,8 @@ impl Folder {
         Self { root: self.root.clone(), shelf: self.shelf.clone(), names: Names::Of(repository.into()) }
     }
 
-    /// Makes those files of the layout at `root` that are not there, or say nothing: an index lists then what is known to be whole.
+    /// Makes those files of the layout at `root` that are not there, or say nothing: an index lists then what is known to be
+    /// whole.
     pub(crate) fn renew(root: PathBuf) -> Result<()> {
         let folder = Self::at(root);
         let held = folder.lock()?;

@@ -147,8 +147,8 @@ impl LayoutIndex {
         entry.annotations.get(CHOSEN_FROM).and_then(|digest| Digest::parse(digest).ok())
     }
 
-    /// Takes `tag` from its manifest, which stays listed; says whether there was one. A reference that ends in `tag` is the name of
-    /// another repository's tag, and stays.
+    /// Takes `tag` from its manifest, which stays listed; says whether there was one. A reference that ends in `tag` is the
+    /// name of another repository's tag, and stays.
     pub(super) fn remove_tag(&mut self, tag: &Tag) -> bool {
         let exact = self.names.of(tag);
         let found = self.entries().iter().any(|entry| name(entry) == Some(&exact));

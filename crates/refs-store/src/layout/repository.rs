@@ -80,8 +80,8 @@ impl Layout {
     }
 
     /// The manifests that are listed by `name`, a colon and a tag, as a repository: `ghcr.io/o/r:v1` is the tag `v1` of
-    /// `ghcr.io/o/r`. What it is given is listed so; what it deletes by its digest stays while it is listed by another name. Blobs,
-    /// and what a digest leads to, are those of the whole layout.
+    /// `ghcr.io/o/r`. What it is given is listed so; what it deletes by its digest stays while it is listed by another name.
+    /// Blobs, and what a digest leads to, are those of the whole layout.
     #[must_use]
     pub fn repository(&self, name: &str) -> Self {
         Self::of(self.folder.repository(name))

@@ -52,8 +52,8 @@ impl Recency {
         bytes
     }
 
-    /// Forgets what was not used for the longest time, until the rest has no more than `limit` bytes, and gives that. What `stays`
-    /// is passed by.
+    /// Forgets what was not used for the longest time, until the rest has no more than `limit` bytes, and gives that. What
+    /// `stays` is passed by.
     pub(super) fn evict(&mut self, limit: u64, stays: impl Fn(&Item) -> bool) -> Vec<Item> {
         let mut excess = self.bytes.saturating_sub(limit);
         let mut evicted = Vec::new();

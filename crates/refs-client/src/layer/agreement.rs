@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use refs_estargz::{Entry, Error as EstargzError, Kind, Limits, Toc, TocPart, is_format_file};
 use refs_registry::Descriptor;
-use refs_url::Digest;
+use refs_url::{Digest, Hasher};
 
 use super::archive::Archive;
 use crate::{ArchiveFault, Error, Result};
@@ -23,7 +23,7 @@ pub(crate) struct Agreement {
     table: Option<Vec<u8>>,
 }
 
-/// An entry, and where its header is.
+/// An entry, with the digest of its content if that was handed over, and where its header is.
 #[derive(Debug)]
 struct Seen {
     entry: Entry,
@@ -46,6 +46,22 @@ impl Agreement {
             // Attributes may be written in ways that the table does not know.
             let entry = Entry { xattrs: Default::default(), digest: None, ..entry.clone() };
             self.seen.push(Seen { entry, offset: archive.header_offset() });
+        }
+        Ok(())
+    }
+
+    /// Gives `take` the content of the file that was seen last, which `archive` is at.
+    ///
+    /// # Errors
+    /// Those of `take` and of the archive.
+    pub(crate) fn content(&mut self, archive: &mut Archive, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        let mut hasher = Hasher::sha256();
+        archive.content(|bytes| {
+            hasher.update(bytes);
+            take(bytes)
+        })?;
+        if let Some(Seen { entry, .. }) = self.seen.last_mut() {
+            entry.digest = Some(hasher.finish());
         }
         Ok(())
     }
@@ -121,6 +137,17 @@ fn agrees(toc: &Toc, entry: &Entry) -> bool {
         (kind, listed) => kind == listed,
     };
     is_same_kind
+        && (entry.digest.is_none() || entry.size() == 0 || entry.digest == content_of(toc, index))
         && (entry.mode & 0o7777, entry.uid, entry.gid) == (listed.mode, listed.uid, listed.gid)
         && entry.mtime.abs_diff(listed.mtime) <= ROUNDED_SECONDS
+}
+
+/// The digest that the table gives of all of a file's content, or of its only chunk. Of chunks alone nobody can tell what they are
+/// together, and a file that has no other is not known to be the same.
+fn content_of(toc: &Toc, index: usize) -> Option<Digest> {
+    toc.entry_at(index).digest.or_else(|| {
+        let mut chunks = toc.chunks_of(index);
+        let first = chunks.next()?;
+        chunks.next().is_none().then_some(first.digest)
+    })
 }

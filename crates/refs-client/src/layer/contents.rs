@@ -180,7 +180,7 @@ impl Contents {
             let work = move || {
                 // What the receiver has written goes with it, which takes time.
                 drop(delivery);
-                Ok(Survey { found: merge.into_shown() })
+                Ok(Survey { found: merge.into_shown(), tables: Vec::new() })
             };
             let survey = thread::run(work).await?;
             // A table of contents has an order of its own.

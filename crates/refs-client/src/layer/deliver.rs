@@ -60,7 +60,7 @@ impl<R: Receive> Delivery<R> {
                 }
                 delivery.tally.count(layer, &entry)?;
                 if delivery.means(&entry) {
-                    delivery.take(entry, &mut archive, blocks)?;
+                    delivery.take(entry, &mut archive, blocks, agreement.as_mut())?;
                 }
             }
             finished(archive, layer, agreement)
@@ -86,7 +86,7 @@ impl<R: Receive> Delivery<R> {
                 }
                 let is_shown = !entry.path.is_empty() && path::whiteout(&entry.path)? == Whiteout::None;
                 if is_shown && merge.is_straight() && delivery.means(&entry) {
-                    delivery.take(entry, &mut archive, blocks)?;
+                    delivery.take(entry, &mut archive, blocks, agreement.as_mut())?;
                 }
             }
             merge.next_layer()?;
@@ -173,7 +173,13 @@ impl<R: Receive> Delivery<R> {
         written(hands, |blocks| work(self, blocks))
     }
 
-    fn take(&mut self, entry: Entry, archive: &mut Archive, blocks: &mut Blocks<'_>) -> Result<()> {
+    fn take(
+        &mut self,
+        entry: Entry,
+        archive: &mut Archive,
+        blocks: &mut Blocks<'_>,
+        agreement: Option<&mut Agreement>,
+    ) -> Result<()> {
         match &entry.kind {
             Kind::Hardlink { target } => {
                 let file = Entry { path: target.clone(), ..entry.clone() };
@@ -184,7 +190,13 @@ impl<R: Receive> Delivery<R> {
                 }
                 Ok(())
             }
-            Kind::File { .. } => self.content(&entry, archive, blocks),
+            Kind::File { .. } => match agreement {
+                Some(agreement) => {
+                    self.receiver.entry(&entry)?;
+                    blocks.file(&entry, |take| agreement.content(archive, take))
+                }
+                None => self.content(&entry, archive, blocks),
+            },
             _ => self.receiver.entry(&entry),
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use refs_estargz::Entry;
+use refs_url::Digest;
 
 use super::{form::Purpose, merge::Shown, ranges::Indexed, survey::Survey};
 use crate::select::Selection;
@@ -59,6 +60,28 @@ impl Listed {
             Self::Some(layer, chosen) => layer.toc().path_at(chosen[index] as usize),
             Self::Found(survey, chosen) => &survey.found[chosen[index] as usize].entry.path,
         }
+    }
+
+    /// Whether a table of contents tells of the files at these indexes here and in `other` in the same chunks. Of what is one chunk
+    /// in both, or in none, the digests of the files say as much.
+    pub(crate) fn has_chunks_of(&self, index: usize, other: &Self, at: usize) -> bool {
+        self.chunks_at(index) == other.chunks_at(at)
+    }
+
+    /// Where the chunks of a file begin and what their digests are, if it has several.
+    fn chunks_at(&self, index: usize) -> Vec<(u64, Digest)> {
+        let (table, at) = match self {
+            Self::All(layer) => (Some(layer), index),
+            Self::Some(layer, chosen) => (Some(layer), chosen[index] as usize),
+            Self::Found(survey, chosen) => {
+                let origin = survey.found[chosen[index] as usize].origin;
+                let table = origin.and_then(|origin| survey.tables.get(origin.layer)?.as_ref());
+                (table, origin.map_or(0, |origin| origin.index))
+            }
+        };
+        let chunks = table.into_iter().flat_map(|table| table.toc().chunks_of(at));
+        let chunks: Vec<_> = chunks.map(|chunk| (chunk.offset, chunk.digest)).collect();
+        if chunks.len() > 1 { chunks } else { Vec::new() }
     }
 
     pub(crate) fn entries(&self) -> impl ExactSizeIterator<Item = Entry> + DoubleEndedIterator + '_ {

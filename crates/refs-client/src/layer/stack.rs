@@ -59,7 +59,8 @@ impl Contents {
         let layers = self.layers.iter().enumerate();
         let reads = layers.map(|(at, layer)| self.read(at, layer, Arc::clone(&tally), capture.clone()).boxed());
         let (merge, captured) = read::merged(reads.collect()).await?;
-        let survey = thread::run(move || Ok(Survey { found: merge.into_shown() })).await?;
+        let tables = self.tables();
+        let survey = thread::run(move || Ok(Survey { found: merge.into_shown(), tables })).await?;
         Ok((survey, captured))
     }
 

@@ -6,10 +6,11 @@ use refs_estargz::path_order;
 
 use super::{
     contents::Contents,
-    form::{Layer, Purpose},
+    form::{Form, Layer, Purpose},
     merge::{Met, Origin, Shown},
     passes::Tally,
     path::is_format_file,
+    ranges::Indexed,
     read::{self, Held, Read},
     spool::{Capture, Spool},
 };
@@ -20,6 +21,8 @@ use crate::Result;
 pub(crate) struct Survey {
     /// Ordered by path.
     pub(crate) found: Vec<Shown>,
+    /// The tables of contents that it was found in, by layer.
+    pub(crate) tables: Vec<Option<Arc<Indexed>>>,
 }
 
 impl Contents {
@@ -40,6 +43,15 @@ impl Contents {
         Ok((Arc::clone(self.surveyed.get_or_init(|| Arc::new(survey))), captured))
     }
 
+    /// The tables of contents that were read, by layer.
+    pub(super) fn tables(&self) -> Vec<Option<Arc<Indexed>>> {
+        let table = |layer: &Layer| match &layer.form {
+            Form::Indexed { index, .. } => index.get().cloned().flatten(),
+            Form::Archive { .. } | Form::File(_) => None,
+        };
+        self.layers.iter().map(table).collect()
+    }
+
     async fn survey_lone(&self, layer: &Layer, capture: Option<Capture>) -> Result<(Survey, Option<Spool>)> {
         let tally = Arc::<Tally>::default();
         let Read { layer, held, captured } = self.read(0, layer, Arc::clone(&tally), capture.map(Arc::new)).await?;
@@ -50,7 +62,7 @@ impl Contents {
             }
             Held::Changes(mets) | Held::Files(mets) => lone(mets),
         };
-        Ok((Survey { found }, captured))
+        Ok((Survey { found, tables: self.tables() }, captured))
     }
 }
 

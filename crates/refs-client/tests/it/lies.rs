@@ -4,7 +4,7 @@
 //! 12 an archive that holds other files than its table, 13 paths, 14 duplicates, 15 symbolic links, 16 hard links, 17 what is no file, 20 the registry's ranges, 21 the size that
 //! is announced, 22 sizes beyond the limits, 23 a table kept elsewhere. Those that tables alone tell are in refs-estargz.
 
-use refs_client::{ArchiveFault, Client, Error, Kind, Limits, PullOptions, ReadOptions};
+use refs_client::{Access, ArchiveFault, Change, Client, DiffOptions, Error, Kind, Limits, PullOptions, ReadOptions};
 use refs_estargz::{Error as EstargzError, Footer, LinkFault, MemberFault, PathFault, TOC_DIGEST_ANNOTATION};
 use refs_registry::{ErrorKind, MediaType};
 use refs_store::Memories;
@@ -139,6 +139,67 @@ async fn lie_12_archive_that_holds_other_files_than_its_table() {
             assert_eq!(found, path, "{elements:?}");
         }
     }
+}
+
+/// A layer whose archive has the file `f`, which the table tells of in two chunks, these, with this digest of all of it; and then
+/// the directory `also` that only the table has, if any.
+fn halves([first, second]: [&str; 2], digest: &str, also: &str) -> Image {
+    let tar = Tree::new().file("f", format!("{first}{second}")).tar();
+    let [header, first_member, second_member] = [&tar[..512], first.as_bytes(), second.as_bytes()].map(gzip);
+    let payload = [&header[..], &first_member, &second_member, &gzip(&tar[512 + 4..1024])].concat();
+    let (at_first, at_second) = (header.len(), header.len() + first_member.len());
+    let [first, second] = [first, second].map(|half| Digest::sha256(half.as_bytes()));
+    let chunk = |at: usize, digest: &Digest| format!(r#""offset":{at},"chunkSize":2,"chunkDigest":"{digest}""#);
+    let (first, second) = (chunk(at_first, &first), chunk(at_second, &second));
+    let file = format!(r#"{{"name":"f","type":"reg","size":4,"mode":420,"digest":"{digest}",{first}}}"#);
+    let rest = format!(r#"{{"name":"f","type":"chunk","chunkOffset":2,{second}}}"#);
+    let also = format!(r#"{{"name":"{also}","type":"dir"}}"#);
+    let elements = [&*file, &rest, &also];
+    indexed(&payload, if also.contains("\"\"") { &elements[..2] } else { &elements })
+}
+
+/// The table points at bytes that are hidden from who reads the archive, or simply lies.
+#[tokio::test]
+async fn lie_12_archive_whose_file_has_other_content() {
+    let tar = Tree::parse(r#"644 f "evil""#).tar();
+    let told = at_512(&abcd("f"));
+    let only_chunk = told.replace(&format!(r#""digest":"{}","#, Digest::sha256(b"abcd")), "");
+    assert_ne!(told, only_chunk);
+    for element in [told, only_chunk] {
+        let error = pull_by_archive(&tar, &[&element]).await.unwrap_err();
+        let Error::Corrupt { fault: ArchiveFault::OtherInTable(found), .. } = &error else { panic!("{error:?}") };
+        assert_eq!(found, "f", "{element}");
+    }
+}
+
+/// What chunks are together only a digest of the whole tells who has not read the table yet.
+#[tokio::test]
+async fn lie_12_chunks_without_a_digest_of_the_whole_are_not_taken_for_what_the_archive_has() {
+    let pull = async |digest: &str| {
+        let client = client_of(halves(["ab", "cd"], digest, "")).await;
+        pull(&client, &at(IN_MEMORY), &pull_of(&[]))
+            .await
+            .map(|(tree, _)| crate::setup::without_times(&tree).to_string())
+    };
+    assert_eq!(pull(Digest::sha256(b"abcd").as_str()).await.unwrap(), pulled_text(r#"644 f "abcd""#));
+    for digest in ["", Digest::sha256(b"evil").as_str()] {
+        rejected!(pull(digest).await, Error::Corrupt { fault: ArchiveFault::OtherInTable(_), .. });
+    }
+}
+
+#[tokio::test]
+async fn digest_of_a_file_that_its_chunks_contradict_is_not_compared_by() {
+    let (memories, client) = memory();
+    let repository = memories.repository(&"localhost".parse().unwrap(), &"o/r".parse().unwrap());
+    let good = Digest::sha256(b"good");
+    for (tag, chunks) in [("v1", ["go", "od"]), ("v2", ["ev", "il"]), ("v3", ["go", "od"])] {
+        halves(chunks, good.as_str(), tag).push(&repository, &[tag]).await.unwrap();
+    }
+    let diff = async |new| client.diff(&at(IN_MEMORY), &at(new), &DiffOptions::default()).await;
+    let honest = diff("localhost/o/r:v3").await.unwrap();
+    assert_eq!(honest.changes.iter().map(Change::path).collect::<Vec<_>>(), ["v1", "v3"]);
+    assert_eq!(honest.new.access, Access::Index);
+    rejected!(diff("localhost/o/r:v2").await, Error::Corrupt { fault: ArchiveFault::OtherInTable(_), .. });
 }
 
 /// To who reads the archive, the table is in the last file of it.

@@ -13,6 +13,7 @@ use refs_estargz::Entry;
 use refs_registry::error::Doing;
 use refs_url::{Digest, Hasher};
 
+use super::early::{Early, Shelf};
 use crate::{
     Error, Result,
     layer::Contents,
@@ -43,17 +44,22 @@ pub(super) async fn hashes(
     };
     let done = contents.extract(selection, hashing).await?;
     let files = mem::take(&mut *done.files.lock().unwrap_or_else(PoisonError::into_inner));
-    Ok(files.into_iter().filter_map(|(path, file)| Some((path, file.digest?))).collect())
+    Ok(files.hashed.into_iter().filter_map(|(path, file)| Some((path, file.digest?))).collect())
 }
 
 /// Takes an artifact, and keeps the digests of some files.
 #[derive(Debug)]
 struct Hashing {
     paths: Arc<BTreeSet<String>>,
-    files: Files,
+    files: Arc<Mutex<Files>>,
 }
 
-type Files = Arc<Mutex<BTreeMap<String, Hashed>>>;
+/// The files, by their paths.
+#[derive(Debug, Default)]
+struct Files {
+    hashed: BTreeMap<String, Hashed>,
+    shelf: Shelf,
+}
 
 /// A file, as far as its bytes have come.
 #[derive(Debug, Default)]
@@ -61,8 +67,7 @@ struct Hashed {
     hasher: Option<Hasher>,
     /// How many bytes, from the first on, are hashed.
     bytes: u64,
-    /// Pieces that came before their turn: few, as what is on its way is bounded.
-    early: BTreeMap<u64, Vec<u8>>,
+    early: Early,
     digest: Option<Digest>,
 }
 
@@ -82,7 +87,8 @@ impl Hand for Hashing {
     fn piece(&mut self, file: &Entry, offset: u64, bytes: &[u8]) -> Result<()> {
         if self.paths.contains(&file.path) {
             let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-            files.entry(file.path.clone()).or_default().take(file.size(), offset, bytes);
+            let Files { hashed, shelf } = &mut *files;
+            return hashed.entry(file.path.clone()).or_default().take(shelf, file.size(), offset, bytes);
         }
         Ok(())
     }
@@ -104,22 +110,51 @@ impl Hand for Hashing {
 }
 
 impl Hashed {
-    fn take(&mut self, size: u64, offset: u64, bytes: &[u8]) {
+    fn take(&mut self, shelf: &mut Shelf, size: u64, offset: u64, bytes: &[u8]) -> Result<()> {
         if offset != self.bytes {
-            self.early.insert(offset, bytes.to_vec());
-            return;
+            return shelf.put(&mut self.early, size, offset, bytes);
         }
         let mut hasher = self.hasher.take().unwrap_or_else(Hasher::sha256);
         hasher.update(bytes);
         self.bytes += bytes.len() as u64;
-        while let Some(next) = self.early.remove(&self.bytes) {
-            hasher.update(&next);
-            self.bytes += next.len() as u64;
-        }
+        self.bytes = shelf.take(&mut self.early, self.bytes, |bytes| hasher.update(bytes))?;
         if self.bytes == size {
             self.digest = Some(hasher.finish());
         } else {
             self.hasher = Some(hasher);
         }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use refs_estargz::Kind;
+
+    use super::*;
+    use crate::diff::early::HELD_BYTES;
+
+    const PIECE: usize = 2 << 20;
+
+    #[test]
+    fn pieces_that_come_in_reverse_make_the_digest_of_the_file() {
+        let content = (0..2 * HELD_BYTES / PIECE).map(|number| vec![number as u8; PIECE]).collect::<Vec<_>>().concat();
+        let file = Entry {
+            path: "f".to_owned(),
+            kind: Kind::File { size: content.len() as u64 },
+            mode: 0o644,
+            mtime: 0,
+            uid: 0,
+            gid: 0,
+            xattrs: BTreeMap::new(),
+            digest: None,
+        };
+        let hashing = Hashing { paths: Arc::new(BTreeSet::from(["f".to_owned()])), files: Arc::default() };
+        let mut hands = [hashing.hand(), hashing.hand()];
+        for (number, piece) in content.chunks(PIECE).enumerate().rev() {
+            hands[number % 2].piece(&file, (number * PIECE) as u64, piece).unwrap();
+        }
+        let files = hashing.files.lock().unwrap();
+        assert_eq!(files.hashed["f"].digest, Some(Digest::sha256(&content)));
     }
 }

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use refs_client::{Access, Aspect, Change, Diff, DiffOptions, Error, Times};
+use refs_estargz::{Footer, TOC_DIGEST_ANNOTATION};
+use refs_registry::MediaType;
 use refs_store::Memories;
-use refs_testkit::{FakeRegistry, Image, Tree};
+use refs_testkit::{FakeRegistry, Image, Tree, image::gzip};
+use refs_url::Digest;
 
 use crate::setup::{IN_MEMORY, anonymous, at, directory, memory, noise, patterns, push};
 
@@ -156,4 +159,45 @@ async fn blobs_that_are_files_are_compared_by_their_digests() {
     let diff = client.diff(&at(IN_MEMORY), &at("localhost/o/r:v2"), &DiffOptions::default()).await.unwrap();
     assert_eq!(words(&diff), ["M f [Content]"]);
     assert_eq!((diff.old.access, diff.new.access), (Access::Index, Access::Index));
+}
+
+/// An image of the one file `f`. Its table has no digest of the file, only those of its chunks.
+fn chunked(chunks: &[Vec<u8>]) -> Image {
+    let size: usize = chunks.iter().map(Vec::len).sum();
+    let (mut payload, mut elements, mut start) = (Vec::new(), Vec::new(), 0);
+    for chunk in chunks {
+        let (kind, digest) = (if start == 0 { "reg" } else { "chunk" }, Digest::sha256(chunk));
+        let place = format!(r#""offset":{},"chunkOffset":{start},"chunkSize":{}"#, payload.len(), chunk.len());
+        elements.push(format!(
+            r#"{{"name":"f","type":"{kind}","mode":420,"size":{size},{place},"chunkDigest":"{digest}"}}"#
+        ));
+        payload.extend(gzip(chunk));
+        start += chunk.len();
+    }
+    let json = format!(r#"{{"version":1,"entries":[{}]}}"#, elements.join(","));
+    let toc = gzip(&Tree::new().file("stargz.index.json", json.clone()).tar());
+    let blob = [&payload[..], &toc, &Footer::encode(payload.len() as u64)].concat();
+    let digest = Digest::sha256(json.as_bytes());
+    Image::new().layer(MediaType::OCI_LAYER_GZIP, blob).annotate_last(TOC_DIGEST_ANNOTATION, digest.as_str())
+}
+
+/// What differs between [`chunked`] of these chunks and the same file in a plain layer.
+async fn of_chunks(chunks: &[Vec<u8>], plain: Vec<u8>) -> Vec<String> {
+    let (memories, client) = memory();
+    let repository = memories.repository(&"localhost".parse().unwrap(), &"o/r".parse().unwrap());
+    chunked(chunks).push(&repository, &["v1"]).await.unwrap();
+    Image::new().tree(&Tree::new().file("f", plain)).push(&repository, &["v2"]).await.unwrap();
+    // By the table, however short the layer is: whole it would have to be a tar archive.
+    let options = DiffOptions { read: patterns(&["f"]), ..DiffOptions::default() };
+    words(&client.diff(&at(IN_MEMORY), &at("localhost/o/r:v2"), &options).await.unwrap())
+}
+
+#[tokio::test]
+async fn chunks_that_many_threads_inflate_are_one_file() {
+    // Each is more than a thread gets at a time.
+    let chunks: Vec<Vec<u8>> = (0..12).map(|seed| noise(300_000, seed)).collect();
+    assert_eq!(of_chunks(&chunks, chunks.concat()).await, [] as [&str; 0]);
+    let mut other = chunks.concat();
+    other[1_000_000] ^= 1;
+    assert_eq!(of_chunks(&chunks, other).await, ["M f [Content]"]);
 }

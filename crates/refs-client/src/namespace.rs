@@ -10,11 +10,11 @@ use refs_url::{Digest, Reference, Target};
 use crate::{
     Error, Location, Meter, Result,
     blobs::ANY,
-    copy::{Copied, CopiedBlob, CopyOptions, Ends, Keeper, Named, Relation, copy_blob, copy_named},
+    copy::{Copied, CopiedBlob, CopyOptions, Ends, Named, Relation, copy_blob, copy_named},
     error::LocationFault,
 };
 
-/// Registries as one namespace, in which a reference leads to a manifest or a blob wherever it is.
+/// Registries, or whatever serves repositories by their names, as one namespace, in which a reference leads to a manifest or a blob wherever it is.
 ///
 /// What it is over decides what it can do: over a `dyn Resolver` it reads, over a `dyn Writable` it copies, too. Where a
 /// reference has a tag and a digest, the tag is looked up, and must lead to the digest;
@@ -168,8 +168,8 @@ impl<R: Writable + ?Sized> Namespace<R> {
         let sink: Arc<dyn Sink> = self.resolver.sink(to.host(), to.repository())?;
         let relation = Relation::of(from, to);
         let (from, to) = (from.to_string(), to.to_string());
-        let (keeper, meter) = (Keeper::Registry, Arc::new(Meter::default()));
-        Ok(Ends { source, sink, from, to, relation, keeper, meter })
+        let meter = Arc::new(Meter::default());
+        Ok(Ends { source, sink, from, to, relation, meter })
     }
 }
 

@@ -119,6 +119,12 @@ pub trait Sink: Source {
         false
     }
 
+    /// Whether a manifest that is here has its blobs here, too, whole. So it is at a registry, which takes a manifest when it has
+    /// its blobs, and keeps them as long. Where others can remove files and cut them off, blobs are to be looked at.
+    fn vouches_for_blobs(&self) -> bool {
+        true
+    }
+
     /// How far the upload has come that the place keeps as `session`: what to resume it by, whoever began it. `None` where there
     /// is none.
     ///

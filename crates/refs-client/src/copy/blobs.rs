@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 
 use super::{
     copied::{CopiedBlob, Fate},
-    ends::{Ends, Keeper, Relation},
+    ends::{Ends, Relation},
     noted::Noted,
     options::{CopyOptions, Mode},
 };
@@ -52,12 +52,12 @@ pub(super) async fn copy_blobs(
 pub(crate) async fn copy_blob(ends: &Ends, blob: &Descriptor) -> Result<Fate> {
     let fate = match &ends.relation {
         Relation::Same => Fate::Present,
-        Relation::Beside(from) => match ends.sink.mount(&blob.digest, from).await {
+        Relation::Beside(from) if ends.may_mount(blob).await? => match ends.sink.mount(&blob.digest, from).await {
             Ok(Mounted::Mounted) => Fate::Mounted,
             Ok(Mounted::Upload(upload)) => go_on(ends, blob, upload).await?,
             Err(error) => return Err(ends.unwritten(error)),
         },
-        Relation::Apart => put(ends, blob).await?,
+        Relation::Beside(_) | Relation::Apart => put(ends, blob).await?,
     };
     if fate != Fate::Copied {
         ends.meter.add_skipped(blob.size);
@@ -110,9 +110,10 @@ async fn foresee(ends: &Ends, blob: &Descriptor) -> Result<Fate> {
         return Ok(Fate::Present);
     }
     match ends.sink.stat_blob(&blob.digest).await {
-        Ok(Some(size)) if ends.keeper == Keeper::Registry || size == blob.size => Ok(Fate::Present),
+        Ok(Some(size)) if ends.sink.vouches_for_blobs() || size == blob.size => Ok(Fate::Present),
         // Of another size it is replaced.
-        Ok(_) => Ok(if ends.relation == Relation::Apart { Fate::Copied } else { Fate::Mounted }),
+        Ok(Some(_)) => Ok(Fate::Copied),
+        Ok(None) => Ok(if ends.relation == Relation::Apart { Fate::Copied } else { Fate::Mounted }),
         Err(error) if super::ends::may_be_absent(error.kind()) => {
             Ok(if ends.relation == Relation::Apart { Fate::Copied } else { Fate::Mounted })
         }

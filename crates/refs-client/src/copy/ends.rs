@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use refs_registry::{Error as RegistryError, ErrorKind, Sink, Source};
+use refs_registry::{Descriptor, Error as RegistryError, ErrorKind, Sink, Source};
 use refs_url::{Digest, Reference, RepoName, Tag, Target};
 
 use super::noted::Noted;
-use crate::{Error, Location, Meter, Result, error::Side};
+use crate::{Error, Meter, Result, error::Side};
 
 /// Where a copy comes from and goes to.
 #[derive(Debug, Clone)]
@@ -18,7 +18,6 @@ pub(crate) struct Ends {
     /// What the destination is called in errors.
     pub(crate) to: String,
     pub(crate) relation: Relation,
-    pub(crate) keeper: Keeper,
     /// What counts what need not be moved. What is moved is counted by the source, if it is.
     pub(crate) meter: Arc<Meter>,
 }
@@ -32,25 +31,6 @@ pub(crate) enum Relation {
     Beside(RepoName),
     /// They have nothing in common.
     Apart,
-}
-
-/// Who keeps what is at the destination, and so what a manifest there says of its blobs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Keeper {
-    /// A registry, which takes a manifest when it has its blobs, and keeps them as long: they are there.
-    Registry,
-    /// A directory, where files are removed and cut off by whoever can: they are to be looked at.
-    Layout,
-}
-
-impl Keeper {
-    /// Who keeps what is at `at`.
-    pub(crate) const fn of(at: &Location) -> Self {
-        match at {
-            Location::Registry(_) => Self::Registry,
-            Location::Layout { .. } | Location::File(_) => Self::Layout,
-        }
-    }
 }
 
 impl Relation {
@@ -87,7 +67,18 @@ impl Ends {
 
     /// Whether the blobs of a manifest are at the destination because the manifest is.
     pub(super) fn vouches_for_blobs(&self) -> bool {
-        self.relation == Relation::Same || self.keeper == Keeper::Registry
+        self.relation == Relation::Same || self.sink.vouches_for_blobs()
+    }
+
+    /// Whether mounting `blob` would do. Where nobody vouches for blobs it would give another name to whatever is in the source's
+    /// file, or leave what is in the destination's: only a file that is missing takes a whole one.
+    pub(super) async fn may_mount(&self, blob: &Descriptor) -> Result<bool> {
+        if self.sink.vouches_for_blobs() {
+            return Ok(true);
+        }
+        let there = self.sink.stat_blob(&blob.digest).await.map_err(|error| self.unwritten(error))?;
+        let found = self.source.stat_blob(&blob.digest).await.map_err(|error| self.unread(error))?;
+        Ok(there.is_none() && found == Some(blob.size))
     }
 
     /// Whether the destination has the manifest `digest`, which the source has.

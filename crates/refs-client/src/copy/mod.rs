@@ -21,5 +21,5 @@ pub use copied::{Copied, CopiedBlob, Fate, Outcome, Tally};
 pub use options::{ChildrenBy, CopyOptions, Foreign, Mode, Platforms, Referrers};
 
 pub(crate) use blobs::copy_blob;
-pub(crate) use ends::{Ends, Keeper, Relation};
+pub(crate) use ends::{Ends, Relation};
 pub(crate) use verb::{Named, copy_named};

@@ -11,7 +11,7 @@ use super::{
     blobs::copy_blobs,
     chosen::{Chosen, Origin, Root},
     copied::{Copied, Fate, Outcome, Tally},
-    ends::{Ends, Keeper, Relation},
+    ends::{Ends, Relation},
     gather::{AT_ONCE, Gathered, Top, too_large},
     graph::Standing,
     manifests::{unseen_blobs, write, write_manifests},
@@ -35,6 +35,12 @@ impl Client {
     /// not kept there. Of a client whose registries are sent pieces (`Options::piece_bytes`), each piece of a blob is a
     /// reading of its own at the source.
     ///
+    /// # Security
+    /// Every byte that is moved is hashed on its way. What the destination says of its own is believed: that it has a blob, that it
+    /// has mounted one, and that what it takes a manifest of is there. Blobs that it said to have mounted are looked for only when
+    /// it refuses the manifest. Of a registry that lies, and takes the manifest all the same, the copy lacks blobs; whoever pulls
+    /// it finds that out, and gets nothing wrong. A layout's files are looked at, by their sizes.
+    ///
     /// # Errors
     /// `Location` when `from` names neither tag nor digest, or `to` is a file; `OtherDigest`, before anything is written;
     /// `PlatformNotFound` and its like for a platform that there is no image for; `GraphTooLarge`; `Copy` with the side that
@@ -56,8 +62,7 @@ impl Client {
         named.check(&names.1, &root)?;
         let sink =
             self.destination(to, options.mode).await.map_err(|error| side_of(Side::Destination, &names.1, error))?;
-        let keeper = Keeper::of(to);
-        let ends = Ends { source, sink, from: names.0, to: names.1, relation, keeper, meter };
+        let ends = Ends { source, sink, from: names.0, to: names.1, relation, meter };
         // Boxed: a copy holds the state of many requests.
         Box::pin(copy(&ends, root, named.tag, options)).await
     }

@@ -1,12 +1,12 @@
 //! Operations by reference, over whatever finds repositories.
 
-use std::sync::Arc;
+use std::{fs, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use refs_client::{
-    CopyOptions, Error, LocationFault, Namespace,
-    copy::{Fate, Outcome},
+    CopyOptions, Error, LocationFault, Namespace, Side,
+    copy::{Fate, Mode, Outcome},
 };
 use refs_registry::{
     ChainResolver, Descriptor, ErrorKind, Manifest, MediaType, Resolver, Sink, StaticResolver, Writable,
@@ -163,6 +163,58 @@ async fn manifests_are_copied_between_whatever_serves_the_hosts() {
     assert_eq!(namespace.resolve_manifest(&to).await.unwrap().digest, image.descriptor.digest);
     let nobody = namespace.get_manifest(&reference("other.example/o/r:v1")).await.unwrap_err();
     assert_eq!(kind(&nobody), ErrorKind::Unsupported);
+}
+
+/// A copy beside its source in a folder of layouts, whose layer `damage` is done to, is told by a dry run and mended by the next
+/// copy: the layer is of this fate then.
+async fn check_mended(damage: fn(&Path), expect: Fate) {
+    let folder = tempfile::tempdir().unwrap();
+    let layouts = Layouts::new(folder.path());
+    let image = Image::new().file("a", "content").push(&layouts.repository(&"o/r".parse().unwrap()), &["v1"]).await;
+    let layer = Digest::sha256(b"content");
+    let namespace = Namespace::new(Arc::new(layouts) as Arc<dyn Writable>);
+    let (from, to) = (reference("disk.example/o/r:v1"), reference("disk.example/o/copy:v1"));
+    let copied = namespace.copy_manifest(&from, &to, &CopyOptions::default()).await.unwrap();
+    assert_eq!(copied.manifest, image.unwrap().descriptor);
+    assert!(copied.blobs.iter().all(|blob| blob.fate == Fate::Mounted), "{:?}", copied.blobs);
+    damage(&folder.path().join("o/copy/_layout/blobs/sha256").join(layer.encoded()));
+    let dry = CopyOptions { mode: Mode::DryRun, ..CopyOptions::default() };
+    for (options, outcome) in [(dry, Outcome::Planned), (CopyOptions::default(), Outcome::Copied)] {
+        let copied = namespace.copy_manifest(&from, &to, &options).await.unwrap();
+        let moved: Vec<_> = copied.blobs.iter().filter(|blob| blob.fate != Fate::Present).collect();
+        assert_eq!((copied.outcome, moved.len(), moved[0].fate), (outcome, 1, expect), "{:?}", copied.blobs);
+    }
+    let blob = namespace.get_blob(&reference(&format!("disk.example/o/copy@{layer}"))).await.unwrap();
+    let bytes: Vec<Bytes> = blob.stream.try_collect().await.unwrap();
+    assert_eq!(bytes.concat(), b"content");
+    let again = namespace.copy_manifest(&from, &to, &CopyOptions::default()).await.unwrap();
+    assert_eq!(again.outcome, Outcome::Present);
+}
+
+#[tokio::test]
+async fn what_a_layout_has_lost_of_a_copy_is_copied_again() {
+    check_mended(|path| fs::remove_file(path).unwrap(), Fate::Mounted).await;
+    // The blob is the source's file by another name: only this one may be cut off.
+    let cut = |path: &Path| {
+        fs::remove_file(path).unwrap();
+        fs::write(path, "cont").unwrap();
+    };
+    check_mended(cut, Fate::Copied).await;
+}
+
+#[tokio::test]
+async fn a_layer_that_the_source_has_cut_off_is_not_mounted() {
+    let folder = tempfile::tempdir().unwrap();
+    let layouts = Layouts::new(folder.path());
+    let source = layouts.repository(&"o/r".parse().unwrap());
+    Image::new().file("a", "content").push(&source, &["v1"]).await.unwrap();
+    let path = folder.path().join("o/r/_layout/blobs/sha256").join(Digest::sha256(b"content").encoded());
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, "cont").unwrap();
+    let namespace = Namespace::new(Arc::new(layouts) as Arc<dyn Writable>);
+    let (from, to) = (reference("disk.example/o/r:v1"), reference("disk.example/o/copy:v1"));
+    let error = namespace.copy_manifest(&from, &to, &CopyOptions::default()).await.unwrap_err();
+    assert!(matches!(error, Error::Copy { side: Side::Source, .. }), "{error:?}");
 }
 
 #[tokio::test]

@@ -166,6 +166,10 @@ impl Sink for Meddling<Arc<dyn Sink>> {
         self.0.upload(resume).await
     }
 
+    fn vouches_for_blobs(&self) -> bool {
+        self.0.vouches_for_blobs()
+    }
+
     async fn mount(&self, digest: &Digest, from: &RepoName) -> Result<Mounted> {
         self.0.mount(digest, from).await
     }

@@ -187,6 +187,10 @@ impl Sink for Layout {
         true
     }
 
+    fn vouches_for_blobs(&self) -> bool {
+        false
+    }
+
     async fn find_upload(&self, session: &str) -> Result<Option<UploadState>> {
         let session = session.to_owned();
         self.run(move |folder| {

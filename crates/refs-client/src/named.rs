@@ -46,6 +46,14 @@ pub(crate) fn split(path: &Path) -> (PathBuf, Option<String>) {
     }
 }
 
+/// The folder of the layout that `path` leads to.
+///
+/// # Errors
+/// `Worker`.
+pub(crate) async fn folder(path: &Path) -> Result<PathBuf> {
+    Ok(found(path).await?.0)
+}
+
 fn is_of_repository(name: &str) -> bool {
     RepoName::parse(name).is_ok() || is_whole(name)
 }

@@ -64,4 +64,17 @@ impl Client {
         names.retain(|name| Location::parse(&format!("{place}:{name}")).is_ok_and(|at| at.target().is_some()));
         Ok(names)
     }
+
+    /// The other places in the layout of `at` that its tag is at, as `ocidir://PATH:ghcr.io/o/r:v1` for `ocidir://PATH:v1`.
+    /// None where `at` is no tag in a layout.
+    ///
+    /// # Errors
+    /// As [`list_tags`](Client::list_tags).
+    pub async fn tag_elsewhere(&self, at: &Location) -> Result<Vec<Location>> {
+        let (Location::Layout { path, .. }, Some(tag)) = (at, at.tag()) else { return Ok(Vec::new()) };
+        let whole = Location::Layout { path: named::folder(path).await?, target: None };
+        let names = self.list_names(&whole).await?;
+        let places = names.iter().filter_map(|name| Location::parse(&format!("{whole}:{name}")).ok());
+        Ok(places.filter(|place| place.tag() == Some(tag) && place != at).collect())
+    }
 }

@@ -91,6 +91,7 @@ fn deleting_code(fault: &rm::Fault) -> u8 {
     match fault {
         rm::Fault::Ambiguous { .. } | rm::Fault::NobodyToAsk { .. } => USAGE,
         rm::Fault::TagStays { source, .. } => registry_code(source),
+        rm::Fault::Elsewhere { source, .. } => registry_code(source),
         rm::Fault::Declined | rm::Fault::Question(_) => OTHER,
     }
 }

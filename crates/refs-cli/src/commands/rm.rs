@@ -24,6 +24,9 @@ pub(crate) enum Fault {
     Question(#[source] io::Error),
     #[error("nothing was deleted")]
     Declined,
+    /// A layout has the tag under other names than the one that was given.
+    #[error("`{at}` is not there, but others with its tag are")]
+    Elsewhere { at: String, others: Vec<Location>, source: Box<refs_registry::Error> },
     #[error("the registry keeps the tag")]
     TagStays { by_digest: String, source: refs_registry::Error },
 }
@@ -38,6 +41,7 @@ impl Fault {
             Self::TagStays { by_digest, .. } => Some(format!(
                 "`refs rm {by_digest}` deletes the manifest instead, with all its tags, if the registry allows that"
             )),
+            Self::Elsewhere { others, .. } => Some(there_are(others)),
             Self::Question(_) | Self::Declined => None,
         }
     }
@@ -80,7 +84,10 @@ pub(super) async fn run(session: &Session, args: Rm) -> Result<(), Failure> {
     let by_tag = matches!(at.target(), Some(Target::Tag(_)));
     let (deleted, scope) = if by_tag { (Gone::Tag, "") } else { (Gone::Manifest, " with all its tags") };
     // The origin is asked, not the cache: what is gone need not be asked about.
-    let digest = session.uncached().resolve_tag(&at).await?.digest;
+    let digest = match session.uncached().resolve_tag(&at).await {
+        Ok(found) => found.digest,
+        Err(error) => return Err(elsewhere(session, at, error).await),
+    };
     if !args.yes {
         confirm(&format!("the {deleted} {at}{scope}")).await?;
     }
@@ -94,6 +101,29 @@ pub(super) async fn run(session: &Session, args: Rm) -> Result<(), Failure> {
     let mut output = session.output();
     output.result(&Deleted { deleted, reference: at.to_string(), digest: digest.to_string() })?;
     Ok(output.flush()?)
+}
+
+/// The failure `error` to find `at`, with where its tag is, if that is known.
+async fn elsewhere(session: &Session, at: Location, error: Error) -> Failure {
+    let source = match error {
+        Error::Registry(source) if source.kind() == ErrorKind::NotFound => source,
+        error => return error.into(),
+    };
+    // Why nothing is listed was told before.
+    let others = session.client().tag_elsewhere(&at).await.unwrap_or_default();
+    if others.is_empty() {
+        return Error::Registry(source).into();
+    }
+    Failure::Deleting(Fault::Elsewhere { at: at.to_string(), others, source: Box::new(source) })
+}
+
+/// A cache may list one tag for any number of repositories.
+const MOST_TOLD: usize = 8;
+
+fn there_are(others: &[Location]) -> String {
+    let told: Vec<String> = others.iter().take(MOST_TOLD).map(|at| format!("`{at}`")).collect();
+    let more = if others.len() > MOST_TOLD { " and more, which `refs tags` lists" } else { "" };
+    format!("name the one that is meant: {}{more}", told.join(", "))
 }
 
 /// The one thing that `at` names. A push prints a tag with its digest, and whoever pastes that may mean either.

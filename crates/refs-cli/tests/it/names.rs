@@ -84,6 +84,23 @@ fn what_is_pushed_by_a_name_into_a_layout_is_listed_so() {
 }
 
 #[test]
+fn a_tag_that_only_others_in_the_layout_have_is_told_by_where_it_is() {
+    let machine = Machine::new();
+    for name in ["o/r", "o/s"] {
+        machine.write("source", &small().file("name", name));
+        machine.prints(&format!("push source ocidir://lay:ghcr.io/{name}:v1"));
+    }
+    let hint = "hint: name the one that is meant: `ocidir://lay:ghcr.io/o/r:v1`, `ocidir://lay:ghcr.io/o/s:v1`\n";
+    for at in ["ocidir://lay:v1", "ocidir://lay:ghcr.io/o/none:v1"] {
+        let words = [&format!("`{at}` is not there, but others with its tag are"), "manifest `v1` not found in", hint];
+        machine.fails(&format!("rm {at} --yes"), 3, &words);
+    }
+    let run = machine.fails("rm ocidir://lay:v9 --yes", 3, &["manifest `v9` not found", "hint: `refs tags ocidir://"]);
+    assert!(!run.stderr.contains("others"), "{}", run.stderr);
+    assert_eq!(machine.prints("tags ocidir://lay"), "ghcr.io/o/r:v1\nghcr.io/o/s:v1\n");
+}
+
+#[test]
 fn the_cache_in_use_is_never_a_destination() {
     let (machine, registry) = (Machine::new(), registry());
     put(&registry, &Image::new().tree(&small()));

@@ -56,7 +56,7 @@ pub(crate) fn code(failure: &Failure) -> u8 {
         Failure::Deadline(_) => UNREACHABLE,
         Failure::Damaged => INTEGRITY,
         Failure::Serve { source, .. } if source.kind() == io::ErrorKind::InvalidInput => USAGE,
-        Failure::Comparing(failure) | Failure::Told(failure) => code(failure),
+        Failure::Comparing(failure) | Failure::Told(failure) | Failure::Kept(failure) => code(failure),
         Failure::Stdout(_)
         | Failure::Different
         | Failure::Write { .. }
@@ -70,7 +70,7 @@ pub(crate) fn code(failure: &Failure) -> u8 {
 /// that was refused for what the artifact is, or for what was asked.
 pub(crate) fn may_pass(failure: &Failure) -> bool {
     let wire = match failure {
-        Failure::Comparing(failure) | Failure::Told(failure) => return may_pass(failure),
+        Failure::Comparing(failure) | Failure::Told(failure) | Failure::Kept(failure) => return may_pass(failure),
         Failure::Fetch { source: Error::Registry(error), .. }
         | Failure::Client(Error::Registry(error))
         | Failure::Registry(error)

@@ -37,6 +37,7 @@ use refs_store::DiskStore;
 
 use crate::{
     args::{Cli, Command},
+    codes::{INTEGRITY, code},
     credentials,
     signals::{Stopped, until_stopped},
     wiring::Session,
@@ -84,6 +85,9 @@ pub(crate) enum Failure {
     /// No version suits among those that the cache knows.
     #[error(transparent)]
     Offline(refs_client::Error),
+    /// What the cache has does not hold, and nobody else was to be asked.
+    #[error(transparent)]
+    Kept(Box<Self>),
     /// One of several, which was told of when it came.
     #[error(transparent)]
     Told(Box<Self>),
@@ -97,6 +101,16 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// The same of a command that had all it read from the cache.
+    fn of_cache(self) -> Self {
+        match self {
+            // What a comparison failed of decides its exit code.
+            Self::Comparing(failure) => Self::Comparing(Box::new(failure.of_cache())),
+            failure if code(&failure) == INTEGRITY => Self::Kept(Box::new(failure)),
+            failure => failure,
+        }
+    }
+
     /// Whether the reader of stdout has left, which is its right.
     pub(crate) fn is_broken_pipe(&self) -> bool {
         let (Self::Stdout(error) | Self::Client(refs_client::Error::Io { source: error, .. })) = self else {
@@ -112,16 +126,18 @@ pub(crate) async fn run(cli: Cli, cache: Option<DiskStore>) -> Result<Result<(),
         return Ok(Err(Failure::Usage(NEEDS_REGISTRY.to_owned())));
     }
     let deadline = cli.global.timeout;
+    let reads_cache_alone = cli.global.offline && !cli.command.registries().is_empty();
     let session = match Session::new(cli.global, &cli.command, cache) {
         Ok(session) => session,
         Err(fault) => return Ok(Err(fault.into())),
     };
     let done = Box::pin(dispatch(&session, cli.command));
-    match deadline {
+    let outcome = match deadline {
         None => done.await,
         // What is dropped where it stands cleans up by that, as with a signal.
         Some(deadline) => tokio::time::timeout(deadline, done).await.unwrap_or(Ok(Err(Failure::Deadline(deadline)))),
-    }
+    };
+    if reads_cache_alone { outcome.map(|done| done.map_err(Failure::of_cache)) } else { outcome }
 }
 
 async fn dispatch(session: &Session, command: Command) -> Result<Result<(), Failure>, Stopped> {

@@ -17,6 +17,13 @@ pub(crate) fn for_keeper(error: &Error) -> String {
     format!("{}`REFS_CACHE_DIR` names another folder", mending(error))
 }
 
+/// What helps where what the cache has does not hold.
+pub(crate) fn of_damaged() -> String {
+    "it comes from the cache: run it once without `--offline`, which fetches anew what is damaged there; `refs cache verify` \
+     tells what is"
+        .to_owned()
+}
+
 /// What would make the cache usable, if that is known, as the first of several things to do.
 fn mending(error: &Error) -> String {
     if let Some(remedy) = machine::of(error) {

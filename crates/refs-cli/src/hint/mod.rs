@@ -26,6 +26,7 @@ fn hint_of(failure: &Failure) -> Option<String> {
             "only the tags that the cache knows were looked at; without `--offline` the registry is asked for all"
                 .to_owned(),
         ),
+        Failure::Kept(_) => Some(cache::of_damaged()),
         Failure::Registry(error) => registry_hint(error),
         Failure::Cache(error) => Some(cache::for_keeper(error)),
         Failure::Credentials(fault) => fault.hint(),

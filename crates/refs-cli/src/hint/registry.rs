@@ -35,7 +35,9 @@ pub(crate) fn registry_hint(error: &Registry) -> Option<String> {
             "without `--offline` the registry is asked".to_owned()
         }
         Registry::NotCached { .. } => {
-            "it is fetched without `--offline`; `refs cache fetch REF` keeps all of an image".to_owned()
+            "it is fetched without `--offline`; `refs cache fetch REF` keeps all of an image, which a pull of some files or \
+             over an older version does not"
+                .to_owned()
         }
         Registry::Full { .. } => "make space and run it again".to_owned(),
         Registry::Busy { .. } => "wait for the other process, or stop it".to_owned(),

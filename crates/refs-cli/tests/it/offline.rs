@@ -143,7 +143,7 @@ fn what_came_as_a_delta_is_whole_once_it_was_fetched() {
         machine.prints(&format!("pull {at} {version}"));
     }
     machine.prints(&format!("ls {at} --offline"));
-    let words = ["is not in the cache", "hint: it is fetched without `--offline`"];
+    let words = ["is not in the cache", "hint: it is fetched without `--offline`", "or over an older version does not"];
     machine.fails(&format!("pull {at} three --offline"), 3, &words);
     machine.prints(&format!("cache fetch {at}"));
     machine.prints(&format!("pull {at} three --offline"));
@@ -185,10 +185,25 @@ fn one_damaged_layer_is_told_by_its_digest_and_all_that_is_whole_stays() {
         fs::remove_file(&path).ok();
         fs::write(&path, &bytes).unwrap();
         let line = format!("{} --offline", line.replace("AT", &one));
-        machine.run(&line).failed(8, &[damaged.as_ref()]);
+        machine.run(&line).failed(8, &[damaged.as_ref(), "hint: it comes from the cache: run it once without"]);
         assert_eq!(names(), rest, "{line}");
         assert!(machine.cache().join("quarantine").join(format!("sha256-{}", damaged.encoded())).exists());
         assert_eq!(machine.prints(&format!("tags ocidir://{}", machine.cache().display())).trim_end(), two);
         assert_eq!(machine.prints(&format!("ls {two} --offline")), "base\ntwo\n");
     }
+}
+
+#[test]
+fn a_damaged_layout_is_not_blamed_on_the_cache() {
+    let machine = Machine::new();
+    machine.write("source", &small().file("large", noise(300 << 10)));
+    machine.prints("push source ocidir://layout:v1");
+    let blobs = fs::read_dir(machine.path("layout/blobs/sha256")).unwrap().map(|blob| blob.unwrap().path());
+    let layer = blobs.max_by_key(|blob| blob.metadata().unwrap().len()).unwrap();
+    let mut bytes = fs::read(&layer).unwrap();
+    bytes[100_000..100_004].copy_from_slice(b"harm");
+    fs::remove_file(&layer).unwrap();
+    fs::write(&layer, bytes).unwrap();
+    let run = machine.fails("pull ocidir://layout:v1 here --offline", 8, &["hint: "]);
+    assert!(!run.stderr.contains("the cache"), "{}", run.stderr);
 }

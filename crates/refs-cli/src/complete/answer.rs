@@ -12,11 +12,11 @@ use clap::{Arg, Command, CommandFactory, FromArgMatches};
 use clap_complete::{
     Shell,
     engine::{ArgValueCompleter, CompletionCandidate},
-    env::{Elvish, EnvCompleter, Fish, Powershell, Zsh},
+    env::{Elvish, EnvCompleter, Powershell},
 };
 use refs_client::Location;
 
-use super::{bash::Bash, known::Known, plain::is_plain};
+use super::{bash::Bash, fish::Fish, known::Known, plain::is_plain, zsh::Zsh};
 use crate::args::{Cli, Global};
 
 /// With this in the environment, which names a shell, the program completes the words behind `--` and does nothing else.

@@ -7,7 +7,7 @@ use refs_store::{Origin, Store};
 use refs_url::Reference;
 use tokio::runtime::{Builder, Runtime};
 
-use super::plain::is_plain;
+use super::{layouts, plain::is_plain};
 use crate::{
     args::Global,
     wiring::{self, Session},
@@ -32,6 +32,13 @@ impl Known {
 
     /// Repositories, and behind one and its `:` the tags that somebody has asked for.
     pub(super) fn references(&self, word: &str) -> Vec<String> {
+        if word.starts_with(layouts::SCHEME) {
+            return self.repositories(word, ":");
+        }
+        if !word.is_empty() && layouts::SCHEME.starts_with(word) {
+            let known = self.repositories(word, ":").into_iter();
+            return known.chain([layouts::SCHEME.to_owned()]).collect();
+        }
         // Before the colon of a port there is no slash.
         let Some((repository, begun)) = word.rsplit_once(':').filter(|(repository, _)| repository.contains('/')) else {
             return self.repositories(word, ":");
@@ -45,8 +52,21 @@ impl Known {
 
     /// Repositories whose names begin with `word`, each with `suffix` behind it.
     pub(super) fn repositories(&self, word: &str, suffix: &str) -> Vec<String> {
+        if let Some(path) = word.strip_prefix(layouts::SCHEME) {
+            return self.layouts(path, suffix);
+        }
         let names = self.origins().into_iter().map(|origin| format!("{}/{}", origin.host, origin.repository));
         sorted(names.filter(|name| name.starts_with(word)).map(|name| name + suffix))
+    }
+
+    /// What `path` may become, behind the scheme of layouts: a path, and behind that of a layout and its `:` what it lists.
+    fn layouts(&self, path: &str, suffix: &str) -> Vec<String> {
+        let Some((layout, begun)) = layouts::split(path) else { return layouts::directories(path, suffix) };
+        let whole = Location::Layout { path: layout.into(), target: None };
+        let names = self.wait(self.session.client().list_names(&whole)).and_then(Result::ok).unwrap_or_default();
+        // Strangers have named what is listed, but not the path.
+        let names = sorted(names.iter().filter_map(|name| layouts::next(name, begun, suffix)));
+        names.into_iter().map(|name| format!("{whole}:{name}")).collect()
     }
 
     /// The hosts of repositories.

@@ -1,8 +1,13 @@
-//! Completes words in a shell: commands and options as clap knows them, references and paths as the cache does.
+//! Completes words in a shell: commands and options as clap knows them, references and paths as the cache does,
+//! layouts as the disk does.
 
 mod answer;
 mod bash;
+mod described;
+mod fish;
 mod known;
+mod layouts;
 mod plain;
+mod zsh;
 
 pub(crate) use answer::{VARIABLE, answer, script};

@@ -121,6 +121,44 @@ fn paths_are_those_of_a_table_of_contents_that_the_cache_has() {
 }
 
 #[test]
+fn layouts_are_named_by_their_paths_and_by_what_they_list() {
+    let (machine, registry) = place();
+    for at in ["lay:v1", "lay:ghcr.io/o/r:v2", "lay:ghcr.io/o/r:v3", "layouts/own:v1", "layouts/.hidden:v1"] {
+        machine.prints(&format!("push source ocidir://{at}"));
+    }
+    machine.write("lay-source", &small());
+    check(&machine, &registry, "refs ls oci", &["ocidir://"]);
+    check(&machine, &registry, "refs ls ocidir://la", &["//lay:", "//lay-source/", "//layouts/"]);
+    check(&machine, &registry, "refs ls ocidir://layouts/", &["//layouts/own:"]);
+    check(&machine, &registry, "refs ls ocidir://layouts/.", &["//layouts/.hidden:"]);
+    check(&machine, &registry, "refs tags ocidir://layouts/", &["//layouts/own"]);
+    check(&machine, &registry, "refs ls ocidir://lay:", &["ghcr.io/o/r:", "v1"]);
+    check(&machine, &registry, "refs cp ocidir://lay:v1 ocidir://lay:gh", &["ghcr.io/o/r:"]);
+    check(&machine, &registry, "refs ls ocidir://lay:ghcr.io/o/r:", &["v2", "v3"]);
+    check(&machine, &registry, "refs tags ocidir://lay:", &["ghcr.io/o/r"]);
+    check(&machine, &registry, "refs cat ocidir://lay:v1 gui", &["guide/"]);
+    check(&machine, &registry, "refs ls ocidir://none:", &[]);
+    check(&machine, &registry, "refs ls ocidir://none/", &[]);
+}
+
+#[test]
+fn what_a_shell_quotes_is_offered_as_it_is_but_for_what_a_terminal_obeys() {
+    let machine = Machine::new();
+    for name in ["a dir", "a$(reboot)", "a\u{1b}[2J", "a\nb"] {
+        std::fs::create_dir(machine.path(name)).unwrap();
+    }
+    for shell in ["zsh", "fish"] {
+        let mut command = machine.command("");
+        let offered = ended(command.env("REFS_COMPLETE", shell).args(["--", "refs", "ls", "ocidir://a"]));
+        let lines: Vec<_> = offered.text().lines().map(str::to_owned).collect();
+        assert_eq!(lines, ["ocidir://a dir/", "ocidir://a$(reboot)/"], "{shell}");
+        let mut command = machine.command("");
+        let offered = ended(command.env("REFS_COMPLETE", shell).args(["--", "refs", "pul"]));
+        assert_eq!(offered.text(), "pull\tExtract an artifact, or a part of it\n", "{shell}");
+    }
+}
+
+#[test]
 fn without_a_cache_nothing_is_offered_or_made() {
     let (machine, registry) = (Machine::new(), registry());
     check(&machine, &registry, "refs pull HOST/o/r:", &[]);

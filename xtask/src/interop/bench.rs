@@ -1,6 +1,8 @@
 //! What a scenario has at hand.
 
+use std::env;
 use std::ffi::OsStr;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -155,6 +157,25 @@ impl<'a> Bench<'a> {
         command.args(["--storage-driver", "vfs", "--root"]).arg(self.path("storage"));
         command.arg("--runroot").arg(self.path("storage-run"));
         Outcome::of(command.args(words))
+    }
+
+    /// Runs zsh in `directory`, where our own program is `refs`.
+    pub(crate) fn zsh<W: AsRef<OsStr>>(&self, directory: &Path, words: &[W]) -> Result<Outcome> {
+        self.shell(self.tools.zsh.as_ref().ok_or(Error::MissingTool("zsh"))?, directory, words)
+    }
+
+    /// The same of fish.
+    pub(crate) fn fish<W: AsRef<OsStr>>(&self, directory: &Path, words: &[W]) -> Result<Outcome> {
+        self.shell(self.tools.fish.as_ref().ok_or(Error::MissingTool("fish"))?, directory, words)
+    }
+
+    fn shell<W: AsRef<OsStr>>(&self, shell: &Path, directory: &Path, words: &[W]) -> Result<Outcome> {
+        let mut command = self.command(shell, &self.place.credentials.right);
+        let own = self.tools.refs.parent().map(Path::to_owned);
+        let others = env::var_os("PATH").unwrap_or_default();
+        let path = env::join_paths(own.into_iter().chain(env::split_paths(&others)));
+        let path = path.map_err(|error| Error::file("put into PATH", &self.tools.refs)(io::Error::other(error)))?;
+        Outcome::of(command.env("PATH", path).env("TERM", "vt100").args(words).current_dir(directory))
     }
 
     /// Makes a layer of an archive with the reference implementation of eStargz, and gives the digest of its table of contents.

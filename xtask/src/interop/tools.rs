@@ -21,6 +21,8 @@ pub(crate) struct Tools {
     pub(crate) umoci: Option<PathBuf>,
     pub(crate) skopeo: Option<PathBuf>,
     pub(crate) buildah: Option<PathBuf>,
+    pub(crate) zsh: Option<PathBuf>,
+    pub(crate) fish: Option<PathBuf>,
     /// The suite of the distribution spec.
     pub(crate) conformance: Option<PathBuf>,
     /// Checks a layer with the reference implementation of eStargz.
@@ -47,6 +49,8 @@ impl Tools {
             umoci: built("umoci"),
             skopeo: in_path("skopeo"),
             buildah: in_path("buildah"),
+            zsh: in_path("zsh"),
+            fish: in_path("fish"),
             conformance: built("conformance"),
             verify: built("verify"),
             convert: built("convert"),

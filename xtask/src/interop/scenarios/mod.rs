@@ -1,6 +1,7 @@
 //! What is tried at each place.
 
 mod certificates;
+mod completed;
 mod copies;
 mod credentials;
 mod crowd;
@@ -98,6 +99,8 @@ const ALL: &[Scenario] = &[
     Scenario { name: "cp within a registry moves no blob", at: At::Once, run: copies::within_a_registry },
     Scenario { name: "a percent of 9,000 files is a percent of bytes", at: At::Once, run: delta::one_percent },
     Scenario { name: "offline opens no socket", at: At::Once, run: offline::no_socket },
+    Scenario { name: "zsh completes what refs offers", at: At::Once, run: completed::zsh },
+    Scenario { name: "fish completes what refs offers", at: At::Once, run: completed::fish },
     Scenario { name: "peers pull through our mirror", at: At::Once, run: mirrored::peers_pull },
     Scenario { name: "we unpack crane's layers as umoci does", at: At::Once, run: images::appended_by_crane },
     Scenario { name: "we unpack docker's schema 2 as umoci does", at: At::Once, run: images::docker_schema_2 },

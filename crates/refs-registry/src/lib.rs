@@ -19,6 +19,7 @@ mod repository;
 mod resolver;
 mod source;
 pub mod spec;
+mod trail;
 mod transport;
 mod verify;
 mod warning;

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use refs_url::Digest;
 
-use crate::{ByteStream, Error, Result, Resume, Source, error::Doing, verify::Shared};
+use crate::{ByteStream, Error, Result, Resume, Source, error::Doing, trail::Shared};
 
 /// A body for an upload.
 pub enum Payload {
@@ -22,14 +22,15 @@ pub enum Payload {
     Once(ByteStream),
 }
 
-/// Bytes that can be read as often as needed, from any offset on.
+/// Bytes that can be read as often as needed, from any offset on, and are the same each time. An upload that reads others than
+/// before ends with the error `Digest`, and leaves nothing behind.
 #[derive(Debug, Clone)]
 pub enum Replay {
     /// Bytes in memory.
     Bytes(Bytes),
-    /// A file, which must not change meanwhile.
+    /// A file.
     File(PathBuf),
-    /// A file that is held open, and needs no name. It must not change meanwhile.
+    /// A file that is held open, and needs no name.
     Held(Arc<File>),
     /// A blob of another place.
     Blob(Arc<dyn Source>, Digest),
@@ -91,11 +92,13 @@ impl Replay {
         }
     }
 
-    /// All bytes, for a sender who checks them by `shared`. What verifies them on their way here does so by the same.
+    /// All bytes from where `shared` stands on, for a sender who checks them by that. What verifies them on their way here does
+    /// so by the same.
     pub(crate) async fn open_sharing(&self, shared: &Shared) -> Result<ByteStream> {
+        let from = shared.resume();
         match self {
-            Self::Blob(source, digest) => Ok(source.blob(digest, Resume::sharing(shared.clone())).await?.stream),
-            _ => self.open(0).await,
+            Self::Blob(source, digest) => Ok(source.blob(digest, from).await?.stream),
+            _ => self.open(from.offset()).await,
         }
     }
 }

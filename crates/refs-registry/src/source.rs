@@ -16,7 +16,7 @@ use futures_util::StreamExt;
 use refs_url::{Digest, Hasher, RepoName, Tag, Target};
 use serde::{Deserialize, Serialize};
 
-use crate::{Descriptor, Manifest, MediaType, Payload, Result, verify::Shared};
+use crate::{Descriptor, Manifest, MediaType, Payload, Result, trail::Shared};
 
 /// Bytes as they arrive. The stream ends after its first error.
 pub type ByteStream = BoxStream<'static, Result<Bytes>>;
@@ -247,11 +247,6 @@ impl Resume {
     #[must_use]
     pub const fn at(offset: u64, hasher: Hasher) -> Self {
         Self { offset, hasher: Some(hasher), shared: None }
-    }
-
-    /// A fresh read by one who checks the bytes by `shared`, and need not hash what has been taken in there.
-    pub(crate) const fn sharing(shared: Shared) -> Self {
-        Self { offset: 0, hasher: None, shared: Some(shared) }
     }
 
     /// The first byte to give, counted from the start of the blob.

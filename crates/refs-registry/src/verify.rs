@@ -1,7 +1,5 @@
 //! Hashing, bounding and checking what passes.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
 use bytes::Bytes;
 use futures_util::StreamExt;
 use refs_url::{Digest, Hasher};
@@ -55,6 +53,31 @@ impl Verify {
         Resume::at(self.seen, self.hasher.clone())
     }
 
+    /// The same check, for bytes that are read again from `from` on.
+    pub(crate) fn from(&self, from: u64, hasher: Hasher) -> Self {
+        Self { expected: self.expected.clone(), size: self.size, seen: from, hasher }
+    }
+
+    /// Whether it is about `size` bytes of `digest`.
+    pub(crate) fn is_of(&self, digest: &Digest, size: u64) -> bool {
+        self.size == size && self.expected == *digest
+    }
+
+    /// The hash of the bytes so far, to go on with.
+    pub(crate) fn hasher(&self) -> Hasher {
+        self.hasher.clone()
+    }
+
+    /// What the bytes so far hash to.
+    pub(crate) fn so_far(&self) -> Digest {
+        self.hasher.clone().finish()
+    }
+
+    /// What is wrong when these bytes, not yet all of the blob, were others before.
+    pub(crate) fn changed(&self) -> Error {
+        Error::Digest { wanted: Wanted::BlobPart(self.expected.clone()), actual: self.so_far() }
+    }
+
     /// The verdict, after the last byte.
     ///
     /// # Errors
@@ -75,44 +98,6 @@ impl Verify {
     }
 }
 
-/// The check of one blob for all whom its bytes pass: who sees them first has them hashed, who comes next finds them known.
-/// Clones share it.
-#[derive(Debug, Clone)]
-pub(crate) struct Shared(Arc<Mutex<Verify>>);
-
-impl Shared {
-    pub(crate) fn new(verify: Verify) -> Self {
-        Self(Arc::new(Mutex::new(verify)))
-    }
-
-    /// Takes in `chunk`, which begins at `at`, as far as it is new.
-    pub(crate) fn take_in(&self, at: u64, chunk: &[u8]) -> Result<()> {
-        let mut verify = self.lock();
-        let known = usize::try_from(verify.seen().saturating_sub(at)).unwrap_or(usize::MAX);
-        verify.update(chunk.get(known..).unwrap_or_default())
-    }
-
-    /// The verdict on the bytes so far.
-    pub(crate) fn verdict(&self) -> Result<()> {
-        self.snapshot().finish()
-    }
-
-    /// The check as it stands, by itself.
-    pub(crate) fn snapshot(&self) -> Verify {
-        self.lock().clone()
-    }
-
-    /// Whether it is about `size` bytes of `digest`, and no byte has been taken in.
-    pub(crate) fn is_fresh(&self, digest: &Digest, size: u64) -> bool {
-        let verify = self.lock();
-        verify.seen() == 0 && verify.size == size && verify.expected == *digest
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Verify> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// `stream`, which ends with an error unless its bytes pass `verify`.
 #[must_use]
 pub fn verified(stream: ByteStream, verify: Verify) -> ByteStream {
@@ -128,47 +113,4 @@ pub fn verified(stream: ByteStream, verify: Verify) -> ByteStream {
         }
     })
     .boxed()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn shared(content: &[u8]) -> Shared {
-        Shared::new(Verify::new(&Digest::sha256(content), content.len() as u64, Resume::START).unwrap())
-    }
-
-    #[track_caller]
-    fn check(steps: &[(u64, &str)], is_right: bool) {
-        let shared = shared(b"abcdef");
-        let taken = steps.iter().try_for_each(|(at, chunk)| shared.take_in(*at, chunk.as_bytes()));
-        assert_eq!(taken.and_then(|()| shared.verdict()).is_ok(), is_right, "{steps:?}");
-    }
-
-    #[test]
-    fn what_is_known_is_not_taken_in_again() {
-        check(&[(0, "abcdef")], true);
-        check(&[(0, "abc"), (0, "abc"), (3, "def"), (3, "def")], true);
-        check(&[(0, "abc"), (1, "bcd"), (2, "cdef")], true);
-        check(&[(0, "abc"), (0, "xyz"), (3, "def")], true);
-    }
-
-    #[test]
-    fn what_is_wrong_missing_or_too_much_is_found() {
-        check(&[(0, "abcdeX")], false);
-        check(&[(0, "abc")], false);
-        check(&[(0, "abc"), (4, "ef")], false);
-        check(&[(0, "abcdefg")], false);
-        check(&[(0, "abcdef"), (6, "g")], false);
-    }
-
-    #[test]
-    fn a_check_is_fresh_until_it_has_seen_a_byte() {
-        let shared = shared(b"abc");
-        let digest = Digest::sha256(b"abc");
-        assert!(shared.is_fresh(&digest, 3));
-        assert!(!shared.is_fresh(&digest, 4) && !shared.is_fresh(&Digest::sha256(b""), 3));
-        shared.take_in(0, b"a").unwrap();
-        assert!(!shared.is_fresh(&digest, 3));
-    }
 }

@@ -10,8 +10,8 @@ use crate::{
     Blob, Error, Result, Resume, Verify,
     auth::Scopes,
     error::{Fault, Wanted},
+    trail::Shared,
     transport::{Answer, Budget, Call, Failure, Incoming},
-    verify::Shared,
 };
 
 /// After so many bytes, what breaks next counts as a first failure.
@@ -232,10 +232,10 @@ impl Reading {
     }
 }
 
-/// The check that whoever reads from `from` on has of it, if that is of a blob like this one and has seen nothing yet.
+/// The check that whoever reads from `from` on has of it, if that is of a blob like this one and stands there.
 fn of_reader(digest: &Digest, size: u64, from: Resume) -> Result<Shared> {
     match &from.shared {
-        Some(shared) if shared.is_fresh(digest, size) => Ok(shared.clone()),
+        Some(shared) if shared.is_at(from.offset(), digest, size) => Ok(shared.clone()),
         _ => own(digest, size, from),
     }
 }

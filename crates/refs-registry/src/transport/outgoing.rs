@@ -8,16 +8,17 @@ use std::{
     },
 };
 
+use bytes::Bytes;
 use futures_util::StreamExt;
 use refs_url::Digest;
 
 use super::call::FaultSlot;
-use crate::{ByteStream, Error, Replay, Result, Resume, Verify, error::Wanted, verify::Shared};
+use crate::{ByteStream, Error, Replay, Result, Resume, Verify, error::Wanted, trail::Shared};
 
 /// What has been found of a blob that is sent in parts, some of them more than once. Clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Proof {
-    /// Of the sending that began at the first byte last.
+    /// Of the sending that began last, which goes on from the one before.
     found: Arc<Mutex<Shared>>,
     digest: Digest,
     size: u64,
@@ -29,12 +30,15 @@ impl Proof {
         Ok(Self { found, digest: digest.clone(), size })
     }
 
-    /// What is known to who sends from `start` on: nothing, of all of it.
-    fn known(&self, start: u64) -> Result<Shared> {
+    /// The check for who sends from `start` on, which begins at the byte to read from: at `start`, or before it where the bytes
+    /// between are to be hashed again.
+    fn from(&self, start: u64) -> Result<Shared> {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        if start == 0 {
-            *found = Shared::new(Verify::new(&self.digest, self.size, Resume::START)?);
-        }
+        // Who begins anew sends all of it again, whatever was sent before.
+        *found = match start {
+            0 => Shared::new(Verify::new(&self.digest, self.size, Resume::START)?),
+            _ => found.again(start),
+        };
         Ok(found.clone())
     }
 
@@ -51,39 +55,60 @@ impl Proof {
 }
 
 /// The bytes `range` of the blob that `proof` is about, from `replay`. Its last bytes are held back until all have been found
-/// right. What is read once more, as a connection broke, is not hashed once more: should a source give other bytes then, only
-/// the other side's own check of the digest can tell. An error is left in `fault`, too.
+/// right: what was sent before and is still there, too, as what is read again has to be the same. An error is left in `fault`,
+/// too.
 pub(crate) async fn checked(replay: &Replay, range: Range<u64>, proof: Proof, fault: FaultSlot) -> Result<ByteStream> {
-    let found = proof.known(range.start)?;
-    let mut stream = if range == (0..proof.size) {
+    let found = proof.from(range.start)?;
+    let at = found.resume().offset();
+    let mut stream = if range.end == proof.size {
         replay.open_sharing(&found).await?
     } else {
         // What a source reads beyond `range` is read again for the next part, and would count as known by then.
-        replay.open(range.start).await?
+        replay.open(at).await?
     };
     if proof.size == 0 {
         // No step below reads of an empty blob, which may have been given bytes all the same.
         proof.take_in(&found, 0, &stream.next().await.transpose()?.unwrap_or_default())?;
     }
-    let chunks = futures_util::stream::try_unfold((stream, range.start), move |(mut stream, at)| {
-        let (proof, found, fault) = (proof.clone(), found.clone(), fault.clone());
+    let outgoing = Outgoing { stream, at, range, proof, found };
+    let chunks = futures_util::stream::try_unfold(outgoing, move |mut outgoing| {
+        let fault = fault.clone();
         async move {
-            if at >= range.end {
-                return Ok(None);
-            }
-            let step = async {
-                let Some(mut chunk) = stream.next().await.transpose()? else { return Err(proof.short(at)) };
-                if range.end < proof.size {
-                    chunk.truncate(usize::try_from(range.end - at).unwrap_or(usize::MAX));
-                }
-                proof.take_in(&found, at, &chunk)?;
-                let end = at + chunk.len() as u64;
-                Ok(Some((chunk, (stream, end))))
-            };
-            step.await.inspect_err(|error: &Error| fault.set(error.clone()))
+            let chunk = outgoing.next().await.inspect_err(|error: &Error| fault.set(error.clone()))?;
+            Ok(chunk.map(|chunk| (chunk, outgoing)))
         }
     });
     Ok(chunks.boxed())
+}
+
+/// A part of a blob that is being sent.
+struct Outgoing {
+    stream: ByteStream,
+    /// The byte to be read next.
+    at: u64,
+    range: Range<u64>,
+    proof: Proof,
+    found: Shared,
+}
+
+impl Outgoing {
+    /// The next bytes to send; `None` at the end.
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        while self.at < self.range.end {
+            let Some(mut chunk) = self.stream.next().await.transpose()? else { return Err(self.proof.short(self.at)) };
+            if self.range.end < self.proof.size {
+                chunk.truncate(usize::try_from(self.range.end - self.at).unwrap_or(usize::MAX));
+            }
+            self.proof.take_in(&self.found, self.at, &chunk)?;
+            let unsent = usize::try_from(self.range.start.saturating_sub(self.at)).unwrap_or(usize::MAX);
+            self.at += chunk.len() as u64;
+            let chunk = chunk.slice(unsent.min(chunk.len())..);
+            if !chunk.is_empty() {
+                return Ok(Some(chunk));
+            }
+        }
+        Ok(None)
+    }
 }
 
 /// Tells a connection that has stalled from a producer that takes its time.

@@ -6,6 +6,7 @@ mod auth;
 mod blobs;
 mod bounds;
 mod certificates;
+mod changed;
 mod cuts;
 mod docker_config;
 mod fake;

@@ -78,9 +78,18 @@ pub(crate) type Shared = Arc<Mutex<Kept>>;
 
 /// A registry with `ways`, and what it keeps.
 pub(crate) async fn registry(ways: Ways) -> (Peer, Shared) {
+    registry_seen(ways, |_| {}).await
+}
+
+/// The same, where `see` is shown each request before it is answered.
+pub(crate) async fn registry_seen(ways: Ways, mut see: impl FnMut(&Request) + Send + 'static) -> (Peer, Shared) {
     let kept = Arc::new(Mutex::new(Kept { ways, ..Kept::default() }));
     let shared = kept.clone();
-    (Peer::start(move |request| shared.lock().unwrap().answer(request)).await, kept)
+    let answer = move |request: &Request| {
+        see(request);
+        shared.lock().unwrap().answer(request)
+    };
+    (Peer::start(answer).await, kept)
 }
 
 impl Kept {

@@ -19,6 +19,10 @@ async fn large(to: refs_testkit::Builder) -> (FakeRegistry, FakeRegistry, Manife
     (from, to, image)
 }
 
+fn layer() -> Digest {
+    Digest::sha256(&noise(LARGE, 7))
+}
+
 /// That a copy succeeds in spite of `fault` at the source or the destination.
 async fn check_survives(side: Side, on: On, fault: Fault) {
     let (from, to, image) = large(FakeRegistry::builder()).await;
@@ -34,7 +38,7 @@ async fn check_survives(side: Side, on: On, fault: Fault) {
 
 #[tokio::test]
 async fn what_passes_is_survived_on_either_side() {
-    let layer = format!("/blobs/{}", Digest::sha256(&noise(LARGE, 7)));
+    let layer = format!("/blobs/{}", layer());
     let cut = Fault::Cut { after: 1 << 20, close: Close::Reset };
     check_survives(Side::Source, On::get(&layer), cut.clone()).await;
     check_survives(Side::Source, On::get(&layer).times(3), cut).await;
@@ -74,7 +78,7 @@ async fn check_fails(on_side: Side, on: On, fault: Fault, expect: ErrorKind) {
 #[tokio::test]
 async fn the_side_that_fails_is_named() {
     let status = |status| Fault::Status { status, headers: Vec::new() };
-    let layer = format!("/blobs/{}", Digest::sha256(&noise(LARGE, 7)));
+    let layer = format!("/blobs/{}", layer());
     check_fails(Side::Source, On::get("/manifests/"), status(403), ErrorKind::Denied).await;
     check_fails(Side::Source, On::get(&layer), status(404), ErrorKind::NotFound).await;
     check_fails(Side::Source, On::get(&layer), status(500), ErrorKind::Unreachable).await;
@@ -84,6 +88,30 @@ async fn the_side_that_fails_is_named() {
     check_fails(Side::Destination, On::new(Method::POST, "/uploads/"), status(403), ErrorKind::Denied).await;
     check_fails(Side::Destination, On::put("/blobs/uploads/"), status(500), ErrorKind::Unreachable).await;
     check_fails(Side::Destination, On::put("/manifests/"), status(400), ErrorKind::Protocol).await;
+}
+
+/// That a copy whose destination is cut fails on the side of the source, which gives who asks for the layer a changed one: the
+/// first, or all who come after that.
+async fn check_changed(asked: On, at: u64) {
+    let (from, to, _) = large(FakeRegistry::builder()).await;
+    // The config's, too, whichever comes first.
+    to.fault(On::put("/blobs/uploads/").times(2), Fault::CutRequest { after: 1 << 20, close: Close::Reset });
+    from.fault(asked.clone(), Fault::Flip { at });
+    let (source, target) = (place(&from, "o/from:v1"), place(&to, "o/to:v1"));
+    let error = anonymous().copy(&source, &target, &CopyOptions::default()).await.unwrap_err();
+    assert_eq!(side(&error), (Side::Source, ErrorKind::Digest), "{asked:?} {at}: {error:?}");
+    assert_eq!(tagged(&to, "o/to", "v1").await, None);
+    assert_eq!(to.repository("o/to").stat_blob(&layer()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_source_that_changes_while_the_destination_is_cut_is_named() {
+    let layer = format!("/blobs/{}", layer());
+    // Of what is read again, and of the rest.
+    for at in [7, 900_000, (2 << 20) - 1] {
+        check_changed(On::get(&layer).skip(1).always(), at).await;
+    }
+    check_changed(On::get(&layer), 7).await;
 }
 
 #[tokio::test]
@@ -144,7 +172,7 @@ async fn a_manifest_that_lies_about_sizes_is_refused() {
 #[tokio::test]
 async fn a_copy_that_is_given_up_leaves_no_session_open() {
     let (from, to, _) = large(FakeRegistry::builder()).await;
-    let layer = format!("/blobs/{}", Digest::sha256(&noise(LARGE, 7)));
+    let layer = format!("/blobs/{}", layer());
     from.fault(On::get(&layer).always(), Fault::Stall { after: 1 << 20 });
     let client = anonymous();
     let (source, target, options) = (place(&from, "o/from:v1"), place(&to, "o/to:v1"), CopyOptions::default());

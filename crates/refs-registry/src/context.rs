@@ -4,6 +4,8 @@ use std::{fmt, sync::Arc};
 
 use refs_url::{Digest, Host, RepoName, Tag, Target};
 
+use crate::error::Code;
+
 /// The thing an error is about, in the words of the spec.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -70,17 +72,54 @@ impl fmt::Display for Wanted {
 
 /// Where something was looked for, as a person would write it: `ghcr.io/org/repo`, a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place(Arc<str>);
+pub struct Place {
+    text: Arc<str>,
+    keeper: Keeper,
+}
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keeper {
+    Registry,
+    Layout,
+    Other,
+}
+
+impl Place {
+    /// A registry, or a repository in one.
+    #[must_use]
+    pub fn registry(text: &str) -> Self {
+        Self { text: text.into(), keeper: Keeper::Registry }
+    }
+
+    /// An image layout on disk that a user can name.
+    #[must_use]
+    pub fn layout(text: &str) -> Self {
+        Self { text: text.into(), keeper: Keeper::Layout }
+    }
+
+    /// Whether it is a registry, or in one.
+    #[must_use]
+    pub const fn is_registry(&self) -> bool {
+        matches!(self.keeper, Keeper::Registry)
+    }
+
+    /// Whether it is an image layout on disk.
+    #[must_use]
+    pub const fn is_layout(&self) -> bool {
+        matches!(self.keeper, Keeper::Layout)
+    }
+}
+
+/// A place that is neither a registry nor a layout.
 impl<T: AsRef<str>> From<T> for Place {
     fn from(text: T) -> Self {
-        Self(Arc::from(text.as_ref()))
+        Self { text: Arc::from(text.as_ref()), keeper: Keeper::Other }
     }
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
@@ -108,35 +147,48 @@ impl fmt::Display for RequestLine {
 
 /// What the other side said about its refusal; nothing when it said nothing. Control characters are escaped.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Detail(Option<Arc<str>>);
+pub struct Detail(Option<Arc<Said>>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Said {
+    words: String,
+    codes: Vec<Code>,
+}
 
 impl Detail {
     /// The words of the other side, escaped and cut at 512 characters.
     #[must_use]
     pub fn new(words: &str) -> Self {
+        Self::said(words, Vec::new())
+    }
+
+    /// The same, and the codes among them.
+    pub(crate) fn said(words: &str, codes: Vec<Code>) -> Self {
         let words = words.trim();
         if words.is_empty() {
             return Self(None);
         }
-        let shown: String = words
+        let words = words
             .chars()
             .take(512)
             .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
             .collect();
-        Self(Some(shown.into()))
+        Self(Some(Arc::new(Said { words, codes })))
     }
 
-    /// Whether one of the errors told of has this
-    /// [code](https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes).
-    pub(crate) fn has_code(&self, code: &str) -> bool {
-        let is_it = |said: &str| said.strip_prefix(code).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'));
-        self.0.as_ref().is_some_and(|words| words.split("; ").any(is_it))
+    /// The [codes](https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes) of the errors told of,
+    /// but for those that are the registry's own.
+    #[must_use]
+    pub fn codes(&self) -> &[Code] {
+        self.0.as_ref().map_or(&[], |said| &said.codes)
     }
 
     /// The same words, with `secret` struck out.
     pub(crate) fn without(&self, secret: &str) -> Self {
         match &self.0 {
-            Some(words) if !secret.is_empty() => Self(Some(words.replace(secret, "***").into())),
+            Some(said) if !secret.is_empty() => {
+                Self(Some(Arc::new(Said { words: said.words.replace(secret, "***"), codes: said.codes.clone() })))
+            }
             _ => self.clone(),
         }
     }
@@ -144,13 +196,13 @@ impl Detail {
     /// The words, if there are any.
     #[must_use]
     pub fn words(&self) -> Option<&str> {
-        self.0.as_deref()
+        self.0.as_ref().map(|said| said.words.as_str())
     }
 }
 
 impl fmt::Display for Detail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
+        match self.words() {
             Some(words) => write!(f, ": {words}"),
             None => Ok(()),
         }

@@ -22,8 +22,8 @@ pub enum Payload {
     Once(ByteStream),
 }
 
-/// Bytes that can be read as often as needed, from any offset on, and are the same each time. An upload that reads others than
-/// before ends with the error `Digest`, and leaves nothing behind.
+/// Bytes that can be read as often as needed, from any offset on, and are the same each time. An upload that reads others
+/// than before ends with the error `Digest`, and leaves nothing behind.
 #[derive(Debug, Clone)]
 pub enum Replay {
     /// Bytes in memory.
@@ -92,8 +92,8 @@ impl Replay {
         }
     }
 
-    /// All bytes from where `shared` stands on, for a sender who checks them by that. What verifies them on their way here does
-    /// so by the same.
+    /// All bytes from where `shared` stands on, for a sender who checks them by that. What verifies them on their way here
+    /// does so by the same.
     pub(crate) async fn open_sharing(&self, shared: &Shared) -> Result<ByteStream> {
         let from = shared.resume();
         match self {

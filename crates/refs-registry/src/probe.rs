@@ -5,7 +5,7 @@ use refs_url::{RepoName, Target};
 use crate::{
     Error, Registry,
     auth::Demand,
-    error::{Detail, Wanted},
+    error::{Detail, Place, Wanted},
     transport::Answer,
 };
 
@@ -88,7 +88,10 @@ impl Registry {
         let status = answer.status.as_u16();
         if !matches!(status, 200 | 401 | 403 | 429) {
             let error = match status {
-                404 => Error::NotFound { wanted: Wanted::Host(self.host().clone()), at: self.host().as_str().into() },
+                404 => Error::NotFound {
+                    wanted: Wanted::Host(self.host().clone()),
+                    at: Place::registry(self.host().as_str()),
+                },
                 _ => Error::Refused { at: answer.at, status, detail: Detail::default() },
             };
             findings.push(Finding::fails(Aspect::Api, error));

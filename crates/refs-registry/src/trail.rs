@@ -12,7 +12,8 @@ use crate::{Result, Resume, Verify};
 /// So many bytes are hashed once more at most, to go on anywhere. A mark takes some hundred bytes.
 const BETWEEN_MARKS: u64 = 1 << 20;
 
-/// The check of a blob whose bytes may be read again from the middle, when it has to be known that they are the same as before.
+/// The check of a blob whose bytes may be read again from the middle, when it has to be known that they are the same as
+/// before.
 #[derive(Debug, Clone)]
 struct Trail {
     verify: Verify,

@@ -6,80 +6,12 @@ use http::{
     HeaderName, StatusCode,
     header::{CONTENT_RANGE, RETRY_AFTER},
 };
+pub use refs_registry::error::Code;
 use refs_registry::{
     Error,
     error::{Fault, Wanted},
 };
 use refs_url::Digest;
-
-/// The codes that errors have on the wire
-/// ([error codes](https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#error-codes), and the few that
-/// registries add to them).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Code {
-    /// No such blob.
-    BlobUnknown,
-    /// The upload can't go on like this.
-    BlobUploadInvalid,
-    /// No such upload session.
-    BlobUploadUnknown,
-    /// The access is denied.
-    Denied,
-    /// The digest is malformed, or another than that of the bytes.
-    DigestInvalid,
-    /// The manifest refers to something that is not there.
-    ManifestBlobUnknown,
-    /// The manifest is no manifest.
-    ManifestInvalid,
-    /// No such manifest.
-    ManifestUnknown,
-    /// The repository's name breaks the grammar.
-    NameInvalid,
-    /// No such repository.
-    NameUnknown,
-    /// The `n` of a list is no number.
-    PaginationNumberInvalid,
-    /// The range is malformed, or not the one that has to come next.
-    RangeInvalid,
-    /// More or fewer bytes than announced, or too many.
-    SizeInvalid,
-    /// The tag breaks the grammar.
-    TagInvalid,
-    /// Too many requests.
-    TooManyRequests,
-    /// Credentials are needed.
-    Unauthorized,
-    /// This server does not do that.
-    Unsupported,
-    /// Anything else.
-    Unknown,
-}
-
-impl fmt::Display for Code {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::BlobUnknown => "BLOB_UNKNOWN",
-            Self::BlobUploadInvalid => "BLOB_UPLOAD_INVALID",
-            Self::BlobUploadUnknown => "BLOB_UPLOAD_UNKNOWN",
-            Self::Denied => "DENIED",
-            Self::DigestInvalid => "DIGEST_INVALID",
-            Self::ManifestBlobUnknown => "MANIFEST_BLOB_UNKNOWN",
-            Self::ManifestInvalid => "MANIFEST_INVALID",
-            Self::ManifestUnknown => "MANIFEST_UNKNOWN",
-            Self::NameInvalid => "NAME_INVALID",
-            Self::NameUnknown => "NAME_UNKNOWN",
-            Self::PaginationNumberInvalid => "PAGINATION_NUMBER_INVALID",
-            Self::RangeInvalid => "RANGE_INVALID",
-            Self::SizeInvalid => "SIZE_INVALID",
-            Self::TagInvalid => "TAG_INVALID",
-            Self::TooManyRequests => "TOOMANYREQUESTS",
-            Self::Unauthorized => "UNAUTHORIZED",
-            Self::Unsupported => "UNSUPPORTED",
-            Self::Unknown => "UNKNOWN",
-        })
-    }
-}
 
 /// A request that is answered with an error.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

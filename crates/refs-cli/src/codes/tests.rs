@@ -164,7 +164,12 @@ fn every_error_of_a_repository_has_its_code() {
     ];
     // These name a request, which only a registry brings about; their kinds are below.
     let elsewhere = ["Cut", "Denied", "Protocol", "Refused", "Timeout"];
-    check(&rows, registry_code, &variants(include_str!("../../../refs-registry/src/error.rs"), "Error"), &elsewhere);
+    check(
+        &rows,
+        registry_code,
+        &variants(include_str!("../../../refs-registry/src/error/mod.rs"), "Error"),
+        &elsewhere,
+    );
 }
 
 #[test]
@@ -188,7 +193,7 @@ fn every_kind_of_error_has_its_code() {
         (ErrorKind::NotCached, NOT_FOUND),
         (ErrorKind::Busy, CONFLICT),
     ];
-    let all = variants(include_str!("../../../refs-registry/src/error.rs"), "ErrorKind");
+    let all = variants(include_str!("../../../refs-registry/src/error/meaning.rs"), "ErrorKind");
     check(&rows, |kind| kind_code(*kind), &all, &[]);
 }
 

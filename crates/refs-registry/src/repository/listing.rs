@@ -18,7 +18,7 @@ use super::{Repository, link};
 use crate::{
     Error, Result,
     auth::Scopes,
-    error::{Fault, Wanted},
+    error::{Fault, Place, Wanted},
     quirks::Page,
     spec::has_room,
     transport::{Answer, Call, Remote, after, sized},
@@ -52,9 +52,10 @@ impl Repository {
             Ok(names(page.tags, Tag::parse))
         })
         .map_err(|error| match error {
-            Error::NotFound { .. } => {
-                Error::NotFound { wanted: Wanted::Repository(self.name.clone()), at: self.host().as_str().into() }
-            }
+            Error::NotFound { .. } => Error::NotFound {
+                wanted: Wanted::Repository(self.name.clone()),
+                at: Place::registry(self.host().as_str()),
+            },
             other => other,
         })
         .boxed()

@@ -65,7 +65,7 @@ impl Repository {
     }
 
     fn place(&self) -> Place {
-        format!("{}/{}", self.remote.host, self.name).into()
+        Place::registry(&format!("{}/{}", self.remote.host, self.name))
     }
 
     fn reading(&self, call: Call) -> Call {

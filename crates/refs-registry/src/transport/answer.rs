@@ -20,7 +20,7 @@ use super::{
 use crate::{
     Error, Options, Result, Timeouts,
     auth::{Demand, Refusal},
-    error::{Detail, Fault, RequestLine, Wanted},
+    error::{Code, Detail, Fault, Place, RequestLine, Wanted, may_pass},
     transport::Clock,
 };
 
@@ -81,7 +81,7 @@ impl Answer {
 
     /// Whether the same request may get another answer later.
     pub(crate) fn may_change(&self) -> bool {
-        Retryable::of_status(self.status, None) != Retryable::Never
+        may_pass(self.status.as_u16())
     }
 
     /// This answer when it is a success.
@@ -97,14 +97,13 @@ impl Answer {
         let detail = self.detail(grant).await;
         let host = host.clone();
         let place = || match &call.repository {
-            Some(repository) => format!("{host}/{repository}").into(),
-            None => host.as_str().into(),
+            Some(repository) => Place::registry(&format!("{host}/{repository}")),
+            None => Place::registry(host.as_str()),
         };
-        let retryable = Retryable::of_status(status, hint);
         let error = match status.as_u16() {
             404 | 410 => Error::NotFound { wanted: call.wanted.clone(), at: place() },
             // olareg says so of a session that it does not know.
-            400 if detail.has_code("BLOB_UPLOAD_UNKNOWN") => {
+            400 if detail.codes().contains(&Code::BlobUploadUnknown) => {
                 Error::NotFound { wanted: call.wanted.clone(), at: place() }
             }
             401 if !is_elsewhere => Error::Unauthorized { host, tried: Vec::new(), detail },
@@ -118,7 +117,7 @@ impl Answer {
         };
         // A signed URL that has expired is refused by the host it leads to: the registry gives a new one.
         let is_expired = is_elsewhere && matches!(status.as_u16(), 400 | 401 | 403);
-        Err(Failure { error, retryable: if is_expired { Retryable::Anew } else { retryable } })
+        Err(if is_expired { Failure { error, retryable: Retryable::Anew } } else { Failure::of(error, hint) })
     }
 
     /// What to answer a 401 or 403 with.
@@ -131,10 +130,12 @@ impl Answer {
     /// What the other side says, without what it was shown.
     pub(crate) async fn detail(self, grant: Option<&Grant>) -> Detail {
         let body = self.body.beginning(REFUSAL_BYTES).await;
-        let words = grant.map(secrets).unwrap_or_default().iter().fold(words(&body), |words, secret| {
-            if secret.is_empty() { words } else { words.replace(secret.as_str(), "***") }
-        });
-        Detail::new(&words)
+        let (words, codes) = told(&body);
+        let words =
+            grant.map(secrets).unwrap_or_default().iter().fold(words, |words, secret| {
+                if secret.is_empty() { words } else { words.replace(secret.as_str(), "***") }
+            });
+        Detail::said(&words, codes)
     }
 }
 
@@ -148,10 +149,10 @@ fn secrets(grant: &Grant) -> Vec<Zeroizing<String>> {
     std::iter::once(Zeroizing::new(word.to_owned())).chain(password).collect()
 }
 
-/// The words in an error body
+/// The words in an error body, and the codes among them
 /// ([error codes](https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes)); none in a page
 /// that was made for a browser.
-fn words(body: &[u8]) -> String {
+fn told(body: &[u8]) -> (String, Vec<Code>) {
     #[derive(Deserialize)]
     struct Errors {
         errors: Vec<One>,
@@ -174,13 +175,15 @@ fn words(body: &[u8]) -> String {
             ("", message) => message.to_owned(),
             (code, message) => format!("{code}: {message}"),
         });
-        return said.filter(|said| !said.is_empty()).collect::<Vec<_>>().join("; ");
+        let words = said.filter(|said| !said.is_empty()).collect::<Vec<_>>().join("; ");
+        return (words, errors.iter().filter_map(|one| Code::parse(&one.code)).collect());
     }
     if let Ok(Plain { message }) = serde_json::from_slice(body) {
-        return message;
+        return (message, Vec::new());
     }
     let text = String::from_utf8_lossy(body);
-    if text.trim_start().starts_with(['<', '{', '[']) { String::new() } else { text.into_owned() }
+    let is_words = !text.trim_start().starts_with(['<', '{', '[']);
+    (if is_words { text.into_owned() } else { String::new() }, Vec::new())
 }
 
 /// A body on its way in.
@@ -227,7 +230,7 @@ impl Incoming {
 
     /// The next bytes; `None` at the end that the other side announced.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
-        let timed_out = |after| Failure::passing(Error::Timeout { at: self.at.clone(), after });
+        let timed_out = |after| Failure::of(Error::Timeout { at: self.at.clone(), after }, None);
         let began = self.clock.now();
         let chunk = tokio::select! {
             biased;
@@ -244,7 +247,7 @@ impl Incoming {
             }
             Some(Err(error)) => {
                 let (at, received) = (self.at.clone(), self.received);
-                Err(Failure::passing(Error::Cut { at, received, source: Arc::new(error.without_url()) }))
+                Err(Failure::of(Error::Cut { at, received, source: Arc::new(error.without_url()) }, None))
             }
         }
     }
@@ -300,21 +303,25 @@ mod tests {
     }
 
     #[track_caller]
-    fn check_words(body: &str, expect: &str) {
-        assert_eq!(words(body.as_bytes()), expect, "{body}");
+    fn check_told(body: &str, words: &str, codes: &[Code]) {
+        assert_eq!(told(body.as_bytes()), (words.to_owned(), codes.to_vec()), "{body}");
     }
 
     #[test]
     fn refusals_are_read_in_all_the_forms_that_registries_give_them() {
-        check_words(r#"{"errors":[{"code":"DENIED","message":"no"}]}"#, "DENIED: no");
-        check_words(r#"{"errors":[{"code":"A"},{"message":"b"},{}]}"#, "A; b");
-        check_words(r#"{"errors":[]}"#, "");
-        check_words(r#"{"details":"incorrect username or password"}"#, "incorrect username or password");
-        check_words(r#"{"error":"invalid_grant"}"#, "invalid_grant");
-        check_words("plain words", "plain words");
-        check_words("<html><body>Bad Gateway</body></html>", "");
-        check_words(r#"{"unknown":1}"#, "");
-        check_words(r#"{"errors":[{"code":"CUT","#, "");
-        check_words("", "");
+        check_told(r#"{"errors":[{"code":"DENIED","message":"no"}]}"#, "DENIED: no", &[Code::Denied]);
+        check_told(r#"{"errors":[{"code":"A"},{"message":"b"},{}]}"#, "A; b", &[]);
+        let both = r#"{"errors":[{"code":"OWN","message":"a"},{"code":"UNKNOWN"},{"code":"SIZE_INVALID"}]}"#;
+        check_told(both, "OWN: a; UNKNOWN; SIZE_INVALID", &[Code::Unknown, Code::SizeInvalid]);
+        // Words that look like a code are none.
+        check_told(r#"{"errors":[{"message":"DENIED: no"}]}"#, "DENIED: no", &[]);
+        check_told(r#"{"errors":[]}"#, "", &[]);
+        check_told(r#"{"details":"incorrect username or password"}"#, "incorrect username or password", &[]);
+        check_told(r#"{"error":"invalid_grant"}"#, "invalid_grant", &[]);
+        check_told("plain words", "plain words", &[]);
+        check_told("<html><body>Bad Gateway</body></html>", "", &[]);
+        check_told(r#"{"unknown":1}"#, "", &[]);
+        check_told(r#"{"errors":[{"code":"CUT","#, "", &[]);
+        check_told("", "", &[]);
     }
 }

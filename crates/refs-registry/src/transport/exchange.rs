@@ -21,7 +21,7 @@ use super::{
 use crate::{
     Error, Options, Result,
     auth::{Tokens, is_at},
-    error::{Chain, Fault, RequestLine},
+    error::{Chain, Fault, RequestLine, causes},
     hosts::{Lookup, host_of},
 };
 
@@ -102,7 +102,7 @@ impl Transport {
             biased;
             response = send => response,
             () = self.silence(&pulse) => {
-                Err(Failure::passing(Error::Timeout { at: at.clone(), after: self.options.timeouts.headers }))
+                Err(Failure::of(Error::Timeout { at: at.clone(), after: self.options.timeouts.headers }, None))
             }
         };
         self.log(&at, &outcome, began);
@@ -178,17 +178,15 @@ fn broken(call: &Call, url: &Url, at: &RequestLine, error: reqwest::Error) -> Fa
     if let Some(LeadsInside(name)) = causes(&error).find_map(|cause| cause.downcast_ref()) {
         return Failure::last(Error::Protocol { at: at.clone(), fault: Fault::PrivateAddress(name.clone()) });
     }
-    let is_certificate = causes(&error).any(|cause| cause.is::<rustls::Error>());
     let is_unseen = causes(&error).filter_map(|cause| cause.downcast_ref()).any(says_unseen);
     let error = match host_of(url) {
         Some(host) => Error::Unreachable { host, source: Arc::new(error.without_url()) },
         None => Error::Cut { at: at.clone(), received: 0, source: Arc::new(error.without_url()) },
     };
-    // A certificate that is refused once is refused again.
-    if is_certificate || !call.body.is_replayable() {
+    if !call.body.is_replayable() {
         return Failure::last(error);
     }
-    Failure { error, retryable: if is_unseen { Retryable::Unseen } else { Retryable::Soon } }
+    if is_unseen { Failure { error, retryable: Retryable::Unseen } } else { Failure::of(error, None) }
 }
 
 /// Whether the other side says that it has not looked at the request
@@ -199,18 +197,6 @@ fn says_unseen(error: &h2::Error) -> bool {
     let is_refused = error.is_reset() && reason == Some(h2::Reason::REFUSED_STREAM);
     let is_leaving = error.is_go_away() && reason == Some(h2::Reason::NO_ERROR);
     error.is_remote() && (is_refused || is_leaving)
-}
-
-fn causes<'a>(
-    error: &'a (dyn std::error::Error + 'static),
-) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
-    std::iter::successors(Some(error), |error| {
-        // An I/O error hides the one that it was made from.
-        match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
-            Some(inner) => Some(inner as &(dyn std::error::Error + 'static)),
-            None => error.source(),
-        }
-    })
 }
 
 /// Speeds below this are a way to hold a client for ever.

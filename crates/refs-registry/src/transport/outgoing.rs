@@ -30,8 +30,8 @@ impl Proof {
         Ok(Self { found, digest: digest.clone(), size })
     }
 
-    /// The check for who sends from `start` on, which begins at the byte to read from: at `start`, or before it where the bytes
-    /// between are to be hashed again.
+    /// The check for who sends from `start` on, which begins at the byte to read from: at `start`, or before it where the
+    /// bytes between are to be hashed again.
     fn from(&self, start: u64) -> Result<Shared> {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         // Who begins anew sends all of it again, whatever was sent before.
@@ -55,8 +55,8 @@ impl Proof {
 }
 
 /// The bytes `range` of the blob that `proof` is about, from `replay`. Its last bytes are held back until all have been found
-/// right: what was sent before and is still there, too, as what is read again has to be the same. An error is left in `fault`,
-/// too.
+/// right: what was sent before and is still there, too, as what is read again has to be the same. An error is left in
+/// `fault`, too.
 pub(crate) async fn checked(replay: &Replay, range: Range<u64>, proof: Proof, fault: FaultSlot) -> Result<ByteStream> {
     let found = proof.from(range.start)?;
     let at = found.resume().offset();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, header};
 use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
 
 use crate::{Error, Retry};
@@ -34,6 +34,17 @@ impl Failure {
         Self { error, retryable: Retryable::Never }
     }
 
+    /// A failure that is worth another attempt if its error says so; not before the time that the registry named.
+    pub(crate) fn of(error: Error, hint: Option<Duration>) -> Self {
+        let retryable = match hint {
+            _ if !error.is_retryable() => Retryable::Never,
+            Some(hint) => Retryable::After(hint),
+            None => Retryable::Soon,
+        };
+        Self { error, retryable }
+    }
+
+    /// A failure that is worth another attempt whatever its error says by itself.
     pub(crate) const fn passing(error: Error) -> Self {
         Self { error, retryable: Retryable::Soon }
     }
@@ -47,19 +58,6 @@ impl Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self::last(error)
-    }
-}
-
-impl Retryable {
-    /// Whether an answer with this status may be another one later.
-    pub(crate) fn of_status(status: StatusCode, hint: Option<Duration>) -> Self {
-        match status.as_u16() {
-            408 | 425 | 429 | 500 | 502 | 503 | 504 => {}
-            // nginx in front of GHCR gives 499 under load, Cloudflare in front of any registry its own 52x.
-            499 | 520..=524 => {}
-            _ => return Self::Never,
-        }
-        hint.map_or(Self::Soon, Self::After)
     }
 }
 
@@ -220,14 +218,5 @@ mod tests {
         let doubled = [250, 500, 1000, 2000, 4000, 8000, 10_000, 10_000].map(Some);
         check_waits(eager, &[Soon; 8], &doubled);
         check_waits(Retry { attempts: 1, ..policy }, &[Soon], &[None]);
-    }
-
-    #[test]
-    fn statuses_that_pass_are_retried_and_others_are_not() {
-        for status in 100..600 {
-            let retryable = Retryable::of_status(StatusCode::from_u16(status).unwrap(), None);
-            let passes = matches!(status, 408 | 425 | 429 | 499 | 500 | 502 | 503 | 504 | 520..=524);
-            assert_eq!(retryable == Retryable::Soon, passes, "{status}");
-        }
     }
 }

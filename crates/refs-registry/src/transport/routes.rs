@@ -74,7 +74,7 @@ impl Routes {
         match home.domain() {
             Some(name) if by_looks == Zone::Public && self.proxy(options, home, &*self.settings(home)?).is_none() => {
                 self.names.zone(name).await.map_err(|source| match host_of(home) {
-                    Some(host) => Failure::passing(Error::Unreachable { host, source: Arc::new(source) }),
+                    Some(host) => Failure::of(Error::Unreachable { host, source: Arc::new(source) }, None),
                     None => {
                         Failure::last(Error::Settings { what: format!("the host `{name}`"), source: Arc::new(source) })
                     }

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use refs_registry::{Descriptor, Error, MediaType, Registries, Replay, Sent, Sink, error::Wanted};
+use refs_registry::{
+    Descriptor, Error, MediaType, Registries, Replay, Sent, Sink,
+    error::{Code, Wanted},
+};
 
 use crate::{
     peer::{Peer, Reply},
@@ -130,5 +133,6 @@ async fn a_registry_that_has_other_bytes_than_it_was_sent_is_told_of_as_that() {
     let put = repository(&anonymous(), &peer).put_blob(&layer(&blob), bytes::Bytes::from(blob.clone()).into()).await;
     let error = put.unwrap_err();
     assert!(matches!(error, Error::Refused { status: 400, .. }), "{error:?}");
+    assert_eq!((error.code(), error.is_retryable()), (Some(Code::DigestInvalid), false));
     assert_eq!(peer.lines().iter().filter(|line| line.starts_with("PUT")).count(), 1);
 }

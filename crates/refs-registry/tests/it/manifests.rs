@@ -226,6 +226,7 @@ async fn a_put_is_repeated_and_its_refusal_told() {
     let peer = Peer::start(move |_| Reply::status(400).body(body)).await;
     let error = repository(&anonymous(), &peer).put_manifest(&manifest(), &[]).await.unwrap_err();
     assert!(error.to_string().ends_with("was answered with 400: MANIFEST_BLOB_UNKNOWN: blob unknown"), "{error}");
+    assert_eq!(error.code(), Some(refs_registry::error::Code::ManifestBlobUnknown));
 
     let other = Digest::sha256(b"other");
     let peer = Peer::start(move |_| Reply::status(201).header("docker-content-digest", other.as_str())).await;

@@ -120,8 +120,8 @@ impl Folder {
         let root = self.root.display();
         match (&self.shelf, &self.names) {
             (Some(_), _) => root.to_string().into(),
-            (None, Names::All) => format!("ocidir://{root}").into(),
-            (None, Names::Of(repository)) => format!("ocidir://{root}:{repository}").into(),
+            (None, Names::All) => Place::layout(&format!("ocidir://{root}")),
+            (None, Names::Of(repository)) => Place::layout(&format!("ocidir://{root}:{repository}")),
         }
     }
 

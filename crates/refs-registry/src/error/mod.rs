@@ -1,9 +1,20 @@
 //! What can go wrong with a repository, wherever it lives.
 
-use std::{fmt, io, path::PathBuf, sync::Arc, time::Duration};
+mod causes;
+mod code;
+mod meaning;
+mod said;
+
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use refs_url::{Digest, Host};
 
+use self::said::{Absent, Of, RetryAfter, Tried, Unable, WithTried};
+pub use self::{causes::TlsFault, code::Code, meaning::ErrorKind};
+pub(crate) use self::{
+    causes::{Chain, causes},
+    meaning::may_pass,
+};
 pub use crate::context::{ConfigFault, Detail, Doing, Fault, ManifestFault, Place, RequestLine, Wanted};
 
 /// A result with an [`Error`].
@@ -204,74 +215,7 @@ pub enum Error {
     },
 }
 
-/// What a caller does about an [`Error`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ErrorKind {
-    /// Ask for something else.
-    NotFound,
-    /// Log in.
-    Unauthorized,
-    /// Ask the owner for access.
-    Denied,
-    /// Wait.
-    RateLimited,
-    /// Check the network or the host's name.
-    Unreachable,
-    /// Try again, or allow more time.
-    Timeout,
-    /// Report it to the registry's operator.
-    Protocol,
-    /// Do not trust what was read.
-    Digest,
-    /// Do not trust what was read.
-    Size,
-    /// Do without.
-    Unsupported,
-    /// Change the state first.
-    Conflict,
-    /// Correct the settings.
-    Settings,
-    /// Look at the disk.
-    Io,
-    /// Make space.
-    Full,
-    /// Repair or drop the store.
-    Corrupt,
-    /// Go online.
-    NotCached,
-    /// Wait for the other process.
-    Busy,
-}
-
 impl Error {
-    /// What kind of failure this is, for deciding what to do.
-    #[must_use]
-    pub const fn kind(&self) -> ErrorKind {
-        match self {
-            Self::NotFound { .. } => ErrorKind::NotFound,
-            Self::Unauthorized { .. } => ErrorKind::Unauthorized,
-            Self::Denied { .. } => ErrorKind::Denied,
-            Self::RateLimited { .. } => ErrorKind::RateLimited,
-            Self::Unreachable { .. } | Self::Cut { .. } => ErrorKind::Unreachable,
-            Self::Refused { status: 500..=599, .. } => ErrorKind::Unreachable,
-            Self::Timeout { .. } => ErrorKind::Timeout,
-            // Nothing is wrong with it.
-            Self::Manifest { fault: ManifestFault::Unknown(_), .. } => ErrorKind::Unsupported,
-            Self::Refused { .. } | Self::Protocol { .. } | Self::Manifest { .. } => ErrorKind::Protocol,
-            Self::Digest { .. } => ErrorKind::Digest,
-            Self::Size { .. } | Self::TooLarge { .. } => ErrorKind::Size,
-            Self::Unsupported { .. } => ErrorKind::Unsupported,
-            Self::Conflict { .. } => ErrorKind::Conflict,
-            Self::Settings { .. } => ErrorKind::Settings,
-            Self::Io { .. } => ErrorKind::Io,
-            Self::Full { .. } => ErrorKind::Full,
-            Self::Corrupt { .. } => ErrorKind::Corrupt,
-            Self::NotCached { .. } => ErrorKind::NotCached,
-            Self::Busy { .. } => ErrorKind::Busy,
-        }
-    }
-
     /// The error of a file operation: `Full` when the disk is, else `Io`.
     #[must_use]
     pub fn io(doing: Doing, path: impl Into<PathBuf>, source: io::Error) -> Self {
@@ -279,78 +223,6 @@ impl Error {
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { doing, path },
             _ => Self::Io { doing, path, source: Arc::new(source) },
-        }
-    }
-}
-
-/// An error with its causes, as logs have it.
-pub(crate) struct Chain<'a>(pub(crate) &'a Error);
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let first = std::error::Error::source(self.0);
-        std::iter::successors(first, |&cause| cause.source()).try_for_each(|cause| write!(f, ": {cause}"))
-    }
-}
-
-struct Absent<'a>(&'a Wanted, &'a Place);
-
-impl fmt::Display for Absent<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self(Wanted::Host(host), _) => write!(f, "`{host}` does not answer as a registry"),
-            Self(wanted, at) => write!(f, "{wanted} not found in {at}"),
-        }
-    }
-}
-
-struct Unable<'a>(&'a Wanted, &'a Place);
-
-impl fmt::Display for Unable<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            // A repository as such is wanted by none but an upload that begins.
-            Self(Wanted::Repository(_) | Wanted::Upload, at) => write!(f, "uploads are not supported by {at}"),
-            Self(wanted, at) => write!(f, "{wanted} is not supported by {at}"),
-        }
-    }
-}
-
-struct Tried<'a>(&'a [String]);
-
-impl fmt::Display for Tried<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() {
-            return f.write_str("none were given");
-        }
-        write!(f, "tried: {}", self.0.join(", "))
-    }
-}
-
-struct WithTried<'a>(&'a [String]);
-
-impl fmt::Display for WithTried<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() { Ok(()) } else { write!(f, " ({})", Tried(self.0)) }
-    }
-}
-
-struct Of<'a>(&'a Option<Place>);
-
-impl fmt::Display for Of<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|place| write!(f, " of {place}"))
-    }
-}
-
-struct RetryAfter<'a>(&'a Option<Duration>);
-
-impl fmt::Display for RetryAfter<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(wait) => write!(f, " and asks to wait {} s", wait.as_secs()),
-            None => Ok(()),
         }
     }
 }

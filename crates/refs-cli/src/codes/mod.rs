@@ -71,11 +71,8 @@ pub(crate) fn code(failure: &Failure) -> u8 {
 pub(crate) fn may_pass(failure: &Failure) -> bool {
     let wire = match failure {
         Failure::Comparing(failure) | Failure::Told(failure) | Failure::Kept(failure) => return may_pass(failure),
-        Failure::Fetch { source: Error::Registry(error), .. }
-        | Failure::Client(Error::Registry(error))
-        | Failure::Registry(error)
-        | Failure::Cache(error) => Some(error),
-        Failure::Client(Error::Copy { source, .. }) => Some(source.as_ref()),
+        Failure::Fetch { source: error, .. } | Failure::Client(error) => error.registry(),
+        Failure::Registry(error) | Failure::Cache(error) => Some(error),
         _ => None,
     };
     match code(failure) {

@@ -2,7 +2,7 @@
 
 use refs_registry::{
     Error as Registry,
-    error::{Place, Wanted},
+    error::{Code, Place, TlsFault, Wanted},
 };
 use refs_url::Host;
 
@@ -15,7 +15,7 @@ pub(crate) fn registry_hint(error: &Registry) -> Option<String> {
             format!("the credentials for {host} do not allow this: ask its owner for access")
         }
         Registry::RateLimited { .. } => "wait, or log in: most registries allow more to those they know".to_owned(),
-        Registry::Unreachable { host, source } => unreachable_hint(host, source.as_ref()),
+        Registry::Unreachable { host, .. } => unreachable_hint(host, error.tls_fault()),
         Registry::Refused { status: 500..=599, .. } => "the registry has a problem: try again later".to_owned(),
         Registry::Settings { what, .. } if what.contains(".json`") => {
             "correct the file, or log in anew with `refs login HOST`".to_owned()
@@ -47,7 +47,7 @@ pub(crate) fn registry_hint(error: &Registry) -> Option<String> {
 
 /// What to do next about what is not there.
 fn not_found_hint(wanted: &Wanted, at: &Place) -> String {
-    let is_layout = at.to_string().starts_with("ocidir://");
+    let is_layout = at.is_layout();
     match wanted {
         Wanted::Layout => "check the path; `refs push DIR ocidir://PATH:TAG` begins a layout".to_owned(),
         Wanted::Manifest(_) if is_layout => format!("`refs tags {at}` lists what is there"),
@@ -66,33 +66,25 @@ fn not_found_hint(wanted: &Wanted, at: &Place) -> String {
 }
 
 /// What to do next about a host that can't be spoken with.
-fn unreachable_hint(host: &Host, source: &(dyn std::error::Error + 'static)) -> String {
-    if says(source, &["fatal alert", "CertificateRequired"]) {
-        "the registry ended TLS: where it wants to know who you are, show it with `--client-cert` and `--client-key`"
-            .to_owned()
-    } else if says(source, &["InvalidContentType"]) {
-        format!("what listens there does not speak TLS; where that is right, there is `--plain-http {host}`")
-    } else if says(source, &["certificate"]) {
-        format!(
+fn unreachable_hint(host: &Host, tls: Option<TlsFault>) -> String {
+    match tls {
+        Some(TlsFault::Ended) => {
+            "the registry ended TLS: where it wants to know who you are, show it with `--client-cert` and `--client-key`"
+                .to_owned()
+        }
+        Some(TlsFault::NotTls) => {
+            format!("what listens there does not speak TLS; where that is right, there is `--plain-http {host}`")
+        }
+        Some(TlsFault::Certificate) => format!(
             "check the certificate; for a registry without TLS there is `--plain-http {host}`, for one of your own CA \
              `--ca FILE`"
-        )
-    } else if host.is_loopback() {
-        format!("check that a registry listens on {host}")
-    } else {
-        "check the name of the registry, and the network".to_owned()
+        ),
+        _ if host.is_loopback() => format!("check that a registry listens on {host}"),
+        _ => "check the name of the registry, and the network".to_owned(),
     }
 }
 
 /// Whether a manifest was refused because of what it leads to and is not there.
 pub(super) fn is_incomplete(error: &Registry) -> bool {
-    const CODE: &str = "MANIFEST_BLOB_UNKNOWN";
-    let Registry::Refused { detail, .. } = error else { return false };
-    detail.words().is_some_and(|words| words.contains(CODE))
-}
-
-/// Whether an error or one of its causes has one of these words.
-fn says(error: &(dyn std::error::Error + 'static), words: &[&str]) -> bool {
-    let mut causes = std::iter::successors(Some(error), |&error| error.source());
-    causes.any(|error| words.iter().any(|word| error.to_string().contains(word)))
+    matches!(error, Registry::Refused { detail, .. } if detail.codes().contains(&Code::ManifestBlobUnknown))
 }

@@ -2,6 +2,7 @@
 
 use std::{fmt, path::PathBuf};
 
+use refs_registry::error::Code;
 use refs_url::ParseError;
 
 use super::Error;
@@ -104,6 +105,35 @@ impl fmt::Display for GraphLimit {
 }
 
 impl Error {
+    /// The failure of the registry, or of a store on this machine, that this is, or that a side of a copy had.
+    #[must_use]
+    pub fn registry(&self) -> Option<&refs_registry::Error> {
+        match self {
+            Self::Registry(error) => Some(error),
+            Self::Copy { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+
+    /// Whether the same may succeed later, as [`refs_registry::Error::is_retryable`] says. What is wrong with an artifact, a
+    /// destination or a request is so later, too.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        self.registry().is_some_and(refs_registry::Error::is_retryable)
+    }
+
+    /// The code that a registry gave for its refusal ([`refs_registry::Error::code`]).
+    #[must_use]
+    pub fn code(&self) -> Option<Code> {
+        self.registry()?.code()
+    }
+
+    /// The HTTP status of a registry's refusal ([`refs_registry::Error::status`]).
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        self.registry()?.status()
+    }
+
     /// Whether a symbolic link was refused because it leads out of the destination. In the root file system of a container it
     /// leads elsewhere, and [`Client::unpack`](crate::Client::unpack) writes it as it is.
     #[must_use]

@@ -2,8 +2,10 @@
 
 use std::{error::Error as _, sync::Arc};
 
-use refs_client::{Client, Error, Location, LocationFault, MANIFEST_FILE, ManifestFile, PullOptions, ReadOptions};
-use refs_registry::ErrorKind;
+use refs_client::{
+    Client, Error, Location, LocationFault, MANIFEST_FILE, ManifestFile, PullOptions, ReadOptions, Side,
+};
+use refs_registry::{ErrorKind, error::Code};
 use refs_store::Memories;
 use refs_testkit::{Close, FakeRegistry, Fault, Image, On, Tree};
 
@@ -230,4 +232,30 @@ async fn location_without_a_target_is_refused() {
             error => panic!("{verb}: {error:?}"),
         }
     }
+}
+
+#[track_caller]
+fn check_forwarded(error: &Error, is_retryable: bool, status: Option<u16>) {
+    assert_eq!((error.is_retryable(), error.status(), error.code()), (is_retryable, status, None), "{error:?}");
+}
+
+#[test]
+fn what_a_registry_answered_is_told_whoever_asked_it() {
+    let host = || refs_url::Host::parse("r.test").unwrap();
+    let limited = || refs_registry::Error::RateLimited { host: host(), retry_after: None };
+    let busy = || refs_registry::Error::Busy { path: "a".into() };
+    let side = |source| Error::Copy { side: Side::Source, at: "r.test/a".to_owned(), source: Box::new(source) };
+    check_forwarded(&limited().into(), true, Some(429));
+    check_forwarded(&side(limited()), true, Some(429));
+    check_forwarded(&busy().into(), true, None);
+    check_forwarded(&side(busy()), true, None);
+    check_forwarded(&Error::Worker, false, None);
+    check_forwarded(&Error::NoImage { at: "r.test/a".to_owned() }, false, None);
+}
+
+#[tokio::test]
+async fn a_code_of_the_registry_is_told() {
+    let registry = FakeRegistry::builder().basic_auth("user", "secret").start().await;
+    let error = anonymous().list_tags(&artifact(&registry)).await.unwrap_err();
+    assert_eq!((error.code(), error.status()), (Some(Code::Unauthorized), Some(401)), "{error:?}");
 }

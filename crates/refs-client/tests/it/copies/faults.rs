@@ -90,8 +90,8 @@ async fn the_side_that_fails_is_named() {
     check_fails(Side::Destination, On::put("/manifests/"), status(400), ErrorKind::Protocol).await;
 }
 
-/// That a copy whose destination is cut fails on the side of the source, which gives who asks for the layer a changed one: the
-/// first, or all who come after that.
+/// That a copy whose destination is cut fails on the side of the source, which gives who asks for the layer a changed one:
+/// the first, or all who come after that.
 async fn check_changed(asked: On, at: u64) {
     let (from, to, _) = large(FakeRegistry::builder()).await;
     // The config's, too, whichever comes first.

@@ -15,6 +15,7 @@ mod referrers;
 mod route;
 mod serve;
 mod server;
+mod service;
 mod session;
 mod uploads;
 

@@ -1,6 +1,9 @@
 //! Bodies on their way in and out.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures_core::stream::BoxStream;
@@ -13,13 +16,14 @@ use refs_registry::ByteStream;
 use crate::{
     Code, Refusal,
     answer::{Body, BoxError},
+    watch::Notes,
 };
 
 /// The body of a request. It ends after its first error.
 pub(crate) type Incoming = BoxStream<'static, Result<Bytes, Refusal>>;
 
-/// `body` as a stream that fails when no byte came for `idle`.
-pub(crate) fn incoming<B>(body: B, idle: Duration) -> Incoming
+/// `body` as a stream that fails when no byte came for `idle`, and counts in `notes` what came.
+pub(crate) fn incoming<B>(body: B, idle: Duration, notes: Arc<Notes>) -> Incoming
 where
     B: hyper::body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
@@ -42,7 +46,10 @@ where
             }
         }
     });
-    chunks.boxed()
+    let counted = chunks.inspect_ok(move |chunk: &Bytes| {
+        notes.received.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+    });
+    counted.boxed()
 }
 
 /// Reads what is left of the body of a refused request, if that is little and comes soon.

@@ -3,31 +3,40 @@
 use std::{
     fmt,
     num::NonZeroU64,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant, SystemTime},
 };
 
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http::{
-    HeaderMap, Method, Request, Response, StatusCode,
+    HeaderMap, Request, Response, StatusCode,
     header::{ALLOW, EXPECT},
     request,
 };
 use refs_registry::{Resolver, Source, Writable};
 use refs_url::{Host, RepoName};
-use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{
-    Answered, Body, BoxError, Call, Code, Mirror, Page, Read, Refusal, Write,
+    Body, BoxError, Call, Code, Endpoint, Health, Load, Mirror, Observer, Page, Peer, Probe, Read, Refusal, Write,
     answer::{self, Outcome, Reply},
     blobs,
     body::{self, Incoming},
-    call, listing, manifests,
+    call,
+    health::{self, Tried},
+    listing,
+    load::Connections,
+    manifests,
     neighbours::Neighbours,
+    observer::Observers,
+    places::Places,
     referrers,
     session::Sessions,
     uploads::Uploads,
+    watch::{Notes, Watch},
 };
 
 /// The server side of the distribution spec, over repositories that live anywhere. Clones share their uploads.
@@ -47,7 +56,12 @@ struct Inner {
     mount_search: usize,
     chunk_bytes: Option<NonZeroU64>,
     body_idle: Duration,
-    log: Option<UnboundedSender<Answered>>,
+    observers: Observers,
+    places: Arc<Places>,
+    connections: Connections,
+    draining: AtomicBool,
+    probe: Option<Arc<dyn Probe>>,
+    tried: Tried,
 }
 
 /// Where repositories come from.
@@ -78,8 +92,16 @@ pub struct Options {
     pub chunk_bytes: Option<NonZeroU64>,
     /// How long the body of a request may be silent. A minute by default.
     pub body_idle: Duration,
-    /// Where to tell of each answer. Nowhere by default; a receiver that is gone is no error.
-    pub log: Option<UnboundedSender<Answered>>,
+    /// The most requests under way at a time, each until the last byte of its answer has left; further ones are answered with
+    /// 503, `TOOMANYREQUESTS` and `Retry-After`. 1,024 by default.
+    pub requests: usize,
+    /// The most of them of one client, by its address ([`Peer`]; of IPv6 its `/64`); further ones are answered with 429. As many
+    /// as of all by default: behind a proxy, all clients have one address.
+    pub requests_each: usize,
+    /// What tries out for `/healthz` whether the store can be written. Nothing by default: it is taken for granted.
+    pub probe: Option<Arc<dyn Probe>>,
+    /// Who is told of each answer. Nobody by default.
+    pub observers: Vec<Arc<dyn Observer>>,
 }
 
 impl Default for Options {
@@ -93,7 +115,10 @@ impl Default for Options {
             mount_search: 0,
             chunk_bytes: None,
             body_idle: Duration::from_secs(60),
-            log: None,
+            requests: 1024,
+            requests_each: usize::MAX,
+            probe: None,
+            observers: Vec::new(),
         }
     }
 }
@@ -121,7 +146,7 @@ impl Server {
 
     fn over(reads: Reads, writes: Option<Arc<dyn Writable>>, options: &Options) -> Self {
         let sessions = Sessions::new(options.uploads, options.upload_idle);
-        let Options { host, page, upload_idle, mount_search, chunk_bytes, body_idle, log, .. } = options.clone();
+        let Options { host, page, upload_idle, mount_search, chunk_bytes, body_idle, probe, .. } = options.clone();
         Self(Arc::new(Inner {
             host,
             reads,
@@ -132,7 +157,12 @@ impl Server {
             mount_search,
             chunk_bytes,
             body_idle,
-            log,
+            observers: Observers::new(&options.observers),
+            places: Places::new(options.requests, options.requests_each),
+            connections: Connections::default(),
+            draining: AtomicBool::new(false),
+            probe,
+            tried: Tried::default(),
         }))
     }
 
@@ -149,17 +179,50 @@ impl Server {
         B::Error: Into<BoxError>,
     {
         let (head, body) = request.into_parts();
-        let body = body::incoming(body, self.0.body_idle);
-        let begun = Instant::now();
-        let response = answer::finish(self.outcome(&head, body).await);
-        let (path, status) = (head.uri.path(), response.status().as_u16());
-        tracing::debug!(method = %head.method, path, status, ms = begun.elapsed().as_millis(), "answered");
-        let response = if head.method == Method::HEAD { answer::without_body(response) } else { response };
-        if let Some(log) = &self.0.log {
-            // Whoever listened may have left.
-            drop(log.send(Answered::new(&head, &response)));
+        if head.uri.path() == health::PATH {
+            return self.health().await.answer(&head.method);
         }
-        response
+        let mut watch = Watch::new(&self.0.observers, &head);
+        let notes = watch.notes();
+        let body = body::incoming(body, self.0.body_idle, Arc::clone(&notes));
+        let outcome = match self.0.places.enter(Peer::of(&head).map(|peer| peer.ip())) {
+            Ok(place) => {
+                watch.hold(place);
+                self.outcome(&head, body, &notes).await
+            }
+            Err(refusal) => {
+                leave(body, &head.headers).await;
+                Err(refusal)
+            }
+        };
+        watch.over(&head, answer::finish(outcome))
+    }
+
+    /// Whether requests should be sent here, as `/healthz` tells whoever asks.
+    pub async fn health(&self) -> Health {
+        if self.0.draining.load(Ordering::Relaxed) {
+            return Health::Draining;
+        }
+        match &self.0.probe {
+            Some(probe) if !self.0.tried.is_writable(&**probe).await => Health::Unwritable,
+            _ => Health::Good,
+        }
+    }
+
+    /// Has `/healthz` say from now on that no more requests should be sent here. They are answered still.
+    pub fn drain(&self) {
+        self.0.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// What is under way.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        let Inner { places, connections, sessions, .. } = &*self.0;
+        Load { requests: places.count(), connections: connections.count(), uploads: sessions.count() }
+    }
+
+    pub(crate) fn connections(&self) -> &Connections {
+        &self.0.connections
     }
 
     /// Forgets the uploads that nobody has gone on with, as of `now`.
@@ -187,9 +250,10 @@ impl Server {
         }
     }
 
-    async fn outcome(&self, head: &request::Parts, body: Incoming) -> Outcome {
-        let query = head.uri.query().unwrap_or_default();
-        let call = match Call::parse(&head.method, head.uri.path(), query) {
+    async fn outcome(&self, head: &request::Parts, body: Incoming, notes: &Notes) -> Outcome {
+        let parsed = Call::parse(&head.method, head.uri.path(), head.uri.query().unwrap_or_default());
+        notes.endpoint.get_or_init(|| Endpoint::of(&parsed));
+        let call = match parsed {
             Ok(call) => call,
             Err(refusal) => {
                 leave(body, &head.headers).await;
@@ -199,7 +263,7 @@ impl Server {
         match call {
             Call::Ping => Ok(Reply::new(StatusCode::OK).with_json(&serde_json::json!({}))),
             Call::Catalog(page) => self.catalog(&page).await,
-            Call::Read(name, read) => self.read(&name, read, query, &head.headers).await,
+            Call::Read(name, read) => self.read(&name, read, head, notes).await,
             Call::Write(name, write) => self.spawn_write(name, write, head.headers.clone(), body).await,
         }
     }
@@ -228,16 +292,19 @@ impl Server {
         }
     }
 
-    async fn read(&self, name: &RepoName, read: Read, query: &str, headers: &HeaderMap) -> Outcome {
+    async fn read(&self, name: &RepoName, read: Read, head: &request::Parts, notes: &Notes) -> Outcome {
+        let headers = &head.headers;
         match &self.0.reads {
             Reads::Resolver(resolver) => {
                 let source = resolver.source(&self.0.host, name).map_err(|error| Refusal::of_read(&error))?;
                 self.read_from(&*source, name, &read, headers).await
             }
             Reads::Mirror(mirror) => {
-                let source = mirror.open(call::namespace(query)?.as_ref(), name)?;
+                let host = call::namespace(head.uri.query().unwrap_or_default())?;
+                let source = mirror.open(host.as_ref(), name, &self.0.observers)?;
+                notes.upstream.get_or_init(|| source.host().clone());
                 let reply = self.read_from(&source, name, &read, headers).await?;
-                Ok(source.labelled(reply, &read))
+                Ok(source.labelled(reply, &read, notes))
             }
         }
     }

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::StatusCode;
+use http::{StatusCode, header::RETRY_AFTER};
 use refs_registry::{Upload, UploadState};
 use refs_url::RepoName;
 
@@ -101,6 +101,11 @@ impl Sessions {
         Ok(Arc::clone(session))
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        lock(&self.open).len()
+    }
+
     /// Forgets the session `id`.
     pub(crate) fn end(&self, id: UploadId) {
         lock(&self.open).remove(&id);
@@ -156,6 +161,7 @@ impl Session {
 
 fn too_many() -> Refusal {
     Refusal::new(StatusCode::TOO_MANY_REQUESTS, Code::TooManyRequests, "too many uploads are under way")
+        .with(RETRY_AFTER, 10)
 }
 
 /// A lock that a panic elsewhere does not spoil: each of these maps and times is whole at any moment.

@@ -22,7 +22,7 @@ pub(super) async fn run(session: &Session) -> Result<(), Failure> {
     let (log, answered) = mpsc::unbounded_channel();
     let listener = serve::bind("127.0.0.1:0").await?;
     let host = listener.local_addr()?;
-    let options = refs_server::Options { log: Some(log), ..refs_server::Options::default() };
+    let options = refs_server::Options { observers: vec![Arc::new(log)], ..refs_server::Options::default() };
     let server = Server::writable(Arc::new(Memories::default()), &options);
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = tokio::spawn(async move {
@@ -99,7 +99,7 @@ impl Tour<'_> {
         while let Ok(answer) = self.answered.try_recv() {
             answers.push(answer);
         }
-        let bytes = answers.iter().filter_map(|answer| answer.bytes).sum();
+        let bytes = answers.iter().map(|answer| answer.bytes).sum();
         let s = if answers.len() == 1 { "" } else { "s" };
         self.say(format_args!("  cost: {} request{s}, {} of answers", answers.len(), Bytes(bytes)))?;
         for answer in &answers {

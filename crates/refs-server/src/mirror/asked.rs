@@ -11,11 +11,13 @@ use std::{
 
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
-use refs_registry::{Blob, Clock, Descriptor, ErrorKind, Filter, Manifest, Part, Result, Resume, Source};
+use futures_util::StreamExt;
+use refs_registry::{Blob, Clock, Descriptor, Error, ErrorKind, Filter, Manifest, Part, Result, Resume, Source};
 use refs_store::{Origin, Store};
 use refs_url::{Digest, Tag, Target};
 
 use super::{refused::Refused, sizes::Sizes};
+use crate::observer::Observers;
 
 /// What one request has moved from an upstream.
 #[derive(Debug, Default)]
@@ -68,20 +70,19 @@ pub(super) struct Asked {
     /// How long what is missing is not asked for.
     pub(super) pause: Duration,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) observers: Observers,
 }
 
 impl Asked {
     /// What `ask` comes to, unless `target` was refused a moment ago.
     async fn unless_refused<T>(&self, target: &Target, step: u8, ask: impl Future<Output = Result<T>>) -> Result<T> {
         let Target::Tag(tag) = target else {
-            self.trail.add(step);
-            return ask.await;
+            return self.told(step, ask).await;
         };
         if let Some(error) = self.refused.of(&self.origin, tag, self.clock.now()) {
             return Err(error);
         }
-        self.trail.add(step);
-        let answer = ask.await;
+        let answer = self.told(step, ask).await;
         if let Err(error) = &answer
             && error.kind() == ErrorKind::NotFound
         {
@@ -91,11 +92,42 @@ impl Asked {
         answer
     }
 
+    /// What `ask` comes to, of which the observers are told.
+    async fn told<T>(&self, step: u8, ask: impl Future<Output = Result<T>>) -> Result<T> {
+        self.trail.add(step);
+        let answer = ask.await;
+        self.observers.asked(&self.origin.host, answer.as_ref().err().map(Error::kind));
+        answer
+    }
+
+    /// The list `entries`, of which the observers are told at its first error, or at its end.
+    fn listed<'a, T: Send + 'a>(&'a self, entries: BoxStream<'a, Result<T>>) -> BoxStream<'a, Result<T>> {
+        self.trail.add(Trail::CONTENT);
+        let told = Listing { asked: self, error: None };
+        let entries = entries.scan(told, |told, entry| {
+            told.error = entry.as_ref().err().map(Error::kind);
+            std::future::ready(Some(entry))
+        });
+        entries.boxed()
+    }
+
     /// What a tag led to that is gone must not be given when the upstream is down.
     async fn forget(&self, tag: &Tag) {
         if let Err(error) = self.store.forget(&self.origin, tag).await {
             tracing::warn!(%error, %tag, "the store goes on knowing a tag that is gone");
         }
+    }
+}
+
+/// A list that an upstream is asked for. The observers are told when it is dropped.
+struct Listing<'a> {
+    asked: &'a Asked,
+    error: Option<ErrorKind>,
+}
+
+impl Drop for Listing<'_> {
+    fn drop(&mut self) {
+        self.asked.observers.asked(&self.asked.origin.host, self.error);
     }
 }
 
@@ -110,13 +142,12 @@ impl Source for Asked {
     }
 
     async fn blob(&self, digest: &Digest, from: Resume) -> Result<Blob> {
-        self.trail.add(if from.offset() == 0 { Trail::CONTENT } else { Trail::REST });
-        self.source.blob(digest, from).await
+        let step = if from.offset() == 0 { Trail::CONTENT } else { Trail::REST };
+        self.told(step, self.source.blob(digest, from)).await
     }
 
     async fn blob_part(&self, digest: &Digest, range: Range<u64>) -> Result<Part> {
-        self.trail.add(Trail::CONTENT);
-        let part = self.source.blob_part(digest, range).await?;
+        let part = self.told(Trail::CONTENT, self.source.blob_part(digest, range)).await?;
         self.sizes.note(&self.origin, digest, part.total);
         Ok(part)
     }
@@ -125,19 +156,16 @@ impl Source for Asked {
         if let Some(size) = self.sizes.of(&self.origin, digest) {
             return Ok(Some(size));
         }
-        self.trail.add(Trail::WORD);
-        let size = self.source.stat_blob(digest).await?;
+        let size = self.told(Trail::WORD, self.source.stat_blob(digest)).await?;
         size.into_iter().for_each(|size| self.sizes.note(&self.origin, digest, size));
         Ok(size)
     }
 
     fn tags(&self, after: Option<Tag>) -> BoxStream<'_, Result<Tag>> {
-        self.trail.add(Trail::CONTENT);
-        self.source.tags(after)
+        self.listed(self.source.tags(after))
     }
 
     fn referrers(&self, subject: &Digest, filter: Filter) -> BoxStream<'_, Result<Descriptor>> {
-        self.trail.add(Trail::CONTENT);
-        self.source.referrers(subject, filter)
+        self.listed(self.source.referrers(subject, filter))
     }
 }

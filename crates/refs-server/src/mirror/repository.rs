@@ -1,7 +1,6 @@
 //! One repository of an upstream, read through the mirror's store for one request.
 
 use std::{
-    fmt,
     ops::Range,
     sync::{Arc, OnceLock},
     time::{Duration, SystemTime},
@@ -15,10 +14,10 @@ use http::{
 };
 use refs_registry::{Blob, Clock, Descriptor, Error, ErrorKind, Filter, Manifest, Part, Result, Resume, Source};
 use refs_store::{Cached, FetchedBlob, FetchedBy, Fetches, Origin, TagRecord};
-use refs_url::{Digest, Tag, Target};
+use refs_url::{Digest, Host, Tag, Target};
 
 use super::{TagOptions, Trail, refused::Refused};
-use crate::{answer::Reply, call::Read};
+use crate::{Found, answer::Reply, call::Read, watch::Notes};
 
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 
@@ -50,23 +49,16 @@ enum Believed {
     Stale,
 }
 
-/// Where an answer has come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Found {
-    /// The store; the upstream has moved no content for it.
-    Hit,
-    /// The upstream.
-    Miss,
-    /// The store, as the upstream could not be asked.
-    Stale,
-    /// The beginning from the store, the rest from the upstream.
-    Partial,
-}
-
 impl Mirrored {
+    /// The upstream.
+    pub(crate) const fn host(&self) -> &Host {
+        &self.origin.host
+    }
+
     /// `reply`, the answer to `read`, with headers that say where it has come from.
-    pub(crate) fn labelled(&self, reply: Reply, read: &Read) -> Reply {
-        let reply = reply.with(X_CACHE, self.found(read));
+    pub(crate) fn labelled(&self, reply: Reply, read: &Read, notes: &Notes) -> Reply {
+        let found = *notes.cache.get_or_init(|| self.found(read));
+        let reply = reply.with(X_CACHE, found);
         let Some(Record { age, believed }) = self.record.get() else { return reply };
         let reply = reply.with(AGE, age.as_secs());
         match believed {
@@ -175,15 +167,4 @@ const fn is_out_of_reach(error: &Error) -> bool {
 /// `None` for what is dated in the future: nobody knows how old that is.
 fn age(seen: SystemTime, now: SystemTime) -> Option<Duration> {
     now.duration_since(seen).ok()
-}
-
-impl fmt::Display for Found {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Hit => "HIT",
-            Self::Miss => "MISS",
-            Self::Stale => "STALE",
-            Self::Partial => "PARTIAL",
-        })
-    }
 }

@@ -13,6 +13,7 @@ use refs_url::{Host, RepoName};
 use super::{Mirrored, Trail, asked::Asked, refused::Refused, sizes::Sizes};
 use crate::{
     Code, Refusal, Route, RouteError,
+    observer::Observers,
     route::{Destination, Routes},
 };
 
@@ -114,7 +115,12 @@ impl Mirror {
     }
 
     /// The repository that is called `name` here, for one request; or there, when the request names an upstream's host.
-    pub(crate) fn open(&self, host: Option<&Host>, name: &RepoName) -> Result<Mirrored, Refusal> {
+    pub(crate) fn open(
+        &self,
+        host: Option<&Host>,
+        name: &RepoName,
+        observers: &Observers,
+    ) -> Result<Mirrored, Refusal> {
         let inner = &*self.0;
         let found = match host {
             Some(host) => inner.routes.by_host(host, name),
@@ -125,12 +131,12 @@ impl Mirror {
         let (registry, tags) = &inner.behind[route];
         let source = registry.source(host, &repository).map_err(|error| Refusal::of_read(&error))?;
         let origin = Origin { wire: registry.wire(host), host: host.clone(), repository };
-        Ok(inner.mirrored(source, origin, *tags))
+        Ok(inner.mirrored(source, origin, *tags, observers.clone()))
     }
 }
 
 impl Inner {
-    fn mirrored(&self, source: Arc<dyn Source>, origin: Origin, tags: TagOptions) -> Mirrored {
+    fn mirrored(&self, source: Arc<dyn Source>, origin: Origin, tags: TagOptions, observers: Observers) -> Mirrored {
         let (trail, clock) = (Arc::<Trail>::default(), Arc::clone(&self.clock));
         let asked = Asked {
             source,
@@ -141,6 +147,7 @@ impl Inner {
             sizes: Arc::clone(&self.sizes),
             pause: tags.pause,
             clock: Arc::clone(&clock),
+            observers,
         };
         let options = CachedOptions { freshness: tags.freshness, clock: Arc::clone(&clock) };
         let store = Arc::clone(&self.store);

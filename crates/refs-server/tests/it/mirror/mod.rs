@@ -2,6 +2,6 @@
 
 mod hostile;
 mod reads;
-mod rig;
+pub(crate) mod rig;
 mod shared;
 mod tags;

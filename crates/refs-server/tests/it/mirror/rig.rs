@@ -64,7 +64,7 @@ pub(super) fn registries(credentials: Arc<dyn Credentials>) -> Arc<dyn Resolver>
 }
 
 /// The upstream `registry`, whose repositories begin with `prefix` here, and are all others where that is empty.
-pub(super) fn upstream(prefix: &str, host: Host) -> Upstream {
+pub(crate) fn upstream(prefix: &str, host: Host) -> Upstream {
     let prefix = (!prefix.is_empty()).then(|| RepoName::parse(prefix).unwrap());
     let route = Route { prefix, ..Route::new(host) };
     Upstream { route, registry: registries(Arc::new(Anonymous)), tags: TagOptions::default() }
@@ -150,7 +150,7 @@ impl Given {
 }
 
 /// Stores `bytes` in `repository` as a blob.
-pub(super) async fn blob(registry: &FakeRegistry, repository: &str, bytes: &[u8]) -> Digest {
+pub(crate) async fn blob(registry: &FakeRegistry, repository: &str, bytes: &[u8]) -> Digest {
     let bytes = Bytes::copy_from_slice(bytes);
     let descriptor = Descriptor::of(MediaType::OCI_LAYER, &bytes);
     let payload = Payload::Again(Replay::Bytes(bytes));

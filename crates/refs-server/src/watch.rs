@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Method, Response, request};
+use http::{Method, Response, header::CONTENT_LENGTH, request};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Frame, SizeHint};
 use refs_url::Host;
@@ -82,7 +82,8 @@ impl Watch {
             self.end();
             return response;
         }
-        response.map(|body| BodyExt::boxed_unsync(Leaving { left: body.size_hint().exact(), body, watch: Some(self) }))
+        let left = length(&response);
+        response.map(|body| BodyExt::boxed_unsync(Leaving { body, left, watch: Some(self) }))
     }
 
     /// Bytes of the answer's body leave.
@@ -114,6 +115,11 @@ impl Drop for Watch {
         answered.whole = self.begun.elapsed();
         self.observers.answered(&answered);
     }
+}
+
+/// How many bytes the body of `response` has, as its head says.
+fn length(response: &Response<Body>) -> Option<u64> {
+    response.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// The body of an answer on its way out.

@@ -78,6 +78,26 @@ async fn an_answer_that_nobody_waits_for_is_told_as_broken() {
 }
 
 #[tokio::test]
+async fn an_answer_is_whole_when_the_last_byte_that_was_announced_has_left() {
+    let (options, mut answered) = observed();
+    let folder = tempfile::tempdir().unwrap();
+    let layouts = Arc::new(Layouts::new(folder.path()));
+    let digest = stored(&*layouts, vec![7; 1 << 20].into()).await;
+    let server = Server::writable(layouts, &options);
+    let request = Request::get(format!("/v2/o/r/blobs/{digest}")).body(Full::<Bytes>::default()).unwrap();
+    let mut body = server.answer(request).await.into_body();
+    let mut left = 1 << 20;
+    while left > 0 {
+        assert!(answered.try_recv().is_err());
+        left -= body.frame().await.unwrap().unwrap().into_data().unwrap().len();
+    }
+    // hyper asks a body for no more than was announced.
+    drop(body);
+    let told = answered.try_recv().unwrap();
+    assert_eq!((told.bytes, told.end), (1 << 20, End::Whole));
+}
+
+#[tokio::test]
 async fn a_client_that_does_not_read_on_is_left() {
     let (options, mut answered) = observed();
     let folder = tempfile::tempdir().unwrap();

@@ -10,6 +10,8 @@ mod health;
 mod listing;
 mod load;
 mod manifests;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod mirror;
 mod neighbours;
 mod observer;
@@ -30,6 +32,8 @@ pub use call::{Call, Page, Read, Start, UploadId, Write};
 pub use error::{Code, Refusal};
 pub use health::{Health, Probe};
 pub use load::Load;
+#[cfg(feature = "metrics")]
+pub use metrics::{Metrics, serve_metrics};
 pub use mirror::{Mirror, MirrorOptions, TagOptions, Upstream};
 pub use observer::Observer;
 pub use route::{Route, RouteError};

@@ -37,6 +37,8 @@ pub(crate) const RESERVED: &[Reserved] = &[
     Reserved { krate: "h2", users: &["refs-registry", "refs-testkit"] },
     Reserved { krate: "hyper", users: &["refs-server", "refs-testkit"] },
     Reserved { krate: "hyper-util", users: &["refs-registry", "refs-server", "refs-testkit"] },
+    Reserved { krate: "prometheus-client", users: &["refs-server"] },
+    Reserved { krate: "tokio-io-timeout", users: &["refs-server"] },
     Reserved { krate: "wiremock", users: &["refs-testkit"] },
     Reserved { krate: "rcgen", users: &["refs-testkit", "xtask"] },
     // Whatever else knows versions knows them as tags and constraints.

@@ -7,6 +7,8 @@ mod client;
 mod direct;
 mod lists;
 mod manifests;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod mirror;
 mod mounts;
 mod operation;

@@ -46,7 +46,8 @@ pub(crate) const DOCTOR: &str = "Examples:
 pub(crate) const SERVE: &str = "Examples:
   refs serve
   refs serve --listen 127.0.0.1:0 --root registry
-  refs serve --root cache --mirror hub=https://docker.io --mirror ghcr=https://ghcr.io --tag-ttl 1m";
+  refs serve --root cache --mirror hub=https://docker.io --mirror ghcr=https://ghcr.io --tag-ttl 1m
+  refs serve --server-config server.toml --metrics 127.0.0.1:9100 --access-log json";
 pub(crate) const CACHE: &str = "Examples:
   refs cache info
   refs cache prune --max-size 500M --older-than 30d";

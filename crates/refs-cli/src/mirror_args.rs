@@ -21,17 +21,23 @@ pub(crate) fn parse(text: &str) -> Result<Mirrored, String> {
             .to_owned()
     };
     let (prefix, url) = text.split_once('=').ok_or_else(expected)?;
+    let prefix = name(prefix).ok().ok_or_else(expected)?;
+    let Mirrored { route, security } = parse_url(url).ok_or_else(expected)?;
+    Ok(Mirrored { route: Route { prefix, ..route }, security })
+}
+
+/// Reads a URL alone.
+pub(crate) fn parse_url(url: &str) -> Option<Mirrored> {
     let (security, place) = match url.split_once("://") {
         Some(("https", place)) => (Some(Security::Tls), place),
         Some(("http", place)) => (Some(Security::Plain), place),
-        Some(_) => return Err(expected()),
+        Some(_) => return None,
         None => (None, url),
     };
     let (host, beneath) = place.split_once('/').unwrap_or((place, ""));
-    let host = Host::parse(host).ok().ok_or_else(expected)?;
-    let prefix = name(prefix).ok().ok_or_else(expected)?;
-    let beneath = name(beneath.trim_end_matches('/')).ok().ok_or_else(expected)?;
-    Ok(Mirrored { route: Route { prefix, beneath, ..Route::new(host) }, security })
+    let host = Host::parse(host).ok()?;
+    let beneath = name(beneath.trim_end_matches('/')).ok()?;
+    Some(Mirrored { route: Route { beneath, ..Route::new(host) }, security })
 }
 
 /// A name that may be missing.

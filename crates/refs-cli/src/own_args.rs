@@ -2,21 +2,23 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::Args;
-
+use clap::{ArgGroup, Args};
 use refs_url::Host;
 
 use crate::{
     duration, examples,
     mirror_args::{self, Mirrored},
+    operation_args::Operation,
 };
 
 #[derive(Debug, Args)]
 #[command(after_help = examples::SERVE)]
+#[command(group(ArgGroup::new("mirrored").args(["mirrors", "server_config"]).multiple(true)))]
 pub(crate) struct Serve {
     /// The address to listen on; port 0 for any free one
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5000")]
-    pub(crate) listen: String,
+    /// [default: 127.0.0.1:5000]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<String>,
     /// The directory to keep repositories in, or what mirrors give [default: refs/registry or refs/mirror in the user's data
     /// directory]
     #[arg(long, value_name = "DIR")]
@@ -26,8 +28,10 @@ pub(crate) struct Serve {
     #[arg(long = "mirror", value_name = "PREFIX=URL", value_parser = mirror_args::parse)]
     pub(crate) mirrors: Vec<Mirrored>,
     /// How long a mirror believes what it knows of a tag [default: 5m]
-    #[arg(long, value_name = "TIME", value_parser = duration::parse, requires = "mirrors")]
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, requires = "mirrored")]
     pub(crate) tag_ttl: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) operation: Operation,
 }
 
 impl Serve {

@@ -100,8 +100,13 @@ impl Session {
         self.registries(self.credentials.clone()).registry(host)
     }
 
-    /// The registries that are mirrored. Somebody waits behind a mirror, who will ask again.
-    pub(crate) fn mirrored(&self, mirrors: &[Mirrored]) -> Registries {
+    /// The registries that are mirrored, to which we are who `credentials` say. Somebody waits behind a mirror, who will ask
+    /// again.
+    pub(crate) fn mirrored<'a>(
+        &self,
+        mirrors: impl Iterator<Item = &'a Mirrored>,
+        credentials: Arc<dyn Credentials>,
+    ) -> Registries {
         let longest = Duration::from_secs(5);
         let retry = Retry { attempts: 3, waiting: 2 * longest, longest_hint: longest, ..Retry::default() };
         let mut hosts = self.hosts();
@@ -109,7 +114,7 @@ impl Session {
             let security = security.map(|value| Set { value, from: Origin::Given("--mirror") });
             hosts = hosts.with(Scope::One(route.host.clone()), HostSettings { security, ..HostSettings::default() });
         }
-        self.registries_with(hosts, retry, self.credentials())
+        self.registries_with(hosts, retry, credentials)
     }
 
     /// The registries that the arguments ask for, to which we are who `credentials` say.

@@ -52,7 +52,7 @@ pub(crate) fn code(failure: &Failure) -> u8 {
         Failure::Registry(error) | Failure::Cache(error) => registry_code(error),
         Failure::Api(fault) => fault.code(),
         Failure::Deleting(fault) => deleting_code(fault),
-        Failure::Credentials(_) | Failure::Usage(_) | Failure::PackToStdout => USAGE,
+        Failure::Credentials(_) | Failure::Usage(_) | Failure::PackToStdout | Failure::ServerConfig(_) => USAGE,
         Failure::Deadline(_) => UNREACHABLE,
         Failure::Damaged => INTEGRITY,
         Failure::Serve { source, .. } if source.kind() == io::ErrorKind::InvalidInput => USAGE,
@@ -62,6 +62,7 @@ pub(crate) fn code(failure: &Failure) -> u8 {
         | Failure::Write { .. }
         | Failure::Runtime(_)
         | Failure::Serve { .. }
+        | Failure::AccessLog(_)
         | Failure::Root { .. } => OTHER,
     }
 }

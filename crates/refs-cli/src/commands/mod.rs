@@ -96,6 +96,10 @@ pub(crate) enum Failure {
     Cache(refs_registry::Error),
     #[error("something in the cache was damaged")]
     Damaged,
+    #[error(transparent)]
+    ServerConfig(#[from] crate::server_config::Fault),
+    #[error(transparent)]
+    AccessLog(#[from] crate::serving::LogFault),
     #[error("cannot keep repositories in `{}`", .root.display())]
     Root { root: PathBuf, source: io::Error },
 }

@@ -5,11 +5,13 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
+    thread::JoinHandle,
+    time::Duration,
 };
 
 use refs_registry::Resolver;
-use refs_server::{Mirror, MirrorOptions, ServeOptions, Server, TagOptions, Upstream};
-use refs_store::{DiskOptions, DiskStore, Freshness, Layouts, Store};
+use refs_server::{Metrics, Mirror, MirrorOptions, Observer, Options, Probe, Server, Upstream};
+use refs_store::{DiskOptions, DiskStore, Layouts, Store};
 use refs_url::{Digest, Host};
 use serde::Serialize;
 use tokio::net::TcpListener;
@@ -17,7 +19,8 @@ use tokio::net::TcpListener;
 use super::Failure;
 use crate::{
     args::Serve,
-    mirror_args::Mirrored,
+    server_config::Planned,
+    serving::{Lines, Plan, Root, measure},
     signals::{self, Stopped},
     wiring::Session,
 };
@@ -29,6 +32,8 @@ const MOUNT_SEARCH: usize = 1000;
 struct Listening {
     url: String,
     root: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metrics: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     mirrors: Vec<String>,
 }
@@ -42,22 +47,63 @@ impl fmt::Display for Listening {
 /// Serves until SIGINT or SIGTERM, which is how a server is meant to end: requests under way are finished first.
 pub(super) async fn run(session: &Session, args: Serve) -> Result<Stopped, Failure> {
     let stop = signals::stop();
-    let listener = bind(&args.listen).await?;
-    let address = listener.local_addr();
-    let address = address.map_err(|source| Failure::Serve { address: args.listen.clone(), source })?;
-    if let Some(own) = args.mirrors.iter().find(|mirror| is_at(&mirror.route.host, address)) {
+    let plan = Plan::new(args)?;
+    let (listener, address) = listen(&plan.listen).await?;
+    let mirrors = || plan.mirrors.iter().map(|planned| &planned.mirrored);
+    if let Some(own) = mirrors().find(|mirror| is_at(&mirror.route.host, address)) {
         return Err(Failure::Usage(format!("`{own}` is this server, which would ask itself without end")));
     }
-    let (server, root) =
-        if args.mirrors.is_empty() { repositories(args.root)? } else { mirror(session, &args).await? };
-    let mirrors = args.mirrors.iter().map(ToString::to_string).collect();
+    let figures = match &plan.metrics {
+        Some(metrics) => Some((listen(metrics).await?, Metrics::new())),
+        None => None,
+    };
+    let log = Lines::start(plan.access_log, plan.access_log_file.as_deref())?;
+    let (lines, writer) = log.unzip();
+    let metrics = figures.as_ref().map(|(_, metrics)| metrics.clone());
+    let observers = [lines.map(observer), metrics.clone().map(observer)].into_iter().flatten().collect();
+    let (server, root) = server(session, &plan, observers).await?;
+    let mirrors = mirrors().map(ToString::to_string).collect();
+    let metrics = figures.as_ref().map(|((_, address), _)| format!("http://{address}/metrics"));
     let mut output = session.output();
-    output.result(&Listening { url: format!("http://{address}"), root: root.display().to_string(), mirrors })?;
+    let url = format!("http://{address}");
+    output.result(&Listening { url, root: root.display().to_string(), metrics, mirrors })?;
     output.flush()?;
     drop(output);
+    let options = plan.limits.serve_options();
+    let looked_after =
+        figures.map(|((listener, _), metrics)| tokio::spawn(look_after(listener, metrics, server.clone(), root)));
     let mut stopped = Stopped::Terminate;
-    refs_server::serve(listener, server, &ServeOptions::default(), async { stopped = stop.await }).await;
+    refs_server::serve(listener, server, &options, async { stopped = stop.await }).await;
+    if let Some(task) = looked_after {
+        task.abort();
+        // It has the server, and by that the access log.
+        drop(task.await);
+    }
+    finish(writer).await;
     Ok(stopped)
+}
+
+/// Lets the access log be written to its end, if that comes soon: a terminal that is stopped reads nothing more.
+async fn finish(writer: Option<JoinHandle<()>>) {
+    const PATIENCE: Duration = Duration::from_secs(1);
+    let Some(writer) = writer else { return };
+    let ended = tokio::task::spawn_blocking(move || drop(writer.join()));
+    drop(tokio::time::timeout(PATIENCE, ended).await);
+}
+
+fn observer(observer: impl Observer + 'static) -> Arc<dyn Observer> {
+    Arc::new(observer)
+}
+
+/// Gives figures of `server`, those of its root among them.
+async fn look_after(listener: TcpListener, metrics: Metrics, server: Server, root: PathBuf) {
+    tokio::join!(measure(root, metrics.clone()), refs_server::serve_metrics(listener, metrics, server));
+}
+
+async fn listen(address: &str) -> Result<(TcpListener, SocketAddr), Failure> {
+    let listener = bind(address).await?;
+    let bound = listener.local_addr().map_err(|source| Failure::Serve { address: address.to_owned(), source })?;
+    Ok((listener, bound))
 }
 
 /// Whether `host` is on this machine, and what listens at `address`.
@@ -66,31 +112,52 @@ fn is_at(host: &Host, address: SocketAddr) -> bool {
     is_reached_by_loopback && host.is_loopback() && host.port() == Some(address.port())
 }
 
-/// A server of the repositories in `root`.
-fn repositories(root: Option<PathBuf>) -> Result<(Server, PathBuf), Failure> {
-    let root = chosen(root, "refs/registry")?;
-    usable(&root).map_err(|source| Failure::Root { root: root.clone(), source })?;
-    // All repositories are for everyone who comes here, so looking through them gives nothing away.
-    let options = refs_server::Options { mount_search: MOUNT_SEARCH, ..Default::default() };
-    let server = Server::writable(Arc::new(Layouts::new(&root)), &options);
+/// What the plan asks for, and the folder that it keeps things in.
+async fn server(
+    session: &Session,
+    plan: &Plan,
+    observers: Vec<Arc<dyn Observer>>,
+) -> Result<(Server, PathBuf), Failure> {
+    let is_mirror = !plan.mirrors.is_empty();
+    let root = chosen(plan.root.clone(), if is_mirror { "refs/mirror" } else { "refs/registry" })?;
+    let probe: Option<Arc<dyn Probe>> = Some(Arc::new(Root(root.clone())));
+    let options = plan.limits.over(Options { probe, observers, ..Options::default() });
+    let server =
+        if is_mirror { mirror(session, &plan.mirrors, &root, &options).await? } else { repositories(&root, options)? };
     Ok((server, root))
 }
 
+/// A server of the repositories in `root`.
+fn repositories(root: &Path, options: Options) -> Result<Server, Failure> {
+    usable(root).map_err(|source| Failure::Root { root: root.to_owned(), source })?;
+    // All repositories are for everyone who comes here, so looking through them gives nothing away.
+    let options = Options { mount_search: MOUNT_SEARCH, ..options };
+    Ok(Server::writable(Arc::new(Layouts::new(root)), &options))
+}
+
 /// A server of what the mirrored registries have, which keeps it in the root.
-async fn mirror(session: &Session, args: &Serve) -> Result<(Server, PathBuf), Failure> {
-    let root = chosen(args.root.clone(), "refs/mirror")?;
-    let store = DiskStore::new(&root, &DiskOptions::default());
-    let registry: Arc<dyn Resolver> = Arc::new(session.mirrored(&args.mirrors));
-    let defaults = TagOptions::default();
-    let tags = TagOptions { freshness: args.tag_ttl.map_or(defaults.freshness, Freshness::Within), ..defaults };
-    let upstream =
-        |mirrored: &Mirrored| Upstream { route: mirrored.route.clone(), registry: Arc::clone(&registry), tags };
-    let upstreams = args.mirrors.iter().map(upstream).collect();
-    let mirror = Mirror::new(upstreams, Arc::new(store.clone()), &MirrorOptions::default());
+async fn mirror(session: &Session, planned: &[Planned], root: &Path, options: &Options) -> Result<Server, Failure> {
+    let store = DiskStore::new(root, &DiskOptions::default());
+    let registries = |credentials| {
+        let mirrors = planned.iter().map(|planned| &planned.mirrored);
+        Arc::new(session.mirrored(mirrors, credentials)) as Arc<dyn Resolver>
+    };
+    let usual = registries(session.credentials());
+    let upstream = |Planned { mirrored, tags, login }: &Planned| {
+        let registry =
+            login.as_ref().map(|login| registries(login.before(&mirrored.route.host, session.credentials())));
+        Upstream {
+            route: mirrored.route.clone(),
+            registry: registry.unwrap_or_else(|| Arc::clone(&usual)),
+            tags: *tags,
+        }
+    };
+    let mirror =
+        Mirror::new(planned.iter().map(upstream).collect(), Arc::new(store.clone()), &MirrorOptions::default());
     let mirror = mirror.map_err(|error| Failure::Usage(error.to_string()))?;
     // Better to fail now than to keep nothing: whatever is asked of a store opens it.
     store.stat(&Digest::sha256(b"")).await.map_err(Failure::Registry)?;
-    Ok((Server::mirror(mirror, &refs_server::Options::default()), root))
+    Ok(Server::mirror(mirror, options))
 }
 
 pub(super) async fn bind(address: &str) -> Result<TcpListener, Failure> {

@@ -28,6 +28,7 @@ mod mirror;
 mod names;
 mod naming;
 mod offline;
+mod operation;
 mod output;
 mod pack;
 mod pull;

@@ -4,7 +4,7 @@ use std::{
     fs::File,
     io::Write,
     net::TcpStream,
-    process::{Child, Stdio},
+    process::{Child, ChildStderr, Stdio},
     time::{Duration, SystemTime},
 };
 
@@ -22,15 +22,26 @@ pub(crate) struct Served {
 impl Served {
     /// Starts `refs serve` on a free port with `line` as further arguments, and waits until it listens.
     pub(crate) fn start(machine: &Machine, line: &str) -> Self {
+        Self::start_with(machine, line, &[])
+    }
+
+    /// The same, with `variables` in its environment.
+    pub(crate) fn start_with(machine: &Machine, line: &str, variables: &[(&str, &str)]) -> Self {
         let mut command = machine.command(&format!("serve --listen 127.0.0.1:0 {line}"));
+        command.envs(variables.iter().copied());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let url = read_to("\n", child.stdout.as_mut().unwrap());
         let host = url.trim_end().trim_start_matches("http://").to_owned();
         Self { child: Some(child), host }
     }
 
+    /// What it says on stderr.
+    pub(crate) fn stderr(&mut self) -> &mut ChildStderr {
+        self.child.as_mut().unwrap().stderr.as_mut().unwrap()
+    }
+
     /// Stops it with `signal`, and gives its exit code.
-    fn stop(mut self, signal: Signal) -> i32 {
+    pub(crate) fn stop(mut self, signal: Signal) -> i32 {
         let child = self.child.take().unwrap();
         kill_process(Pid::from_child(&child), signal).unwrap();
         finished(child).code

@@ -1,0 +1,191 @@
+//! The tables of the file.
+
+use std::{
+    fs::File,
+    io::Read,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use refs_server::{Options, ServeOptions};
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::{
+    Fault, Planned,
+    fault::Text,
+    mirror::{self, Mirror},
+    values::Time,
+};
+use crate::operation_args::AccessLog;
+
+/// No file of settings is longer.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// What the file says.
+#[derive(Debug, Default)]
+pub(crate) struct ServerConfig {
+    pub(crate) listen: Option<String>,
+    pub(crate) root: Option<PathBuf>,
+    pub(crate) metrics: Option<String>,
+    pub(crate) access_log: Option<AccessLog>,
+    pub(crate) access_log_file: Option<PathBuf>,
+    pub(crate) limits: Limits,
+    pub(crate) mirrors: Vec<Planned>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Tables {
+    listen: Option<String>,
+    root: Option<PathBuf>,
+    metrics: Option<String>,
+    access_log: Option<AccessLog>,
+    access_log_file: Option<PathBuf>,
+    #[serde(default)]
+    limits: Limits,
+    tls: Option<Spanned<TlsFiles>>,
+    auth: Option<Spanned<AuthFiles>>,
+    #[serde(default)]
+    mirror: Vec<Spanned<Mirror>>,
+}
+
+/// How much is served at once, and how long anything may take. What is not said stays as it is by default.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct Limits {
+    connections: Option<NonZeroUsize>,
+    requests: Option<NonZeroUsize>,
+    requests_per_client: Option<NonZeroUsize>,
+    uploads: Option<NonZeroUsize>,
+    header_timeout: Option<Time>,
+    body_idle: Option<Time>,
+    write_idle: Option<Time>,
+    upload_idle: Option<Time>,
+    notice: Option<Time>,
+    grace: Option<Time>,
+}
+
+/// The certificate that the server shows, and its key.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[expect(dead_code, reason = "the table is read so that its faults are told, and refused")]
+pub(crate) struct TlsFiles {
+    pub(crate) cert: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
+/// Who may come in.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[expect(dead_code, reason = "the table is read so that its faults are told, and refused")]
+pub(crate) struct AuthFiles {
+    pub(crate) htpasswd: PathBuf,
+    #[serde(default)]
+    pub(crate) mode: AuthMode,
+    #[serde(default)]
+    pub(crate) anonymous_pull: bool,
+    #[serde(default, rename = "grant")]
+    pub(crate) grants: Vec<GrantTable>,
+}
+
+/// How clients show who they are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum AuthMode {
+    /// With each request.
+    #[default]
+    Basic,
+    /// For a token.
+    Bearer,
+}
+
+/// What a user may do below a prefix.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[expect(dead_code, reason = "the table is read so that its faults are told, and refused")]
+pub(crate) struct GrantTable {
+    pub(crate) user: String,
+    #[serde(default)]
+    pub(crate) prefix: String,
+    pub(crate) actions: Vec<Action>,
+}
+
+/// What can be done with a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Action {
+    /// Reading.
+    Pull,
+    /// Writing.
+    Push,
+}
+
+impl ServerConfig {
+    /// The file at `path`. Paths in it that are relative begin in its folder.
+    pub(crate) fn read(path: &Path) -> Result<Self, Fault> {
+        let mut text = String::new();
+        match File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_string(&mut text)) {
+            Ok(read) if read as u64 > MAX_BYTES => Err(Fault::TooLarge { path: path.to_owned(), limit: MAX_BYTES }),
+            Ok(_) => Self::parse(path, &text),
+            Err(source) => Err(Fault::Unreadable { path: path.to_owned(), source }),
+        }
+    }
+
+    pub(super) fn parse(path: &Path, text: &str) -> Result<Self, Fault> {
+        let place = Text { path, text };
+        // The message alone: the line itself may hold a password.
+        let wrong = |error: toml::de::Error| place.wrong(error.span(), error.message().replace('\n', " "));
+        let tables: Tables = toml::from_str(text).map_err(wrong)?;
+        // What would not be done must not be asked for: a server without the passwords of its file stands open.
+        let refused = [("tls", tables.tls.map(|tls| tls.span())), ("auth", tables.auth.map(|auth| auth.span()))];
+        if let Some((name, Some(span))) = refused.into_iter().find(|(_, span)| span.is_some()) {
+            return Err(place.wrong(Some(span), format!("this build cannot do what `[{name}]` asks for")));
+        }
+        let folder = path.parent().unwrap_or_else(|| Path::new(""));
+        Ok(Self {
+            listen: tables.listen,
+            root: tables.root.map(|root| folder.join(root)),
+            metrics: tables.metrics,
+            access_log: tables.access_log,
+            access_log_file: tables.access_log_file.map(|file| folder.join(file)),
+            limits: tables.limits,
+            mirrors: mirror::plan(tables.mirror, folder, &place)?,
+        })
+    }
+}
+
+impl Limits {
+    /// `options`, with what is said here.
+    pub(crate) fn over(&self, options: Options) -> Options {
+        Options {
+            requests: count(self.requests, options.requests),
+            requests_each: count(self.requests_per_client, options.requests_each),
+            uploads: count(self.uploads, options.uploads),
+            upload_idle: time(self.upload_idle, options.upload_idle),
+            body_idle: time(self.body_idle, options.body_idle),
+            ..options
+        }
+    }
+
+    /// How connections are treated.
+    pub(crate) fn serve_options(&self) -> ServeOptions {
+        let options = ServeOptions::default();
+        ServeOptions {
+            connections: count(self.connections, options.connections),
+            header_timeout: time(self.header_timeout, options.header_timeout),
+            write_idle: time(self.write_idle, options.write_idle),
+            notice: time(self.notice, options.notice),
+            grace: time(self.grace, options.grace),
+        }
+    }
+}
+
+fn count(said: Option<NonZeroUsize>, default: usize) -> usize {
+    said.map_or(default, NonZeroUsize::get)
+}
+
+fn time(said: Option<Time>, default: Duration) -> Duration {
+    said.map_or(default, |Time(time)| time)
+}

@@ -1,0 +1,177 @@
+use std::{path::Path, time::Duration};
+
+use refs_registry::hosts::Security;
+use refs_server::Options;
+
+use super::{Fault, ServerConfig};
+use crate::operation_args::AccessLog;
+
+fn parse(text: &str) -> Result<ServerConfig, Fault> {
+    ServerConfig::parse(Path::new("/etc/refs/server.toml"), text)
+}
+
+#[track_caller]
+fn check_fault(text: &str, at: &str, expect: &str) {
+    let fault = parse(text).unwrap_err().to_string();
+    let (place, message) = fault.split_once("`: ").unwrap();
+    assert_eq!((place, message), (&*format!("`/etc/refs/server.toml{at}"), expect), "{text}");
+}
+
+#[test]
+fn what_is_wrong_is_told_with_its_line_and_column() {
+    check_fault("\n  listne = 'x'\n", ":2:3", &unknown("listne", TABLES));
+    check_fault("[limits]\nconnection = 1\n", ":2:1", &unknown("connection", LIMITS));
+    check_fault("[limits]\nconnections = 0\n", ":2:15", "invalid value: integer `0`, expected a nonzero usize");
+    check_fault(
+        "[limits]\ngrace = '5'\n",
+        ":2:9",
+        "a unit is missing: expected a time, such as 90s, 5m or 1h30m; the units are w, d, h, m, s and ms, the largest first",
+    );
+    check_fault("access-log = 'loud'\n", ":1:14", "unknown variant `loud`, expected one of `text`, `json`, `none`");
+    check_fault("[[mirror]]\nprefix = 'hub'\n", ":1:1", "missing field `url`");
+    check_fault("[[mirror]]\nurl = 'docker.io'\n", ":1:1", "a mirror needs a `prefix`, or `default = true`");
+    let url = "expected a URL, such as \"https://docker.io\" or \"https://ghcr.io/org\"";
+    check_fault("[[mirror]]\ndefault = true\nurl = 'ftp://docker.io'\n", ":3:7", url);
+    check_fault("[[mirror]]\ndefault = true\nurl = 'https://u:hunter2@docker.io'\n", ":3:7", url);
+    let login = "[[mirror]]\ndefault = true\nurl = 'docker.io'\n";
+    check_fault(
+        &format!("{login}username = 'u'\n"),
+        ":4:12",
+        "a `username` goes with a `password` or a `password-file`",
+    );
+    check_fault(&format!("{login}password = 'hunter2'\n"), ":4:12", "a password goes with a `username`");
+    check_fault(&format!("{login}username = 'u'\npassword = 12345\n"), ":5:12", "expected a text in quotes");
+    check_fault(
+        &format!("{login}username = 'u'\npassword = '${{env:REFS_NO_SUCH}}'\n"),
+        ":5:12",
+        "the variable `REFS_NO_SUCH` is not set",
+    );
+    check_fault(&format!("{login}username = 'u'\npassword = 'file:none'\n"), ":5:12", "cannot read the secret");
+    check_fault(
+        &format!("{login}username = 'u'\npassword = 'p'\npassword-file = 'f'\n"),
+        ":6:17",
+        "there is a `password` and a `password-file`",
+    );
+}
+
+const TABLES: &[&str] =
+    &["listen", "root", "metrics", "access-log", "access-log-file", "limits", "tls", "auth", "mirror"];
+const LIMITS: &[&str] = &[
+    "connections",
+    "requests",
+    "requests-per-client",
+    "uploads",
+    "header-timeout",
+    "body-idle",
+    "write-idle",
+    "upload-idle",
+    "notice",
+    "grace",
+];
+
+fn unknown(key: &str, known: &[&str]) -> String {
+    let known: Vec<_> = known.iter().map(|key| format!("`{key}`")).collect();
+    format!("unknown field `{key}`, expected one of {}", known.join(", "))
+}
+
+#[test]
+fn what_is_no_toml_is_told_without_the_line_itself() {
+    let fault = parse("[[mirror]]\npassword = \"hunter2\n").unwrap_err().to_string();
+    assert!(fault.starts_with("`/etc/refs/server.toml:2:") && !fault.contains("hunter2"), "{fault}");
+}
+
+#[test]
+fn what_this_build_can_not_do_is_refused_and_not_left_out() {
+    check_fault("[tls]\ncert = 'c'\nkey = 'k'\n", ":1:1", "this build cannot do what `[tls]` asks for");
+    let auth = "[auth]\nhtpasswd = 'h'\nmode = 'bearer'\nanonymous-pull = true\n[[auth.grant]]\nuser = 'u'\nprefix = 'a'\nactions = ['pull', 'push']\n";
+    check_fault(auth, ":1:1", "this build cannot do what `[auth]` asks for");
+    check_fault("[tls]\ncert = 'c'\n", ":1:1", "missing field `key`");
+}
+
+/// The prefix, the registry, what names begin with there, and the namespace of those without one.
+#[track_caller]
+fn check_mirror(table: &str, expect: &[(&str, &str, &str, &str)]) {
+    let read = parse(&format!("[[mirror]]\n{table}")).unwrap();
+    let name = |name: &Option<refs_url::RepoName>| name.as_ref().map_or_else(String::new, ToString::to_string);
+    let shown: Vec<_> = read.mirrors.iter().map(|planned| &planned.mirrored.route).collect();
+    let shown: Vec<_> = shown
+        .into_iter()
+        .map(|route| {
+            (name(&route.prefix), route.host.to_string(), name(&route.beneath), name(&route.official_namespace))
+        })
+        .collect();
+    let expect: Vec<_> =
+        expect.iter().map(|(a, b, c, d)| (a.to_string(), b.to_string(), c.to_string(), d.to_string())).collect();
+    assert_eq!(shown, expect, "{table}");
+}
+
+#[test]
+fn a_mirror_is_reached_as_its_table_says() {
+    check_mirror("prefix = 'hub'\nurl = 'https://docker.io'", &[("hub", "docker.io", "", "library")]);
+    let both = "prefix = 'hub'\nurl = 'docker.io'\ndefault = true";
+    check_mirror(both, &[("hub", "docker.io", "", "library"), ("", "docker.io", "", "library")]);
+    check_mirror("default = true\nurl = 'http://x.test:5000/a/b'", &[("", "x.test:5000", "a/b", "")]);
+    let official = "prefix = 'p'\nurl = 'x.test'\nofficial-namespace = 'base'";
+    check_mirror(official, &[("p", "x.test", "", "base")]);
+    check_mirror("prefix = 'p'\nurl = 'docker.io'\nofficial-namespace = ''", &[("p", "docker.io", "", "")]);
+}
+
+#[test]
+fn all_that_is_said_is_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("secret"), "hunter2\n").unwrap();
+    let path = folder.path().join("server.toml");
+    std::fs::write(
+        &path,
+        "listen = '0.0.0.0:5000'\nroot = 'data'\nmetrics = '127.0.0.1:9'\naccess-log = 'json'\n\
+         [limits]\nconnections = 7\nrequests = 6\nrequests-per-client = 5\nuploads = 4\nheader-timeout = '3s'\n\
+         body-idle = '2s'\nwrite-idle = '1s'\nupload-idle = '9s'\nnotice = '8s'\ngrace = '7s'\n\
+         [[mirror]]\nprefix = 'p'\nurl = 'http://x.test'\ntag-ttl = '1m'\nstale-for = '2m'\nusername = 'u'\n\
+         password-file = 'secret'\n",
+    )
+    .unwrap();
+    let read = ServerConfig::read(&path).unwrap();
+    assert_eq!((read.listen.as_deref(), read.metrics.as_deref()), (Some("0.0.0.0:5000"), Some("127.0.0.1:9")));
+    assert_eq!((read.root, read.access_log), (Some(folder.path().join("data")), Some(AccessLog::Json)));
+    let seconds = Duration::from_secs;
+    let serve = read.limits.serve_options();
+    assert_eq!((serve.connections, serve.header_timeout, serve.write_idle), (7, seconds(3), seconds(1)));
+    assert_eq!((serve.notice, serve.grace), (seconds(8), seconds(7)));
+    let options = read.limits.over(Options::default());
+    assert_eq!((options.requests, options.requests_each, options.uploads), (6, 5, 4));
+    assert_eq!((options.body_idle, options.upload_idle), (seconds(2), seconds(9)));
+    let planned = &read.mirrors[0];
+    assert_eq!(planned.tags.freshness, refs_store::Freshness::Within(seconds(60)));
+    assert_eq!((planned.tags.stale, planned.mirrored.security), (seconds(120), Some(Security::Plain)));
+    let login = planned.login.as_ref().unwrap();
+    assert_eq!((login.username.as_str(), login.password.reveal()), ("u", "hunter2"));
+    assert!(!format!("{:?}", read.mirrors).contains("hunter2"));
+}
+
+#[test]
+fn the_files_that_are_given_to_copy_are_read() {
+    for (text, mirrors) in
+        [(include_str!("../../../../deploy/registry.toml"), 0), (include_str!("../../../../deploy/mirror.toml"), 4)]
+    {
+        assert_eq!(parse(text).unwrap().mirrors.len(), mirrors);
+        // What is commented out, too, but for the secret that is elsewhere.
+        let all: Vec<_> = text.lines().filter(|line| !line.contains("password-file")).collect();
+        let all = all.join("\n").replace("#username = \"robot\"", "username = \"robot\"\npassword = \"x\"");
+        parse(&all).unwrap();
+    }
+}
+
+#[test]
+fn two_logins_for_the_same_repositories_are_refused() {
+    let table = |prefix: &str, url: &str, user: &str| {
+        format!("[[mirror]]\nprefix = '{prefix}'\nurl = '{url}'\nusername = '{user}'\npassword = 'p'\n")
+    };
+    let both = |one: &str, other: &str| parse(&format!("{}{}", table("a", one, "u"), table("b", other, "v")));
+    for (one, other) in [("x.test", "x.test"), ("x.test/a", "x.test"), ("x.test/a", "x.test/a/b")] {
+        let fault = both(one, other).unwrap_err().to_string();
+        assert!(fault.contains(":6:1`: two logins for the same repositories"), "{one} {other}: {fault}");
+    }
+    for (one, other) in [("x.test", "y.test"), ("x.test/a", "x.test/b"), ("x.test/a", "x.test/ab")] {
+        assert_eq!(both(one, other).unwrap().mirrors.len(), 2, "{one} {other}");
+    }
+}

@@ -1,0 +1,66 @@
+//! Values that are written as text.
+
+use std::{fmt, time::Duration};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, Visitor},
+};
+
+use crate::duration;
+
+/// A time, as flags have it: `90s`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Time(pub(super) Duration);
+
+/// A text that may be a secret: it is in no message, whatever is wrong with it.
+#[derive(Clone)]
+pub(super) struct Hidden(pub(super) String);
+
+impl<'de> Deserialize<'de> for Time {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        duration::parse(&text).map(Self).map_err(D::Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for Hidden {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(Text)
+    }
+}
+
+/// What takes a text, and quotes nothing else that is there.
+struct Text;
+
+impl Text {
+    fn refused<T, E: Error>() -> Result<T, E> {
+        Err(E::custom("expected a text in quotes"))
+    }
+}
+
+impl Visitor<'_> for Text {
+    type Value = Hidden;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text in quotes")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Hidden, E> {
+        Ok(Hidden(text.to_owned()))
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<Hidden, E> {
+        Self::refused()
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Hidden, E> {
+        Self::refused()
+    }
+}
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}

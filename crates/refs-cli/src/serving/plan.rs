@@ -1,0 +1,54 @@
+//! What to serve, from the flags and the file.
+
+use std::path::PathBuf;
+
+use refs_server::TagOptions;
+use refs_store::Freshness;
+
+use crate::{
+    operation_args::{AccessLog, Operation},
+    own_args::Serve,
+    server_config::{Fault, Limits, Planned, ServerConfig},
+};
+
+/// What to serve, and how.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) listen: String,
+    pub(crate) root: Option<PathBuf>,
+    pub(crate) metrics: Option<String>,
+    pub(crate) access_log: AccessLog,
+    /// Where the access log goes; stderr when nothing is named.
+    pub(crate) access_log_file: Option<PathBuf>,
+    pub(crate) limits: Limits,
+    pub(crate) mirrors: Vec<Planned>,
+}
+
+impl Plan {
+    /// What the flags say, then the file that they name.
+    pub(crate) fn new(args: Serve) -> Result<Self, Fault> {
+        const LISTEN: &str = "127.0.0.1:5000";
+        let Operation { server_config, metrics, access_log, access_log_file } = args.operation;
+        let file = server_config.map_or_else(|| Ok(ServerConfig::default()), |path| ServerConfig::read(&path))?;
+        let given =
+            args.mirrors.into_iter().map(|mirrored| Planned { mirrored, tags: TagOptions::default(), login: None });
+        let mut mirrors: Vec<Planned> = given.collect();
+        if mirrors.is_empty() {
+            mirrors = file.mirrors;
+        }
+        if let Some(ttl) = args.tag_ttl {
+            mirrors.iter_mut().for_each(|planned| planned.tags.freshness = Freshness::Within(ttl));
+        }
+        let access_log_file = access_log_file.or(file.access_log_file);
+        let usual = if access_log_file.is_some() { AccessLog::Text } else { AccessLog::None };
+        Ok(Self {
+            listen: args.listen.or(file.listen).unwrap_or_else(|| LISTEN.to_owned()),
+            root: args.root.or(file.root),
+            metrics: metrics.or(file.metrics),
+            access_log: access_log.or(file.access_log).unwrap_or(usual),
+            access_log_file,
+            limits: file.limits,
+            mirrors,
+        })
+    }
+}

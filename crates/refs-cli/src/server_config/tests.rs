@@ -83,7 +83,8 @@ fn what_is_no_toml_is_told_without_the_line_itself() {
 #[test]
 fn what_this_build_can_not_do_is_refused_and_not_left_out() {
     check_fault("[tls]\ncert = 'c'\nkey = 'k'\n", ":1:1", "this build cannot do what `[tls]` asks for");
-    let auth = "[auth]\nhtpasswd = 'h'\nmode = 'bearer'\nanonymous-pull = true\n[[auth.grant]]\nuser = 'u'\nprefix = 'a'\nactions = ['pull', 'push']\n";
+    let auth = "[auth]\nhtpasswd = 'h'\nmode = 'bearer'\nanonymous-pull = true\n\
+                [[auth.grant]]\nuser = 'u'\nprefix = 'a'\nactions = ['pull', 'push']\n";
     check_fault(auth, ":1:1", "this build cannot do what `[auth]` asks for");
     check_fault("[tls]\ncert = 'c'\n", ":1:1", "missing field `key`");
 }

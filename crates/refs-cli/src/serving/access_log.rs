@@ -27,8 +27,8 @@ pub(crate) struct Fault {
     source: io::Error,
 }
 
-/// Who writes the lines. A thread of its own does: a terminal that is stopped, or a disk that is slow, holds up no answer. When
-/// too many lines wait, further ones are dropped, and counted.
+/// Who writes the lines. A thread of its own does: a terminal that is stopped, or a disk that is slow, holds up no answer.
+/// When too many lines wait, further ones are dropped, and counted.
 #[derive(Debug)]
 pub(crate) struct Lines {
     format: fn(&Answered) -> String,

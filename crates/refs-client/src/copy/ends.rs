@@ -99,9 +99,16 @@ impl Ends {
     async fn leads_to(&self, target: &Target) -> Result<Option<Digest>> {
         match self.sink.resolve(target).await {
             Ok(found) => Ok(Some(found.digest)),
-            Err(error) if may_be_absent(error.kind()) => Ok(None),
+            Err(error) if self.may_lack(error.kind()) => Ok(None),
             Err(error) => Err(self.unwritten(error)),
         }
+    }
+
+    /// Whether a manifest may be absent that the destination fails to give so. Where nobody vouches for files a damaged one is as
+    /// good as none: writing the manifest replaces it.
+    pub(super) fn may_lack(&self, kind: ErrorKind) -> bool {
+        let is_damaged = matches!(kind, ErrorKind::Digest | ErrorKind::Size | ErrorKind::Corrupt);
+        may_be_absent(kind) || is_damaged && !self.sink.vouches_for_blobs()
     }
 }
 

@@ -98,7 +98,7 @@ async fn there(ends: &Ends, subject: &Digest, filter: Filter, wanted: &[Descript
             Ok(Some(_)) => {}
             Ok(None) => return Ok(there),
             // Nothing is lost by writing them again.
-            Err(error) if super::ends::may_be_absent(error.kind()) => return Ok(there),
+            Err(error) if ends.may_lack(error.kind()) => return Ok(there),
             Err(error) => return Err(ends.unwritten(error)),
         }
     }

@@ -62,3 +62,61 @@ async fn a_layer_that_was_cut_off_is_copied_again() {
     })
     .await;
 }
+
+/// A manifest of the copy whose file was `damage`d is written again by the next copy, under a tag and without one.
+async fn check_manifest(damage: fn(&Path), at: fn(&Manifest) -> Digest) {
+    let (from, index, ground) = copied().await;
+    let folder = ground.path().join("layout");
+    let damaged = at(&index);
+    let file = folder.join("blobs/sha256").join(damaged.encoded());
+    damage(&file);
+    let (client, source, target) = (anonymous(), place(&from, "o/from:v1"), layout(&ground));
+    let dry = CopyOptions { mode: Mode::DryRun, ..CopyOptions::default() };
+    for (options, outcome) in [(dry, Outcome::Planned), (CopyOptions::default(), Outcome::Copied)] {
+        let copied = client.copy(&source, &target, &options).await.unwrap();
+        assert_eq!((copied.outcome, copied.tally(Fate::Copied).count), (outcome, 0));
+        assert!(copied.manifests.count > 0);
+    }
+    let on_disk = refs_store::Layout::open(&folder).await.unwrap();
+    let digest = &index.descriptor.digest;
+    assert!(content(&on_disk, digest).await == content(&*from.repository("o/from"), digest).await);
+    assert_eq!(copy(&client, &source, &target).await.outcome, Outcome::Present);
+}
+
+fn empty(path: &Path) {
+    fs::remove_file(path).unwrap();
+    fs::write(path, "").unwrap();
+}
+
+/// As a disk does: the size is as it was.
+fn scribble(path: &Path) {
+    let size = fs::read(path).unwrap().len();
+    fs::remove_file(path).unwrap();
+    fs::write(path, "x".repeat(size)).unwrap();
+}
+
+fn first_listed(index: &Manifest) -> Digest {
+    manifest_digests(&index.descriptor.media_type, &index.raw).unwrap().manifests[0].digest.clone()
+}
+
+#[tokio::test]
+async fn a_manifest_that_was_damaged_is_copied_again() {
+    for damage in [empty, scribble] {
+        check_manifest(damage, |index| index.descriptor.digest.clone()).await;
+        check_manifest(damage, first_listed).await;
+    }
+}
+
+#[tokio::test]
+async fn a_referrer_that_was_damaged_is_copied_again() {
+    let (from, index, ground) = copied().await;
+    let source = from.repository("o/from");
+    let about: Vec<Descriptor> =
+        source.referrers(&index.descriptor.digest, Default::default()).try_collect().await.unwrap();
+    let folder = ground.path().join("layout");
+    empty(&folder.join("blobs/sha256").join(about[0].digest.encoded()));
+    copy(&anonymous(), &place(&from, "o/from:v1"), &layout(&ground)).await;
+    let on_disk = refs_store::Layout::open(&folder).await.unwrap();
+    let digest = &index.descriptor.digest;
+    assert!(content(&on_disk, digest).await == content(&*source, digest).await);
+}

@@ -35,6 +35,8 @@ pub(crate) struct Found {
     pub(crate) platform: Option<Platform>,
     /// How many indexes lead to it.
     pub(crate) depth: u32,
+    /// Those of them that the outermost one leads to, from there down.
+    pub(crate) through: Vec<Digest>,
 }
 
 /// Looks for the image that suits `wanted` best in `index`, to which `depth` others have led, and in those that it lists:
@@ -59,17 +61,28 @@ pub(crate) async fn search(
     }
     let mut search = Search { wanted, best: None, unnamed: Vec::new(), others: Vec::new(), beneath: VecDeque::new() };
     let (mut seen, mut bound) = (HashSet::new(), None);
-    search.index(index, None, depth + 1);
-    while let Some(Found { descriptor, platform, depth }) = search.next() {
+    search.index(index, None, depth + 1, &[]);
+    while let Some(Found { descriptor, platform, depth, mut through }) = search.next() {
         if depth >= MAX_INDEX_DEPTH {
             bound.get_or_insert(Error::IndexTooDeep { at: at.to_owned(), limit: MAX_INDEX_DEPTH });
         } else if seen.len() == MAX_INDEXES {
             bound = Some(Error::IndexTooWide { at: at.to_owned(), limit: MAX_INDEXES });
             break;
         } else if seen.insert(descriptor.digest.clone()) {
-            match source.manifest(&Target::Digest(descriptor.digest.clone())).await?.parse()? {
-                Document::Index(index) => search.index(*index, platform.as_ref(), depth + 1),
-                Document::Image(_) => search.image(Found { descriptor, platform, depth }),
+            let document = match source.manifest(&Target::Digest(descriptor.digest.clone())).await {
+                // A copy of an index need not have all that it lists.
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    bound.get_or_insert(error.into());
+                    continue;
+                }
+                manifest => manifest?.parse()?,
+            };
+            match document {
+                Document::Index(index) => {
+                    through.push(descriptor.digest);
+                    search.index(*index, platform.as_ref(), depth + 1, &through);
+                }
+                Document::Image(_) => search.image(Found { descriptor, platform, depth, through }),
             }
         }
     }
@@ -91,8 +104,8 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Takes note of all that `index` lists, which is for `platform`, if it is for one.
-    fn index(&mut self, index: Index, platform: Option<&Platform>, depth: u32) {
+    /// Takes note of all that `index` lists, which is for `platform`, if it is for one, and was found `through` others and itself.
+    fn index(&mut self, index: Index, platform: Option<&Platform>, depth: u32, through: &[Digest]) {
         for descriptor in index.manifests {
             let own = descriptor.platform.as_ref().filter(|own| !is_nameless(own));
             let platform = own.or(platform).cloned();
@@ -100,7 +113,7 @@ impl Search<'_> {
                 continue;
             }
             let is_index = descriptor.media_type.is_index();
-            let found = Found { descriptor, platform, depth };
+            let found = Found { descriptor, platform, depth, through: through.to_vec() };
             match &found.platform {
                 Some(other) if is_index && fit(other, self.wanted).is_none() => self.others.push(other.clone()),
                 _ if is_index => self.beneath.push_back(found),

@@ -39,7 +39,7 @@ pub(super) enum Origin {
 #[derive(Debug)]
 pub(super) enum Chosen {
     All,
-    /// These images; indexes are gone through for them.
+    /// These images, and the indexes that lead to them.
     Only(HashSet<Digest>),
 }
 
@@ -47,7 +47,7 @@ impl Chosen {
     pub(super) fn includes(&self, listed: &Descriptor) -> bool {
         match self {
             Self::All => true,
-            Self::Only(images) => listed.media_type.is_index() || images.contains(&listed.digest),
+            Self::Only(chosen) => chosen.contains(&listed.digest),
         }
     }
 }
@@ -73,13 +73,13 @@ impl Root {
                 Document::Index(index) => (wanted, *index),
             },
         };
-        let images = images(source, at, &index, wanted).await?;
+        let Images { images, through } = images(source, at, &index, wanted).await?;
         if let Platforms::Rewritten(_) = platforms {
             let manifest = rewritten(&manifest.descriptor.media_type, index, &images)?;
             return Ok(Self { manifest, chosen: Chosen::All, origin: Origin::Made });
         }
-        let digests = images.into_iter().map(|image| image.digest).collect();
-        Ok(Self { manifest, chosen: Chosen::Only(digests), origin: Origin::Source })
+        let chosen = images.into_iter().map(|image| image.digest).chain(through).collect();
+        Ok(Self { manifest, chosen: Chosen::Only(chosen), origin: Origin::Source })
     }
 }
 
@@ -96,12 +96,22 @@ async fn require_any(source: &dyn Source, at: &str, manifest: &Manifest, wanted:
     refusal.map_or(Ok(()), Err)
 }
 
-/// The image for each of `wanted`, each once and in that order, with the attestations about it.
-async fn images(source: &dyn Source, at: &str, index: &Index, wanted: &[Platform]) -> Result<Vec<Descriptor>> {
-    let mut images: Vec<Descriptor> = Vec::new();
+/// Images of an index.
+struct Images {
+    /// Each once, and the attestations about them.
+    images: Vec<Descriptor>,
+    /// The indexes that lead to them from the one that was looked in.
+    through: HashSet<Digest>,
+}
+
+/// The image for each of `wanted`, in that order, with the attestations about it.
+async fn images(source: &dyn Source, at: &str, index: &Index, wanted: &[Platform]) -> Result<Images> {
+    let (mut images, mut on_the_way) = (Vec::<Descriptor>::new(), HashSet::new());
     for platform in wanted {
         // Boxed, as it is for artifacts.
-        let Found { mut descriptor, platform, .. } = Box::pin(search(source, at, index.clone(), 0, platform)).await?;
+        let found = Box::pin(search(source, at, index.clone(), 0, platform)).await?;
+        let Found { mut descriptor, platform, through, .. } = found;
+        on_the_way.extend(through);
         descriptor.platform = descriptor.platform.or(platform);
         if images.iter().all(|image| image.digest != descriptor.digest) {
             images.push(descriptor);
@@ -113,7 +123,7 @@ async fn images(source: &dyn Source, at: &str, index: &Index, wanted: &[Platform
     };
     let attestations: Vec<_> = index.manifests.iter().filter(is_about_one).cloned().collect();
     images.extend(attestations);
-    Ok(images)
+    Ok(Images { images, through: on_the_way })
 }
 
 /// An index like `index` that lists `images`: those that it lists itself in its own order, then those of indexes in it.

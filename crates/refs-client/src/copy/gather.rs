@@ -8,7 +8,7 @@ use refs_url::{Digest, Target};
 
 use super::{
     chosen::{Chosen, Origin},
-    ends::Ends,
+    ends::{Ends, Relation},
     graph::{Node, Nodes, Standing},
     options::{CopyOptions, Foreign},
 };
@@ -66,7 +66,6 @@ impl Gathered {
         options: &CopyOptions,
     ) -> Result<Vec<Digest>> {
         let mut level: Vec<Top> = tops.into_iter().filter(|top| self.is_new(&top.descriptor.digest)).collect();
-        let own: HashSet<Digest> = level.iter().map(|top| top.descriptor.digest.clone()).collect();
         let mut found = Vec::new();
         for _ in 0..MAX_DEPTH {
             self.check(ends)?;
@@ -91,28 +90,11 @@ impl Gathered {
                 self.check(ends)?;
             }
             if below.is_empty() {
-                if let Chosen::Only(_) = chosen {
-                    self.prune(&mut found, &own);
-                }
                 return Ok(found);
             }
             level = below;
         }
         Err(too_large(ends, GraphLimit::Depth(MAX_DEPTH)))
-    }
-
-    /// Leaves out the indexes that lead to nothing that was chosen, but for those in `tops`.
-    fn prune(&mut self, found: &mut Vec<Digest>, tops: &HashSet<Digest>) {
-        for _ in 0..MAX_DEPTH {
-            let is_bare = |node: &Node| node.manifests.is_empty() && node.blobs.is_empty() && node.is_index();
-            let bare: HashSet<Digest> = {
-                let bare = found.iter().filter(|digest| self.nodes.get(*digest).is_some_and(is_bare));
-                bare.filter(|digest| !tops.contains(*digest)).cloned().collect()
-            };
-            found.retain(|digest| !bare.contains(digest));
-            self.nodes.retain(|digest, _| !bare.contains(digest));
-            self.nodes.values_mut().for_each(|node| node.manifests.retain(|digest| !bare.contains(digest)));
-        }
     }
 
     fn is_new(&mut self, digest: &Digest) -> bool {
@@ -137,6 +119,11 @@ pub(super) fn too_large(ends: &Ends, limit: GraphLimit) -> Error {
 /// One manifest, and those that it lists.
 async fn look(ends: &Ends, top: Top, options: &CopyOptions) -> Result<(Node, Vec<Descriptor>)> {
     let Top { descriptor, manifest, origin, standing } = top;
+    let node = |manifest, blobs, standing| Node { manifest, manifests: Vec::new(), blobs, standing };
+    if ends.relation == Relation::Same && manifest.is_none() && options.children.is_none() {
+        // Nothing has to move, and of an index the repository need not have all that it lists.
+        return Ok((node(None, Vec::new(), Standing::Present), Vec::new()));
+    }
     let is_there = match (standing, origin) {
         (Some(standing), _) => standing == Standing::Present,
         (None, Origin::Source) => ends.has_manifest(&descriptor.digest).await?,
@@ -144,11 +131,10 @@ async fn look(ends: &Ends, top: Top, options: &CopyOptions) -> Result<(Node, Vec
         (None, Origin::Made) => ends.has_stored(&descriptor.digest).await?,
     };
     let standing = if is_there { Standing::Present } else { Standing::Absent };
-    let node = |manifest, blobs| Node { manifest, manifests: Vec::new(), blobs, standing };
     let is_whole =
         is_there && descriptor.media_type.is_image() && options.children.is_none() && ends.vouches_for_blobs();
     if is_whole && manifest.is_none() {
-        return Ok((node(None, Vec::new()), Vec::new()));
+        return Ok((node(None, Vec::new(), standing), Vec::new()));
     }
     let manifest = match manifest {
         Some(manifest) => manifest,
@@ -161,7 +147,7 @@ async fn look(ends: &Ends, top: Top, options: &CopyOptions) -> Result<(Node, Vec
     let blobs = children.blobs.into_iter().chain(foreign).map(bare);
     let blobs = if is_whole { Vec::new() } else { blobs.collect() };
     let manifests = children.manifests.into_iter().map(bare).collect();
-    Ok((node(Some(manifest), blobs), manifests))
+    Ok((node(Some(manifest), blobs, standing), manifests))
 }
 
 /// The manifest that something lists as `descriptor`.

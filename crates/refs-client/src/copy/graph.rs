@@ -26,12 +26,6 @@ pub(super) enum Standing {
     Absent,
 }
 
-impl Node {
-    pub(super) fn is_index(&self) -> bool {
-        self.manifest.as_ref().is_some_and(|manifest| manifest.descriptor.media_type.is_index())
-    }
-}
-
 /// The manifests of a copy, by digest.
 pub(super) type Nodes = HashMap<Digest, Node>;
 

@@ -2,7 +2,8 @@
 
 use std::{fs, path::Path};
 
-use refs_client::copy::{Fate, Mode, Outcome};
+use refs_client::copy::{Fate, Mode, Outcome, Platforms};
+use refs_registry::ErrorKind;
 use tempfile::TempDir;
 
 use super::*;
@@ -119,4 +120,43 @@ async fn a_referrer_that_was_damaged_is_copied_again() {
     let on_disk = refs_store::Layout::open(&folder).await.unwrap();
     let digest = &index.descriptor.digest;
     assert!(content(&on_disk, digest).await == content(&*source, digest).await);
+}
+
+/// A layout with an index of two platforms and of another index, which has come without that one.
+async fn sparse() -> (TempDir, Location, Manifest) {
+    let from = FakeRegistry::start().await;
+    let index = graph(&*from.repository("o/from")).await;
+    let (ground, options) = (tempfile::tempdir().unwrap(), two());
+    anonymous().copy(&place(&from, "o/from:v1"), &layout(&ground), &options).await.unwrap();
+    let at = layout(&ground);
+    (ground, at, index)
+}
+
+fn two() -> CopyOptions {
+    let platforms = Platforms::Sparse(vec![platform("linux/amd64"), platform("linux/arm64")]);
+    CopyOptions { platforms, ..CopyOptions::default() }
+}
+
+#[tokio::test]
+async fn what_was_copied_for_some_platforms_can_be_copied_for_them_again() {
+    let ((_ground, at, index), to) = (sparse().await, FakeRegistry::start().await);
+    let client = anonymous();
+    let copied = client.copy(&at, &place(&to, "o/to:v1"), &two()).await.unwrap();
+    assert_eq!((copied.manifest.digest, copied.manifests.count), (index.descriptor.digest, 6));
+    let error = client.copy(&at, &place(&to, "o/other:v1"), &CopyOptions::default()).await.unwrap_err();
+    assert_eq!(side(&error), (Side::Source, ErrorKind::NotFound));
+    let platforms = Platforms::Sparse(vec![platform("linux/riscv64")]);
+    let absent = CopyOptions { platforms, ..CopyOptions::default() };
+    let error = client.copy(&at, &place(&to, "o/other:v1"), &absent).await.unwrap_err();
+    assert_eq!(side(&error), (Side::Source, ErrorKind::NotFound));
+}
+
+#[tokio::test]
+async fn what_was_copied_for_some_platforms_gets_another_tag_in_its_repository() {
+    let (ground, at, index) = sparse().await;
+    let other = at.clone().at_tag("again".parse().unwrap());
+    let copied = copy(&anonymous(), &at, &other).await;
+    assert_eq!((copied.outcome, copied.manifests.count), (Outcome::Copied, 0));
+    let on_disk = refs_store::Layout::open(ground.path().join("layout")).await.unwrap();
+    assert_eq!(on_disk.resolve(&"again".parse().unwrap()).await.unwrap().digest, index.descriptor.digest);
 }

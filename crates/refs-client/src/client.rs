@@ -79,6 +79,10 @@ impl Client {
         Self { registries: Arc::new(Unreached::beyond(self.registries)), store, reach: Reach::Store, ..self }
     }
 
+    pub(crate) const fn is_offline(&self) -> bool {
+        matches!(self.reach, Reach::Store)
+    }
+
     /// The running figures of all verbs of this client.
     #[must_use]
     pub fn meter(&self) -> &Arc<Meter> {

@@ -44,7 +44,7 @@ mod tree;
 mod unchanged;
 mod unpack;
 mod upload;
-mod versions;
+pub mod versions;
 
 pub use byte_range::ByteRange;
 pub use client::Client;
@@ -72,7 +72,7 @@ pub use refs_store::Freshness;
 pub use rootfs::{UnpackOptions, Unpacked};
 pub use tree::{Beneath, Node, Role, TreeOptions};
 pub use unpack::{Existing, Limits};
-pub use versions::{FetchAllOptions, FetchedVersion, Mode, ResolvedVersion, VersionOptions};
+pub use versions::{FetchAllOptions, FetchedVersion, ResolvedVersion, VersionOptions};
 
 /// The manifest file of an artifact, at its root, unless another name is asked for with a [`ManifestName`].
 pub const MANIFEST_FILE: &str = ".sow-ref.yaml";

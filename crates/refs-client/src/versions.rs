@@ -1,9 +1,11 @@
 //! The versions of an artifact: which there are, and which is the best that will do.
 
+use std::collections::VecDeque;
+
 use futures_util::{FutureExt, StreamExt, stream};
-use refs_registry::Descriptor;
+use refs_registry::{Descriptor, Source, spec::Document};
 use refs_url::{
-    Tag,
+    Tag, Target,
     version::{ChoiceError, ChoiceOptions, Constraint, best_tag, matching_tags, semver_tags},
 };
 
@@ -13,7 +15,7 @@ use crate::{Client, Error, FetchOptions, Fetched, Location, Result, error::Locat
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Mode {
     /// The client's store, as [`Client::offline`] reads it: no socket is opened, and the choice is among the tags that the
-    /// store has.
+    /// store has. One whose manifest and layers it has comes before those of which something is missing, however high.
     LocalOnly,
     /// Wherever the client reads.
     #[default]
@@ -156,11 +158,58 @@ impl Client {
             };
         }
         let tags = self.list_tags(at).await?;
-        match best_tag(&tags, constraint, options) {
-            Ok(tag) => Ok(at.clone().at_tag(tag.clone())),
-            Err(fault) => Err(unmatched(at, &tags, fault)),
+        let best = best_tag(&tags, constraint, options).map_err(|fault| unmatched(at, &tags, fault))?;
+        let is_kept = self.is_offline() && matches!(at, Location::Registry(_));
+        let whole = if is_kept { self.best_whole(at, tags.clone(), constraint, options).await? } else { None };
+        Ok(at.clone().at_tag(whole.unwrap_or_else(|| best.clone())))
+    }
+
+    /// The best of `tags` whose version the store has as a whole: of others it may have no more than a manifest that somebody
+    /// looked at.
+    async fn best_whole(
+        &self,
+        at: &Location,
+        mut tags: Vec<Tag>,
+        constraint: Option<&Constraint>,
+        options: &ChoiceOptions,
+    ) -> Result<Option<Tag>> {
+        let source = self.source(at).await?;
+        while let Ok(best) = best_tag(&tags, constraint, options).cloned() {
+            if is_whole(&*source, &Target::Tag(best.clone())).await {
+                return Ok(Some(best));
+            }
+            tags.retain(|tag| *tag != best);
+        }
+        Ok(None)
+    }
+}
+
+/// Whether `source` has the manifest at `target` and its layers; of an index, those of an image.
+async fn is_whole(source: &dyn Source, target: &Target) -> bool {
+    // Indexes lead to others no deeper than they are read.
+    const MAX_MANIFESTS: usize = 100;
+    let mut unread = VecDeque::from([target.clone()]);
+    for _ in 0..MAX_MANIFESTS {
+        let Some(target) = unread.pop_front() else { return false };
+        match source.manifest(&target).await.and_then(|manifest| manifest.parse()) {
+            Ok(Document::Image(image)) if has_all(source, &image.layers).await => return true,
+            Ok(Document::Index(index)) => {
+                unread.extend(index.manifests.into_iter().map(|listed| Target::Digest(listed.digest)));
+            }
+            // What can't be read is not there.
+            Ok(Document::Image(_)) | Err(_) => {}
         }
     }
+    false
+}
+
+async fn has_all(source: &dyn Source, layers: &[Descriptor]) -> bool {
+    for layer in layers {
+        if !matches!(source.stat_blob(&layer.digest).await, Ok(Some(_))) {
+            return false;
+        }
+    }
+    true
 }
 
 /// Whether `at` names a tag or a digest itself: `docker://NAME` has a tag that nobody wrote.

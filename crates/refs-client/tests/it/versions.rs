@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use futures_core::stream::BoxStream;
 use futures_util::future;
 use refs_client::{
-    Client, Error, FetchAllOptions, FetchedVersion, Freshness, Location, Mode, PullOptions, ReadOptions, VersionOptions,
+    Client, Error, FetchAllOptions, FetchOptions, FetchedVersion, Freshness, Location, PullOptions, ReadOptions,
+    VersionOptions, versions::Mode,
 };
 use refs_registry::{ErrorKind, Resolver, Result, Sink, Source, Wire, Writable};
 use refs_store::{DiskOptions, DiskStore, MemoryStore, Store};
@@ -222,6 +223,34 @@ async fn local_only_chooses_among_what_is_kept_and_touches_no_registry() {
 
     let error = choose(&client, &here, Some("^2"), &local()).await.unwrap_err();
     assert_eq!(error.to_string(), format!("no tag of {here} satisfies `^2`: the highest are 1.1.0, 1.0.0"));
+}
+
+#[tokio::test]
+async fn local_only_prefers_a_version_that_is_kept_as_a_whole() {
+    let registry = registry_with(&["1.0.0"]).await;
+    let (store, here) = (in_memory(), repository(&registry));
+    let images = [("linux/amd64", "1.1.0"), ("linux/s390x", "1.1.0 s390x")]
+        .map(|(name, says)| (refs_registry::Platform::parse(name).unwrap(), image(says)));
+    refs_testkit::image::push_index(&*registry.repository("o/r"), &images, &["1.1.0"]).await.unwrap();
+    put(&registry, "1.2.0").await;
+    let online = anonymous().with_store(store.clone());
+    let [first, index, last] = ["1.0.0", "1.1.0", "1.2.0"].map(|tag| here.clone().at_tag(tag.parse().unwrap()));
+    let client = untouched(&store);
+    let chosen = async || choose(&client, &here, Some("^1"), &local()).await.unwrap();
+    // A look at a manifest keeps that alone; where there is nothing better, it is chosen.
+    let look = async |at: &Location| {
+        online.source(at).await.unwrap().manifest(&at.target().unwrap()).await.unwrap();
+    };
+    look(&last).await;
+    assert_eq!(chosen().await, "1.2.0");
+    online.fetch(&first, &Default::default()).await.unwrap();
+    look(&index).await;
+    assert_eq!(chosen().await, "1.0.0");
+    let other = FetchOptions { platform: Some(refs_registry::Platform::parse("linux/s390x").unwrap()) };
+    online.fetch(&index, &other).await.unwrap();
+    assert_eq!(chosen().await, "1.1.0");
+    online.fetch(&last, &Default::default()).await.unwrap();
+    assert_eq!(chosen().await, "1.2.0");
 }
 
 #[tokio::test]

@@ -1,7 +1,11 @@
 //! The layouts that paths lead to: `PATH`, and `PATH:HOST/REPO` for what is listed by whole references.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
+use refs_registry::{Error as RegistryError, ErrorKind, error::Doing};
 use refs_store::Layout;
 use refs_url::{Reference, RepoName};
 
@@ -23,12 +27,44 @@ pub(crate) async fn open(path: &Path) -> Result<Layout> {
 /// `Location` for a name that no repository has, which others who read the layout would trip over; `Registry` when it can't
 /// be made.
 pub(crate) async fn create(path: &Path) -> Result<Layout> {
+    let (folder, name) = writable(path).await?;
+    Ok(within(Layout::create(folder).await?, name))
+}
+
+/// The layout that [`create`] gives, without making anything: `None` when it would be made.
+///
+/// # Errors
+/// As [`create`], as far as that shows without writing.
+pub(crate) async fn foreseen(path: &Path) -> Result<Option<Layout>> {
+    let (folder, name) = writable(path).await?;
+    match Layout::open(&folder).await {
+        Ok(layout) => Ok(Some(within(layout, name))),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            thread::run(move || Ok(check_free(&folder)?)).await.map(|()| None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// That nothing is at `folder`, or an empty folder: a layout is not put among other things.
+fn check_free(folder: &Path) -> refs_registry::Result<()> {
+    let in_the_way = match fs::read_dir(folder).map(|mut entries| entries.next()) {
+        Ok(None) => return Ok(()),
+        Ok(Some(_)) => io::ErrorKind::DirectoryNotEmpty.into(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => error,
+    };
+    Err(RegistryError::io(Doing::Create, folder, in_the_way))
+}
+
+/// The folder and the name that `path` leads to, which what is written may be listed by.
+async fn writable(path: &Path) -> Result<(PathBuf, Option<String>)> {
     let (folder, name) = found(path).await?;
     if let Some(name) = name.as_ref().filter(|name| !is_of_repository(name)) {
         let at = Location::Layout { path: path.to_owned(), target: None };
         return Err(at.fault(LocationFault::BadName(name.clone())));
     }
-    Ok(within(Layout::create(folder).await?, name))
+    Ok((folder, name))
 }
 
 /// The folder of the layout that `path` leads to, and the name behind it. What is at `path` itself comes first, then the

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, path, sync::Arc};
 
 use futures_util::future::try_join;
-use refs_registry::{ErrorKind, Sink};
+use refs_registry::Sink;
 use refs_store::Memory;
 use refs_url::{Digest, Tag, Target};
 
@@ -70,11 +70,10 @@ impl Client {
     /// The repository at `to`. A dry run does not make a layout that is not there.
     async fn destination(&self, to: &Location, mode: Mode) -> Result<Arc<dyn Sink>> {
         match (to, mode) {
-            (Location::Layout { path, .. }, Mode::DryRun) => match named::open(path).await {
-                Ok(layout) => Ok(Arc::new(layout)),
-                Err(Error::Registry(error)) if error.kind() == ErrorKind::NotFound => Ok(Arc::new(Memory::new())),
-                Err(error) => Err(error),
-            },
+            (Location::Layout { path, .. }, Mode::DryRun) => Ok(match named::foreseen(path).await? {
+                Some(layout) => Arc::new(layout),
+                None => Arc::new(Memory::new()),
+            }),
             _ => self.sink(to).await,
         }
     }

@@ -51,6 +51,27 @@ async fn a_dry_run_within_a_registry_mounts_and_one_to_nowhere_makes_no_layout()
 }
 
 #[tokio::test]
+async fn a_dry_run_is_refused_where_the_copy_would_be() {
+    let (from, _, _) = pair().await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    for folder in ["empty", "full/of"] {
+        std::fs::create_dir_all(path(folder)).unwrap();
+    }
+    std::fs::write(path("file"), "").unwrap();
+    let dry = CopyOptions { mode: Mode::DryRun, ..CopyOptions::default() };
+    for (name, is_free) in [("absent", true), ("empty", true), ("full", false), ("file", false), ("file/in", false)] {
+        let layout = at(&format!("ocidir://{}:v1", path(name).display()));
+        let mut ends = Vec::new();
+        for options in [&dry, &CopyOptions::default()] {
+            let copied = anonymous().copy(&place(&from, "o/from:v1"), &layout, options).await;
+            ends.push(copied.map(drop).map_err(|error| side(&error)));
+        }
+        assert_eq!((ends[0], ends[0].is_ok()), (ends[1], is_free), "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_digest_at_the_destination_must_be_the_one_that_is_copied() {
     let (from, to, index) = pair().await;
     let (client, options) = (anonymous(), CopyOptions::default());

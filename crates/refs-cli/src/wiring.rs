@@ -11,7 +11,7 @@ use std::{
 
 use refs_client::{Client, Location, PushOptions, ReadOptions, Trust};
 use refs_registry::{
-    Registries, Registry, Retry, Warnings,
+    Farewells, Registries, Registry, Retry, Warnings,
     auth::{Anonymous, Credentials},
     hosts::{ClientCertificate, HostSettings, Hosts, Origin, Scope, Set},
 };
@@ -24,6 +24,7 @@ use crate::{
     mirror_args::Mirrored,
     output::{Output, escape},
     progress,
+    signals::until_stopped,
 };
 
 /// A layer is sent in pieces of so many bytes, after each of which a push can go on. Each costs a request, and is kept in
@@ -40,6 +41,7 @@ pub(crate) struct Session {
     /// The bytes of a piece of what is sent; all at once when `None`.
     piece_bytes: Option<NonZeroU64>,
     client: OnceLock<Client>,
+    farewells: Farewells,
 }
 
 impl Session {
@@ -59,14 +61,23 @@ impl Session {
             Command::Cp(_) => None,
             _ => Some(PIECE_BYTES),
         };
-        Ok(Self { global, named, credentials, cache, piece_bytes, client: OnceLock::new() })
+        let (client, farewells) = (OnceLock::new(), Farewells::default());
+        Ok(Self { global, named, credentials, cache, piece_bytes, client, farewells })
     }
 
     /// A run that reads `cache` alone: it asks no registry, and shows nobody who we are.
     pub(crate) fn offline(global: Global, cache: DiskStore) -> Self {
         let global = Global { offline: true, ..global };
         let (named, credentials, cache) = (Vec::new(), Arc::new(Anonymous), Some(cache));
-        Self { global, named, credentials, cache, piece_bytes: None, client: OnceLock::new() }
+        let (client, farewells) = (OnceLock::new(), Farewells::default());
+        Self { global, named, credentials, cache, piece_bytes: None, client, farewells }
+    }
+
+    /// Waits until registries know of the uploads that were given up: a while, and no longer than until a signal comes.
+    pub(crate) async fn part(&self) {
+        const PATIENCE: Duration = Duration::from_secs(2);
+        // Sessions that nobody could tell a registry of expire there.
+        let _all_or_some = tokio::time::timeout(PATIENCE, until_stopped(self.farewells.said())).await;
     }
 
     /// Who the flags say we are.
@@ -132,6 +143,7 @@ impl Session {
             credentials,
             piece_bytes: self.piece_bytes,
             warnings: self.warnings(),
+            farewells: self.farewells.clone(),
             ..refs_registry::Options::default()
         })
     }

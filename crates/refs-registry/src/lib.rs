@@ -3,6 +3,7 @@
 pub mod auth;
 mod context;
 pub mod error;
+mod farewells;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -25,6 +26,7 @@ mod verify;
 mod warning;
 
 pub use error::{Error, ErrorKind, Result};
+pub use farewells::Farewells;
 pub use options::{Options, Proxies, Retry, Timeouts};
 pub use payload::{Payload, Replay};
 pub use probe::{Aspect, Finding, Outcome, Uploads};

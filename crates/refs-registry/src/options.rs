@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, num::NonZeroU64, sync::Arc, time::Duration};
 use refs_url::Host;
 
 use crate::{
-    Warnings,
+    Farewells, Warnings,
     auth::{Chain, Credentials},
     hosts::Hosts,
     transport::{Clock, Dns, SystemClock, SystemDns},
@@ -39,6 +39,8 @@ pub struct Options {
     pub proxies: Proxies,
     /// Who is told what registries warn of.
     pub warnings: Warnings,
+    /// What registries are told when nobody waits for it any more, for whoever ends before that.
+    pub farewells: Farewells,
     /// The clock that all waiting is done by.
     pub clock: Arc<dyn Clock>,
 }
@@ -56,6 +58,7 @@ impl Default for Options {
             dns: Arc::new(SystemDns),
             proxies: Proxies::default(),
             warnings: Warnings::default(),
+            farewells: Farewells::default(),
             clock: Arc::new(SystemClock),
         }
     }

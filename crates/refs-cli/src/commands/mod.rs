@@ -141,6 +141,7 @@ pub(crate) async fn run(cli: Cli, cache: Option<DiskStore>) -> Result<Result<(),
         // What is dropped where it stands cleans up by that, as with a signal.
         Some(deadline) => tokio::time::timeout(deadline, done).await.unwrap_or(Ok(Err(Failure::Deadline(deadline)))),
     };
+    session.part().await;
     if reads_cache_alone { outcome.map(|done| done.map_err(Failure::of_cache)) } else { outcome }
 }
 

@@ -3,6 +3,7 @@
 use std::process::{Command, Stdio};
 
 use futures_util::TryStreamExt;
+use refs_registry::MediaType;
 use refs_testkit::{FakeRegistry, Fault, Image, On, Seen};
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -122,6 +123,55 @@ fn a_push_that_is_stopped_tags_nothing() {
         }
         assert_eq!(machine.run(&format!("cat {at} large.bin")).stdout, noise(5 << 20));
     }
+}
+
+/// Whether sessions of uploads were begun, and each has ended as a blob or by being cancelled.
+fn all_sessions_ended(seen: &[Seen]) -> bool {
+    let count = |method: &str, status: u16| {
+        let is_it = |seen: &&Seen| {
+            seen.method.as_str() == method && seen.status == status && seen.path.contains("/blobs/uploads/")
+        };
+        seen.iter().filter(is_it).count()
+    };
+    let begun = count("POST", 202);
+    begun > 0 && begun == count("DELETE", 204) + count("PUT", 201)
+}
+
+/// Registries with an image of several large layers, of which no bytes come beyond the first.
+fn stalled() -> (FakeRegistry, FakeRegistry) {
+    let (from, to) = (registry(), registry());
+    let layers = [1, 2, 3].map(|seed| noise((2 << 20) + seed));
+    let image = layers.iter().fold(Image::new(), |image, layer| image.layer(MediaType::OCI_LAYER, layer.clone()));
+    put(&from, &image);
+    from.fault(On::get("/blobs/").always(), Fault::Stall { after: 1 << 20 });
+    (from, to)
+}
+
+fn uploads_under_way(seen: &[Seen]) -> bool {
+    seen.iter().filter(|seen| seen.path.contains("/blobs/uploads/") && seen.received >= 1 << 19).count() == 3
+}
+
+#[test]
+fn a_copy_that_is_stopped_leaves_no_session_open() {
+    let machine = Machine::new();
+    for (signal, code) in SIGNALS {
+        let (from, to) = stalled();
+        let line = format!("cp {}/o/r:v1 {}/o/to:v1", from.host(), to.host());
+        let run = stopped(&machine, &to, &line, signal, uploads_under_way);
+        assert_eq!((run.code, run.text().as_str(), run.stderr.as_str()), (code, "", ""));
+        assert!(all_sessions_ended(&to.requests()), "{:?}", to.requests());
+    }
+}
+
+#[test]
+fn a_copy_that_fails_leaves_no_session_open() {
+    let (machine, (from, to)) = (Machine::new(), stalled());
+    let mut command = machine.command(&format!("cp {}/o/r:v1 {}/o/to:v1 --retries 0", from.host(), to.host()));
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_until(|| uploads_under_way(&to.requests()));
+    from.stop();
+    assert_eq!(finished(child).code, 7);
+    assert!(all_sessions_ended(&to.requests()), "{:?}", to.requests());
 }
 
 #[test]

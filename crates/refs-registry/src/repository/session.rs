@@ -201,9 +201,8 @@ impl Session {
         if std::mem::replace(&mut self.standing, Standing::Gone) == Standing::Gone {
             return;
         }
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let (repository, url) = (self.repository.clone(), self.url.clone());
-        runtime.spawn(async move {
+        self.repository.remote.options().farewells.say(async move {
             if let Err(error) = cancel(&repository, url).await {
                 tracing::debug!(%error, "the session is left to expire");
             }

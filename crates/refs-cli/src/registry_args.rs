@@ -87,7 +87,7 @@ pub(crate) struct Repos {
   refs referrers ghcr.io/org/handbook:v1
   refs referrers ghcr.io/org/handbook:v1 --artifact-type application/spdx+json")]
 pub(crate) struct Referrers {
-    /// The artifact that is referred to
+    /// The artifact that is referred to; with --offline one of a layout
     #[arg(value_name = "REF")]
     pub(crate) at: Location,
     /// Only those of this kind
@@ -134,7 +134,7 @@ pub(crate) struct Manifest {
     /// The artifact
     #[arg(value_name = "REF")]
     pub(crate) at: Location,
-    /// Follow an index to its image for this platform; one that is in no index must be for it
+    /// Follow an index to its image for this platform; a container image that is in no index must be for it
     #[arg(long, value_name = "PLATFORM", value_parser = platform)]
     pub(crate) platform: Option<Platform>,
     /// Print the bytes exactly as they are stored, whatever --format says

@@ -67,6 +67,8 @@ pub enum Beneath {
     Repeated,
     /// Nothing: the repository does not have the manifest.
     Absent,
+    /// Nothing: the client is offline, and its store does not have the manifest.
+    NotCached,
     /// Nothing: the manifest is none that this library reads.
     Unreadable,
     /// Not all of it, as a limit of [`TreeOptions`] was reached.
@@ -75,7 +77,8 @@ pub enum Beneath {
 
 impl Client {
     /// The artifact at `at` with all that is beneath it: manifests, configs, layers and referrers, each digest once with its
-    /// children. No blob is fetched.
+    /// children. No blob is fetched. Of a client that is offline it is what its store has: referrers are not kept there, and are
+    /// left out.
     ///
     /// # Errors
     /// `Location` when `at` names no tag and no digest; `Registry`, also for a manifest beneath, unless it is not there.
@@ -152,6 +155,7 @@ async fn look(source: &dyn Source, digest: &Digest, limit: u64) -> Result<(Found
     match source.manifest(&Target::Digest(digest.clone())).await {
         Ok(manifest) => survey(source, &manifest, limit).await,
         Err(error) if error.kind() == ErrorKind::NotFound => Ok((Found::nothing(Beneath::Absent), 0)),
+        Err(error) if error.kind() == ErrorKind::NotCached => Ok((Found::nothing(Beneath::NotCached), 0)),
         Err(error) if error.kind() == ErrorKind::Unsupported => Ok((Found::nothing(Beneath::Unreadable), 0)),
         Err(error) => Err(error.into()),
     }
@@ -161,7 +165,13 @@ async fn look(source: &dyn Source, digest: &Digest, limit: u64) -> Result<(Found
 async fn survey(source: &dyn Source, manifest: &Manifest, limit: u64) -> Result<(Found, u64)> {
     let (mut found, mut bytes) = (Found::of(manifest), manifest.raw.len() as u64);
     let mut referrers = source.referrers(&manifest.descriptor.digest, Filter::default());
-    while let Some(referrer) = referrers.try_next().await? {
+    loop {
+        let referrer = match referrers.try_next().await {
+            Ok(Some(referrer)) => referrer,
+            Ok(None) => break,
+            Err(error) if error.kind() == ErrorKind::NotCached => break,
+            Err(error) => return Err(error.into()),
+        };
         if bytes > limit {
             found.beneath = Beneath::Cut;
             break;
@@ -257,7 +267,7 @@ mod tests {
         let mark = match node.beneath {
             Beneath::Known => "",
             Beneath::Repeated => "^",
-            Beneath::Absent | Beneath::Unreadable => "?",
+            Beneath::Absent | Beneath::NotCached | Beneath::Unreadable => "?",
             Beneath::Cut => "-",
         };
         write!(into, "{}{mark}", names[&node.descriptor.digest]).unwrap();

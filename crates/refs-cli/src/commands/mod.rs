@@ -45,7 +45,7 @@ use crate::{
 
 /// Why a command does not take `--offline`.
 const NEEDS_REGISTRY: &str = "`--offline` is for commands that only read: ls, cat, inspect, pull, unpack, diff, resolve, tags, \
-     manifest, tree, referrers, blob get and blob stat";
+     manifest, tree, blob get and blob stat; and for referrers of a layout";
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]

@@ -52,7 +52,11 @@ pub(super) async fn run(session: &Session, args: Tree) -> Result<(), Failure> {
             print_below(&mut output, std::slice::from_ref(&tree), &mut String::new())?;
         }
     }
-    Ok(output.flush()?)
+    output.flush()?;
+    if session.knows_only_cached(&args.at) {
+        session.hint("the cache does not keep what refers to it; without `--offline` the registry is asked for that");
+    }
+    Ok(())
 }
 
 /// Prints `nodes`, which have one above them. Every line begins with `indent`.
@@ -90,6 +94,7 @@ impl fmt::Display for Line<'_> {
             Beneath::Known => "",
             Beneath::Repeated => " (shown above)",
             Beneath::Absent => " (not in the repository)",
+            Beneath::NotCached => " (not in the cache)",
             Beneath::Unreadable => " (cannot be read)",
             _ => " (there is more)",
         })
@@ -110,6 +115,7 @@ fn shown(node: &Node) -> Shown<'_> {
             Beneath::Known => "known",
             Beneath::Repeated => "repeated",
             Beneath::Absent => "absent",
+            Beneath::NotCached => "notCached",
             Beneath::Unreadable => "unreadable",
             _ => "cut",
         },

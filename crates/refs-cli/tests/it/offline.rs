@@ -49,8 +49,11 @@ fn what_was_not_fetched_is_named_and_is_not_found() {
         machine.fails(&format!("tags {host}/o/other --offline"), 3, &["o/other", words[0], "the registry is asked"]);
     assert!(!tags.stderr.contains("cache fetch"), "{}", tags.stderr);
     machine.fails(&format!("pull {host}/o/r:v1 after --offline --no-cache"), 2, &["--no-cache"]);
-    let asks =
-        ["`--offline` is for commands that only read: ls, cat, ", " diff, ", "referrers, blob get and blob stat\n"];
+    let asks = [
+        "`--offline` is for commands that only read: ls, cat, ",
+        " diff, ",
+        "tree, blob get and blob stat; and for referrers of a layout\n",
+    ];
     for line in [
         "api GET HOST/v2/",
         "push before HOST/o/r:v3",
@@ -97,11 +100,18 @@ fn what_is_on_the_disk_is_read_without_a_registry_and_what_only_a_registry_tells
         assert_eq!(machine.prints(&format!("{line} --offline")), machine.prints(&line));
         machine.fails(&format!("{command} {host}/o/other:v1 --offline"), 3, &["is not in the cache", "hint: "]);
     }
-    for command in ["tree", "referrers"] {
-        let run =
-            machine.fails(&format!("{command} {host}/o/r:v1 --offline"), 3, &["referrers of", "is not in the cache"]);
-        assert!(run.stderr.contains("hint: without `--offline` the registry is asked\n"), "{}", run.stderr);
-    }
+    let run = machine.fails(&format!("referrers {host}/o/r:v1 --offline"), 3, &["referrers of", "is not in the cache"]);
+    assert!(run.stderr.contains("hint: without `--offline` the registry is asked\n"), "{}", run.stderr);
+}
+
+#[test]
+fn a_tree_is_drawn_of_what_is_kept() {
+    let (machine, host) = pulled();
+    let run = machine.run(&format!("tree {host}/o/r:v1 --offline"));
+    assert_eq!(run.stderr.lines().count(), 1, "{}", run.stderr);
+    assert!(run.stderr.starts_with("hint: the cache does not keep what refers to it; "), "{}", run.stderr);
+    assert!(run.text().contains("config sha256:") && run.text().contains("layer sha256:"), "{}", run.text());
+    assert_eq!(run.code, 0);
 }
 
 #[test]

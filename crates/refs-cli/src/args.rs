@@ -301,8 +301,8 @@ pub(crate) struct Packing {
 #[derive(Debug, Args)]
 pub(crate) struct Read {
     /// Which image of an index, such as linux/arm64, arm64 or linux/arm/v7 [default: linux on this machine's processor]; one
-    /// that is in no index is taken as it is, unless this is given: then it must be for it, by its config, which is one
-    /// request more
+    /// that is in no index is taken as it is, unless this is given: then a container image must be for it, by its
+    /// config, which is one request more; other artifacts are for all platforms
     #[arg(long, value_name = "PLATFORM", value_parser = platform)]
     pub(crate) platform: Option<Platform>,
     /// Read a table of contents that no annotation vouches for

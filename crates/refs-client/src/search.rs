@@ -72,7 +72,7 @@ pub(crate) async fn search(
             let document = match source.manifest(&Target::Digest(descriptor.digest.clone())).await {
                 // A copy of an index need not have all that it lists.
                 Err(error) if error.kind() == ErrorKind::NotFound => {
-                    bound.get_or_insert(error.into());
+                    bound.get_or_insert_with(|| error.into());
                     continue;
                 }
                 manifest => manifest?.parse()?,

@@ -3,10 +3,14 @@
 use std::fmt;
 
 use refs_client::{Error, VersionOptions};
+use refs_url::Target;
 use serde::Serialize;
 
 use super::Failure;
 use crate::{args::Resolve, wiring::Session};
+
+/// Why a digest takes no constraint.
+const NO_VERSION: &str = "`--constraint` is about tags, and a digest by itself has none; leave out one of them";
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -26,6 +30,9 @@ impl fmt::Display for Resolved {
 }
 
 pub(super) async fn run(session: &Session, args: Resolve) -> Result<(), Failure> {
+    if args.constraint.is_some() && args.at.tag().is_none() && matches!(args.at.target(), Some(Target::Digest(_))) {
+        return Err(Failure::Usage(NO_VERSION.to_owned()));
+    }
     let client = session.client();
     let (at, tag, descriptor) = match &args.constraint {
         None => (args.at.clone(), args.at.tag().cloned(), None),

@@ -1,6 +1,8 @@
 //! What to do next about the error of a verb.
 
-use refs_client::{ArchiveFault, DestinationFault, Error, LocationFault, SourceFault};
+use refs_client::{ArchiveFault, DestinationFault, Error, Location, LocationFault, Side, SourceFault};
+use refs_registry::{Error as Registry, error::Wanted};
+use refs_url::{Target, version::semver_tags};
 
 use super::{
     place::{reference_hint, transport_hint},
@@ -37,7 +39,7 @@ pub(crate) fn client_hint(error: &Error) -> Option<String> {
         Error::NoVersions { .. } => {
             "a version has three numbers, such as 1.2.3 or v1.2.3-rc.1; `refs tags REPO` lists the tags".to_owned()
         }
-        Error::TagViolates { .. } => "leave out the tag to choose among all versions".to_owned(),
+        Error::TagViolates { at, .. } => violation_hint(at),
         Error::FileTooLarge { .. } => "allow more with `--max-file-size BYTES`, 0 for any".to_owned(),
         Error::TotalTooLarge { .. } => "allow more with `--max-total-size BYTES`, 0 for any".to_owned(),
         Error::TooManyEntries { .. } => "allow more with `--max-files N`, 0 for any".to_owned(),
@@ -50,7 +52,12 @@ pub(crate) fn client_hint(error: &Error) -> Option<String> {
         Error::Registry(error) => registry_hint(error)?,
         Error::Copy { source, .. } if is_incomplete(source) => {
             "the registry wants all that a manifest leads to; of an index without all its images `--rewrite-index` makes \
-             one that it takes"
+             one that it takes, and layers that are kept elsewhere, by their URLs, it does not take"
+                .to_owned()
+        }
+        Error::Copy { side: Side::Source, at, source } if is_listed(at, source) => {
+            "an index lists it, as one does that was copied for some platforms: name these with `--platform`; `refs tree` \
+             shows what is there"
                 .to_owned()
         }
         Error::Copy { source, .. } => registry_hint(source)?,
@@ -67,6 +74,24 @@ pub(crate) fn client_hint(error: &Error) -> Option<String> {
         }
         _ => return None,
     })
+}
+
+/// Whether what was copied from `at` leads to a manifest that is missing, as `error` says.
+fn is_listed(at: &str, error: &Registry) -> bool {
+    match error {
+        Registry::NotFound { wanted: Wanted::Manifest(Target::Digest(digest)), .. } => !at.ends_with(digest.as_str()),
+        _ => false,
+    }
+}
+
+/// What to do next about the tag of `at`, which does not satisfy a constraint.
+fn violation_hint(at: &str) -> String {
+    const LEAVE_OUT: &str = "leave out the tag to choose among all versions";
+    let tag = Location::parse(at).ok().and_then(|at| at.tag().cloned());
+    match tag.filter(|tag| semver_tags(std::slice::from_ref(tag)).is_empty()) {
+        Some(tag) => format!("`{tag}` is no version, which has three numbers, such as 1.2.3; {LEAVE_OUT}"),
+        None => LEAVE_OUT.to_owned(),
+    }
 }
 
 /// What to do next about a place that a verb can't use.

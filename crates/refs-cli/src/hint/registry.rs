@@ -1,5 +1,7 @@
 //! What to do next about the error of a registry, or of a store on this machine.
 
+use std::io;
+
 use refs_registry::{
     Error as Registry,
     error::{Code, Place, TlsFault, Wanted},
@@ -24,7 +26,13 @@ pub(crate) fn registry_hint(error: &Registry) -> Option<String> {
             "credentials come from `refs login`, `--token-stdin` or `--username`, and the length from the body"
                 .to_owned()
         }
-        Registry::Digest { .. } | Registry::Size { .. } => {
+        Registry::Size { .. } => {
+            "what lists it says another size; nothing was kept of it: try again, then ask the owner".to_owned()
+        }
+        Registry::Io { source, .. } if source.kind() == io::ErrorKind::DirectoryNotEmpty => {
+            "it is no image layout: name one, or a directory that is new or empty".to_owned()
+        }
+        Registry::Digest { .. } => {
             "the bytes are not what their digest says; nothing was kept of them: try again, then ask the owner"
                 .to_owned()
         }

@@ -67,6 +67,31 @@ fn a_copy_has_its_figures_in_json() {
 }
 
 #[test]
+fn a_dry_run_into_a_folder_of_other_things_is_refused_as_the_copy_is() {
+    let (machine, from) = (Machine::new(), registry());
+    index(&from);
+    machine.write("taken", &crate::support::small());
+    for flag in ["--dry-run", ""] {
+        let line = format!("cp {}/o/r:v1 ocidir://taken:v1 {flag}", from.host());
+        machine.fails(&line, 11, &["hint: it is no image layout: name one, or a directory that is new or empty"]);
+    }
+}
+
+#[test]
+fn what_was_copied_for_some_platforms_says_how_it_is_copied_on() {
+    let (machine, from) = (Machine::new(), registry());
+    let sink = from.repository("o/r");
+    let images = ["linux/amd64", "linux/arm64", "linux/s390x"]
+        .map(|name| (Platform::parse(name).unwrap(), Image::new().file("name", name.to_owned())));
+    now(image::push_index(&*sink, &images, &["v1"])).unwrap();
+    let two = "--platform linux/amd64 --platform linux/arm64";
+    machine.prints(&format!("cp {}/o/r:v1 ocidir://layout:v1 {two}", from.host()));
+    machine.run("cp ocidir://layout:v1 ocidir://other:v1").failed(3, &["hint: an index lists it", "`--platform`"]);
+    machine.prints(&format!("cp ocidir://layout:v1 ocidir://other:v1 {two}"));
+    machine.prints("cp ocidir://layout:v1 ocidir://layout:again");
+}
+
+#[test]
 fn a_dry_run_has_a_line_for_each_blob() {
     let (machine, from) = (Machine::new(), registry());
     put(&from, &Image::new().file("a", "a"));

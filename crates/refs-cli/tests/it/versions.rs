@@ -24,6 +24,12 @@ fn the_best_version_is_resolved() {
     assert_eq!(machine.prints(&format!("resolve {at} --constraint ^1")), format!("{at}@{digest}\n"));
     assert_eq!(machine.prints(&format!("resolve {at}:1.10.0 --constraint ~1.10")), format!("{at}@{digest}\n"));
     machine.fails(&format!("resolve {at}:1.10.0 --constraint ^2"), 2, &["does not satisfy `^2`", "hint: leave out"]);
+    let words =
+        ["does not satisfy `*`", "hint: `latest` is no version, which has three numbers, such as 1.2.3; leave out"];
+    machine.fails(&format!("resolve {at}:latest --constraint *"), 2, &words);
+    let alone = ["`--constraint` is about tags"];
+    machine.fails(&format!("resolve {at}@{digest} --constraint ^2"), 2, &alone);
+    machine.prints(&format!("resolve {at}:1.10.0@{digest} --constraint ^1"));
 }
 
 #[test]

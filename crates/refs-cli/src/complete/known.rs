@@ -30,7 +30,7 @@ impl Known {
         Some(Self { session: Session::offline(global, cache), at, runtime })
     }
 
-    /// Repositories, and behind one and its `:` the tags that somebody has asked for.
+    /// Repositories, and behind one and its `:` the tags that somebody has asked for; the same behind a scheme.
     pub(super) fn references(&self, word: &str) -> Vec<String> {
         if word.starts_with(layouts::SCHEME) {
             return self.repositories(word, ":");
@@ -39,6 +39,12 @@ impl Known {
             let known = self.repositories(word, ":").into_iter();
             return known.chain([layouts::SCHEME.to_owned()]).collect();
         }
+        let scheme = ["oci://", "docker://"].into_iter().find(|scheme| word.starts_with(scheme)).unwrap_or_default();
+        let bare = self.bare_references(&word[scheme.len()..]);
+        bare.into_iter().map(|reference| format!("{scheme}{reference}")).collect()
+    }
+
+    fn bare_references(&self, word: &str) -> Vec<String> {
         // Before the colon of a port there is no slash.
         let Some((repository, begun)) = word.rsplit_once(':').filter(|(repository, _)| repository.contains('/')) else {
             return self.repositories(word, ":");

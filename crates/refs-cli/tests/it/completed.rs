@@ -94,6 +94,10 @@ fn references_are_those_that_the_cache_knows() {
     check(&machine, &registry, "refs cp ", &["HOST/o/other:", "HOST/o/r:"]);
     check(&machine, &registry, "refs pull HOST/o/r", &[&both[1]]);
     check(&machine, &registry, "refs pull HOST/o/r:", &["v1", "v2"]);
+    for scheme in ["oci://", "docker://"] {
+        check(&machine, &registry, &format!("refs pull {scheme}HOST/o/r"), &[&both[1]]);
+        check(&machine, &registry, &format!("refs pull {scheme}HOST/o/r:"), &["v1", "v2"]);
+    }
     check(&machine, &registry, "refs diff HOST/o/r:v1 HOST/o/r:v", &["v1", "v2"]);
     check(&machine, &registry, "refs pull HOST/o/r:x", &[]);
     check(&machine, &registry, "refs pull HOST/o/none:", &[]);

@@ -1,18 +1,15 @@
 //! From a refusal to the next thing to show, until one is accepted or none is left.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::sync::Arc;
 
 use http::{HeaderValue, StatusCode};
-use refs_url::{Host, RepoName};
 use url::Url;
 
 use super::{
-    Candidate, Credential, Credentials, Scopes, Secret,
+    Candidate, Credential, Scopes, Secret,
+    authority::{Authority, Settled},
     challenge::Demand,
-    found::{self, Found},
+    found::Found,
     realm::{self, Trust},
     token::{Age, TokenKey},
     token_service::{TokenService, basic, bearer},
@@ -23,58 +20,9 @@ use crate::{
     transport::{Bounds, Call, Failure, Grant, Transport},
 };
 
-/// What is known of one registry's demands.
-#[derive(Debug)]
-pub(crate) struct Authority {
-    host: Host,
-    base: Url,
-    sources: Arc<[Arc<dyn Credentials>]>,
-    known: Mutex<Known>,
-}
-
-#[derive(Debug, Default)]
-struct Known {
-    /// What the registry asked for last, so that the next request shows it at once.
-    demand: Option<Demand>,
-    candidates: HashMap<Option<RepoName>, Arc<Found>>,
-    settled: HashMap<Scopes, Settled>,
-}
-
-/// What was accepted.
-#[derive(Debug, Clone)]
-struct Settled {
-    candidate: usize,
-    /// What was asked for, with what the registry wanted besides.
-    scopes: Scopes,
-}
-
 /// So many tokens are asked for with one credential for one request: one for what the request is known to need, and one
 /// for what the registry or its token service wants instead. A registry that goes on naming new scopes would never end.
 const MAX_TOKENS: u32 = 2;
-
-/// Beyond so many repositories, what is known of them is learnt anew.
-const MANY_REPOSITORIES: usize = 4096;
-
-impl Authority {
-    pub(crate) fn new(host: Host, base: Url, credentials: &Arc<dyn Credentials>) -> Self {
-        Self { host, base, sources: found::flat(credentials).into(), known: Mutex::default() }
-    }
-
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn candidates(&self, repository: Option<&RepoName>) -> Arc<Found> {
-        let repository = repository.cloned();
-        let mut known = self.known();
-        if known.candidates.len() >= MANY_REPOSITORIES && !known.candidates.contains_key(&repository) {
-            known.candidates.clear();
-            known.settled.clear();
-        }
-        let found = || Found::new(self.sources.clone(), self.host.clone(), repository.clone());
-        known.candidates.entry(repository.clone()).or_insert_with(|| Arc::new(found())).clone()
-    }
-}
 
 /// The attempts to have one request accepted.
 #[derive(Debug)]

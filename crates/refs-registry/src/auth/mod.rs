@@ -1,5 +1,6 @@
 //! Who we are to a registry: challenges, scopes, tokens, and where credentials come from.
 
+mod authority;
 mod challenge;
 mod credentials;
 mod docker_config;
@@ -24,8 +25,9 @@ pub use program::Programs;
 pub use saved::{Forgotten, Saved};
 pub use secret::Secret;
 
+pub(crate) use authority::Authority;
 pub(crate) use challenge::Demand;
-pub(crate) use login::{Authority, Login, Refusal};
+pub(crate) use login::{Login, Refusal};
 pub(crate) use realm::is_at;
 pub(crate) use scope::Scopes;
 pub(crate) use token::Tokens;

@@ -30,7 +30,8 @@ impl Known {
         Some(Self { session: Session::offline(global, cache), at, runtime })
     }
 
-    /// Repositories, and behind one and its `:` the tags that somebody has asked for; the same behind a scheme.
+    /// Repositories, and behind one and its `:` the tags that somebody has asked for; the same behind a scheme. Behind
+    /// that of layouts, those on the disk.
     pub(super) fn references(&self, word: &str) -> Vec<String> {
         if word.starts_with(layouts::SCHEME) {
             return self.repositories(word, ":");

@@ -8,7 +8,7 @@ use refs_url::Digest;
 
 use super::{
     aside::{Aside, Turning},
-    local::{Shared, is_damage},
+    shared::{Shared, is_damage},
 };
 use crate::{flight::Flight, growing::Growing, store::Fill};
 

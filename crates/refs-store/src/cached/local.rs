@@ -4,7 +4,7 @@ use std::{
     fs::File,
     ops::Range,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::SystemTime,
@@ -12,16 +12,16 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use refs_registry::{Blob, ByteStream, Descriptor, Error, ErrorKind, Manifest, MediaType, Part, Result, Resume};
+use refs_registry::{Blob, ByteStream, Descriptor, Error, Manifest, MediaType, Part, Resume};
 use refs_url::{Digest, Tag};
 use serde::{Deserialize, de::IgnoredAny};
 
 use super::{
     keeping::{Beginning, Keeping},
+    shared::{Purpose, Shared, is_damage},
     touched::{Damages, Touched},
 };
 use crate::{
-    file::is_shut_down,
     flight::Flight,
     memory::MemoryStore,
     store::{Fill, Origin, Partial, Store, TagRecord},
@@ -31,55 +31,20 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Local {
     pub(super) shared: Arc<Shared>,
-    pub(super) purpose: Purpose,
     touched: Mutex<Touched>,
     /// Nothing is given: readers want all of it anew, or something that can't be does not go away.
     pub(super) is_passed_by: AtomicBool,
 }
 
-/// What those who read and those who keep share of a store.
-#[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) store: Arc<dyn Store>,
-    pub(super) origin: Origin,
-    /// It can't be read any more.
-    has_failed: AtomicBool,
-    /// It takes nothing more: it may still give what it has.
-    is_closed: AtomicBool,
-    /// Why it was left alone first.
-    failure: OnceLock<Error>,
-    damages: Arc<Damages>,
-}
-
-/// What a store is there for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
-    ReadAndWrite,
-    Read,
-    Write,
-}
-
 impl Local {
     pub(super) fn new(store: Arc<dyn Store>, origin: Origin, purpose: Purpose) -> Self {
-        Self::of(store, origin, purpose, AtomicBool::new(false))
+        let is_passed_by = AtomicBool::new(purpose == Purpose::Write);
+        Self { shared: Arc::new(Shared::new(store, origin, purpose)), touched: Mutex::default(), is_passed_by }
     }
 
     /// Nothing is ever kept, or looked for.
     pub(super) fn without_store(origin: Origin) -> Self {
-        Self::of(Arc::new(MemoryStore::new()), origin, Purpose::ReadAndWrite, AtomicBool::new(true))
-    }
-
-    fn of(store: Arc<dyn Store>, origin: Origin, purpose: Purpose, has_failed: AtomicBool) -> Self {
-        let shared = Shared {
-            store,
-            origin,
-            has_failed,
-            is_closed: AtomicBool::new(purpose == Purpose::Read),
-            failure: OnceLock::new(),
-            damages: Arc::default(),
-        };
-        let is_passed_by = AtomicBool::new(purpose == Purpose::Write);
-        Self { shared: Arc::new(shared), purpose, touched: Mutex::default(), is_passed_by }
+        Self::new(Arc::new(MemoryStore::new()), origin, Purpose::Nothing)
     }
 
     /// Whose content it is.
@@ -88,7 +53,7 @@ impl Local {
     }
 
     /// What was found to be damaged.
-    pub(super) fn damages(&self) -> &Arc<Damages> {
+    pub(super) fn damages(&self) -> &Damages {
         &self.shared.damages
     }
 
@@ -214,7 +179,12 @@ impl Local {
 
     /// Why the store takes nothing more, if it has failed.
     pub(super) fn failure(&self) -> Option<Error> {
-        self.shared.failure.get().cloned()
+        self.shared.failure()
+    }
+
+    /// Whether the store has failed to give what it has.
+    pub(super) fn has_failed(&self) -> bool {
+        self.shared.read_failure().is_some()
     }
 
     /// Keeps a note on content that has come from the origin.
@@ -303,74 +273,6 @@ impl Local {
         })
         .boxed()
     }
-}
-
-impl Shared {
-    fn usable(&self) -> Option<&dyn Store> {
-        (!self.has_failed.load(Ordering::Relaxed)).then_some(self.store.as_ref())
-    }
-
-    fn writable(&self) -> Option<&dyn Store> {
-        self.usable().filter(|_| !self.is_closed.load(Ordering::Relaxed))
-    }
-
-    /// What the store gave. Its first failure is told, and is its last.
-    fn granted<T>(&self, result: Result<T>) -> Option<T> {
-        self.unless_failed(result, &self.has_failed)
-    }
-
-    /// What came of a change to the store. Its first failure is told, and is the last change that is tried.
-    pub(super) fn taken<T>(&self, result: Result<T>) -> Option<T> {
-        self.unless_failed(result, &self.is_closed)
-    }
-
-    fn unless_failed<T>(&self, result: Result<T>, failed: &AtomicBool) -> Option<T> {
-        match result {
-            Ok(given) => Some(given),
-            // An algorithm that is not computed here is for the origin to refuse.
-            Err(error) if matches!(error.kind(), ErrorKind::NotCached | ErrorKind::Unsupported) => None,
-            Err(error) if is_shut_down(&error) => None,
-            Err(error) => {
-                failed.store(true, Ordering::Relaxed);
-                if self.failure.set(error.clone()).is_ok() {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "the cache is left alone");
-                }
-                None
-            }
-        }
-    }
-
-    /// What the store gave of the content, which is dropped when it is damaged.
-    async fn undamaged<T>(&self, digest: &Digest, result: Result<T>) -> Option<T> {
-        match result {
-            Err(error) if is_damage(&error) => {
-                self.damages.note(digest, &error);
-                self.drop_damaged(digest).await;
-                None
-            }
-            other => self.granted(other),
-        }
-    }
-
-    pub(super) async fn add_member(&self, digest: &Digest) {
-        if let Some(store) = self.writable() {
-            self.taken(store.add_member(&self.origin, digest).await);
-        }
-    }
-
-    async fn drop_damaged(&self, digest: &Digest) {
-        tracing::debug!(%digest, "what the cache has is damaged");
-        match self.store.quarantine(&self.origin, digest).await {
-            // What is pinned is replaced when it has come again.
-            Err(error) if error.kind() == ErrorKind::Conflict => {}
-            removed => drop(self.taken(removed)),
-        }
-    }
-}
-
-/// Whether the store has other bytes than it should.
-pub(super) fn is_damage(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Digest | ErrorKind::Size | ErrorKind::Corrupt)
 }
 
 /// What a manifest says that it is. No type is kept beside the bytes, so that they have to tell.

@@ -111,7 +111,8 @@ impl Cached {
                 kept.push(tag);
             }
         }
-        if kept.is_empty() {
+        // A list that breaks off must not pass for one that is whole.
+        if kept.is_empty() || self.local.has_failed() {
             // A repository of which nothing is kept is missing, and is no repository without tags.
             return self.origin.tags(after).collect().await;
         }

@@ -9,6 +9,7 @@ mod local;
 mod manifests;
 mod nowhere;
 mod resolver;
+mod shared;
 mod source;
 mod tee;
 mod touched;

@@ -11,7 +11,7 @@ use refs_registry::{
 };
 use refs_url::{Digest, Tag, Target};
 
-use super::touched::Damages;
+use super::shared::Shared;
 use crate::store::Origin;
 
 /// A repository that is out of reach: it has nothing, and says what it would have been asked for, or why it would have been. No
@@ -19,23 +19,25 @@ use crate::store::Origin;
 #[derive(Debug)]
 pub(super) struct Nowhere {
     place: Place,
-    damages: Arc<Damages>,
+    shared: Arc<Shared>,
 }
 
 impl Nowhere {
-    /// In the place of the origin of a cache that has found `damages`.
-    pub(super) fn of(Origin { host, repository, .. }: &Origin, damages: Arc<Damages>) -> Self {
-        Self { place: format!("{host}/{repository}").into(), damages }
+    /// In the place of the origin of `shared`, which tells what became of what is asked for.
+    pub(super) fn of(shared: Arc<Shared>) -> Self {
+        let Origin { host, repository, .. } = &shared.origin;
+        Self { place: format!("{host}/{repository}").into(), shared }
     }
 
     fn lacks(&self, wanted: Wanted) -> Error {
         let damage = match &wanted {
             Wanted::Blob(digest) | Wanted::BlobPart(digest) | Wanted::Manifest(Target::Digest(digest)) => {
-                self.damages.of(digest)
+                self.shared.damages.of(digest)
             }
             _ => None,
         };
-        damage.unwrap_or_else(|| Error::NotCached { wanted, of: Some(self.place.clone()) })
+        let cause = damage.or_else(|| self.shared.read_failure());
+        cause.unwrap_or_else(|| Error::NotCached { wanted, of: Some(self.place.clone()) })
     }
 }
 

@@ -14,8 +14,9 @@ use refs_url::{Digest, Tag, Target};
 use super::{
     aside::Aside,
     freshness::{Belief, CachedOptions, Freshness},
-    local::{Local, Purpose},
+    local::Local,
     nowhere::Nowhere,
+    shared::Purpose,
     tee::tee_part,
 };
 use crate::store::{Origin, Store, TagRecord};
@@ -91,12 +92,13 @@ impl Cached {
     /// What `store` has of the repository `origin`, without the repository: no source is behind it that could open a socket,
     /// and nothing is written, but that what proves to be damaged goes to quarantine: that is the error then, and not that it is
     /// not there. A tag leads to what was last [recorded](Cached::recorded) of it, however long ago; the tags are those
-    /// whose manifests are kept, of which there must be one. What is not there is an error of the kind `NotCached` that names it.
+    /// whose manifests are kept, of which there must be one. What is not there is an error of the kind `NotCached` that names it;
+    /// where the store can't be read, why it can't is the error.
     #[must_use]
     pub fn offline(origin: Origin, store: Arc<dyn Store>) -> Self {
         let local = Local::new(store, origin, Purpose::Read);
         Self {
-            origin: Arc::new(Nowhere::of(local.origin(), Arc::clone(local.damages()))),
+            origin: Arc::new(Nowhere::of(Arc::clone(&local.shared))),
             local: Arc::new(local),
             belief: Belief::All,
             clock: Arc::new(SystemClock),

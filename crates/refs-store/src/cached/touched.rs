@@ -8,7 +8,10 @@ use std::{
 use refs_registry::Error;
 use refs_url::Digest;
 
-use super::local::{Local, Purpose, Shared};
+use super::{
+    local::Local,
+    shared::{Purpose, Shared},
+};
 use crate::store::Checked;
 
 /// What readers may find fault with.
@@ -39,22 +42,24 @@ impl Local {
                 found.push(checked);
             }
         }
-        match self.purpose {
+        match self.shared.purpose {
             Purpose::Read => found.contains(&Checked::Cleared) && !found.contains(&Checked::Gone),
-            Purpose::ReadAndWrite | Purpose::Write => found.iter().any(|checked| *checked != Checked::Sound),
+            Purpose::ReadAndWrite | Purpose::Write | Purpose::Nothing => {
+                found.iter().any(|checked| *checked != Checked::Sound)
+            }
         }
     }
 
     async fn check(&self, digest: &Digest) -> Checked {
-        let Shared { store, origin, .. } = self.shared.as_ref();
-        if self.purpose == Purpose::Read && matches!(store.stat(digest).await, Ok(None)) {
+        let Shared { store, origin, purpose, .. } = self.shared.as_ref();
+        if *purpose == Purpose::Read && matches!(store.stat(digest).await, Ok(None)) {
             return Checked::Gone;
         }
         match store.quarantine(origin, digest).await {
             Ok(checked) => checked,
             Err(error) => {
                 tracing::debug!(%digest, %error, "it stays in the cache");
-                self.is_passed_by.store(self.purpose != Purpose::Read, Ordering::Relaxed);
+                self.is_passed_by.store(*purpose != Purpose::Read, Ordering::Relaxed);
                 Checked::Gone
             }
         }

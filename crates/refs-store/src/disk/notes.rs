@@ -16,18 +16,32 @@ use crate::{
     store::TagRecord,
 };
 
-/// Replaces the record at `path`. A power cut may lose it, or leave a damaged one, which counts as none.
+/// Replaces the record at `path`. A power cut may lose it, or leave a damaged one, which counts as none. Where somebody has put a
+/// folder, nothing is recorded.
 pub(super) fn write_record(folder: &Folder, path: &Path, record: &TagRecord) -> Result<()> {
     let json = serde_json::to_vec(record).map_err(|error| Error::io(Doing::Write, path, error.into()))?;
     make_folders_of(path)?;
     let mut ingest = Ingest::begin_hashed(&folder.ingest())?;
     ingest.append(&json)?;
-    ingest.show(path, DOCUMENT_MODE)
+    match ingest.show(path, DOCUMENT_MODE) {
+        Err(fault) if path.is_dir() => {
+            tracing::debug!(%fault, "a folder is in the place of a record");
+            Ok(())
+        }
+        shown => shown,
+    }
 }
 
 pub(super) fn read_record(path: &Path) -> Result<Option<TagRecord>> {
     const MAX_BYTES: u64 = 1024 * 1024;
-    let Some((file, _)) = open_file(OpenOptions::new().read(true), path)? else { return Ok(None) };
+    let file = match open_file(OpenOptions::new().read(true), path) {
+        Err(fault @ Error::Corrupt { .. }) => {
+            tracing::debug!(%fault, "what is no record is passed by");
+            return Ok(None);
+        }
+        opened => opened?.map(|(file, _)| file),
+    };
+    let Some(file) = file else { return Ok(None) };
     let mut json = Vec::new();
     file.take(MAX_BYTES).read_to_end(&mut json).map_err(|error| Error::io(Doing::Read, path, error))?;
     let record = serde_json::from_slice(&json);

@@ -22,4 +22,5 @@ mod resumed;
 mod spool;
 mod store;
 mod suite;
+mod unreadable;
 mod uploads;

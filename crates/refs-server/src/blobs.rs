@@ -36,10 +36,23 @@ pub(crate) async fn read(source: &dyn Source, digest: &Digest, headers: &HeaderM
     if headers.contains_key(IF_RANGE) && !is_known(headers, IF_RANGE, digest) {
         return whole(source, digest).await;
     }
+    ranged(source, digest, range).await
+}
+
+/// The part that the header `range` means. A size may be a word of earlier that is wrong: before anything is refused for it, it
+/// is asked for anew.
+async fn ranged(source: &dyn Source, digest: &Digest, range: &str) -> Outcome {
     let size = stat(source, digest).await?;
-    match Wants::parse(range, size) {
+    let (size, wants) = match Wants::parse(range, size) {
+        Wants::Nothing if source.distrust().await => {
+            let size = stat(source, digest).await?;
+            (size, Wants::parse(range, size))
+        }
+        wants => (size, wants),
+    };
+    match wants {
         Wants::Whole => whole(source, digest).await,
-        Wants::Part(range) => part(source, digest, range).await,
+        Wants::Part(wanted) => part(source, digest, wanted, range).await,
         Wants::Nothing => Err(Refusal::range_not_in(size)),
     }
 }
@@ -65,11 +78,23 @@ async fn whole(source: &dyn Source, digest: &Digest) -> Outcome {
     Ok(described(StatusCode::OK, digest).with_body(blob.size, body::outgoing(blob.stream)))
 }
 
-async fn part(source: &dyn Source, digest: &Digest, range: Range<u64>) -> Outcome {
-    let part = match source.blob_part(digest, range).await {
+/// The part `wanted`, which is what `header` means of a blob as large as this one is said to be.
+async fn part(source: &dyn Source, digest: &Digest, wanted: Range<u64>, header: &str) -> Outcome {
+    let part = match source.blob_part(digest, wanted.clone()).await {
+        // What comes with bytes is the size: by that it may mean another part, such as the last bytes.
+        Ok(part) => match Wants::parse(header, part.total) {
+            Wants::Part(meant) if meant != wanted => source.blob_part(digest, meant).await,
+            _ => Ok(part),
+        },
+        failed => failed,
+    };
+    let part = match part {
         Ok(part) => part,
         Err(error) if error.kind() == ErrorKind::Unsupported => return whole(source, digest).await,
-        Err(error) => return Err(Refusal::of_read(&error)),
+        Err(error) => {
+            source.distrust().await;
+            return Err(Refusal::of_read(&error));
+        }
     };
     let Range { start, end } = part.range;
     let reply = described(StatusCode::PARTIAL_CONTENT, digest)

@@ -156,9 +156,7 @@ impl Source for Asked {
         if let Some(size) = self.sizes.of(&self.origin, digest) {
             return Ok(Some(size));
         }
-        let size = self.told(Trail::WORD, self.source.stat_blob(digest)).await?;
-        size.into_iter().for_each(|size| self.sizes.note(&self.origin, digest, size));
-        Ok(size)
+        self.told(Trail::WORD, self.source.stat_blob(digest)).await
     }
 
     fn tags(&self, after: Option<Tag>) -> BoxStream<'_, Result<Tag>> {

@@ -16,7 +16,7 @@ use refs_registry::{Blob, Clock, Descriptor, Error, ErrorKind, Filter, Manifest,
 use refs_store::{Cached, FetchedBlob, FetchedBy, Fetches, Origin, TagRecord};
 use refs_url::{Digest, Host, Tag, Target};
 
-use super::{TagOptions, Trail, refused::Refused};
+use super::{TagOptions, Trail, refused::Refused, sizes::Sizes};
 use crate::{Found, answer::Reply, call::Read, watch::Notes};
 
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
@@ -30,6 +30,9 @@ pub(crate) struct Mirrored {
     pub(super) origin: Origin,
     pub(super) fetches: Fetches,
     pub(super) refused: Arc<Refused>,
+    pub(super) sizes: Arc<Sizes>,
+    /// The blob whose size was asked for.
+    pub(super) sized: OnceLock<Digest>,
     pub(super) tags: TagOptions,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) trail: Arc<Trail>,
@@ -147,6 +150,7 @@ impl Source for Mirrored {
     }
 
     async fn stat_blob(&self, digest: &Digest) -> Result<Option<u64>> {
+        self.sized.get_or_init(|| digest.clone());
         self.cached.stat_blob(digest).await
     }
 
@@ -156,6 +160,11 @@ impl Source for Mirrored {
 
     fn referrers(&self, subject: &Digest, filter: Filter) -> BoxStream<'_, Result<Descriptor>> {
         self.cached.referrers(subject, filter)
+    }
+
+    async fn distrust(&self) -> bool {
+        let forgotten = self.sized.get().is_some_and(|digest| self.sizes.forget(&self.origin, digest));
+        self.cached.distrust().await || forgotten
     }
 }
 

@@ -157,6 +157,8 @@ impl Inner {
             origin,
             fetches: self.fetches.clone(),
             refused: Arc::clone(&self.refused),
+            sizes: Arc::clone(&self.sizes),
+            sized: OnceLock::new(),
             tags,
             clock,
             trail,

@@ -147,6 +147,55 @@ async fn m029_a_redirect_does_not_reach_where_the_upstream_is_not() {
     }
 }
 
+/// A registry with a blob of 300,000 bytes that says these sizes of it first: to `HEAD`, and beside parts of it.
+fn unsure(heads: &'static [u64], totals: &'static [u64]) -> RawPeer {
+    const BYTES: u64 = 300_000;
+    let (mut heads, mut totals) = (heads.iter().copied(), totals.iter().copied());
+    RawPeer::start(move |head| {
+        let range = head.lines().find_map(|line| line.strip_prefix("range: bytes=")?.split_once('-'));
+        let range = range.map(|(first, last)| (first.parse::<u64>().unwrap(), last.parse::<u64>().unwrap()));
+        let answer = match range {
+            None => format!("200 OK\r\ncontent-length: {}\r\n", heads.next().unwrap_or(BYTES)),
+            Some((first, _)) if first >= BYTES => "416 Range\r\ncontent-length: 0\r\n".to_owned(),
+            Some((first, last)) => {
+                let (total, bytes) = (totals.next().unwrap_or(BYTES), last - first + 1);
+                format!("206 Partial\r\ncontent-range: bytes {first}-{last}/{total}\r\ncontent-length: {bytes}\r\n")
+            }
+        };
+        let body = range.map_or(0, |(first, last)| last - first + 1);
+        let body = if answer.starts_with("206") { "x".repeat(usize::try_from(body).unwrap()) } else { String::new() };
+        Speech::of([format!("HTTP/1.1 {answer}connection: close\r\n\r\n{body}")])
+    })
+}
+
+#[tokio::test]
+async fn a_size_that_was_wrong_once_is_not_believed_for_long() {
+    async fn check(peer: &RawPeer, ranges: &[(&str, &str)]) {
+        let rig = Rig::new(vec![upstream("", peer.host())]);
+        let path = format!("/v2/o/r/blobs/{}", digest("something"));
+        for (range, expected) in ranges {
+            let given = rig.ask("GET", &path, &[("range", range)]).await;
+            let said = format!("{} {}", given.status, given.header("content-range"));
+            assert_eq!(said.trim_end(), *expected, "{range}");
+        }
+    }
+    let tail = ("bytes=-10", "206 bytes 299990-299999/300000");
+    let middle = ("bytes=5000-5009", "206 bytes 5000-5009/300000");
+    check(&unsure(&[1000], &[]), &[("bytes=5000-5009", "416 bytes */1000"), middle]).await;
+    check(&unsure(&[1000], &[]), &[("bytes=0-9", "206 bytes 0-9/300000"), middle]).await;
+    check(&unsure(&[1000], &[]), &[tail, middle]).await;
+    check(&unsure(&[1000], &[]), &[("bytes=500-", "206 bytes 500-299999/300000")]).await;
+    check(&unsure(&[], &[1000]), &[("bytes=0-9", "206 bytes 0-9/1000"), middle, tail]).await;
+    check(&unsure(&[], &[900_000]), &[("bytes=0-9", "206 bytes 0-9/900000"), ("bytes=-10", "502"), tail]).await;
+
+    let peer = unsure(&[1000], &[]);
+    let rig = Rig::new(vec![upstream("", peer.host())]);
+    for expected in ["1000", "300000"] {
+        let head = rig.head(&format!("/v2/o/r/blobs/{}", digest("something"))).await;
+        assert_eq!((head.status, head.header("content-length")), (200, expected));
+    }
+}
+
 fn basic(host: &refs_url::Host) -> Static {
     let credential = Credential::Basic { username: "user".to_owned(), password: Secret::new("hunter2".to_owned()) };
     Static::new(host.clone(), "the test", credential)

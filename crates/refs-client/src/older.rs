@@ -95,6 +95,13 @@ impl Kept {
         let (store, origin) = (Arc::clone(store), origin.clone());
         (!layers.is_empty()).then_some(Self { store, origin, layers })
     }
+
+    /// Has the store look at `layer`, in which something was found that can't be: if it is damaged, it goes out of the way.
+    pub(crate) async fn distrust(&self, layer: &Descriptor) {
+        if let Err(error) = self.store.quarantine(&self.origin, &layer.digest).await {
+            tracing::debug!(digest = %layer.digest, %error, "an older layer stays in the cache");
+        }
+    }
 }
 
 impl Client {

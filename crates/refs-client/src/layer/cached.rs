@@ -63,9 +63,18 @@ impl RangeRead for Stored {
     }
 }
 
+/// What came of reading a layer.
+#[derive(Debug, PartialEq)]
+enum Read {
+    /// All that was looked for in it.
+    Whole,
+    /// Bytes that can't be, or none.
+    Damaged,
+}
+
 impl Search<'_> {
     /// Hands over what the layers of `kept` have of `files` beside what was `found`, and gives its chunks. What can't be read
-    /// of them is not there.
+    /// of them is not there, and the store is told to look at it.
     ///
     /// # Errors
     /// Those of the hand; `Worker` when nobody waits any more.
@@ -90,24 +99,44 @@ impl Search<'_> {
             }
             let (store, origin) = (Arc::clone(&kept.store), kept.origin.clone());
             let stored = Stored { store, origin, layer: layer.clone() };
-            let Some(archive) = runtime.block_on(open(stored)) else { continue };
-            let (spans, wanted) = spans(&archive, &sought);
-            for span in spans {
-                self.check_waited_for()?;
-                let Ok(bytes) = runtime.block_on(archive.read_span(&span)) else { break };
-                let mut decoder = SpanDecoder::new(span);
-                decoder.push(bytes);
-                while let Some(Ok(piece)) = decoder.next() {
-                    let digest = wanted.get(&(piece.entry, piece.offset));
-                    for (file, chunk) in digest.and_then(|digest| sought.remove(digest)).unwrap_or_default() {
-                        hand.piece(&self.entry(file), chunk.offset, piece.bytes)?;
-                        self.older.add_from_cache(chunk.bytes);
-                        given.insert(chunk.id);
-                    }
-                }
+            if self.run_layer(stored, &mut sought, &mut given, hand, runtime)? == Read::Damaged {
+                runtime.block_on(kept.distrust(layer));
             }
         }
         Ok(given)
+    }
+
+    /// Hands over what `stored` has of what is `sought`, and takes that out; the chunks are added to those `given`.
+    fn run_layer(
+        &self,
+        stored: Stored,
+        sought: &mut Sought,
+        given: &mut Found,
+        hand: &mut impl Hand,
+        runtime: &Handle,
+    ) -> Result<Read> {
+        let Some(archive) = runtime.block_on(open(stored)) else { return Ok(Read::Damaged) };
+        let (spans, wanted) = spans(&archive, sought);
+        let mut read = Read::Whole;
+        for span in spans {
+            self.check_waited_for()?;
+            let Ok(bytes) = runtime.block_on(archive.read_span(&span)) else { return Ok(Read::Damaged) };
+            let mut decoder = SpanDecoder::new(span);
+            decoder.push(bytes);
+            while let Some(piece) = decoder.next() {
+                let Ok(piece) = piece else {
+                    read = Read::Damaged;
+                    break;
+                };
+                let digest = wanted.get(&(piece.entry, piece.offset));
+                for (file, chunk) in digest.and_then(|digest| sought.remove(digest)).unwrap_or_default() {
+                    hand.piece(&self.entry(file), chunk.offset, piece.bytes)?;
+                    self.older.add_from_cache(chunk.bytes);
+                    given.insert(chunk.id);
+                }
+            }
+        }
+        Ok(read)
     }
 }
 

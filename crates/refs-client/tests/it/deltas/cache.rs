@@ -88,6 +88,8 @@ async fn damaged_older_version_is_fetched_and_not_believed() {
     push(&anonymous(), &tree().file("new", "new"), &artifact(&cache.registry)).await;
     let pulled = cache.pull(&artifact(&cache.registry), "new").await;
     assert!(pulled.reused.cache_bytes < pulled.written_bytes);
+    assert!(!path.exists(), "it goes to quarantine, and no later pull reads it");
+    assert!(cache.store().verify(&Arc::default()).await.unwrap().is_sound());
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Manifests: found, read, written, deleted.
 
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use refs_url::{Digest, Hasher, Tag, Target};
+use refs_url::{Algorithm, Digest, Hasher, Tag, Target};
 use serde::Deserialize;
 use url::Url;
 
@@ -252,8 +252,9 @@ fn described(target: &Target, answer: &Answer) -> Result<Option<Descriptor>> {
             return Err(answer.protocol(Fault::WrongDigest(reported.to_string())));
         }
         (Target::Digest(asked), _) => asked.clone(),
-        (Target::Tag(_), Some(reported)) => reported,
-        (Target::Tag(_), None) => return Ok(None),
+        // By one of another algorithm nobody could ask for it, or check what comes.
+        (Target::Tag(_), Some(reported)) if reported.algorithm() != Algorithm::Other => reported,
+        (Target::Tag(_), _) => return Ok(None),
     };
     let media_type = answer.header(&header::CONTENT_TYPE).map(MediaType::new);
     let media_type = media_type.filter(|media_type| media_type.is_image() || media_type.is_index());

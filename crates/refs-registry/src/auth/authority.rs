@@ -51,6 +51,11 @@ impl Authority {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Forgets `demand`, unless the registry has asked for something else since.
+    pub(super) fn forget(&self, demand: &Demand) {
+        self.known().demand.take_if(|known| known == demand);
+    }
+
     pub(super) fn candidates(&self, repository: Option<&RepoName>) -> Arc<Found> {
         let repository = repository.cloned();
         let mut known = self.known();

@@ -50,6 +50,17 @@ impl Demand {
         }
     }
 
+    /// Whether the same is shown for both, or is asked of the same token service.
+    pub(crate) fn is_met_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Basic, Self::Basic) => true,
+            (Self::Bearer { realm, service, .. }, Self::Bearer { realm: other_realm, service: other_service, .. }) => {
+                (realm, service) == (other_realm, other_service)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the token that was shown is good, and allows too little.
     pub(crate) const fn is_for_more(&self) -> bool {
         matches!(self, Self::Bearer { shown: Judgement::TooNarrow, .. })

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     Error,
-    error::{Detail, Fault, RequestLine},
+    error::{Chain, Detail, Fault, RequestLine},
     transport::{Bounds, Call, Failure, Grant, Transport},
 };
 
@@ -43,7 +43,16 @@ pub(crate) struct Login<'a> {
     tried: Vec<String>,
     denied: Option<Error>,
     withheld: Option<Error>,
+    /// What could not be met before the request was sent without it.
+    unmet: Option<Unmet>,
     detail: Detail,
+}
+
+/// A demand that the registry made once, and why there is nothing to show for it.
+#[derive(Debug)]
+struct Unmet {
+    demand: Demand,
+    failure: Failure,
 }
 
 /// What the last request carried.
@@ -85,15 +94,30 @@ impl<'a> Login<'a> {
             tried: Vec::new(),
             denied: None,
             withheld: None,
+            unmet: None,
             detail: Detail::default(),
         }
     }
 
-    /// What to show with the first request: nothing, unless the registry is known to ask.
+    /// What to show with the first request: nothing, unless the registry is known to ask, and what it asked for can be had.
+    ///
+    /// What one repository demands may not be wanted for another, or no more: where a token service is out of reach, the
+    /// registry itself is asked.
+    ///
+    /// # Errors
+    /// Why there is nothing to show, for a request that can't be made again once it is refused.
     pub(crate) async fn opening(&mut self) -> Result<Option<Grant>, Failure> {
-        match self.demand {
-            Some(_) => self.next_grant().await,
-            None => Ok(None),
+        let Some(demand) = self.demand.clone() else { return Ok(None) };
+        match self.next_grant().await {
+            Err(failure) if self.call.body.is_replayable() => {
+                let (host, error) = (&self.authority.host, Chain(&failure.error));
+                tracing::debug!(%host, %error, "asking without what was wanted before");
+                self.authority.forget(&demand);
+                let unmet = Some(Unmet { demand, failure });
+                *self = Self { unmet, ..Self::new(self.authority, self.transport, self.bounds, self.call) };
+                Ok(None)
+            }
+            opening => opening,
         }
     }
 
@@ -104,6 +128,11 @@ impl<'a> Login<'a> {
     pub(crate) async fn refused(&mut self, refusal: Refusal) -> Result<Grant, Failure> {
         let is_denied = refusal.status == StatusCode::FORBIDDEN;
         let demand = self.note(refusal);
+        if let Some(Unmet { demand: before, failure }) = self.unmet.take()
+            && demand.as_ref().is_none_or(|demand| demand.is_met_like(&before))
+        {
+            return Err(failure);
+        }
         let is_shown = !matches!(self.shown, Shown::Nothing);
         // Registries that follow RFC 6750 say with a 403, not a 401, that a token is for too little.
         let wants_more = demand.as_ref().is_some_and(|demand| !is_shown || demand.is_for_more());

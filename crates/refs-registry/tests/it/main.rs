@@ -8,6 +8,7 @@ mod bounds;
 mod certificates;
 mod changed;
 mod cuts;
+mod demands;
 mod docker_config;
 mod fake;
 mod faults;

@@ -17,7 +17,7 @@ pub(crate) enum Error {
     #[error("{count} violations of the layers")]
     Layers { count: usize },
     #[error("no scenario has `{only}` in its name; there are:\n  {}", .names.join("\n  "))]
-    NoScenario { only: String, names: Vec<&'static str> },
+    NoScenario { only: String, names: Vec<String> },
     #[error("{count} scenarios failed")]
     Interop { count: usize },
     #[error("{count} measurements of refs failed")]

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::Options;
 use super::bench::{Bench, Trees, require_equal};
 use super::compare::{Closely, Tree};
 use super::link::{Link, Rule};
@@ -39,17 +40,26 @@ const ALL: [Figure; 4] = [
     ("a token that expires in the middle of a blob", PlaceKind::Token, token_expires),
 ];
 
-/// Takes every figure, a row for each.
-pub(super) fn run(tools: &Tools, trees: &Trees, summary: &mut Summary) {
-    for (name, kind, figure) in ALL {
+/// What all of them are called.
+pub(super) fn names() -> impl Iterator<Item = String> {
+    ALL.iter().map(|(name, kind, _)| full_name(*kind, name))
+}
+
+/// Takes every figure that is asked for, a row for each.
+pub(super) fn run(tools: &Tools, trees: &Trees, options: &Options<'_>, summary: &mut Summary) {
+    for (name, kind, figure) in ALL.into_iter().filter(|(name, kind, _)| options.wants(&full_name(*kind, name))) {
         let start = Instant::now();
         let place = kind.start(tools);
         let taken = place.and_then(|place| figure(&Bench::new(tools, &place, trees)?));
         match taken {
-            Ok(words) => summary.note(&format!("{}: {name}: {words}", kind.name()), &Ok(()), start.elapsed()),
-            Err(error) => summary.note(&format!("{}: {name}", kind.name()), &Err(error), start.elapsed()),
+            Ok(words) => summary.note(&format!("{}: {words}", full_name(kind, name)), &Ok(()), start.elapsed()),
+            Err(error) => summary.note(&full_name(kind, name), &Err(error), start.elapsed()),
         }
     }
+}
+
+fn full_name(kind: PlaceKind, name: &str) -> String {
+    format!("{}: {name}", kind.name())
 }
 
 fn pull_killed(bench: &Bench<'_>) -> Result<String> {

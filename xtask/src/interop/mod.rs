@@ -42,7 +42,7 @@ pub(crate) enum Extent {
 #[derive(Debug)]
 pub(crate) struct Options<'a> {
     extent: Extent,
-    /// Only what has this in its name, without the suites and the figures.
+    /// Only what has this in its name.
     only: Option<&'a str>,
 }
 
@@ -63,8 +63,19 @@ impl<'a> Options<'a> {
 
     /// What is to run at this kind of place.
     fn at(&self, kind: PlaceKind) -> impl Iterator<Item = &'static Scenario> {
-        Scenario::at(kind, self.extent)
-            .filter(move |it| self.only.is_none_or(|only| full_name(kind, it).contains(only)))
+        Scenario::at(kind, self.extent).filter(move |it| self.wants(&full_name(kind, it)))
+    }
+
+    /// Whether what has this name is to run.
+    fn wants(&self, name: &str) -> bool {
+        self.only.is_none_or(|only| name.contains(only))
+    }
+
+    /// The names of all that is to run.
+    fn names(&self) -> Vec<String> {
+        let scenarios = PlaceKind::ALL.into_iter().flat_map(|kind| self.at(kind).map(move |it| full_name(kind, it)));
+        let others = conformance::names().chain(figures::names()).filter(|name| self.wants(name));
+        scenarios.chain(others).collect()
     }
 
     /// Makes sure that there is something to run.
@@ -73,8 +84,9 @@ impl<'a> Options<'a> {
     /// `NoScenario`, with the names of all scenarios.
     fn check(&self) -> Result<()> {
         match self.only {
-            Some(only) if !PlaceKind::ALL.into_iter().any(|kind| self.at(kind).next().is_some()) => {
-                Err(Error::NoScenario { only: only.to_owned(), names: Scenario::names().collect() })
+            Some(only) if self.names().is_empty() => {
+                let names = Scenario::names().map(str::to_owned).chain(conformance::names()).chain(figures::names());
+                Err(Error::NoScenario { only: only.to_owned(), names: names.collect() })
             }
             _ => Ok(()),
         }
@@ -95,10 +107,8 @@ pub(crate) fn run(options: &Options<'_>) -> Result<()> {
     for kind in PlaceKind::ALL {
         run_at(kind, &tools, &trees, options, &mut summary);
     }
-    if options.only.is_none() {
-        conformance::run(&tools, &mut summary);
-        figures::run(&tools, &trees, &mut summary);
-    }
+    conformance::run(&tools, options, &mut summary);
+    figures::run(&tools, &trees, options, &mut summary);
     summary.close()
 }
 
@@ -134,6 +144,9 @@ mod tests {
         check(&[], true);
         check(&["--only", "pull by glob"], true);
         check(&["--only", "ocidir: list"], true);
+        check(&["--only", "the suite of the distribution spec"], true);
+        check(&["--only", "conformance: refs, serve"], true);
+        check(&["--only", "a pull over a link that cuts"], true);
         check(&["--only", "no such thing"], false);
         check(&["--only", "pull killed at every call"], false);
         check(&["--long", "--only", "pull killed at every call"], true);

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use refs_registry::auth::{Anonymous, Chain, Credential, Credentials, Secret, Static};
-use refs_registry::{Options, Proxies, Registries};
+use refs_registry::{Options as ClientOptions, Proxies, Registries};
 use refs_testkit::conformance::{Door, Suite};
 use refs_url::Host;
 
+use super::Options;
 use super::summary::Summary;
 use super::token::{PASSWORD, USER};
 use super::tools::Tools;
@@ -27,21 +28,32 @@ enum Bodies {
     Pieces,
 }
 
-/// Runs the suite at every set-up, a row for each, and that of the spec.
-pub(super) fn run(tools: &Tools, summary: &mut Summary) {
-    for set_up in SetUp::ALL {
-        for bodies in set_up.bodies() {
-            let start = Instant::now();
-            let program = set_up.program(tools);
-            let ran = set_up.start(tools).and_then(|started| check(set_up, &started, *bodies));
-            let name = format!("conformance: {program}, {}, {}", set_up.name(), bodies.name());
-            match ran {
-                Ok(checks) => summary.note(&format!("{name}: {checks} checks"), &Ok(()), start.elapsed()),
-                Err(error) => summary.note(&name, &Err(error), start.elapsed()),
-            }
+/// What the rows are called, without the versions of the programs.
+pub(super) fn names() -> impl Iterator<Item = String> {
+    rows().map(|(set_up, bodies)| name(set_up.program(), set_up, bodies)).chain([official::name(official::PROGRAM)])
+}
+
+/// Runs the suite at every set-up that is asked for, a row for each, and that of the spec.
+pub(super) fn run(tools: &Tools, options: &Options<'_>, summary: &mut Summary) {
+    for (set_up, bodies) in rows().filter(|(set_up, bodies)| options.wants(&name(set_up.program(), *set_up, *bodies))) {
+        let start = Instant::now();
+        let name = name(&set_up.versioned_program(tools), set_up, bodies);
+        match set_up.start(tools).and_then(|started| check(set_up, &started, bodies)) {
+            Ok(checks) => summary.note(&format!("{name}: {checks} checks"), &Ok(()), start.elapsed()),
+            Err(error) => summary.note(&name, &Err(error), start.elapsed()),
         }
     }
-    official::run(tools, summary);
+    if options.wants(&official::name(official::PROGRAM)) {
+        official::run(tools, summary);
+    }
+}
+
+fn rows() -> impl Iterator<Item = (SetUp, Bodies)> {
+    SetUp::ALL.into_iter().flat_map(|set_up| set_up.bodies().iter().map(move |bodies| (set_up, *bodies)))
+}
+
+fn name(program: &str, set_up: SetUp, bodies: Bodies) -> String {
+    format!("conformance: {program}, {}, {}", set_up.name(), bodies.name())
 }
 
 /// Runs the suite; gives how many checks there were.
@@ -68,12 +80,12 @@ fn client(host: &Host, bodies: Bodies, started: &Started) -> Registries {
     const PIECE_BYTES: u64 = 5;
     let account = Credential::Basic { username: USER.to_owned(), password: Secret::new(PASSWORD) };
     let login: Arc<dyn Credentials> = Arc::new(Static::new(host.clone(), "the run", account));
-    Registries::new(Options {
+    Registries::new(ClientOptions {
         hosts: started.hosts(host),
         credentials: Arc::new(Chain::new(vec![login, Arc::new(Anonymous)])),
         piece_bytes: NonZeroU64::new(PIECE_BYTES).filter(|_| bodies == Bodies::Pieces),
         proxies: Proxies::Ignored,
-        ..Options::default()
+        ..ClientOptions::default()
     })
 }
 

@@ -22,10 +22,18 @@ const EVERYTHING: [(&str, &str); 6] = [
     ("OCI_API_MANIFESTS_TAG_PARAM", "true"),
 ];
 
+/// What it runs over.
+pub(super) const PROGRAM: &str = SetUp::RefsServe.program();
+
+/// What the row over `program` is called.
+pub(super) fn name(program: &str) -> String {
+    format!("conformance: {program}, the suite of the distribution spec")
+}
+
 /// Runs the suite, as a row: every test of it has to pass, and none may be skipped.
 pub(super) fn run(tools: &Tools, summary: &mut Summary) {
     let start = Instant::now();
-    let name = format!("conformance: {}, the suite of the distribution spec", SetUp::RefsServe.program(tools));
+    let name = name(&SetUp::RefsServe.versioned_program(tools));
     match check(tools) {
         Ok(tests) => summary.note(&format!("{name}: {tests} tests"), &Ok(()), start.elapsed()),
         Err(error) => summary.note(&name, &Err(error), start.elapsed()),

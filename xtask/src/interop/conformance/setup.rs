@@ -74,18 +74,27 @@ impl SetUp {
         }
     }
 
+    /// Its program.
+    pub(super) const fn program(self) -> &'static str {
+        match self {
+            Self::Olareg => "olareg",
+            Self::RefsServe => "refs",
+            _ => "docker-registry",
+        }
+    }
+
     /// Its program, and the version that this says to have.
-    pub(super) fn program(self, tools: &Tools) -> String {
-        let (name, program, word) = match self {
-            Self::Olareg => ("olareg", tools.olareg.as_ref(), "version"),
-            Self::RefsServe => ("refs", Some(&tools.refs), "--version"),
-            _ => ("docker-registry", tools.docker_registry.as_ref(), "--version"),
+    pub(super) fn versioned_program(self, tools: &Tools) -> String {
+        let (program, word) = match self {
+            Self::Olareg => (tools.olareg.as_ref(), "version"),
+            Self::RefsServe => (Some(&tools.refs), "--version"),
+            _ => (tools.docker_registry.as_ref(), "--version"),
         };
         // One that can't be run fails the row when it is started.
         let said = program.and_then(|program| Outcome::of(Command::new(program).arg(word)).ok()?.text().ok());
         let is_version = |word: &&str| word.trim_start_matches('v').starts_with(|first: char| first.is_ascii_digit());
         let said = said.unwrap_or_default();
-        format!("{name} {}", said.split_whitespace().find(is_version).unwrap_or("of no version"))
+        format!("{} {}", self.program(), said.split_whitespace().find(is_version).unwrap_or("of no version"))
     }
 
     /// The ways of sending a blob that make a difference.

@@ -75,7 +75,7 @@ pub(crate) fn is_known(headers: &HeaderMap, name: HeaderName, digest: &Digest) -
 
 async fn whole(source: &dyn Source, digest: &Digest) -> Outcome {
     let blob = source.blob(digest, Resume::START).await.map_err(|error| Refusal::of_read(&error))?;
-    Ok(described(StatusCode::OK, digest).with_body(blob.size, body::outgoing(blob.stream)))
+    Ok(described(StatusCode::OK, digest).with_body(blob.size, body::outgoing(blob.stream, blob.size)))
 }
 
 /// The part `wanted`, which is what `header` means of a blob as large as this one is said to be.
@@ -99,7 +99,8 @@ async fn part(source: &dyn Source, digest: &Digest, wanted: Range<u64>, header: 
     let Range { start, end } = part.range;
     let reply = described(StatusCode::PARTIAL_CONTENT, digest)
         .with(CONTENT_RANGE, format_args!("bytes {start}-{}/{}", end.saturating_sub(1), part.total));
-    Ok(reply.with_body(end.saturating_sub(start), body::outgoing(part.stream)))
+    let size = end.saturating_sub(start);
+    Ok(reply.with_body(size, body::outgoing(part.stream, size)))
 }
 
 async fn stat(source: &dyn Source, digest: &Digest) -> Result<u64, Refusal> {

@@ -87,25 +87,23 @@ pub(crate) async fn collect(body: &mut Incoming, limit: u64) -> Result<Bytes, Re
     if seen > limit { Err(Refusal::too_large(limit)) } else { Ok(collected.into()) }
 }
 
-/// The bytes of `stream` as a body whose last piece leaves only when the stream has ended without an error.
+/// The bytes of `stream`, `size` of them, as a body whose last piece leaves only when the stream has ended without an error.
 ///
 /// A stream's verdict on its bytes comes after the last of them. Sent at once, they would complete the body before the
 /// verdict; held back, a bad verdict leaves it short, and the connection ends in a way that no client takes for success.
-pub(crate) fn outgoing(stream: ByteStream) -> Body {
-    let chunks = futures_util::stream::try_unfold(Some((stream, None::<Bytes>)), |state| async move {
-        let Some((mut stream, mut held)) = state else { return Ok(None) };
-        loop {
-            let next = stream.try_next().await?;
-            // Empty pieces are dropped: one held back in place of the last real one would keep nothing back.
-            if next.as_ref().is_some_and(Bytes::is_empty) {
-                continue;
-            }
-            match (held.take(), next) {
-                (None, None) => return Ok(None),
-                (Some(last), None) => return Ok(Some((last, None))),
-                (None, first) => held = first,
-                (Some(chunk), next) => return Ok(Some((chunk, Some((stream, next))))),
-            }
+/// What comes before the last piece is not held back.
+pub(crate) fn outgoing(stream: ByteStream, size: u64) -> Body {
+    let chunks = futures_util::stream::try_unfold(Some((stream, size)), |state| async move {
+        let Some((mut stream, left)) = state else { return Ok(None) };
+        let Some(chunk) = next_piece(&mut stream).await? else { return Ok(None) };
+        let rest = left.saturating_sub(chunk.len() as u64);
+        if rest > 0 {
+            return Ok(Some((chunk, Some((stream, rest)))));
+        }
+        match next_piece(&mut stream).await? {
+            None => Ok(Some((chunk, None))),
+            // It is something else than it was said to be, so that nobody may have all of it.
+            Some(_) => Ok(None),
         }
     });
     let frames = chunks.map_ok(Frame::data).map_err(|error: refs_registry::Error| {
@@ -115,6 +113,55 @@ pub(crate) fn outgoing(stream: ByteStream) -> Body {
     BodyExt::boxed_unsync(StreamBody::new(frames))
 }
 
+/// Empty pieces are passed over: one in place of the last real one would keep nothing back.
+async fn next_piece(stream: &mut ByteStream) -> refs_registry::Result<Option<Bytes>> {
+    loop {
+        match stream.try_next().await? {
+            Some(chunk) if chunk.is_empty() => {}
+            next => return Ok(next),
+        }
+    }
+}
+
 fn broken(status: StatusCode, message: &'static str) -> Refusal {
     Refusal::new(status, Code::BlobUploadInvalid, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use refs_registry::Error;
+
+    use super::*;
+
+    /// What is sent of a body of 4 bytes that comes as these pieces, and how it ends.
+    #[track_caller]
+    fn check(pieces: &[Option<&'static str>], expected: &str, is_ended_well: bool) {
+        let piece = |piece: &Option<&'static str>| {
+            piece
+                .map(Bytes::from)
+                .ok_or_else(|| Error::NotCached { wanted: refs_registry::error::Wanted::Upload, of: None })
+        };
+        let stream = futures_util::stream::iter(pieces.iter().map(piece).collect::<Vec<_>>()).boxed();
+        let frames = futures_util::stream::unfold(outgoing(stream, 4), |mut body| async move {
+            body.frame().await.map(|frame| (frame, body))
+        });
+        let frames: Vec<_> = futures_util::FutureExt::now_or_never(frames.collect()).unwrap();
+        let ended_well = frames.iter().all(Result::is_ok);
+        let data = frames.into_iter().filter_map(|frame| frame.ok()?.into_data().ok());
+        let sent = data.map(|data| String::from_utf8(data.to_vec()).unwrap()).collect::<Vec<_>>().join("|");
+        assert_eq!((sent.as_str(), ended_well), (expected, is_ended_well), "{pieces:?}");
+    }
+
+    #[test]
+    fn only_the_last_piece_waits_for_the_verdict() {
+        check(&[Some("ab"), Some("cd")], "ab|cd", true);
+        check(&[Some("abcd")], "abcd", true);
+        check(&[Some(""), Some("ab"), Some(""), Some("cd"), Some("")], "ab|cd", true);
+        check(&[Some("ab"), None], "ab", false);
+        check(&[Some("ab"), Some("cd"), None], "ab", false);
+        check(&[Some("abcd"), Some(""), None], "", false);
+        check(&[Some("ab"), Some("cde")], "ab|cde", true);
+        check(&[Some("ab"), Some("cd"), Some("e")], "ab", true);
+        check(&[Some("ab")], "ab", true);
+    }
 }

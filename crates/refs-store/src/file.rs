@@ -6,17 +6,14 @@ use std::{
     ops::Range,
     os::unix::fs::{FileExt, OpenOptionsExt},
     path::Path,
-    sync::Arc,
 };
 
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
-use refs_registry::{ByteStream, Error, Result, error::Doing};
+use refs_registry::{Error, Result, error::Doing};
 use rustix::{fs::OFlags, io::Errno};
 use tokio::task::JoinError;
 
-/// What is read or written in one go, in bytes.
-pub(crate) const CHUNK_BYTES: usize = 256 * 1024;
+use crate::pieces;
 
 /// Runs `work`, which waits for the disk at `path`, on a thread that may wait.
 pub(crate) async fn blocking<T, F>(path: &Path, work: F) -> Result<T>
@@ -80,41 +77,21 @@ pub(crate) fn corrupt(path: &Path, fault: impl Into<String>) -> Error {
     Error::Corrupt { path: path.to_owned(), fault: fault.into() }
 }
 
-/// The bytes `range` of `file`, whose name is `path`; a file that ends within them is corrupt.
-pub(crate) fn read_range(file: Arc<File>, path: Arc<Path>, range: Range<u64>) -> ByteStream {
-    stream::try_unfold((file, path, range), |(file, path, range)| async move {
-        if range.is_empty() {
-            return Ok(None);
+/// The first bytes of `range` of `file`, whose name is `path`, one piece at most; a file that ends within them is corrupt.
+pub(crate) fn read_chunk(file: &File, path: &Path, range: &Range<u64>) -> Result<Bytes> {
+    let wanted = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+    pieces::filled(wanted, |chunk| {
+        let mut filled = 0;
+        while filled < chunk.len() {
+            match file.read_at(&mut chunk[filled..], range.start + filled as u64) {
+                Ok(0) => return Err(corrupt(path, format!("it ends before byte {}", range.end))),
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Error::io(Doing::Read, path, error)),
+            }
         }
-        let place = path.clone();
-        blocking(&place, move || {
-            let chunk = read_chunk(&file, &path, &range)?;
-            let rest = range.start + chunk.len() as u64..range.end;
-            Ok(Some((chunk, (file, path, rest))))
-        })
-        .await
+        Ok(())
     })
-    .boxed()
-}
-
-/// The first bytes of `range` of `file`, one chunk at most.
-pub(crate) async fn read_piece(file: Arc<File>, path: Arc<Path>, range: Range<u64>) -> Result<Bytes> {
-    let place = Arc::clone(&path);
-    blocking(&place, move || read_chunk(&file, &path, &range)).await
-}
-
-fn read_chunk(file: &File, path: &Path, range: &Range<u64>) -> Result<Bytes> {
-    let mut chunk = vec![0; (range.end - range.start).min(CHUNK_BYTES as u64) as usize];
-    let mut filled = 0;
-    while filled < chunk.len() {
-        match file.read_at(&mut chunk[filled..], range.start + filled as u64) {
-            Ok(0) => return Err(corrupt(path, format!("it ends before byte {}", range.end))),
-            Ok(read) => filled += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(Error::io(Doing::Read, path, error)),
-        }
-    }
-    Ok(chunk.into())
 }
 
 /// Feeds the bytes `range` of `file` to `take`, chunk by chunk, as long as it takes them.

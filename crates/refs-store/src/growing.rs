@@ -7,7 +7,10 @@ use refs_registry::Result;
 use refs_url::{Digest, Hasher};
 use tokio::sync::watch;
 
-use crate::file::{blocking, each_chunk, read_piece};
+use crate::{
+    file::{blocking, each_chunk},
+    reading::read_piece,
+};
 
 /// What has come of the bytes of a [`Fill`](crate::Fill) so far, for readers who do not wait for the rest. Nothing vouches for it
 /// before all has come. A clone is of the same fill.

@@ -21,8 +21,9 @@ use refs_registry::{
 use refs_url::{Digest, Hasher, Tag, Target};
 
 use crate::{
-    file::{blocking, each_chunk, open_file, read_range},
+    file::{blocking, each_chunk, open_file},
     part::within,
+    reading::read_range,
 };
 
 /// The content of the config of an artifact that has none

@@ -18,6 +18,8 @@ mod layouts;
 mod lock;
 mod memory;
 mod part;
+mod pieces;
+mod reading;
 mod running;
 mod session;
 mod spool;

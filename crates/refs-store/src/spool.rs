@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use refs_registry::{ByteStream, Error, Replay, Result, error::Doing};
 
-use crate::file::{blocking, read_range};
+use crate::{file::blocking, reading::read_range};
 
 /// A file without a name: written once, then read from its start as often as one likes. It is gone when the last of the
 /// spool and its readers is dropped, or when the process ends in whatever way.

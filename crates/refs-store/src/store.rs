@@ -67,7 +67,7 @@ pub trait Store: Debug + Send + Sync {
     /// when it is committed, and not before, and replaces what was there, with the parts that came from `origin`.
     ///
     /// The bytes are to be those that a [`Source`](refs_registry::Source) has verified against `digest`: they are not
-    /// hashed here. Whoever reads them has them hashed again.
+    /// hashed here. Whoever reads them first has them hashed again.
     ///
     /// # Errors
     /// `Io`; `Full`.

@@ -10,13 +10,13 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use refs_registry::{Blob, Part, Result, Resume, Verify, verified};
+use refs_registry::{Blob, Part, Result, Resume, Verify};
 use refs_url::Digest;
 use tokio::sync::OwnedMutexGuard;
 
 use crate::{
-    file::read_range,
     part::within,
+    reading::{read_range, read_verified},
     spool::Spool,
     store::{Fill, Taken},
 };
@@ -49,8 +49,7 @@ impl Aside {
     pub(super) fn blob(&self, digest: &Digest) -> Option<Blob> {
         let (file, size) = lock(&self.held).get(digest).cloned()?;
         let verify = Verify::new(digest, size, Resume::START).ok()?;
-        let bytes = read_range(file, Arc::clone(&self.folder), 0..size);
-        Some(Blob { size, stream: verified(bytes, verify) })
+        Some(Blob { size, stream: read_verified(file, Arc::clone(&self.folder), 0..size, verify) })
     }
 
     /// Bytes `range` of the content, if it was fetched before.

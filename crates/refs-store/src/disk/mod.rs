@@ -5,6 +5,7 @@ mod fill;
 mod home;
 mod images;
 mod indexes;
+mod known;
 mod notes;
 mod origins;
 mod partials;

@@ -8,14 +8,15 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use refs_registry::{ByteStream, Error, Result, Resume, Verify, error::Doing, verified};
+use refs_registry::{ByteStream, Error, Result, Resume, Verify, error::Doing};
 use refs_url::{Digest, Hasher};
 
 use super::{PARTIALS_FOLDER, notes::make_folders_of};
 use crate::{
     evict::{Bound, names, origins, walk_notes},
-    file::{each_chunk, is_absent, read_range},
+    file::{each_chunk, is_absent},
     ingest::Ingest,
+    reading::read_verified,
 };
 
 /// Shorter content is fetched anew as quickly as its rest.
@@ -107,7 +108,7 @@ fn hashed(ingest: Ingest, total: u64, mut hasher: Hasher) -> Result<Found> {
     })?;
     // What is read later must be what was hashed now, as the rest is verified together with that.
     let verify = Verify::new(&hasher.clone().finish(), bytes, Resume::START)?;
-    let stream = verified(read_range(file.into(), ingest.path().into(), 0..bytes), verify);
+    let stream = read_verified(file.into(), ingest.path().into(), 0..bytes, verify);
     Ok(Found { ingest, total, resume: Resume::at(bytes, hasher), stream })
 }
 

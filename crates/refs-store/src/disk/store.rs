@@ -5,12 +5,12 @@ use std::{
     ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use refs_registry::{Blob, Error, ErrorKind, Part, Result, Resume, Source, Verify, error::Wanted, verified};
+use refs_registry::{Blob, Error, ErrorKind, Part, Result, Resume, Source, Verify, error::Wanted};
 use refs_url::{Digest, Tag};
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, futimens};
 use tokio::sync::OnceCell;
@@ -19,6 +19,7 @@ use super::{
     MEMBERS_FOLDER, PINS_FOLDER, TAGS_FOLDER, UPLOADS_FOLDER,
     fill::{DiskFill, Order, Place as Filling},
     home, indexes,
+    known::{self, Known, Look},
     notes::{is_marked, latest_marks, mark, mark_durably, read_record, tag_names, unmark, write_record},
     origins::wire_name,
     partials::{self, Left, Remains},
@@ -27,11 +28,12 @@ use super::{
 };
 use crate::{
     evict::{Bound, reclaim_temporary},
-    file::{blocking, each_chunk, open_file, read_range},
+    file::{blocking, each_chunk, open_file},
     flight::{Flight, Patience, Turn},
     journal::{Begun, Journal},
     layout::{Folder, Layout},
     part::within,
+    reading::{read_and_then, read_range, read_verified},
     store::{Checked, Fill, Origin, Partial, Store, StoredImage, TagRecord},
 };
 
@@ -51,7 +53,8 @@ use crate::{
 /// # Security
 /// Whoever may read the folder may read all content in it, whatever origin it is of and whatever credentials it took; so
 /// does a [`Cached`](crate::Cached), after a logout, too. Nothing is encrypted. Bytes are hashed when they are read as a
-/// whole, and not in a part. The folder must be its user's alone to write; the folders above it are not looked at.
+/// whole, and not in a part. A file of a mebibyte or more that this store, or a clone of it, has hashed within ten minutes is
+/// not hashed again unless its size or its times have changed since. The folder must be its user's alone to write; the folders above it are not looked at.
 #[derive(Debug, Clone)]
 pub struct DiskStore {
     path: Arc<Path>,
@@ -60,6 +63,7 @@ pub struct DiskStore {
     layout: Arc<OnceCell<Layout>>,
     remains: Remains,
     begun: Begun,
+    known: Known,
 }
 
 /// How a [`DiskStore`] is to be.
@@ -86,7 +90,7 @@ impl DiskStore {
     pub fn new(path: impl Into<PathBuf>, options: &DiskOptions) -> Self {
         let (path, bound) = (path.into().into(), Bound { max_bytes: options.max_bytes });
         let (layout, remains, begun) = (Arc::default(), Remains::default(), Begun::default());
-        Self { path, bound, patience: options.patience, layout, remains, begun }
+        Self { path, bound, patience: options.patience, layout, remains, begun, known: Known::default() }
     }
 
     /// The store's folder.
@@ -179,11 +183,21 @@ impl Store for DiskStore {
     }
 
     async fn blob(&self, digest: &Digest, from: Resume) -> Result<Blob> {
-        let wanted = digest.clone();
-        let found = self.run(move |folder| Found::whole(folder, &wanted)).await?;
-        let Found { file, path, kept } = found.ok_or_else(|| not_cached(digest))?;
-        let bytes = read_range(file.into(), path.into(), from.offset().min(kept.total)..kept.total);
-        Ok(Blob { size: kept.total, stream: verified(bytes, Verify::new(digest, kept.total, from)?) })
+        let (wanted, known) = (digest.clone(), self.known.clone());
+        let found = self.run(move |folder| Found::looked_at(folder, &wanted, &known)).await?;
+        let (Found { file, path, kept: Kept { total, .. } }, look) = found.ok_or_else(|| not_cached(digest))?;
+        let (file, path, range) = (Arc::new(file), path.into(), from.offset().min(total)..total);
+        let verify = Verify::new(digest, total, from.clone())?;
+        let stream = match look {
+            Some(Look::Hashed) if from.offset() == 0 => read_range(file, path, range),
+            Some(Look::Unknown(state)) if from.offset() == 0 => {
+                let (known, digest) = (self.known.clone(), digest.clone());
+                let passed = move |file: &File| known.note(&digest, state, file, Instant::now());
+                read_and_then(file, path, range, verify, Box::new(passed))
+            }
+            _ => read_verified(file, path, range, verify),
+        };
+        Ok(Blob { size: total, stream })
     }
 
     async fn part(&self, origin: &Origin, digest: &Digest, range: Range<u64>) -> Result<Part> {
@@ -344,8 +358,24 @@ struct Found {
 
 impl Found {
     fn whole(folder: &Folder, digest: &Digest) -> Result<Option<Self>> {
+        Ok(Self::open(folder, digest)?.map(Self::touched))
+    }
+
+    /// With what is known of it, if that is worth knowing.
+    fn looked_at(folder: &Folder, digest: &Digest, known: &Known) -> Result<Option<(Self, Option<Look>)>> {
+        let Some(found) = Self::open(folder, digest)? else { return Ok(None) };
+        if found.kept.total < known::LEAST_BYTES {
+            return Ok(Some((found.touched(), None)));
+        }
+        match known.look(digest, &found.file, Instant::now()) {
+            Some(look) => Ok(Some((found, Some(look)))),
+            None => Ok(Some((found.touched(), None))),
+        }
+    }
+
+    fn open(folder: &Folder, digest: &Digest) -> Result<Option<Self>> {
         let Some((file, total)) = folder.open_blob(digest)? else { return Ok(None) };
-        Ok(Some(Self { file, path: folder.blob_path(digest), kept: Kept { range: 0..total, total } }.touched()))
+        Ok(Some(Self { file, path: folder.blob_path(digest), kept: Kept { range: 0..total, total } }))
     }
 
     fn part(folder: &Folder, digest: &Digest, parts: &Path, range: &Range<u64>) -> Result<Option<Self>> {

@@ -12,15 +12,16 @@ use futures_core::stream::BoxStream;
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use refs_registry::{
     Blob, Descriptor, Filter, Manifest, Mounted, Part, Result, Resume, Sink, Source, Stored, Upload, UploadState,
-    Verify, error::Wanted, verified,
+    Verify, error::Wanted,
 };
 use refs_url::{Digest, RepoName, Tag, Target};
 
 use super::{folder::Folder, upload::LayoutUpload};
 use crate::{
-    file::{blocking, read_range},
+    file::blocking,
     ingest::{reclaim, uploaded},
     part::within,
+    reading::{read_range, read_verified},
 };
 
 /// An OCI image layout on disk
@@ -151,8 +152,8 @@ impl Source for Layout {
 
     async fn blob(&self, digest: &Digest, from: Resume) -> Result<Blob> {
         let (file, size, path) = self.blob_file(digest).await?;
-        let bytes = read_range(file, path, from.offset().min(size)..size);
-        Ok(Blob { size, stream: verified(bytes, Verify::new(digest, size, from)?) })
+        let range = from.offset().min(size)..size;
+        Ok(Blob { size, stream: read_verified(file, path, range, Verify::new(digest, size, from)?) })
     }
 
     async fn blob_part(&self, digest: &Digest, range: Range<u64>) -> Result<Part> {

@@ -1,0 +1,145 @@
+//! Bytes of files as streams: read and hashed off the threads that run async code, a piece ahead of whoever takes them.
+
+use std::{fs::File, ops::Range, path::Path, sync::Arc};
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use refs_registry::{ByteStream, Result, Verify};
+use tokio::task::JoinHandle;
+
+use crate::file::{blocking, joined, read_chunk};
+
+/// What is done when the bytes have passed.
+pub(crate) type Passed = Box<dyn FnOnce(&File) + Send>;
+
+/// The bytes `range` of `file`, whose name is `path`; a file that ends within them is corrupt.
+pub(crate) fn read_range(file: Arc<File>, path: Arc<Path>, range: Range<u64>) -> ByteStream {
+    Reading { file, path, rest: range, check: None }.stream()
+}
+
+/// The bytes `range` of `file`, which end with an error unless they pass `verify`.
+pub(crate) fn read_verified(file: Arc<File>, path: Arc<Path>, range: Range<u64>, verify: Verify) -> ByteStream {
+    read_and_then(file, path, range, verify, Box::new(|_| {}))
+}
+
+/// The same; `passed` is done when they have.
+pub(crate) fn read_and_then(
+    file: Arc<File>,
+    path: Arc<Path>,
+    range: Range<u64>,
+    verify: Verify,
+    passed: Passed,
+) -> ByteStream {
+    Reading { file, path, rest: range, check: Some((verify, passed)) }.stream()
+}
+
+/// The first bytes of `range` of `file`, one piece at most.
+pub(crate) async fn read_piece(file: Arc<File>, path: Arc<Path>, range: Range<u64>) -> Result<Bytes> {
+    let place = Arc::clone(&path);
+    blocking(&place, move || read_chunk(&file, &path, &range)).await
+}
+
+struct Reading {
+    file: Arc<File>,
+    path: Arc<Path>,
+    rest: Range<u64>,
+    check: Option<(Verify, Passed)>,
+}
+
+/// What follows a piece.
+enum Next {
+    More(Box<Reading>),
+    Nothing(Result<()>),
+}
+
+enum State {
+    Begin(Box<Reading>),
+    Coming(JoinHandle<Result<(Bytes, Next)>>, Arc<Path>),
+    Ended(Result<()>),
+}
+
+impl Reading {
+    fn stream(self) -> ByteStream {
+        let begin = if self.rest.is_empty() { State::Ended(self.end()) } else { State::Begin(Box::new(self)) };
+        let pieces = stream::try_unfold(begin, |state| async move {
+            let (coming, path) = match state {
+                State::Begin(reading) => reading.begin(),
+                State::Coming(coming, path) => (coming, path),
+                State::Ended(ended) => return ended.map(|()| None),
+            };
+            let (piece, next) = joined(&path, coming).await?;
+            let state = match next {
+                Next::More(reading) => {
+                    let (coming, path) = reading.begin();
+                    State::Coming(coming, path)
+                }
+                Next::Nothing(ended) => State::Ended(ended),
+            };
+            Ok(Some((piece, state)))
+        });
+        pieces.boxed()
+    }
+
+    fn begin(self: Box<Self>) -> (JoinHandle<Result<(Bytes, Next)>>, Arc<Path>) {
+        let path = Arc::clone(&self.path);
+        (tokio::task::spawn_blocking(move || self.step()), path)
+    }
+
+    /// Reads a piece, and with the last one comes to the verdict.
+    fn step(mut self: Box<Self>) -> Result<(Bytes, Next)> {
+        let piece = read_chunk(&self.file, &self.path, &self.rest)?;
+        self.rest.start += piece.len() as u64;
+        if let Some((verify, _)) = &mut self.check {
+            verify.update(&piece)?;
+        }
+        let next = if self.rest.is_empty() { Next::Nothing(self.end()) } else { Next::More(self) };
+        Ok((piece, next))
+    }
+
+    fn end(self) -> Result<()> {
+        let Some((verify, passed)) = self.check else { return Ok(()) };
+        verify.finish()?;
+        passed(&self.file);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        os::unix::fs::FileExt,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
+
+    use futures_util::TryStreamExt;
+    use refs_registry::{ErrorKind, Resume};
+    use refs_url::Digest;
+
+    use super::*;
+
+    /// Reads a file of `bytes` as the content that `digest` names, and gives how often it passed.
+    async fn read(bytes: &[u8], size: usize, digest: &Digest) -> Result<usize, ErrorKind> {
+        let file = tempfile::tempfile().unwrap();
+        file.write_all_at(bytes, 0).unwrap();
+        let times = Arc::new(AtomicUsize::new(0));
+        let (counted, size) = (Arc::clone(&times), size as u64);
+        let passed = Box::new(move |_: &File| {
+            counted.fetch_add(1, Ordering::Relaxed);
+        });
+        let verify = Verify::new(digest, size, Resume::START).unwrap();
+        let stream = read_and_then(file.into(), Path::new("file").into(), 0..size, verify, passed);
+        let pieces: Vec<Bytes> = stream.try_collect().await.map_err(|error| error.kind())?;
+        assert_eq!(pieces.concat(), bytes);
+        Ok(times.load(Ordering::Relaxed))
+    }
+
+    #[tokio::test]
+    async fn what_passes_is_told_of_once_and_what_does_not_is_an_error() {
+        let large = vec![7; 1_000_000];
+        for bytes in [&b""[..], b"a", &large] {
+            assert_eq!(read(bytes, bytes.len(), &Digest::sha256(bytes)).await, Ok(1));
+            assert_eq!(read(bytes, bytes.len(), &Digest::sha256(b"other")).await, Err(ErrorKind::Digest));
+            assert_eq!(read(bytes, bytes.len() + 1, &Digest::sha256(bytes)).await, Err(ErrorKind::Corrupt));
+        }
+    }
+}

@@ -12,6 +12,7 @@ mod fuzz;
 mod golden;
 mod interop;
 mod layers;
+mod wire;
 mod workspace;
 
 use std::env;

@@ -10,8 +10,8 @@ use tempfile::TempDir;
 
 use super::certificates::Certificates;
 use super::compare::Tree;
-use super::process::Outcome;
-use super::servers::{Place, PlaceKind};
+use super::process::{Outcome, Server};
+use super::servers::{Place, PlaceKind, refs_serving};
 use super::tools::Tools;
 use super::trees;
 use crate::error::{Error, Result};
@@ -68,6 +68,15 @@ impl<'a> Bench<'a> {
     /// Our own server as the mirror that `flag` describes.
     pub(crate) fn mirror(&self, flag: &str) -> Result<Place> {
         Place::mirror(self.tools, flag)
+    }
+
+    /// Our own server with these flags more over what is in `dir`, and its `HOST:PORT`.
+    pub(crate) fn serve(&self, dir: &Path, more: &[&str]) -> Result<(Server, String)> {
+        std::fs::create_dir_all(dir).map_err(Error::file("create", dir))?;
+        match refs_serving(self.tools, dir, more)? {
+            (Some(server), host) => Ok((server, host)),
+            (None, _) => Err(Error::MissingTool("refs")),
+        }
     }
 
     /// Runs our own program with the right credentials.

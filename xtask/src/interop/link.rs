@@ -24,6 +24,8 @@ pub(crate) enum Rule {
     StallAfter(u64),
     /// A connection closes after so many bytes from the registry.
     CutAfter(u64),
+    /// After so many bytes from the registry every connection closes, and no other is taken.
+    DownAfter(u64),
     /// So many pieces of an upload come through, and nothing of the next.
     StallAfterPieces(usize),
 }
@@ -52,6 +54,9 @@ impl Link {
         let (held, registry) = (shared.clone(), registry.to_owned());
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
+                if held.is_down() {
+                    continue;
+                }
                 let (shared, registry) = (held.clone(), registry.clone());
                 thread::spawn(move || forward(client, &registry, &shared));
             }
@@ -92,6 +97,10 @@ impl Link {
 impl Shared {
     fn rule(&self) -> Rule {
         *self.rule.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_down(&self) -> bool {
+        matches!(self.rule(), Rule::DownAfter(most) if self.received.load(Ordering::Relaxed) >= most)
     }
 
     /// Holds a connection until the rule is another one.
@@ -142,6 +151,10 @@ fn receive(mut from: TcpStream, mut to: TcpStream, shared: &Shared) {
         match rule {
             Rule::StallAfter(most) if shared.received.load(Ordering::Relaxed) >= most => {
                 shared.stall(rule);
+                break;
+            }
+            Rule::DownAfter(_) if shared.is_down() => {
+                shared.broken.fetch_add(1, Ordering::Relaxed);
                 break;
             }
             Rule::CutAfter(most) if here > most => {

@@ -111,6 +111,13 @@ impl Server {
         Error::NotStarted { name: self.name.clone(), log: log.trim_end().to_owned() }
     }
 
+    /// The most memory that was resident at a time so far, in bytes, as Linux tells.
+    pub(crate) fn peak_bytes(&self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let kibibytes = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next());
+        kibibytes?.parse::<u64>().ok().map(|kibibytes| kibibytes * 1024)
+    }
+
     /// Ends it at once, as a power cut would.
     pub(crate) fn kill(&mut self) {
         // Either fails only for a process that has ended already.

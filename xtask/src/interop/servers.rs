@@ -191,7 +191,7 @@ fn blob_sent(line: &str) -> Option<&str> {
     rest.split_once(" HTTP/").map(|(digest, _)| digest)
 }
 
-pub(super) type Started = (Option<Server>, String);
+pub(crate) type Started = (Option<Server>, String);
 
 fn docker_registry(tools: &Tools, dir: &Path, auth: &str, certificates: Option<&Certificates>) -> Result<Started> {
     let program = tools.docker_registry.as_ref().ok_or(Error::MissingTool("docker-registry"))?;
@@ -219,7 +219,8 @@ pub(super) fn refs_serve(tools: &Tools, dir: &Path) -> Result<Started> {
     refs_serving(tools, dir, &[])
 }
 
-fn refs_serving(tools: &Tools, dir: &Path, more: &[&str]) -> Result<Started> {
+/// Our own server with these flags more; its repositories are in `dir`.
+pub(crate) fn refs_serving(tools: &Tools, dir: &Path, more: &[&str]) -> Result<Started> {
     let data = dir.join("registry");
     let mut command = Command::new(&tools.refs);
     command.args(["serve", "--listen", "127.0.0.1:0", "--root"]).arg(data).args(more);
@@ -233,7 +234,7 @@ fn refs_serving(tools: &Tools, dir: &Path, more: &[&str]) -> Result<Started> {
     Ok((Some(server), address))
 }
 
-pub(super) fn start(command: &mut Command, address: SocketAddr, dir: &Path) -> Result<Started> {
+pub(crate) fn start(command: &mut Command, address: SocketAddr, dir: &Path) -> Result<Started> {
     let mut server = Server::start("server", command, dir)?;
     server.wait_for(address)?;
     Ok((Some(server), address.to_string()))
@@ -244,6 +245,6 @@ pub(super) fn certified(address: SocketAddr) -> String {
     format!("localhost:{}", address.port())
 }
 
-pub(super) fn free_address() -> Result<SocketAddr> {
+pub(crate) fn free_address() -> Result<SocketAddr> {
     Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?)))
 }

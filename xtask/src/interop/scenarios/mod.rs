@@ -123,6 +123,9 @@ const ALL: &[Scenario] = &[
     Scenario { name: "pull to a disk without power", at: At::OnceAndLong, run: interrupted::pull_without_power },
     Scenario { name: "push to a disk without power", at: At::OnceAndLong, run: interrupted::push_without_power },
     Scenario { name: "unpack to a disk without power", at: At::OnceAndLong, run: interrupted::unpack_without_power },
+    Scenario { name: "a thousand clients want a cold blob", at: At::OnceAndLong, run: interrupted::crowd_of_clients },
+    Scenario { name: "the upstream of our mirror goes down", at: At::OnceAndLong, run: interrupted::upstream_down },
+    Scenario { name: "our servers killed under load", at: At::OnceAndLong, run: interrupted::server_killed },
 ];
 
 impl Scenario {

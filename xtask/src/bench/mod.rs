@@ -6,6 +6,7 @@
 
 mod machine;
 mod measure;
+mod mirror;
 mod options;
 mod parsing;
 mod programs;
@@ -24,6 +25,7 @@ pub(crate) use measure::measured;
 use options::Options;
 use report::Report;
 use runner::Runner;
+use series::Series;
 use setting::Setting;
 
 use crate::error::{Error, Result};
@@ -36,17 +38,19 @@ use crate::workspace::Workspace;
 pub(crate) fn run(words: &[&str]) -> Result<()> {
     let options = Options::parse(words)?;
     let workspace = Workspace::load()?;
-    let setting = Setting::prepare(&workspace)?;
-    let mut report = Report::new(machine::describe(), setting.binary_bytes);
+    let mut report = Report::new(machine::describe());
     print!("{}", report.head());
-    for series in series::chosen(&options) {
-        let table = Runner::new(&setting, &options).run(&series)?;
-        print!("{}", table.markdown());
-        report.tables.push(table);
+    if mirror::is_wanted(&options) {
+        let figures = mirror::measure(&workspace, &options)?;
+        print!("{}", figures.markdown());
+        report.mirror = Some(figures);
     }
-    if options.wants("parsing") {
-        report.parsing = parsing::measure(&setting, &options);
-        print!("{}", report.parsing_markdown());
+    let chosen = series::chosen(&options);
+    if !chosen.is_empty() || options.wants("parsing") {
+        let setting = Setting::prepare(&workspace)?;
+        report.binary_bytes = Some(setting.binary_bytes);
+        print!("{}", report.binary());
+        run_series(&chosen, &setting, &options, &mut report)?;
     }
     if let Some(path) = &options.json {
         fs::write(path, report.json()).map_err(Error::file("write", path))?;
@@ -55,4 +59,17 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
         0 => Ok(()),
         count => Err(Error::Bench { count }),
     }
+}
+
+fn run_series(chosen: &[Series], setting: &Setting, options: &Options, report: &mut Report) -> Result<()> {
+    for series in chosen {
+        let table = Runner::new(setting, options).run(series)?;
+        print!("{}", table.markdown());
+        report.tables.push(table);
+    }
+    if options.wants("parsing") {
+        report.parsing = parsing::measure(setting, options);
+        print!("{}", report.parsing_markdown());
+    }
+    Ok(())
 }

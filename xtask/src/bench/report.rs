@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::machine::Machine;
 use super::measure::Cost;
+use super::mirror;
 use super::parsing::Parsing;
 use super::proxy::Traffic;
 use super::statistics::{Spread, ratio};
@@ -14,7 +15,8 @@ use crate::error::{Error, Result};
 pub(crate) struct Report {
     pub(crate) machine: Machine,
     /// The size of our own program.
-    pub(crate) binary_bytes: u64,
+    pub(crate) binary_bytes: Option<u64>,
+    pub(crate) mirror: Option<mirror::Figures>,
     pub(crate) tables: Vec<Table>,
     pub(crate) parsing: Option<Parsing>,
 }
@@ -121,21 +123,24 @@ const HEAD: &str = "\
 ";
 
 impl Report {
-    pub(crate) fn new(machine: Machine, binary_bytes: u64) -> Self {
-        Self { machine, binary_bytes, tables: Vec::new(), parsing: None }
+    pub(crate) fn new(machine: Machine) -> Self {
+        Self { machine, binary_bytes: None, mirror: None, tables: Vec::new(), parsing: None }
     }
 
     /// What to know before the tables.
     pub(crate) fn head(&self) -> String {
         let Machine { processor, cores, kernel, load } = &self.machine;
-        let binary = self.binary_bytes as f64 / 1e6;
         format!(
             "\n## refs beside its peers\n\n{cores} × {processor}, Linux {kernel}, load {load} before the first run. \
              Medians; the ratio is the median of the ratios of each round. CPU is user and system time of all processes of a \
              row, memory the peak of its \
-             largest process, of which 3.6 MiB or so are the measuring parent's. \
-             The binary of refs has {binary:.2} MB.\n"
+             largest process, of which 3.6 MiB or so are the measuring parent's.\n"
         )
+    }
+
+    pub(crate) fn binary(&self) -> String {
+        let binary = self.binary_bytes.map(|bytes| format!("\nThe binary of refs has {:.2} MB.\n", bytes as f64 / 1e6));
+        binary.unwrap_or_default()
     }
 
     pub(crate) fn parsing_markdown(&self) -> String {

@@ -14,6 +14,8 @@ use crate::workspace::{Workspace, cargo};
 pub(crate) struct Tools {
     pub(crate) refs: PathBuf,
     pub(crate) docker_registry: Option<PathBuf>,
+    /// The version of docker-registry after Debian's.
+    pub(crate) distribution: Option<PathBuf>,
     pub(crate) olareg: Option<PathBuf>,
     pub(crate) crane: Option<PathBuf>,
     pub(crate) oras: Option<PathBuf>,
@@ -42,6 +44,7 @@ impl Tools {
         Ok(Self {
             refs: build_refs(workspace)?,
             docker_registry: in_path("docker-registry"),
+            distribution: built("registry"),
             olareg: built("olareg"),
             crane: built("crane"),
             oras: built("oras"),
@@ -70,18 +73,19 @@ fn build_refs(workspace: &Workspace) -> Result<PathBuf> {
 fn install_peers(module: &Path, bin: &Path) -> Result<()> {
     let Some(go) = in_path("go") else { return Ok(()) };
     println!(
-        "interop: building crane, oras, regctl, olareg, umoci, a reader and a writer of estargz, and the spec's suite"
+        "interop: building crane, oras, regctl, olareg, umoci, distribution, a reader and a writer of estargz, and the spec's suite"
     );
     fs::create_dir_all(bin).map_err(Error::file("create", bin))?;
     // Go's own cache makes a second build of the same versions a matter of a second.
-    let [umoci, estargz, regclient, suite] =
-        ["umoci", "estargz", "regclient", "conformance"].map(|name| module.join(name));
-    let rows: [(&[&str], &Path); 5] = [
+    let [umoci, estargz, regclient, suite, distribution] =
+        ["umoci", "estargz", "regclient", "conformance", "distribution"].map(|name| module.join(name));
+    let rows: [(&[&str], &Path); 6] = [
         (&["tool", "./shutdown"], module),
         (&["tool"], &umoci),
         (&["./verify", "./convert"], &estargz),
         (&["tool"], &regclient),
         (&["tool"], &suite),
+        (&["tool"], &distribution),
     ];
     for (packages, module) in rows {
         let mut go = Command::new(&go);

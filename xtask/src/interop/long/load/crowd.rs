@@ -34,13 +34,11 @@ pub(crate) fn crowd(bench: &Bench<'_>) -> Result<()> {
         let pushed = wire::push_blob(bench.place.host(), REPOSITORY, &digest, &blob).await;
         pushed.map_err(Error::file("push to", bench.place.host()))
     })?;
-    let before = bench.place.blobs_sent()?.len();
-    let whole = clients::run(read_by_all(&link, &host, &digest, &blob))?;
+    let (whole, received) = clients::run(read_by_all(&link, &host, &digest, &blob))?;
     let peak = server.peak_bytes().unwrap_or(u64::MAX);
     println!("interop: {CLIENTS} clients, {} MiB at most", peak >> 20);
     require_equal("clients who got all of it", &CLIENTS.to_string(), &whole.to_string())?;
-    let sent = bench.place.blobs_sent()?.len() - before;
-    require_equal("how often the registry sent it", "1", &sent.to_string())?;
+    require_equal("bodies that came from the registry", "1", &bodies(received).to_string())?;
     let found = format!("{} MiB", peak >> 20);
     let is_within = peak < MOST_BYTES;
     let most = format!("less than {} MiB", MOST_BYTES >> 20);
@@ -51,8 +49,15 @@ pub(crate) fn crowd(bench: &Bench<'_>) -> Result<()> {
     }
 }
 
-/// How many clients got all of it.
-async fn read_by_all(link: &Link, host: &str, digest: &str, blob: &Arc<[u8]>) -> Result<usize> {
+/// How many bodies so many bytes are. A connection that has stalled for too long is given up, and the rest asked for: what was
+/// on its way by the first comes again.
+fn bodies(received: u64) -> u64 {
+    const AGAIN: u64 = BLOB_BYTES as u64 / 5;
+    (received + BLOB_BYTES as u64 - 1).saturating_sub(AGAIN) / BLOB_BYTES as u64
+}
+
+/// How many clients got all of it, and the bytes that came from the registry.
+async fn read_by_all(link: &Link, host: &str, digest: &str, blob: &Arc<[u8]>) -> Result<(usize, u64)> {
     link.set(Rule::StallAfter(BLOB_BYTES as u64 / 2));
     let begun = Arc::new(AtomicUsize::new(0));
     let mut all = JoinSet::new();
@@ -66,6 +71,7 @@ async fn read_by_all(link: &Link, host: &str, digest: &str, blob: &Arc<[u8]>) ->
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let at_once = begun.load(Ordering::Relaxed);
+    let before = link.received();
     link.set(Rule::Open);
     let mut whole = 0;
     while let Some(came) = all.join_next().await {
@@ -73,7 +79,7 @@ async fn read_by_all(link: &Link, host: &str, digest: &str, blob: &Arc<[u8]>) ->
         whole += usize::from(came == Came::Whole);
     }
     require_equal("clients who got something at a time", &CLIENTS.to_string(), &at_once.to_string())?;
-    Ok(whole)
+    Ok((whole, before + link.received()))
 }
 
 /// Lets this program, and those that it starts, have so many files open.

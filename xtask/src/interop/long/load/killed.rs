@@ -59,9 +59,10 @@ pub(crate) fn server_killed(bench: &Bench<'_>) -> Result<()> {
     }
     println!("interop: {} acknowledged in {KILLS} runs, each there after a kill", checked);
     require_equal("whether enough was pushed", "true", &(checked > 3 * KILLS).to_string())?;
-    require_sound(&root.join("registry").join(REPOSITORY))?;
+    let layout = root.join("registry").join(REPOSITORY).join("_layout");
+    require_sound(&layout)?;
     require_sound(&mirror.join("registry"))?;
-    require_little_left(&root.join("registry").join(REPOSITORY))
+    require_little_left(&layout)
 }
 
 /// The registry with the blobs that the mirror is asked for.

@@ -1,4 +1,4 @@
-//! Keeps a store on disk within its bound: what nobody has read for the longest time goes first.
+//! Keeps a store on disk within its bound, by [`Queues`] of what is there.
 
 use std::{
     fs::{self, OpenOptions},
@@ -9,17 +9,19 @@ use std::{
 
 use refs_registry::{Error, Result, error::Doing};
 use refs_url::Digest;
+use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_OMIT, utimensat};
 
 use crate::{
     disk::{
         Held, INDEXES_FOLDER, MEMBERS_FOLDER, ORIGINS_FOLDER, PARTIALS_FOLDER, PARTS_FOLDER, PINS_FOLDER,
         QUARANTINE_FOLDER, is_note,
     },
-    file::{is_absent, itself},
+    file::{is_absent, itself, open_file},
     flight::LOCKS_FOLDER,
     ingest::{DOCUMENT_MODE, Ingest, reclaim, reclaimable},
     layout::{BLOBS_FOLDER, Folder, INGEST_FOLDER, LOCK_FILE as LAYOUT_LOCK_FILE, Needs},
     lock::{Lock, PATIENCE},
+    queues::{Item, Queues, Turn},
 };
 
 /// How much a store may hold.
@@ -36,11 +38,14 @@ const NUMBER_BYTES: usize = size_of::<u64>();
 /// After so many numbers it is time to look again.
 const MAX_NUMBERS: usize = 8192;
 pub(crate) const LOCK_FILE: &str = "evict";
+/// In which turn what is there goes, as of the last time that something had to.
+pub(crate) const QUEUES_FILE: &str = "queues";
 
 impl Bound {
     /// Takes note that the store at `root` has `bytes` more, in the file `added`, and makes room when it has too many now:
     /// by what else there is.
     pub(crate) fn added(self, root: &Path, added: &Path, bytes: u64) -> Result<()> {
+        note_time(added, Since::Added);
         let usage = root.join(USAGE_FILE);
         let (total, now) = append(&usage, bytes).map_err(|error| Error::io(Doing::Write, &usage, error))?;
         if total.is_some_and(|total| total <= self.max_bytes) { Ok(()) } else { self.sweep(root, added, now) }
@@ -53,17 +58,92 @@ impl Bound {
             Err(Error::Busy { .. }) => return Ok(()),
             Err(error) => return Err(error),
         };
-        let mut kept = all_kept(root)?;
+        let kept = all_kept(root)?;
         let mut total = kept.iter().map(|kept| kept.bytes).sum::<u64>();
         if total > self.max_bytes {
-            kept.retain(|kept| kept.path != added);
-            // A little more than needed, so that not every fill has to look.
-            total -= remove_oldest(root, kept, total - (self.max_bytes - self.max_bytes / 10))?.bytes;
+            total -= self.evict(root, added, kept, total)?;
             forget_gone(root)?;
         }
         reclaim_temporary(root, now)?;
         write_usage(root, total)
     }
+
+    /// Removes some of `kept`, which has `total` bytes, but not `added`; gives how many bytes have gone.
+    fn evict(self, root: &Path, added: &Path, kept: Vec<Kept>, total: u64) -> Result<u64> {
+        // A little more than needed, so that not every fill has to look.
+        let target = self.max_bytes - self.max_bytes / 10;
+        // Nobody reads what is in quarantine.
+        let (damaged, kept) = kept.into_iter().partition(|kept| kept.path.starts_with(root.join(QUARANTINE_FOLDER)));
+        let mut gone = remove_oldest(root, damaged, total - target)?.bytes;
+        let mut queues = read_queues(root)?;
+        queues.update(kept.iter().filter_map(|kept| item(root, kept)).collect());
+        let mut removing = Removing::at(root);
+        queues.evict(self.max_bytes, target, |item| {
+            let path = root.join(&item.name);
+            let goes = path != added && removing.remove(&path, Readers::AreSpared)?;
+            gone += if goes { item.bytes } else { 0 };
+            Ok::<_, Error>(if goes { Turn::Gone } else { Turn::Stays })
+        })?;
+        write_queues(root, &queues)?;
+        Ok(gone)
+    }
+}
+
+/// What a file is in the queues. What no text can name has no place there.
+fn item(root: &Path, kept: &Kept) -> Option<Item> {
+    let name = kept.path.strip_prefix(root).ok()?.to_str()?.to_owned();
+    let read = kept.read.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let readings = u8::from(was_read(read));
+    Some(Item { name, bytes: kept.bytes, readings, read: u64::try_from(read.as_nanos()).unwrap_or(u64::MAX) })
+}
+
+/// Since when a file is as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Since {
+    Added,
+    Read,
+}
+
+/// The time of the last change, as that of the last reading is not kept by every file system, says when a file was read last.
+/// Whether it ever was is said by the nanoseconds behind the last microsecond: none in what was only added. Where the file
+/// system keeps no such, the first reading goes uncounted unless something was evicted in between.
+pub(crate) fn note_time(path: &Path, since: Since) {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let nanoseconds = now.subsec_nanos() / NANOSECONDS * NANOSECONDS + u32::from(since == Since::Read);
+    let modified = Timespec { tv_sec: now.as_secs().cast_signed(), tv_nsec: nanoseconds.into() };
+    let omit = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+    let times = Timestamps { last_access: omit, last_modification: modified };
+    if let Err(error) = utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW) {
+        tracing::debug!(path = %path.display(), %error, "it is not noted that this was added, or read");
+    }
+}
+
+/// In a microsecond.
+const NANOSECONDS: u32 = 1000;
+
+fn was_read(time: Duration) -> bool {
+    !time.subsec_nanos().is_multiple_of(NANOSECONDS)
+}
+
+/// The queues of the store at `root`. Where they are missing or damaged, what there is makes them anew.
+fn read_queues(root: &Path) -> Result<Queues> {
+    const MAX_BYTES: u64 = 1 << 30;
+    let path = root.join(QUEUES_FILE);
+    let Some((file, _)) = open_file(OpenOptions::new().read(true), &path)? else { return Ok(Queues::default()) };
+    let mut json = Vec::new();
+    file.take(MAX_BYTES).read_to_end(&mut json).map_err(|error| Error::io(Doing::Read, &path, error))?;
+    Ok(serde_json::from_slice(&json).unwrap_or_else(|fault| {
+        tracing::debug!(path = %path.display(), %fault, "in which turn things go is made anew");
+        Queues::default()
+    }))
+}
+
+fn write_queues(root: &Path, queues: &Queues) -> Result<()> {
+    let path = root.join(QUEUES_FILE);
+    let json = serde_json::to_vec(queues).map_err(|error| Error::io(Doing::Write, &path, error.into()))?;
+    let mut file = Ingest::begin_hashed(&root.join(INGEST_FOLDER))?;
+    file.append(&json)?;
+    file.show(&path, DOCUMENT_MODE)
 }
 
 /// All that counts against a bound.
@@ -183,30 +263,63 @@ fn walk(folder: &Path, kept: &mut Vec<Kept>) -> Result<()> {
 /// reads one of them at this moment holds it open, and reads on.
 pub(crate) fn remove_oldest(root: &Path, mut kept: Vec<Kept>, excess: u64) -> Result<Held> {
     kept.sort_by_key(|kept| kept.read);
-    let (folder, mut needs) = (Folder::at(root.to_owned()), Needs::default());
-    let mut removed = Held::default();
+    let (mut removing, mut removed) = (Removing::at(root), Held::default());
     for Kept { path, bytes, .. } in kept {
         if removed.bytes >= excess {
             break;
         }
-        // Held for one file only, as a pin waits for it.
-        let held = Lock::take(&root.join(LAYOUT_LOCK_FILE), PATIENCE)?;
-        if is_pinned(root, &path)? {
-            continue;
-        }
-        // An image is listed as long as all of it is here, and no longer.
-        if let Some(blob) = blob(root, &path) {
-            needs.unlist(&folder, &held, &blob)?;
-        }
-        present(&path, fs::remove_file(&path))?;
-        drop(held);
-        removed += Held { files: 1, bytes };
-        if !path.starts_with(root.join(BLOBS_FOLDER)) {
-            // The folder of the parts of a blob stays while it has others in it.
-            path.parent().map(fs::remove_dir);
+        if removing.remove(&path, Readers::ReadOn)? {
+            removed += Held { files: 1, bytes };
         }
     }
     Ok(removed)
+}
+
+/// What becomes of a file that somebody reads or writes at this moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Readers {
+    /// It goes, and who has it open reads on.
+    ReadOn,
+    /// It stays.
+    AreSpared,
+}
+
+/// Removes files from the store at a root.
+struct Removing<'a> {
+    root: &'a Path,
+    folder: Folder,
+    needs: Needs,
+}
+
+impl<'a> Removing<'a> {
+    fn at(root: &'a Path) -> Self {
+        Self { root, folder: Folder::at(root.to_owned()), needs: Needs::default() }
+    }
+
+    /// Says whether the file is gone.
+    fn remove(&mut self, path: &Path, readers: Readers) -> Result<bool> {
+        // Held for one file only, as a pin waits for it.
+        let held = Lock::take(&self.root.join(LAYOUT_LOCK_FILE), PATIENCE)?;
+        if is_pinned(self.root, path)? {
+            return Ok(false);
+        }
+        let alone = itself(OpenOptions::new().read(true)).open(path);
+        // What can't be opened can't be read either.
+        if readers == Readers::AreSpared && alone.as_ref().is_ok_and(|file| file.try_lock().is_err()) {
+            return Ok(false);
+        }
+        // An image is listed as long as all of it is here, and no longer.
+        if let Some(blob) = blob(self.root, path) {
+            self.needs.unlist(&self.folder, &held, &blob)?;
+        }
+        present(path, fs::remove_file(path))?;
+        drop(held);
+        if !path.starts_with(self.root.join(BLOBS_FOLDER)) {
+            // The folder of the parts of a blob stays while it has others in it.
+            path.parent().map(fs::remove_dir);
+        }
+        Ok(true)
+    }
 }
 
 /// The folders of notes on origins in the store at `root`.

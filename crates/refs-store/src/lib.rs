@@ -19,6 +19,7 @@ mod lock;
 mod memory;
 mod part;
 mod pieces;
+mod queues;
 mod reading;
 mod running;
 mod session;

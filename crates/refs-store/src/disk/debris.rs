@@ -16,7 +16,7 @@ use super::{
     store::DiskStore,
 };
 use crate::{
-    evict::{LOCK_FILE as EVICTION_LOCK_FILE, USAGE_FILE, names},
+    evict::{LOCK_FILE as EVICTION_LOCK_FILE, QUEUES_FILE, USAGE_FILE, names},
     file::{blocking, is_absent},
     flight::LOCKS_FOLDER,
     layout::{BLOBS_FOLDER, CACHE_TAG_FILE, Folder, INDEX_FILE, INGEST_FOLDER, LOCK_FILE, VERSION_FILE},
@@ -38,11 +38,12 @@ enum Shape {
 const FILES: Shape = Shape::FolderOf(&Shape::File);
 const SHELVES: Shape = Shape::FolderOf(&FILES);
 
-const PLACES: [(&str, Shape); 14] = [
+const PLACES: [(&str, Shape); 15] = [
     (VERSION_FILE, Shape::File),
     (INDEX_FILE, Shape::File),
     (LOCK_FILE, Shape::File),
     (USAGE_FILE, Shape::File),
+    (QUEUES_FILE, Shape::File),
     (EVICTION_LOCK_FILE, Shape::File),
     (INGEST_FOLDER, FILES),
     (LOCKS_FOLDER, FILES),

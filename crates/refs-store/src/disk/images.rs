@@ -5,8 +5,9 @@ use std::fs::File;
 use refs_registry::{Descriptor, Error, Platform, Result, error::Doing};
 use refs_url::{Digest, Tag, Target};
 
-use super::store::{DiskStore, not_cached, touch};
+use super::store::{DiskStore, not_cached};
 use crate::{
+    evict::{Since, note_time},
     ingest::sync_folder_of,
     layout::{Folder, Whole, name_and_index, named},
     store::{Origin, StoredImage},
@@ -89,16 +90,14 @@ fn is_here(platform: &Platform, here: &Platform) -> bool {
 fn list(folder: &Folder, entry: &Descriptor) -> Result<()> {
     let whole = folder.whole(entry).map_err(crate::store::not_cached)?;
     if folder.images()?.contains(entry) {
-        each_file(folder, &whole, |digest, file| {
-            touch(&file, &folder.blob_path(digest));
+        each_file(folder, &whole, |digest, _file| {
+            note_time(&folder.blob_path(digest), Since::Read);
             Ok(())
         })?;
         return check_whole(folder, &whole);
     }
     each_file(folder, &whole, |digest, file| {
-        let path = folder.blob_path(digest);
-        touch(&file, &path);
-        file.sync_data().map_err(|error| Error::io(Doing::Sync, path, error))
+        file.sync_data().map_err(|error| Error::io(Doing::Sync, folder.blob_path(digest), error))
     })?;
     sync_folder_of(&folder.blob_path(&entry.digest))?;
     let held = folder.lock()?;

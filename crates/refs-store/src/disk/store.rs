@@ -12,7 +12,6 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use refs_registry::{Blob, Error, ErrorKind, Part, Result, Resume, Source, Verify, error::Wanted};
 use refs_url::{Digest, Tag};
-use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, futimens};
 use tokio::sync::OnceCell;
 
 use super::{
@@ -27,7 +26,7 @@ use super::{
     removal,
 };
 use crate::{
-    evict::{Bound, reclaim_temporary},
+    evict::{Bound, Since, note_time, reclaim_temporary},
     file::{blocking, each_chunk, open_file},
     flight::{Flight, Patience, Turn},
     journal::{Begun, Journal},
@@ -37,12 +36,12 @@ use crate::{
     store::{Checked, Fill, Origin, Partial, Store, StoredImage, TagRecord},
 };
 
-/// A [`Store`] whose content is an image layout on disk, shared by all processes that open it, and bounded: what nobody
-/// has read for the longest time goes first.
+/// A [`Store`] whose content is an image layout on disk, shared by all processes that open it, and bounded: what was read
+/// once goes before what was read again, however much there is of it (S3-FIFO), and nothing goes while somebody reads it.
 ///
-/// Beside the layout's own files there are `pins`, `uploads`, `locks`, `indexes`, `quarantine`, and `origins/WIRE/HOST/NAME`
-/// with `_tags`, `_members`, `_parts` and `_partials`; `CACHEDIR.TAG` tells programs that make backups to leave all of it
-/// out. The layout's index lists the [images](DiskStore::images) that are here as a whole. It keeps none from being evicted:
+/// Beside the layout's own files there are `pins`, `queues`, `uploads`, `locks`, `indexes`, `quarantine`, and
+/// `origins/WIRE/HOST/NAME` with `_tags`, `_members`, `_parts` and `_partials`; `CACHEDIR.TAG` tells programs that make backups
+/// to leave all of it out. The layout's index lists the [images](DiskStore::images) that are here as a whole. It keeps none from being evicted:
 /// what is to stay is [pinned](Store::pin), or put into a layout of its own.
 ///
 /// Nothing waits for the disk here but a pin and the listing of an image. What a power cut damages is found when it is read,
@@ -387,17 +386,12 @@ impl Found {
     }
 
     fn touched(self) -> Self {
-        touch(&self.file, &self.path);
+        note_time(&self.path, Since::Read);
+        // As long as somebody has the file open, it is not evicted. Where there are no such locks, who reads it reads on.
+        if let Err(error) = self.file.try_lock_shared() {
+            tracing::trace!(path = %self.path.display(), %error, "it may be evicted while it is read");
+        }
         self
-    }
-}
-
-/// The time of the last change, as that of the last reading is not kept by every file system, says what to evict last.
-pub(super) fn touch(file: &File, path: &Path) {
-    let omit = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
-    let times = Timestamps { last_access: omit, last_modification: Timespec { tv_nsec: UTIME_NOW, ..omit } };
-    if let Err(error) = futimens(file, &times) {
-        tracing::debug!(path = %path.display(), %error, "it is not noted that this was read");
     }
 }
 

@@ -19,6 +19,7 @@ mod names;
 mod place;
 mod readings;
 mod resumed;
+mod scan;
 mod spool;
 mod store;
 mod suite;

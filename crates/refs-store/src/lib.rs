@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 mod admission;
+#[cfg(feature = "object-store")]
+mod bucket;
 mod cached;
 mod disk;
 mod evict;
@@ -26,6 +28,10 @@ mod session;
 mod spool;
 mod store;
 
+#[cfg(any(feature = "aws", feature = "gcp", feature = "azure"))]
+pub use bucket::NoBucket;
+#[cfg(feature = "object-store")]
+pub use bucket::{Bucket, BucketStore};
 pub use cached::{Cached, CachedOptions, CachedResolver, FetchedBlob, FetchedBy, Fetches, Freshness, Kept};
 pub use disk::{DiskOptions, DiskStore, Held, Left, ListedImage, PruneOptions, Pruned, StoreInfo, Verified, Verifying};
 pub use flight::Flight;

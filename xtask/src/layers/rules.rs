@@ -43,6 +43,7 @@ pub(crate) const RESERVED: &[Reserved] = &[
     Reserved { krate: "rcgen", users: &["refs-testkit", "xtask"] },
     // Whatever else knows versions knows them as tags and constraints.
     Reserved { krate: "semver", users: &["refs-url"] },
+    Reserved { krate: "object_store", users: &["refs-store"] },
     Reserved { krate: "clap", users: &["refs-cli"] },
     Reserved { krate: "indicatif", users: &["refs-cli"] },
     Reserved { krate: "tracing-subscriber", users: &["refs-cli"] },

@@ -19,6 +19,8 @@ mod verify;
 
 pub use images::ListedImage;
 pub(crate) use origins::is_note;
+#[cfg(feature = "object-store")]
+pub(crate) use origins::wire_name;
 pub use partials::Left;
 pub use prune::{PruneOptions, Pruned};
 pub(crate) use relist::{known_images, put_index_aside};

@@ -122,7 +122,7 @@ fn parse(inside: &Path) -> Option<Origin> {
     Some(Origin { wire, host, repository })
 }
 
-pub(super) const fn wire_name(wire: Wire) -> &'static str {
+pub(crate) const fn wire_name(wire: Wire) -> &'static str {
     match wire {
         Wire::Secured => "secured",
         Wire::Open => "open",

@@ -166,6 +166,15 @@ impl DiskStore {
         Ok(Order { obsolete, place, ..self.order(digest, size).await? })
     }
 
+    /// Begins to take in whole content that leaves no beginning when it is broken off, and is of no origin.
+    #[cfg(feature = "object-store")]
+    pub(crate) async fn fill_anonymous(&self, digest: &Digest, size: u64) -> Result<Option<Box<dyn Fill>>> {
+        if size > self.bound.max_bytes {
+            return Ok(None);
+        }
+        Ok(Some(Box::new(DiskFill::begin(self.order(digest, size).await?))))
+    }
+
     fn pin_path(&self, digest: &Digest) -> PathBuf {
         self.path.join(PINS_FOLDER).join(digest.algorithm_str()).join(digest.encoded())
     }

@@ -30,3 +30,21 @@ async fn a_layout_conforms_when_it_is_opened_again() -> Result<()> {
     reads(&again, &fixture, &Capabilities::default()).await.require();
     Ok(())
 }
+
+#[cfg(feature = "object-store")]
+#[tokio::test]
+async fn what_is_read_through_a_bucket_conforms_at_each_node() -> Result<()> {
+    let place = crate::place::Place::on_disk().await;
+    let fixture = Fixture::push(&*place.repository()).await?;
+    let (bucket, node) = (crate::bucket::memory(), |name| crate::bucket::node(&place, name));
+    for name in ["first", "second"] {
+        let store = std::sync::Arc::new(crate::bucket::over(&bucket, node(name)));
+        let cached = place.cached_in("o/r", store.clone());
+        // Once out of the registry, and once out of the store.
+        for _ in 0..2 {
+            reads(&*cached, &fixture, &Capabilities::default()).await.require();
+        }
+        store.settled().await;
+    }
+    Ok(())
+}

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where it cannot go on")]
 
+#[cfg(feature = "object-store")]
+mod bucket;
 mod cache_faults;
 mod cached;
 mod care;

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::content::digest;
 
-/// Each fact, over a cache in memory and over one on disk.
+/// Each fact, over a cache in memory, over one on disk, and over one in a bucket.
 macro_rules! facts {
     ($($fact:ident)*) => {
         mod in_memory {
@@ -28,6 +28,17 @@ macro_rules! facts {
             $(#[tokio::test]
             async fn $fact() -> refs_registry::Result<()> {
                 super::$fact(crate::place::Place::on_disk().await).await
+            })*
+        }
+        #[cfg(feature = "object-store")]
+        mod in_bucket {
+            $(#[tokio::test]
+            async fn $fact() -> refs_registry::Result<()> {
+                let store = |path: &std::path::Path| {
+                    let disk = refs_store::DiskStore::new(path, &refs_store::DiskOptions::default());
+                    std::sync::Arc::new(crate::bucket::in_memory(disk)) as _
+                };
+                super::$fact(crate::place::Place::new(store).await).await
             })*
         }
     };

@@ -29,6 +29,14 @@ macro_rules! facts {
                 super::$fact(std::sync::Arc::new(store)).await
             })*
         }
+        #[cfg(feature = "object-store")]
+        mod in_bucket {
+            $(#[tokio::test]
+            async fn $fact() -> refs_registry::Result<()> {
+                let (disk, _folder) = super::on_disk();
+                super::$fact(std::sync::Arc::new(crate::bucket::in_memory(disk))).await
+            })*
+        }
     };
 }
 

@@ -1,0 +1,369 @@
+//! The store in a bucket itself.
+
+use std::{
+    fmt::{self, Debug},
+    fs::File,
+    ops::Range,
+    path::Path,
+    sync::Arc,
+    time::SystemTime,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use object_store::GetRange;
+use refs_registry::{
+    Blob, ByteStream, Error, ErrorKind, Part, Result, Resume, Verify,
+    error::{Detail, Wanted},
+    verified,
+};
+use refs_url::{Digest, Tag};
+
+use super::{
+    fill::{BucketFill, kept},
+    names::{Names, digest_at},
+    objects::Objects,
+    place::Bucket,
+    share::{self, AT_ONCE, Uploads, reclaim},
+    tags,
+};
+use crate::{
+    disk::DiskStore,
+    flight::Flight,
+    journal::Journal,
+    part::within,
+    store::{Checked, Fill, Origin, Partial, Store, StoredImage, TagRecord},
+};
+
+/// A [`Store`] for many nodes: what one of them has fetched is in a bucket for all, and on the disk of those who read it.
+///
+/// Whole content, what tags lead to, who has what, seek indexes and pins are shared by the bucket; parts, beginnings and journals
+/// of uploads stay on the disk of their node, and so does the list of images. Content shows in the bucket under its digest once
+/// it has been hashed on its way there, as a whole; what is longer than 4 MiB is sent while nobody waits for it
+/// ([`settled`](BucketStore::settled)). Of what two nodes say of a tag, what was seen later counts.
+///
+/// Nothing in the bucket is evicted: that is for a rule of the bucket's own. Content that its disk does not take, and of more than
+/// 5 GB where the bucket copies no more than that, is not in the bucket either.
+///
+/// A bucket that fails is passed by with a warning: the node is alone with its disk until it works again.
+///
+/// # Security
+/// As a [`DiskStore`]; and whoever may write to the bucket says what tags lead to. Content is hashed whenever it is read as a
+/// whole; a part is not.
+#[derive(Clone)]
+pub struct BucketStore {
+    pub(super) disk: DiskStore,
+    objects: Objects,
+    names: Names,
+    uploads: Arc<Uploads>,
+}
+
+/// A longer note on content is none that was kept.
+const MAX_SEEK_INDEX_BYTES: u64 = 256 << 20;
+
+impl BucketStore {
+    /// What is in `bucket`, with `disk` in front of it.
+    #[must_use]
+    pub fn new(bucket: Bucket, disk: DiskStore) -> Self {
+        let Bucket { store, prefix } = bucket;
+        Self { disk, objects: Objects::of(store), names: Names::below(prefix), uploads: Arc::default() }
+    }
+
+    /// Waits until what is on its way into the bucket by now is there, or has failed.
+    pub async fn settled(&self) {
+        self.uploads.settled().await;
+    }
+
+    /// Removes what uploads of any node have left that were begun before `before`, and died; says how many that were. An upload
+    /// that still goes on and is that old fails.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub async fn reclaim(&self, before: SystemTime) -> Result<usize> {
+        reclaim(&self.objects, &self.names, before).await
+    }
+
+    fn shared(&self, digest: &Digest, size: u64, on_disk: Box<dyn Fill>) -> Box<dyn Fill> {
+        Box::new(BucketFill { store: self.clone(), digest: digest.clone(), size, on_disk })
+    }
+
+    /// Brings what has come onto the disk into the bucket, at once or by and by.
+    pub(super) async fn share(&self, digest: &Digest, size: u64) {
+        let Self { disk, objects, names, .. } = self.clone();
+        let digest = digest.clone();
+        let upload = async move {
+            let shared = async {
+                let content = disk.blob(&digest, Resume::START).await?.stream;
+                share::share(&objects, &names, &digest, size, content).await
+            };
+            passed_by(shared.await);
+        };
+        if size <= AT_ONCE {
+            return upload.await;
+        }
+        let room = Arc::clone(&self.uploads.room);
+        self.uploads.spawn(async move {
+            let _turn = room.acquire().await;
+            upload.await;
+        });
+    }
+
+    /// The content from the bucket, from `from` on, verified when it has ended.
+    async fn content(&self, digest: &Digest, from: Resume) -> Result<Blob> {
+        let name = self.names.blob(digest);
+        // No range begins where the content ends.
+        let range = (from.offset() > 0).then(|| GetRange::Offset(from.offset() - 1));
+        let got = self.objects.get(&name, range).await?.ok_or_else(|| not_cached(digest))?;
+        let size = got.meta.size;
+        let first = from.offset().min(1) as usize;
+        let stream = skipping(self.objects.stream(&name, got), first);
+        Ok(Blob { size, stream: verified(stream, Verify::new(digest, size, from)?) })
+    }
+
+    /// The same from its start, and onto the disk as it comes.
+    async fn fetched(&self, digest: &Digest) -> Result<Blob> {
+        let Blob { size, stream } = self.content(digest, Resume::START).await?;
+        let fill = self.disk.fill_anonymous(digest, size).await.unwrap_or_else(|error| {
+            tracing::debug!(%error, "what comes from the bucket is not kept on the disk");
+            None
+        });
+        Ok(Blob { size, stream: kept(stream, fill) })
+    }
+
+    /// Whether the bucket has all of the content, undamaged; what is damaged is removed there.
+    async fn is_sound(&self, digest: &Digest) -> Result<bool> {
+        let blob = match self.content(digest, Resume::START).await {
+            Err(error) if error.kind() == ErrorKind::NotCached => return Ok(false),
+            blob => blob?,
+        };
+        let read = blob.stream.try_for_each(|_chunk| async { Ok(()) });
+        match read.await {
+            Ok(()) => Ok(true),
+            Err(error) if matches!(error.kind(), ErrorKind::Digest | ErrorKind::Size) => {
+                self.objects.remove(&self.names.blob(digest)).await.map(|_was_there| false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn is_in_bucket(&self, at: &object_store::path::Path) -> bool {
+        passed_by(self.objects.size(at).await).flatten().is_some()
+    }
+}
+
+/// `stream` without its first bytes.
+fn skipping(stream: ByteStream, bytes: usize) -> ByteStream {
+    let rest = stream.scan(bytes, |skip, chunk| {
+        let rest = chunk.map(|mut chunk: Bytes| {
+            let skipped = (*skip).min(chunk.len());
+            *skip -= skipped;
+            chunk.split_off(skipped)
+        });
+        std::future::ready(Some(rest))
+    });
+    rest.boxed()
+}
+
+/// What the bucket gave; nothing when it has failed, so that the node goes on without it.
+fn passed_by<T>(result: Result<T>) -> Option<T> {
+    match result {
+        Ok(given) => Some(given),
+        Err(error) if error.kind() == ErrorKind::NotCached => None,
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the bucket is passed by");
+            None
+        }
+    }
+}
+
+fn not_cached(digest: &Digest) -> Error {
+    Error::NotCached { wanted: Wanted::Blob(digest.clone()), of: None }
+}
+
+impl Debug for BucketStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BucketStore").field("disk", &self.disk.path()).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Store for BucketStore {
+    async fn stat(&self, digest: &Digest) -> Result<Option<u64>> {
+        match self.disk.stat(digest).await? {
+            Some(size) => Ok(Some(size)),
+            None => Ok(passed_by(self.objects.size(&self.names.blob(digest)).await).flatten()),
+        }
+    }
+
+    async fn blob(&self, digest: &Digest, from: Resume) -> Result<Blob> {
+        match self.disk.blob(digest, from.clone()).await {
+            Err(error) if error.kind() == ErrorKind::NotCached => {}
+            on_disk => return on_disk,
+        }
+        let got = if from.offset() == 0 { self.fetched(digest).await } else { self.content(digest, from).await };
+        passed_by(got).ok_or_else(|| not_cached(digest))
+    }
+
+    async fn part(&self, origin: &Origin, digest: &Digest, range: Range<u64>) -> Result<Part> {
+        match self.disk.part(origin, digest, range.clone()).await {
+            Err(error) if error.kind() == ErrorKind::NotCached => {}
+            on_disk => return on_disk,
+        }
+        let name = self.names.blob(digest);
+        let total = passed_by(self.objects.size(&name).await).flatten().ok_or_else(|| not_cached(digest))?;
+        let range = within(digest, range, total)?;
+        if range.is_empty() {
+            return Ok(Part { range, total, stream: stream::empty().boxed() });
+        }
+        let got = self.objects.get(&name, Some(GetRange::Bounded(range.clone()))).await;
+        let got = passed_by(got).flatten().ok_or_else(|| not_cached(digest))?;
+        Ok(Part { range, total, stream: self.objects.stream(&name, got) })
+    }
+
+    async fn file(&self, digest: &Digest) -> Result<Option<File>> {
+        self.disk.file(digest).await
+    }
+
+    fn folder(&self) -> Option<&Path> {
+        self.disk.folder()
+    }
+
+    async fn fill(&self, origin: &Origin, digest: &Digest, size: u64) -> Result<Option<Box<dyn Fill>>> {
+        let fill = self.disk.fill(origin, digest, size).await?;
+        Ok(fill.map(|on_disk| self.shared(digest, size, on_disk)))
+    }
+
+    async fn partial(&self, origin: &Origin, digest: &Digest) -> Result<Option<Partial>> {
+        let partial = self.disk.partial(origin, digest).await?;
+        Ok(partial.map(|partial| Partial { fill: self.shared(digest, partial.total, partial.fill), ..partial }))
+    }
+
+    async fn flight(&self, digest: &Digest) -> Result<Option<Flight>> {
+        self.disk.flight(digest).await
+    }
+
+    async fn fill_part(
+        &self,
+        origin: &Origin,
+        digest: &Digest,
+        range: Range<u64>,
+        total: u64,
+    ) -> Result<Option<Box<dyn Fill>>> {
+        self.disk.fill_part(origin, digest, range, total).await
+    }
+
+    async fn keep_seek_index(&self, digest: &Digest, index: Bytes) -> Result<()> {
+        passed_by(self.objects.replace(&self.names.seek_index(digest), index.clone()).await);
+        self.disk.keep_seek_index(digest, index).await
+    }
+
+    async fn seek_index(&self, digest: &Digest) -> Result<Option<Bytes>> {
+        if let Some(index) = self.disk.seek_index(digest).await? {
+            return Ok(Some(index));
+        }
+        let read = self.objects.read(&self.names.seek_index(digest), MAX_SEEK_INDEX_BYTES).await;
+        let Some((index, _)) = passed_by(read).flatten() else { return Ok(None) };
+        self.disk.keep_seek_index(digest, index.clone()).await?;
+        Ok(Some(index))
+    }
+
+    async fn remove(&self, origin: &Origin, digest: &Digest) -> Result<()> {
+        let wanted = Wanted::Blob(digest.clone());
+        if self.objects.size(&self.names.pin(digest)).await?.is_some() {
+            return Err(Error::Conflict { wanted, at: "the bucket".into(), detail: Detail::new("it is pinned") });
+        }
+        let had_content = self.objects.remove(&self.names.blob(digest)).await?;
+        let had_index = self.objects.remove(&self.names.seek_index(digest)).await?;
+        match self.disk.remove(origin, digest).await {
+            Err(error) if error.kind() == ErrorKind::NotCached && (had_content || had_index) => Ok(()),
+            removed => removed,
+        }
+    }
+
+    async fn quarantine(&self, origin: &Origin, digest: &Digest) -> Result<Checked> {
+        let on_disk = self.disk.quarantine(origin, digest).await?;
+        let had_index = passed_by(self.objects.remove(&self.names.seek_index(digest)).await).unwrap_or(false);
+        Ok(match (on_disk, passed_by(self.is_sound(digest).await).unwrap_or(false)) {
+            (Checked::Gone, false) => Checked::Gone,
+            (Checked::Sound, _) if !had_index => Checked::Sound,
+            _ => Checked::Cleared,
+        })
+    }
+
+    async fn journal(&self, origin: &Origin, upload: &str) -> Result<Option<Journal>> {
+        self.disk.journal(origin, upload).await
+    }
+
+    async fn record(&self, origin: &Origin, tag: &Tag, record: &TagRecord) -> Result<()> {
+        let (name, known) = (self.names.tag(origin, tag), self.disk.recorded(origin, tag).await?);
+        let agreed = passed_by(tags::record(&self.objects, &name, record, known.as_ref()).await);
+        self.disk.record(origin, tag, agreed.as_ref().unwrap_or(record)).await
+    }
+
+    async fn recorded(&self, origin: &Origin, tag: &Tag) -> Result<Option<TagRecord>> {
+        let agreed = passed_by(tags::recorded(&self.objects, &self.names.tag(origin, tag)).await).flatten();
+        let here = self.disk.recorded(origin, tag).await?;
+        Ok([agreed, here].into_iter().flatten().max_by_key(|record| record.seen))
+    }
+
+    async fn forget(&self, origin: &Origin, tag: &Tag) -> Result<()> {
+        passed_by(self.objects.remove(&self.names.tag(origin, tag)).await);
+        self.disk.forget(origin, tag).await
+    }
+
+    async fn recorded_tags(&self, origin: &Origin) -> Result<Vec<Tag>> {
+        let mut tags = self.disk.recorded_tags(origin).await?;
+        let listed = self.objects.list(&self.names.tags(origin), usize::MAX).await;
+        let names = passed_by(listed).unwrap_or_default();
+        tags.extend(names.iter().filter_map(|name| Tag::parse(name.filename()?).ok()));
+        tags.sort_unstable();
+        tags.dedup();
+        Ok(tags)
+    }
+
+    async fn add_member(&self, origin: &Origin, digest: &Digest) -> Result<()> {
+        // What the disk knows the bucket was told, unless it failed then: another node asks the origin in that case.
+        if self.disk.is_member(origin, digest).await? {
+            return Ok(());
+        }
+        passed_by(self.objects.create(&self.names.member(origin, digest), Bytes::new()).await);
+        self.disk.add_member(origin, digest).await
+    }
+
+    async fn is_member(&self, origin: &Origin, digest: &Digest) -> Result<bool> {
+        if self.disk.is_member(origin, digest).await? {
+            return Ok(true);
+        }
+        let is_member = self.is_in_bucket(&self.names.member(origin, digest)).await;
+        if is_member {
+            self.disk.add_member(origin, digest).await?;
+        }
+        Ok(is_member)
+    }
+
+    async fn members(&self, origin: &Origin, most: usize) -> Result<Vec<Digest>> {
+        let mut members = self.disk.members(origin, most).await?;
+        if members.len() < most {
+            let listed = passed_by(self.objects.list(&self.names.members(origin), most).await).unwrap_or_default();
+            let others: Vec<_> = listed.iter().filter_map(digest_at).filter(|it| !members.contains(it)).collect();
+            members.extend(others);
+            members.truncate(most);
+        }
+        Ok(members)
+    }
+
+    async fn list_image(&self, origin: &Origin, image: &StoredImage) -> Result<()> {
+        self.disk.list_image(origin, image).await
+    }
+
+    async fn pin(&self, digest: &Digest) -> Result<()> {
+        self.objects.create(&self.names.pin(digest), Bytes::new()).await?;
+        self.disk.pin(digest).await
+    }
+
+    async fn unpin(&self, digest: &Digest) -> Result<()> {
+        self.objects.remove(&self.names.pin(digest)).await?;
+        self.disk.unpin(digest).await
+    }
+}

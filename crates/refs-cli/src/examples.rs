@@ -47,6 +47,7 @@ pub(crate) const SERVE: &str = "Examples:
   refs serve
   refs serve --listen 127.0.0.1:0 --root registry
   refs serve --root cache --mirror hub=https://docker.io --mirror ghcr=https://ghcr.io --tag-ttl 1m
+  refs serve --root cache --mirror hub=https://docker.io --store-size 40GiB
   refs serve --server-config server.toml --metrics 127.0.0.1:9100 --access-log json";
 pub(crate) const CACHE: &str = "Examples:
   refs cache info

@@ -9,6 +9,7 @@ use crate::{
     duration, examples,
     mirror_args::{self, Mirrored},
     operation_args::Operation,
+    size,
 };
 
 #[derive(Debug, Args)]
@@ -30,6 +31,9 @@ pub(crate) struct Serve {
     /// How long a mirror believes what it knows of a tag [default: 5m]
     #[arg(long, value_name = "TIME", value_parser = duration::parse, requires = "mirrored")]
     pub(crate) tag_ttl: Option<Duration>,
+    /// How much a mirror keeps on disk, such as 40GiB [default: 4GiB]
+    #[arg(long, value_name = "SIZE", value_parser = size::parse, requires = "mirrored")]
+    pub(crate) store_size: Option<u64>,
     #[command(flatten)]
     pub(crate) operation: Operation,
 }

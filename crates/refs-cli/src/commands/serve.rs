@@ -123,7 +123,7 @@ async fn server(
     let probe: Option<Arc<dyn Probe>> = Some(Arc::new(Root(root.clone())));
     let options = plan.limits.over(Options { probe, observers, ..Options::default() });
     let server =
-        if is_mirror { mirror(session, &plan.mirrors, &root, &options).await? } else { repositories(&root, options)? };
+        if is_mirror { mirror(session, plan, &root, &options).await? } else { repositories(&root, options)? };
     Ok((server, root))
 }
 
@@ -136,8 +136,11 @@ fn repositories(root: &Path, options: Options) -> Result<Server, Failure> {
 }
 
 /// A server of what the mirrored registries have, which keeps it in the root.
-async fn mirror(session: &Session, planned: &[Planned], root: &Path, options: &Options) -> Result<Server, Failure> {
-    let store = DiskStore::new(root, &DiskOptions::default());
+async fn mirror(session: &Session, plan: &Plan, root: &Path, options: &Options) -> Result<Server, Failure> {
+    let planned = &plan.mirrors;
+    let defaults = DiskOptions::default();
+    let disk = DiskOptions { max_bytes: plan.store_size.unwrap_or(defaults.max_bytes), ..defaults };
+    let store = DiskStore::new(root, &disk);
     let registries = |credentials| {
         let mirrors = planned.iter().map(|planned| &planned.mirrored);
         Arc::new(session.mirrored(mirrors, credentials)) as Arc<dyn Resolver>

@@ -16,7 +16,7 @@ use super::{
     Fault, Planned,
     fault::Text,
     mirror::{self, Mirror},
-    values::Time,
+    values::{Size, Time},
 };
 use crate::operation_args::AccessLog;
 
@@ -31,6 +31,8 @@ pub(crate) struct ServerConfig {
     pub(crate) metrics: Option<String>,
     pub(crate) access_log: Option<AccessLog>,
     pub(crate) access_log_file: Option<PathBuf>,
+    /// In bytes.
+    pub(crate) store_size: Option<u64>,
     pub(crate) limits: Limits,
     pub(crate) mirrors: Vec<Planned>,
 }
@@ -43,6 +45,7 @@ struct Tables {
     metrics: Option<String>,
     access_log: Option<AccessLog>,
     access_log_file: Option<PathBuf>,
+    store_size: Option<Size>,
     #[serde(default)]
     limits: Limits,
     tls: Option<Spanned<TlsFiles>>,
@@ -150,6 +153,7 @@ impl ServerConfig {
             metrics: tables.metrics,
             access_log: tables.access_log,
             access_log_file: tables.access_log_file.map(|file| folder.join(file)),
+            store_size: tables.store_size.map(|Size(bytes)| bytes),
             limits: tables.limits,
             mirrors: mirror::plan(tables.mirror, folder, &place)?,
         })

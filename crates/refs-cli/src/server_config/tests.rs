@@ -55,7 +55,7 @@ fn what_is_wrong_is_told_with_its_line_and_column() {
 }
 
 const TABLES: &[&str] =
-    &["listen", "root", "metrics", "access-log", "access-log-file", "limits", "tls", "auth", "mirror"];
+    &["listen", "root", "metrics", "access-log", "access-log-file", "store-size", "limits", "tls", "auth", "mirror"];
 const LIMITS: &[&str] = &[
     "connections",
     "requests",
@@ -125,7 +125,7 @@ fn all_that_is_said_is_taken() {
     std::fs::write(
         &path,
         "listen = '0.0.0.0:5000'\nroot = 'data'\nmetrics = '127.0.0.1:9'\naccess-log = 'json'\n\
-         [limits]\nconnections = 7\nrequests = 6\nrequests-per-client = 5\nuploads = 4\nheader-timeout = '3s'\n\
+         store-size = '40GiB'\n[limits]\nconnections = 7\nrequests = 6\nrequests-per-client = 5\nuploads = 4\nheader-timeout = '3s'\n\
          body-idle = '2s'\nwrite-idle = '1s'\nupload-idle = '9s'\nnotice = '8s'\ngrace = '7s'\n\
          [[mirror]]\nprefix = 'p'\nurl = 'http://x.test'\ntag-ttl = '1m'\nstale-for = '2m'\nusername = 'u'\n\
          password-file = 'secret'\n",
@@ -134,6 +134,7 @@ fn all_that_is_said_is_taken() {
     let read = ServerConfig::read(&path).unwrap();
     assert_eq!((read.listen.as_deref(), read.metrics.as_deref()), (Some("0.0.0.0:5000"), Some("127.0.0.1:9")));
     assert_eq!((read.root, read.access_log), (Some(folder.path().join("data")), Some(AccessLog::Json)));
+    assert_eq!(read.store_size, Some(40 << 30));
     let seconds = Duration::from_secs;
     let serve = read.limits.serve_options();
     assert_eq!((serve.connections, serve.header_timeout, serve.write_idle), (7, seconds(3), seconds(1)));

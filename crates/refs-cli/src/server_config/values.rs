@@ -7,11 +7,15 @@ use serde::{
     de::{Error, Visitor},
 };
 
-use crate::duration;
+use crate::{duration, size};
 
 /// A time, as flags have it: `90s`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Time(pub(super) Duration);
+
+/// How many bytes, as flags have it: `40GiB`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Size(pub(super) u64);
 
 /// A text that may be a secret: it is in no message, whatever is wrong with it.
 #[derive(Clone)]
@@ -21,6 +25,13 @@ impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
         duration::parse(&text).map(Self).map_err(D::Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        size::parse(&text).map(Self).map_err(D::Error::custom)
     }
 }
 

@@ -21,6 +21,8 @@ pub(crate) struct Plan {
     /// Where the access log goes; stderr when nothing is named.
     pub(crate) access_log_file: Option<PathBuf>,
     pub(crate) limits: Limits,
+    /// How much a mirror keeps on disk, in bytes.
+    pub(crate) store_size: Option<u64>,
     pub(crate) mirrors: Vec<Planned>,
 }
 
@@ -48,6 +50,7 @@ impl Plan {
             access_log: access_log.or(file.access_log).unwrap_or(usual),
             access_log_file,
             limits: file.limits,
+            store_size: args.store_size.or(file.store_size),
             mirrors,
         })
     }

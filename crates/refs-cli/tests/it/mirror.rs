@@ -83,12 +83,30 @@ fn what_can_not_be_mirrored_is_refused_before_anything_is_served() {
         &["two upstreams have the prefix `hub`"],
     );
     fails("--tag-ttl 5m", 2, &["--mirror"]);
+    fails("--store-size 40GiB", 2, &["--mirror"]);
+    fails("--mirror hub=https://x.test --store-size 40X", 2, &["expected a number of bytes"]);
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let itself = format!("serve --listen {free} --mirror =http://localhost:{}", free.port());
     machine.fails(&itself, 2, &["would ask itself"]);
     std::fs::create_dir(machine.path("taken")).unwrap();
     std::fs::write(machine.path("taken/file"), "").unwrap();
     fails("--mirror hub=https://x.test --root taken", 1, &["taken"]);
+}
+
+#[test]
+fn a_mirror_keeps_no_more_than_it_was_told_to() {
+    let (machine, upstream) = (Machine::new(), registry());
+    let [kept, passed] = [1_000, 200_000].map(|bytes| vec![b'x'; bytes]);
+    put(&upstream, &Image::new().file("kept", kept.clone()).file("passed", passed.clone()));
+    let flags = format!("--root kept --store-size 100K --mirror =http://{}", upstream.host());
+    let served = Served::start(&machine, &flags);
+    for (bytes, is_kept) in [(kept, true), (passed, false)] {
+        let digest = Digest::sha256(&bytes);
+        machine.prints(&format!("blob get --no-cache {}/o/r@{digest} --output got", served.host));
+        assert!(std::fs::read(machine.path("got")).unwrap() == bytes);
+        std::fs::remove_file(machine.path("got")).unwrap();
+        assert_eq!(machine.path("kept/blobs/sha256").join(digest.encoded()).exists(), is_kept, "{} bytes", bytes.len());
+    }
 }
 
 #[test]

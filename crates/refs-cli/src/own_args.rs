@@ -34,6 +34,11 @@ pub(crate) struct Serve {
     /// How much a mirror keeps on disk, such as 40GiB [default: 4GiB]
     #[arg(long, value_name = "SIZE", value_parser = size::parse, requires = "mirrored")]
     pub(crate) store_size: Option<u64>,
+    /// Share what a mirror keeps with others by a bucket, such as s3://NAME/PREFIX; the root is the disk in front of it. The
+    /// credentials are those of AWS_ACCESS_KEY_ID and its like
+    #[cfg(feature = "bucket")]
+    #[arg(long, value_name = "URL", requires = "mirrored")]
+    pub(crate) bucket: Option<String>,
     #[command(flatten)]
     pub(crate) operation: Operation,
 }

@@ -53,6 +53,8 @@ pub(crate) fn code(failure: &Failure) -> u8 {
         Failure::Api(fault) => fault.code(),
         Failure::Deleting(fault) => deleting_code(fault),
         Failure::Credentials(_) | Failure::Usage(_) | Failure::PackToStdout | Failure::ServerConfig(_) => USAGE,
+        #[cfg(feature = "bucket")]
+        Failure::Bucket(_) => USAGE,
         Failure::Deadline(_) => UNREACHABLE,
         Failure::Damaged => INTEGRITY,
         Failure::Serve { source, .. } if source.kind() == io::ErrorKind::InvalidInput => USAGE,

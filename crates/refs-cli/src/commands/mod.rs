@@ -26,6 +26,7 @@ mod repos;
 mod resolve;
 pub(crate) mod rm;
 mod serve;
+mod shared;
 mod tag;
 mod tags;
 mod tree;
@@ -102,6 +103,9 @@ pub(crate) enum Failure {
     AccessLog(#[from] crate::serving::LogFault),
     #[error("cannot keep repositories in `{}`", .root.display())]
     Root { root: PathBuf, source: io::Error },
+    #[cfg(feature = "bucket")]
+    #[error("cannot share by that bucket")]
+    Bucket(#[source] refs_store::NoBucket),
 }
 
 impl Failure {

@@ -16,7 +16,10 @@ use refs_url::{Digest, Host};
 use serde::Serialize;
 use tokio::net::TcpListener;
 
-use super::Failure;
+use super::{
+    Failure,
+    shared::{Shared, shared},
+};
 use crate::{
     args::Serve,
     server_config::Planned,
@@ -61,7 +64,7 @@ pub(super) async fn run(session: &Session, args: Serve) -> Result<Stopped, Failu
     let (lines, writer) = log.unzip();
     let metrics = figures.as_ref().map(|(_, metrics)| metrics.clone());
     let observers = [lines.map(observer), metrics.clone().map(observer)].into_iter().flatten().collect();
-    let (server, root) = server(session, &plan, observers).await?;
+    let (server, root, shared) = server(session, &plan, observers).await?;
     let mirrors = mirrors().map(ToString::to_string).collect();
     let metrics = figures.as_ref().map(|((_, address), _)| format!("http://{address}/metrics"));
     let mut output = session.output();
@@ -79,6 +82,7 @@ pub(super) async fn run(session: &Session, args: Serve) -> Result<Stopped, Failu
         // It has the server, and by that the access log.
         drop(task.await);
     }
+    shared.settled().await;
     finish(writer).await;
     Ok(stopped)
 }
@@ -117,14 +121,17 @@ async fn server(
     session: &Session,
     plan: &Plan,
     observers: Vec<Arc<dyn Observer>>,
-) -> Result<(Server, PathBuf), Failure> {
+) -> Result<(Server, PathBuf, Shared), Failure> {
     let is_mirror = !plan.mirrors.is_empty();
     let root = chosen(plan.root.clone(), if is_mirror { "refs/mirror" } else { "refs/registry" })?;
     let probe: Option<Arc<dyn Probe>> = Some(Arc::new(Root(root.clone())));
     let options = plan.limits.over(Options { probe, observers, ..Options::default() });
-    let server =
-        if is_mirror { mirror(session, plan, &root, &options).await? } else { repositories(&root, options)? };
-    Ok((server, root))
+    let (server, shared) = if is_mirror {
+        mirror(session, plan, &root, &options).await?
+    } else {
+        (repositories(&root, options)?, Shared::Nothing)
+    };
+    Ok((server, root, shared))
 }
 
 /// A server of the repositories in `root`.
@@ -136,11 +143,14 @@ fn repositories(root: &Path, options: Options) -> Result<Server, Failure> {
 }
 
 /// A server of what the mirrored registries have, which keeps it in the root.
-async fn mirror(session: &Session, plan: &Plan, root: &Path, options: &Options) -> Result<Server, Failure> {
+async fn mirror(session: &Session, plan: &Plan, root: &Path, options: &Options) -> Result<(Server, Shared), Failure> {
     let planned = &plan.mirrors;
     let defaults = DiskOptions::default();
     let disk = DiskOptions { max_bytes: plan.store_size.unwrap_or(defaults.max_bytes), ..defaults };
-    let store = DiskStore::new(root, &disk);
+    let disk = DiskStore::new(root, &disk);
+    // Better to fail now than to keep nothing: whatever is asked of a store opens it.
+    disk.stat(&Digest::sha256(b"")).await.map_err(Failure::Registry)?;
+    let (store, shared) = shared(plan, disk)?;
     let registries = |credentials| {
         let mirrors = planned.iter().map(|planned| &planned.mirrored);
         Arc::new(session.mirrored(mirrors, credentials)) as Arc<dyn Resolver>
@@ -155,12 +165,9 @@ async fn mirror(session: &Session, plan: &Plan, root: &Path, options: &Options) 
             tags: *tags,
         }
     };
-    let mirror =
-        Mirror::new(planned.iter().map(upstream).collect(), Arc::new(store.clone()), &MirrorOptions::default());
+    let mirror = Mirror::new(planned.iter().map(upstream).collect(), store, &MirrorOptions::default());
     let mirror = mirror.map_err(|error| Failure::Usage(error.to_string()))?;
-    // Better to fail now than to keep nothing: whatever is asked of a store opens it.
-    store.stat(&Digest::sha256(b"")).await.map_err(Failure::Registry)?;
-    Ok(Server::mirror(mirror, options))
+    Ok((Server::mirror(mirror, options), shared))
 }
 
 pub(super) async fn bind(address: &str) -> Result<TcpListener, Failure> {

@@ -23,6 +23,9 @@ pub(crate) struct Plan {
     pub(crate) limits: Limits,
     /// How much a mirror keeps on disk, in bytes.
     pub(crate) store_size: Option<u64>,
+    /// What a mirror shares with others by.
+    #[cfg(feature = "bucket")]
+    pub(crate) bucket: Option<String>,
     pub(crate) mirrors: Vec<Planned>,
 }
 
@@ -51,6 +54,8 @@ impl Plan {
             access_log_file,
             limits: file.limits,
             store_size: args.store_size.or(file.store_size),
+            #[cfg(feature = "bucket")]
+            bucket: args.bucket,
             mirrors,
         })
     }

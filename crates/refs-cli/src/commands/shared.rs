@@ -1,0 +1,58 @@
+//! What a mirror keeps, for itself or with others.
+
+use std::sync::Arc;
+
+use refs_store::{DiskStore, Store};
+
+use super::Failure;
+use crate::serving::Plan;
+
+/// What a mirror has with others.
+pub(super) enum Shared {
+    Nothing,
+    #[cfg(feature = "bucket")]
+    Bucket(refs_store::BucketStore),
+}
+
+impl Shared {
+    /// Waits until all of it is there that is on its way.
+    pub(super) async fn settled(&self) {
+        match self {
+            Self::Nothing => {}
+            #[cfg(feature = "bucket")]
+            Self::Bucket(store) => store.settled().await,
+        }
+    }
+}
+
+/// The store that is asked: the disk, or the bucket behind it.
+#[cfg(not(feature = "bucket"))]
+pub(super) fn shared(_plan: &Plan, disk: DiskStore) -> Result<(Arc<dyn Store>, Shared), Failure> {
+    Ok((Arc::new(disk), Shared::Nothing))
+}
+
+/// The store that is asked: the disk, or the bucket behind it.
+#[cfg(feature = "bucket")]
+pub(super) fn shared(plan: &Plan, disk: DiskStore) -> Result<(Arc<dyn Store>, Shared), Failure> {
+    use std::time::{Duration, SystemTime};
+
+    use refs_store::{Bucket, BucketStore};
+
+    /// No upload of one blob takes so long.
+    const DEAD_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+
+    let Some(url) = &plan.bucket else { return Ok((Arc::new(disk), Shared::Nothing)) };
+    let settings = std::env::vars_os().filter_map(|(name, value)| {
+        let name = name.into_string().ok().filter(|name| name.starts_with("AWS_"))?;
+        Some((name, value.into_string().ok()?))
+    });
+    let bucket = Bucket::open(url, settings).map_err(Failure::Bucket)?;
+    let store = BucketStore::new(bucket, disk);
+    let dead = store.clone();
+    tokio::spawn(async move {
+        if let Err(error) = dead.reclaim(SystemTime::now() - DEAD_AFTER).await {
+            tracing::warn!(%error, "what dead uploads have left in the bucket stays there");
+        }
+    });
+    Ok((Arc::new(store.clone()), Shared::Bucket(store)))
+}

@@ -61,6 +61,7 @@ impl Error {
             Self::MissingTool("skopeo" | "buildah") => Some("apt-get install skopeo buildah"),
             Self::MissingTool("nightly Rust") => Some("rustup toolchain install nightly"),
             Self::MissingTool("cargo-fuzz") => Some("cargo install cargo-fuzz --locked"),
+            Self::MissingTool("moto_server") => Some("apt-get install python3-venv; moto comes from PyPI"),
             Self::MissingTool("c++") => Some("apt-get install g++; libFuzzer is built with it"),
             Self::MissingTool(_) => Some("install Go; the Go tools are built from xtask/peers"),
             _ => None,

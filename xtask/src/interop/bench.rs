@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use super::certificates::Certificates;
 use super::compare::Tree;
+use super::moto::Moto;
 use super::process::{Outcome, Server};
 use super::servers::{Place, PlaceKind, refs_serving};
 use super::tools::Tools;
@@ -77,6 +78,22 @@ impl<'a> Bench<'a> {
             (Some(server), host) => Ok((server, host)),
             (None, _) => Err(Error::MissingTool("refs")),
         }
+    }
+
+    /// An S3 server with one bucket.
+    pub(crate) fn moto(&self) -> Result<Moto> {
+        Moto::start(self.tools, self.dir.path())
+    }
+
+    /// Our own server as the mirror that `flag` describes, one of those that share a bucket.
+    pub(crate) fn node(&self, moto: &Moto, name: &str, flag: &str, ttl: &str) -> Result<Place> {
+        let program = self.tools.refs_with_buckets()?;
+        let dir = self.path(name);
+        std::fs::create_dir(&dir).map_err(Error::file("create", &dir))?;
+        Place::serving(&program, &dir, |command| {
+            command.args(["--mirror", flag, "--tag-ttl", ttl]);
+            moto.share(command);
+        })
     }
 
     /// Runs our own program with the right credentials.

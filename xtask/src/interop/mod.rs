@@ -10,6 +10,7 @@ mod figures;
 mod images;
 mod link;
 mod long;
+mod moto;
 pub(crate) mod process;
 mod rootfs;
 mod scenarios;

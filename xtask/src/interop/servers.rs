@@ -132,6 +132,14 @@ impl Place {
         Ok(Self { base, credentials, tokens: None, certificates: None, _server: server, dir })
     }
 
+    /// Starts our own server, `program`, with its data in `data` and the words that `more` adds.
+    pub(crate) fn serving(program: &Path, data: &Path, more: impl FnOnce(&mut Command)) -> Result<Self> {
+        let dir = tempfile::tempdir().map_err(Error::file("create", "a temporary directory"))?;
+        let (server, base) = served_by(program, dir.path(), data, more)?;
+        let credentials = Credentials::write(&dir.path().join("credentials"), &base)?;
+        Ok(Self { base, credentials, tokens: None, certificates: None, _server: server, dir })
+    }
+
     /// `REPO:TAG` here, as `refs` and the peers take it.
     pub(crate) fn reference(&self, repository: &str, tag: &str) -> String {
         format!("{}/{repository}:{tag}", self.base)
@@ -221,9 +229,15 @@ pub(super) fn refs_serve(tools: &Tools, dir: &Path) -> Result<Started> {
 
 /// Our own server with these flags more; its repositories are in `dir`.
 pub(crate) fn refs_serving(tools: &Tools, dir: &Path, more: &[&str]) -> Result<Started> {
-    let data = dir.join("registry");
-    let mut command = Command::new(&tools.refs);
-    command.args(["serve", "--listen", "127.0.0.1:0", "--root"]).arg(data).args(more);
+    served_by(&tools.refs, dir, &dir.join("registry"), |command| {
+        command.args(more);
+    })
+}
+
+fn served_by(program: &Path, dir: &Path, data: &Path, more: impl FnOnce(&mut Command)) -> Result<Started> {
+    let mut command = Command::new(program);
+    command.args(["serve", "--listen", "127.0.0.1:0", "--root"]).arg(data);
+    more(&mut command);
     let (server, line) = Server::start_and_read_line("refs-serve", &mut command, dir)?;
     let address = line.rsplit_once("http://").map(|(_, address)| address.trim_end_matches('/').to_owned());
     let address = address.ok_or_else(|| Error::Unexpected {

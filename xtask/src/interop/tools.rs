@@ -33,6 +33,16 @@ pub(crate) struct Tools {
     pub(crate) convert: Option<PathBuf>,
     /// Takes the power from a file system.
     pub(crate) shutdown: Option<PathBuf>,
+    /// Speaks S3.
+    pub(crate) moto: Option<PathBuf>,
+    workspace: Directories,
+}
+
+/// Where our own program is built.
+#[derive(Debug)]
+struct Directories {
+    root: PathBuf,
+    target: PathBuf,
 }
 
 impl Tools {
@@ -58,7 +68,18 @@ impl Tools {
             verify: built("verify"),
             convert: built("convert"),
             shutdown: built("shutdown"),
+            moto: install_moto(&workspace.target.join("interop/moto"))?,
+            workspace: Directories { root: workspace.root.clone(), target: workspace.target.clone() },
         })
+    }
+
+    /// Our own program with what it can do by a bucket, which it can't as it is. Built apart, and when it is asked for.
+    pub(crate) fn refs_with_buckets(&self) -> Result<PathBuf> {
+        let Directories { root, target } = &self.workspace;
+        let target = target.join("interop/bucket");
+        let words = ["build", "--quiet", "--package", "refs-cli", "--features", "bucket", "--target-dir"];
+        Outcome::of(cargo().args(words).arg(&target).current_dir(root))?.stdout()?;
+        Ok(target.join("debug").join(format!("refs{}", env::consts::EXE_SUFFIX)))
     }
 }
 
@@ -93,6 +114,19 @@ fn install_peers(module: &Path, bin: &Path) -> Result<()> {
         Outcome::of(&mut go)?.stdout()?;
     }
     Ok(())
+}
+
+/// Installs moto from PyPI into a place of its own; a second run finds it there. Without Python this does nothing.
+fn install_moto(place: &Path) -> Result<Option<PathBuf>> {
+    const PINNED: &str = "moto[server]==5.2.5";
+    let program = place.join("bin/moto_server");
+    let Some(python) = in_path("python3").filter(|_| !program.exists()) else {
+        return Ok(Some(program).filter(|program| program.exists()));
+    };
+    println!("interop: installing {PINNED}");
+    Outcome::of(Command::new(python).args(["-m", "venv"]).arg(place))?.stdout()?;
+    Outcome::of(Command::new(place.join("bin/pip")).args(["install", "--quiet", PINNED]))?.stdout()?;
+    Ok(Some(program))
 }
 
 /// Where `name` is among the directories of `PATH`.

@@ -1,5 +1,6 @@
 //! What is tried at each place.
 
+mod bucket;
 mod certificates;
 mod completed;
 mod copies;
@@ -102,6 +103,8 @@ const ALL: &[Scenario] = &[
     Scenario { name: "zsh completes what refs offers", at: At::Once, run: completed::zsh },
     Scenario { name: "fish completes what refs offers", at: At::Once, run: completed::fish },
     Scenario { name: "peers pull through our mirror", at: At::Once, run: mirrored::peers_pull },
+    Scenario { name: "two mirrors share a bucket", at: At::Once, run: bucket::two_nodes },
+    Scenario { name: "a mirror killed while it sends to a bucket", at: At::Once, run: bucket::killed_while_it_sends },
     Scenario { name: "we unpack crane's layers as umoci does", at: At::Once, run: images::appended_by_crane },
     Scenario { name: "we unpack docker's schema 2 as umoci does", at: At::Once, run: images::docker_schema_2 },
     Scenario { name: "we unpack Zstandard as umoci does", at: At::Once, run: images::zstd },

@@ -73,9 +73,12 @@ impl Objects {
     }
 
     async fn put(&self, at: &Path, bytes: Bytes, mode: PutMode) -> Result<Put> {
+        let replaces = matches!(mode, PutMode::Update(_));
         match self.0.put_opts(at, bytes.into(), PutOptions::from(mode)).await {
             Ok(_) => Ok(Put::Done),
-            Err(Fault::AlreadyExists { .. } | Fault::Precondition { .. } | Fault::NotFound { .. }) => Ok(Put::Lost),
+            Err(Fault::AlreadyExists { .. } | Fault::Precondition { .. }) => Ok(Put::Lost),
+            // Removed meanwhile. Where nothing is replaced, it is the bucket that is not there.
+            Err(Fault::NotFound { .. }) if replaces => Ok(Put::Lost),
             Err(fault) => Err(self.failed(Doing::Write, at, fault)),
         }
     }

@@ -108,14 +108,17 @@ pub(crate) enum Since {
 /// Whether it ever was is said by the nanoseconds behind the last microsecond: none in what was only added. Where the file
 /// system keeps no such, the first reading goes uncounted unless something was evicted in between.
 pub(crate) fn note_time(path: &Path, since: Since) {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let nanoseconds = now.subsec_nanos() / NANOSECONDS * NANOSECONDS + u32::from(since == Since::Read);
-    let modified = Timespec { tv_sec: now.as_secs().cast_signed(), tv_nsec: nanoseconds.into() };
-    let omit = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
-    let times = Timestamps { last_access: omit, last_modification: modified };
-    if let Err(error) = utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW) {
+    if let Err(error) = utimensat(CWD, path, &times(since), AtFlags::SYMLINK_NOFOLLOW) {
         tracing::debug!(path = %path.display(), %error, "it is not noted that this was added, or read");
     }
+}
+
+/// The times that a file is to have, as [`note_time`] says.
+pub(crate) fn times(since: Since) -> Timestamps {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let nanoseconds = now.subsec_nanos() / NANOSECONDS * NANOSECONDS + u32::from(since == Since::Read);
+    let last_modification = Timespec { tv_sec: now.as_secs().cast_signed(), tv_nsec: nanoseconds.into() };
+    Timestamps { last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT }, last_modification }
 }
 
 /// In a microsecond.

@@ -5,11 +5,13 @@ use std::{
     fs::File,
     os::unix::fs::MetadataExt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use refs_url::Digest;
-use rustix::fs::{Timespec, Timestamps, UTIME_OMIT, futimens};
+use rustix::fs::{Timespec, futimens};
+
+use crate::evict::{Since, times};
 
 /// Smaller content is hashed faster than it is remembered.
 pub(super) const LEAST_BYTES: u64 = 1 << 20;
@@ -20,7 +22,7 @@ const MOST: usize = 10_000;
 
 /// The files that hold content, as they were when this process looked last, and when each was hashed.
 ///
-/// A file is known by the time of its last change, which each look sets to the nanosecond: whoever writes into the file after
+/// A file is known by the time of its last change, which each look sets anew: whoever writes into the file after
 /// that leaves another one, and what was known counts no more. Who may write there may also set the time: the folder is its
 /// user's alone.
 #[derive(Debug, Clone, Default)]
@@ -94,13 +96,12 @@ impl Stamp {
         Some(Self { device: about.dev(), inode: about.ino(), bytes: about.len(), changed })
     }
 
-    /// The same with the time of now, which the file gets, too.
+    /// The same with the time of a reading now, which the file gets, too.
     fn touched(self, file: &File) -> Option<Self> {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?;
-        let now = Timespec { tv_sec: now.as_secs().try_into().ok()?, tv_nsec: now.subsec_nanos().into() };
-        let omit = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
-        futimens(file, &Timestamps { last_access: omit, last_modification: now }).ok()?;
-        Some(Self { changed: (now.tv_sec, now.tv_nsec), ..self })
+        let times = times(Since::Read);
+        futimens(file, &times).ok()?;
+        let Timespec { tv_sec, tv_nsec } = times.last_modification;
+        Some(Self { changed: (tv_sec, tv_nsec), ..self })
     }
 }
 

@@ -376,7 +376,7 @@ impl Found {
             return Ok(Some((found.touched(), None)));
         }
         match known.look(digest, &found.file, Instant::now()) {
-            Some(look) => Ok(Some((found, Some(look)))),
+            Some(look) => Ok(Some((found.held(), Some(look)))),
             None => Ok(Some((found.touched(), None))),
         }
     }
@@ -396,7 +396,11 @@ impl Found {
 
     fn touched(self) -> Self {
         note_time(&self.path, Since::Read);
-        // As long as somebody has the file open, it is not evicted. Where there are no such locks, who reads it reads on.
+        self.held()
+    }
+
+    /// As long as somebody has the file open, it is not evicted. Where there are no such locks, who reads it reads on.
+    fn held(self) -> Self {
         if let Err(error) = self.file.try_lock_shared() {
             tracing::trace!(path = %self.path.display(), %error, "it may be evicted while it is read");
         }

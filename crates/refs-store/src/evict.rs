@@ -9,7 +9,6 @@ use std::{
 
 use refs_registry::{Error, Result, error::Doing};
 use refs_url::Digest;
-use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_OMIT, utimensat};
 
 use crate::{
     disk::{
@@ -22,6 +21,7 @@ use crate::{
     layout::{BLOBS_FOLDER, Folder, INGEST_FOLDER, LOCK_FILE as LAYOUT_LOCK_FILE, Needs},
     lock::{Lock, PATIENCE},
     queues::{Item, Queues, Turn},
+    times::{Since, note_time, was_read},
 };
 
 /// How much a store may hold.
@@ -95,37 +95,6 @@ fn item(root: &Path, kept: &Kept) -> Option<Item> {
     let read = kept.read.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let readings = u8::from(was_read(read));
     Some(Item { name, bytes: kept.bytes, readings, read: u64::try_from(read.as_nanos()).unwrap_or(u64::MAX) })
-}
-
-/// Since when a file is as it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Since {
-    Added,
-    Read,
-}
-
-/// The time of the last change, as that of the last reading is not kept by every file system, says when a file was read last.
-/// Whether it ever was is said by the nanoseconds behind the last microsecond: none in what was only added. Where the file
-/// system keeps no such, the first reading goes uncounted unless something was evicted in between.
-pub(crate) fn note_time(path: &Path, since: Since) {
-    if let Err(error) = utimensat(CWD, path, &times(since), AtFlags::SYMLINK_NOFOLLOW) {
-        tracing::debug!(path = %path.display(), %error, "it is not noted that this was added, or read");
-    }
-}
-
-/// The times that a file is to have, as [`note_time`] says.
-pub(crate) fn times(since: Since) -> Timestamps {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let nanoseconds = now.subsec_nanos() / NANOSECONDS * NANOSECONDS + u32::from(since == Since::Read);
-    let last_modification = Timespec { tv_sec: now.as_secs().cast_signed(), tv_nsec: nanoseconds.into() };
-    Timestamps { last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT }, last_modification }
-}
-
-/// In a microsecond.
-const NANOSECONDS: u32 = 1000;
-
-fn was_read(time: Duration) -> bool {
-    !time.subsec_nanos().is_multiple_of(NANOSECONDS)
 }
 
 /// The queues of the store at `root`. Where they are missing or damaged, what there is makes them anew.

@@ -27,6 +27,7 @@ mod running;
 mod session;
 mod spool;
 mod store;
+mod times;
 
 #[cfg(any(feature = "aws", feature = "gcp", feature = "azure"))]
 pub use bucket::NoBucket;

@@ -7,10 +7,10 @@ use refs_url::{Digest, Tag, Target};
 
 use super::store::{DiskStore, not_cached};
 use crate::{
-    evict::{Since, note_time},
     ingest::sync_folder_of,
     layout::{Folder, Whole, name_and_index, named},
     store::{Origin, StoredImage},
+    times::{Since, note_time},
 };
 
 /// An image that a [`DiskStore`] has as a whole, as its index lists it.

@@ -11,7 +11,7 @@ use std::{
 use refs_url::Digest;
 use rustix::fs::{Timespec, futimens};
 
-use crate::evict::{Since, times};
+use crate::times::{Since, times};
 
 /// Smaller content is hashed faster than it is remembered.
 pub(super) const LEAST_BYTES: u64 = 1 << 20;

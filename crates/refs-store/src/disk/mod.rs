@@ -2,6 +2,7 @@
 
 mod debris;
 mod fill;
+mod found;
 mod home;
 mod images;
 mod indexes;

@@ -17,16 +17,17 @@ use tokio::sync::OnceCell;
 use super::{
     MEMBERS_FOLDER, PINS_FOLDER, TAGS_FOLDER, UPLOADS_FOLDER,
     fill::{DiskFill, Order, Place as Filling},
+    found::Found,
     home, indexes,
-    known::{self, Known, Look},
+    known::{Known, Look},
     notes::{is_marked, latest_marks, mark, mark_durably, read_record, tag_names, unmark, write_record},
     origins::wire_name,
     partials::{self, Left, Remains},
-    parts::{self, Kept},
+    parts::Kept,
     removal,
 };
 use crate::{
-    evict::{Bound, Since, note_time, reclaim_temporary},
+    evict::{Bound, reclaim_temporary},
     file::{blocking, each_chunk, open_file},
     flight::{Flight, Patience, Turn},
     journal::{Begun, Journal},
@@ -354,57 +355,6 @@ impl Store for DiskStore {
     async fn unpin(&self, digest: &Digest) -> Result<()> {
         let path = self.pin_path(digest);
         self.run(move |folder| folder.lock().and_then(|_held| unmark(&path))).await
-    }
-}
-
-/// A file that holds content, a part of it, or a note on it. That it was found counts as its being read.
-struct Found {
-    file: File,
-    path: PathBuf,
-    kept: Kept,
-}
-
-impl Found {
-    fn whole(folder: &Folder, digest: &Digest) -> Result<Option<Self>> {
-        Ok(Self::open(folder, digest)?.map(Self::touched))
-    }
-
-    /// With what is known of it, if that is worth knowing.
-    fn looked_at(folder: &Folder, digest: &Digest, known: &Known) -> Result<Option<(Self, Option<Look>)>> {
-        let Some(found) = Self::open(folder, digest)? else { return Ok(None) };
-        if found.kept.total < known::LEAST_BYTES {
-            return Ok(Some((found.touched(), None)));
-        }
-        match known.look(digest, &found.file, Instant::now()) {
-            Some(look) => Ok(Some((found.held(), Some(look)))),
-            None => Ok(Some((found.touched(), None))),
-        }
-    }
-
-    fn open(folder: &Folder, digest: &Digest) -> Result<Option<Self>> {
-        let Some((file, total)) = folder.open_blob(digest)? else { return Ok(None) };
-        Ok(Some(Self { file, path: folder.blob_path(digest), kept: Kept { range: 0..total, total } }))
-    }
-
-    fn part(folder: &Folder, digest: &Digest, parts: &Path, range: &Range<u64>) -> Result<Option<Self>> {
-        if let Some(whole) = Self::whole(folder, digest)? {
-            return Ok(Some(whole));
-        }
-        let found = parts::find(parts, range)?;
-        Ok(found.map(|(file, path, kept)| Self { file, path, kept }.touched()))
-    }
-
-    fn touched(self) -> Self {
-        note_time(&self.path, Since::Read);
-        self.held()
-    }
-
-    /// As long as somebody has the file open, it is not evicted. Where there are no such locks, who reads it reads on.
-    fn held(self) -> Self {
-        if let Err(error) = self.file.try_lock_shared() {
-            tracing::trace!(path = %self.path.display(), %error, "it may be evicted while it is read");
-        }
-        self
     }
 }
 

@@ -11,6 +11,7 @@ mod conformance;
 mod content;
 mod debris;
 mod disk;
+mod evictions;
 mod fetches;
 mod flights;
 mod freshness;

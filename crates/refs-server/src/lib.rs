@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod access;
 mod answer;
 mod answered;
 mod blobs;
@@ -15,6 +16,7 @@ mod metrics;
 mod mirror;
 mod neighbours;
 mod observer;
+mod options;
 mod places;
 mod range;
 mod referrers;
@@ -26,6 +28,10 @@ mod session;
 mod uploads;
 mod watch;
 
+pub use access::{
+    Access, Actions, Anonymous, Grant, Htpasswd, HtpasswdError, HtpasswdFault, Key, Rights, Scheme, ShortKey,
+    TokenOptions, UnknownAction,
+};
 pub use answer::{Body, BoxError};
 pub use answered::{Answered, End, Endpoint, Found};
 pub use call::{Call, Page, Read, Start, UploadId, Write};
@@ -36,7 +42,8 @@ pub use load::Load;
 pub use metrics::{Metrics, serve_metrics};
 pub use mirror::{Mirror, MirrorOptions, TagOptions, Upstream};
 pub use observer::Observer;
+pub use options::Options;
 pub use route::{Route, RouteError};
 pub use serve::{ServeOptions, serve};
-pub use server::{Options, Server};
+pub use server::Server;
 pub use watch::Peer;

@@ -7,6 +7,7 @@ use refs_url::{Host, RepoName, Tag};
 
 use crate::{
     Code, Page, Refusal,
+    access::Reach,
     answer::{Outcome, Reply},
 };
 
@@ -21,12 +22,12 @@ pub(crate) async fn tags(source: &dyn Source, name: &RepoName, page: &Page, most
     Ok(found.linked(&format!("/v2/{name}/tags/list")).with_json(&json))
 }
 
-/// The repositories of the host, of which the resolver has to give the names in order of their bytes.
-pub(crate) async fn catalog(resolver: &dyn Resolver, host: &Host, page: &Page, most: usize) -> Outcome {
+/// The repositories of the host that may be seen, of which the resolver has to give the names in order of their bytes.
+pub(crate) async fn catalog(resolver: &dyn Resolver, host: &Host, reach: &Reach, page: &Page, most: usize) -> Outcome {
     let last = page.last.clone().unwrap_or_default();
     let names = resolver.repositories(host).try_filter(|name| {
-        let is_after = name.as_str() > last.as_str();
-        async move { is_after }
+        let is_shown = name.as_str() > last.as_str() && reach.can_see(name);
+        async move { is_shown }
     });
     let found = take(names, page, most).await?;
     let json = serde_json::json!({ "repositories": found.entries });

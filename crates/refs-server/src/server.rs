@@ -21,7 +21,8 @@ use refs_registry::{Resolver, Source, Writable};
 use refs_url::{Host, RepoName};
 
 use crate::{
-    Body, BoxError, Call, Code, Endpoint, Health, Load, Mirror, Observer, Page, Peer, Probe, Read, Refusal, Write,
+    Body, BoxError, Call, Code, Endpoint, Health, Load, Mirror, Options, Page, Peer, Probe, Read, Refusal, Write,
+    access::{Gate, Reach, TOKEN_PATH, Wanted},
     answer::{self, Outcome, Reply},
     blobs,
     body::{self, Incoming},
@@ -42,7 +43,7 @@ use crate::{
 /// The server side of the distribution spec, over repositories that live anywhere. Clones share their uploads.
 ///
 /// What it gives away is what its [`Resolver`] gives; what it can change is decided by which of the two constructors
-/// made it. It doesn't know who asks: authentication belongs in front of it.
+/// made it. Who asks, and whether they may, is decided by [`Options::access`].
 #[derive(Clone)]
 pub struct Server(Arc<Inner>);
 
@@ -56,6 +57,7 @@ struct Inner {
     mount_search: usize,
     chunk_bytes: Option<NonZeroU64>,
     body_idle: Duration,
+    gate: Option<Gate>,
     observers: Observers,
     places: Arc<Places>,
     connections: Connections,
@@ -69,58 +71,6 @@ struct Inner {
 enum Reads {
     Resolver(Arc<dyn Resolver>),
     Mirror(Mirror),
-}
-
-/// How a [`Server`] behaves.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// The host that the resolver is asked for, `localhost` by default.
-    ///
-    /// A server has the repositories of one host. The `Host` header of a request is the client's claim, and picks nothing.
-    pub host: Host,
-    /// The most entries of a page of tags or of repositories. 1,000 by default.
-    pub page: usize,
-    /// The most uploads under way at a time. 1,000 by default.
-    pub uploads: usize,
-    /// How long an upload that nobody goes on with is kept, also after a restart. An hour by default.
-    pub upload_idle: Duration,
-    /// How many repositories are looked through for a blob that a client wants to mount without saying from where. None by
-    /// default: the answer tells whoever may push anywhere whether some repository has the blob.
-    pub mount_search: usize,
-    /// How many bytes a chunk should have at least that is not an upload's last, as clients are told (`OCI-Chunk-Min-Length`).
-    /// Nothing is said by default. Shorter ones are taken.
-    pub chunk_bytes: Option<NonZeroU64>,
-    /// How long the body of a request may be silent. A minute by default.
-    pub body_idle: Duration,
-    /// The most requests under way at a time, each until the last byte of its answer has left; further ones are answered with
-    /// 503, `TOOMANYREQUESTS` and `Retry-After`. 1,024 by default.
-    pub requests: usize,
-    /// The most of them of one client, by its address ([`Peer`]; of IPv6 its `/64`); further ones are answered with 429. As many
-    /// as of all by default: behind a proxy, all clients have one address.
-    pub requests_each: usize,
-    /// What tries out for `/healthz` whether the store can be written. Nothing by default: it is taken for granted.
-    pub probe: Option<Arc<dyn Probe>>,
-    /// Who is told of each answer. Nobody by default.
-    pub observers: Vec<Arc<dyn Observer>>,
-}
-
-impl Default for Options {
-    #[expect(clippy::expect_used, reason = "the text is a constant")]
-    fn default() -> Self {
-        Self {
-            host: Host::parse("localhost").expect("`localhost` is a host"),
-            page: 1000,
-            uploads: 1000,
-            upload_idle: Duration::from_secs(60 * 60),
-            mount_search: 0,
-            chunk_bytes: None,
-            body_idle: Duration::from_secs(60),
-            requests: 1024,
-            requests_each: usize::MAX,
-            probe: None,
-            observers: Vec::new(),
-        }
-    }
 }
 
 impl Server {
@@ -146,7 +96,8 @@ impl Server {
 
     fn over(reads: Reads, writes: Option<Arc<dyn Writable>>, options: &Options) -> Self {
         let sessions = Sessions::new(options.uploads, options.upload_idle);
-        let Options { host, page, upload_idle, mount_search, chunk_bytes, body_idle, probe, .. } = options.clone();
+        let Options { host, page, upload_idle, mount_search, chunk_bytes, body_idle, access, probe, .. } =
+            options.clone();
         Self(Arc::new(Inner {
             host,
             reads,
@@ -157,6 +108,7 @@ impl Server {
             mount_search,
             chunk_bytes,
             body_idle,
+            gate: access.map(Gate::new),
             observers: Observers::new(&options.observers),
             places: Places::new(options.requests, options.requests_each),
             connections: Connections::default(),
@@ -250,11 +202,18 @@ impl Server {
         }
     }
 
-    async fn outcome(&self, head: &request::Parts, body: Incoming, notes: &Notes) -> Outcome {
-        let parsed = Call::parse(&head.method, head.uri.path(), head.uri.query().unwrap_or_default());
-        notes.endpoint.get_or_init(|| Endpoint::of(&parsed));
-        let call = match parsed {
-            Ok(call) => call,
+    async fn outcome(&self, head: &request::Parts, mut body: Incoming, notes: &Notes) -> Outcome {
+        if let Some(gate) = &self.0.gate
+            && head.uri.path() == TOKEN_PATH
+        {
+            let given = gate.give_token(head, &mut body, notes).await;
+            if given.is_err() {
+                leave(body, &head.headers).await;
+            }
+            return given;
+        }
+        let (call, reach) = match self.admitted(head, notes).await {
+            Ok(admitted) => admitted,
             Err(refusal) => {
                 leave(body, &head.headers).await;
                 return Err(refusal);
@@ -262,17 +221,39 @@ impl Server {
         };
         match call {
             Call::Ping => Ok(Reply::new(StatusCode::OK).with_json(&serde_json::json!({}))),
-            Call::Catalog(page) => self.catalog(&page).await,
+            Call::Catalog(page) => self.catalog(&page, &reach).await,
             Call::Read(name, read) => self.read(&name, read, head, notes).await,
-            Call::Write(name, write) => self.spawn_write(name, write, head.headers.clone(), body).await,
+            Call::Write(name, write) => self.spawn_write(name, write, reach, head.headers.clone(), body).await,
         }
     }
 
+    /// What `head` asks for, if it may; and what else its sender may see.
+    async fn admitted(&self, head: &request::Parts, notes: &Notes) -> Result<(Call, Reach), Refusal> {
+        let query = head.uri.query().unwrap_or_default();
+        let parsed = Call::parse(&head.method, head.uri.path(), query);
+        notes.endpoint.get_or_init(|| Endpoint::of(&parsed));
+        let call = parsed?;
+        let Some(gate) = &self.0.gate else { return Ok((call, Reach::All)) };
+        let known_as = match (&call, &self.0.reads) {
+            (Call::Read(name, _), Reads::Mirror(mirror)) => mirror.known_as(call::namespace(query)?.as_ref(), name)?,
+            _ => None,
+        };
+        let reach = gate.admit(Wanted::of(&call, known_as.as_ref()), head, notes).await?;
+        Ok((call, reach))
+    }
+
     /// The write as a task of its own, which nobody can drop halfway.
-    async fn spawn_write(&self, name: RepoName, write: Write, headers: HeaderMap, mut body: Incoming) -> Outcome {
+    async fn spawn_write(
+        &self,
+        name: RepoName,
+        write: Write,
+        reach: Reach,
+        headers: HeaderMap,
+        mut body: Incoming,
+    ) -> Outcome {
         let server = self.clone();
         let write = tokio::spawn(async move {
-            let outcome = server.write(name, write, &headers, &mut body).await;
+            let outcome = server.write(name, write, &reach, &headers, &mut body).await;
             if outcome.is_err() {
                 leave(body, &headers).await;
             }
@@ -284,9 +265,9 @@ impl Server {
         })
     }
 
-    async fn catalog(&self, page: &Page) -> Outcome {
+    async fn catalog(&self, page: &Page, reach: &Reach) -> Outcome {
         match &self.0.reads {
-            Reads::Resolver(resolver) => listing::catalog(&**resolver, &self.0.host, page, self.0.page).await,
+            Reads::Resolver(resolver) => listing::catalog(&**resolver, &self.0.host, reach, page, self.0.page).await,
             // Nobody could tell which of them may be reached here.
             Reads::Mirror(_) => Err(Refusal::no_such_page()),
         }
@@ -320,12 +301,19 @@ impl Server {
         }
     }
 
-    async fn write(&self, name: RepoName, write: Write, headers: &HeaderMap, body: &mut Incoming) -> Outcome {
+    async fn write(
+        &self,
+        name: RepoName,
+        write: Write,
+        reach: &Reach,
+        headers: &HeaderMap,
+        body: &mut Incoming,
+    ) -> Outcome {
         let only_reads = || Refusal::unsupported("this server only reads").with(ALLOW, "GET, HEAD");
         let writes = self.0.writes.as_ref().ok_or_else(only_reads)?;
         let sink = writes.sink(&self.0.host, &name).map_err(|error| Refusal::of_write(&error))?;
         let inner = &*self.0;
-        let neighbours = Neighbours { resolver: &**writes, host: &inner.host, most: inner.mount_search };
+        let neighbours = Neighbours { resolver: &**writes, host: &inner.host, most: inner.mount_search, reach };
         let Inner { sessions, chunk_bytes, .. } = inner;
         let uploads =
             Uploads { sessions, sink: &*sink, neighbours, repository: &name, headers, chunk_bytes: *chunk_bytes };

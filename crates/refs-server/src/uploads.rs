@@ -33,7 +33,11 @@ impl Uploads<'_> {
         match start {
             Start::Empty => self.begin(self.fresh().await?),
             Start::Whole(digest) => self.whole(&digest, body).await,
-            Start::Mount { digest, from: Some(from) } => self.mount(&digest, &from).await,
+            Start::Mount { digest, from: Some(from) } if self.neighbours.reach.can_pull(&from) => {
+                self.mount(&digest, &from).await
+            }
+            // Whatever is there, it is not for this client to know.
+            Start::Mount { from: Some(_), .. } => self.begin(self.fresh().await?),
             Start::Mount { digest, from: None } => match self.neighbours.holder(&digest).await? {
                 Some(from) => self.mount(&digest, &from).await,
                 None => self.begin(self.fresh().await?),

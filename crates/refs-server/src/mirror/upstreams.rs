@@ -114,6 +114,14 @@ impl Mirror {
         })))
     }
 
+    /// What the repository is called here that is `name` of an upstream's `host`; `None` where that is its name already, as no host
+    /// was named.
+    pub(crate) fn known_as(&self, host: Option<&Host>, name: &RepoName) -> Result<Option<RepoName>, Refusal> {
+        let Some(host) = host else { return Ok(None) };
+        let found = self.0.routes.by_host(host, name).ok_or_else(no_such_upstream)?;
+        self.0.routes.name_here(&found).map(Some).ok_or_else(no_such_upstream)
+    }
+
     /// The repository that is called `name` here, for one request; or there, when the request names an upstream's host.
     pub(crate) fn open(
         &self,

@@ -72,6 +72,18 @@ impl Route {
         }
     }
 
+    /// The name here of what is called `name` at the upstream: the longest one, where there are two.
+    fn name_here(&self, name: &RepoName) -> Option<RepoName> {
+        let rest = match &self.beneath {
+            Some(beneath) => below(name, beneath)?,
+            None => name.as_str(),
+        };
+        match &self.prefix {
+            Some(prefix) => joined(prefix, rest),
+            None => RepoName::parse(rest).ok(),
+        }
+    }
+
     fn there(&self, rest: &str) -> Option<RepoName> {
         let is_single = !rest.contains('/');
         match (&self.beneath, &self.official_namespace) {
@@ -110,6 +122,12 @@ impl Routes {
             let repository = self.given[route].by_prefix(name)?;
             Some(Destination { route, repository })
         })
+    }
+
+    /// The name that leads to `destination` by its prefix; `None` where that name leads elsewhere, as another prefix is closer.
+    pub(crate) fn name_here(&self, destination: &Destination) -> Option<RepoName> {
+        let name = self.given[destination.route].name_here(&destination.repository)?;
+        (self.by_prefix(&name).as_ref() == Some(destination)).then_some(name)
     }
 
     /// Where `name` leads as a repository of `host`: nowhere, unless one of the upstreams is that host and has it.

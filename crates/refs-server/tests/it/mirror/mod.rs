@@ -1,5 +1,6 @@
 //! A mirror in front of registries.
 
+mod access;
 mod hostile;
 mod reads;
 pub(crate) mod rig;

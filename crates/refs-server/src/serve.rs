@@ -1,47 +1,42 @@
 //! Connections: accepted, bounded, and ended in order.
 
 use std::{
-    convert::Infallible,
     net::SocketAddr,
-    pin::Pin,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
-use http::Request;
-use hyper::{
-    body::Incoming,
-    server::conn::http1,
-    service::{HttpService, service_fn},
-};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
-};
+use rustls::ServerConfig;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
     task::{JoinError, JoinSet},
 };
 
-use tokio_io_timeout::TimeoutStream;
-
-use crate::{Body, Peer, Server};
+use crate::{
+    Server,
+    connection::{Patience, Speaker},
+};
 
 /// How [`serve`] treats connections.
 #[derive(Debug, Clone)]
 pub struct ServeOptions {
     /// The most connections at a time; further ones wait unaccepted. 1,024 by default.
     pub connections: usize,
-    /// How long a client may take to send the head of a request, and how long a connection may be idle. 30 s by default.
+    /// How long a client may take to send the head of a request, or to agree on TLS, and how long a connection may be idle. 30 s
+    /// by default.
     pub header_timeout: Duration,
-    /// How long an answer may wait for its client to read on; then the connection is closed. A minute by default.
+    /// How long an answer may wait for its client to read on; then the connection is closed. A minute by default. A client of
+    /// HTTP/2 that reads on, but one of its answers not, is left to what bounds its requests.
     pub write_idle: Duration,
     /// How long connections are accepted still once the server is to stop, while `/healthz` says 503, so that a load balancer has
     /// taken notice before they are refused. Not at all by default.
     pub notice: Duration,
     /// How long requests under way may take to end once the server is to stop. 10 s by default.
     pub grace: Duration,
+    /// How to speak TLS, as [`tls`](crate::tls) makes it from files. In the clear by default. Protocols that it announces are
+    /// announced; if there are none, HTTP/2 and HTTP/1.1.
+    pub tls: Option<Arc<ServerConfig>>,
 }
 
 impl Default for ServeOptions {
@@ -52,18 +47,21 @@ impl Default for ServeOptions {
             write_idle: Duration::from_secs(60),
             notice: Duration::ZERO,
             grace: Duration::from_secs(10),
+            tls: None,
         }
     }
 }
 
-/// Serves HTTP/1.1 on `listener` until `stop` completes; then says so to whoever asks [for its health](Server::health), accepts
-/// nothing more after [`ServeOptions::notice`], lets requests under way end within [`ServeOptions::grace`], and closes the rest.
+/// Serves HTTP/1.1 on `listener`, or HTTP/2 and HTTP/1.1 over TLS, until `stop` completes; then says so to whoever asks
+/// [for its health](Server::health), accepts nothing more after [`ServeOptions::notice`], lets requests under way end within
+/// [`ServeOptions::grace`], and closes the rest.
 ///
-/// Each request has the address of its client, as [`Peer`]. One that comes before the one before it was answered waits.
+/// Each request has the address of its client, as [`Peer`](crate::Peer). In HTTP/1.1, one that comes before the one before it was answered waits.
 pub async fn serve(listener: TcpListener, server: Server, options: &ServeOptions, stop: impl Future<Output = ()>) {
     const SWEEP: Duration = Duration::from_secs(60);
-    let http = http(options);
-    let graceful = GracefulShutdown::new();
+    let patience = Patience { silent: options.header_timeout, unread: options.write_idle };
+    let speaker = Arc::new(Speaker::new(options.tls.as_ref(), patience));
+    let closing = watch::Sender::new(());
     let permits = Arc::new(Semaphore::new(options.connections));
     let mut tasks = JoinSet::new();
     tasks.spawn(reclaim(server.clone()));
@@ -80,42 +78,19 @@ pub async fn serve(listener: TcpListener, server: Server, options: &ServeOptions
             Some(ended) = tasks.join_next() => report(ended),
             _ = sweep.tick() => server.expire_uploads(Instant::now()),
             (stream, peer, permit) = accept(&listener, &permits) => {
-                let (service, open) = (service(&server, peer), server.connections().open());
-                let stream = TokioIo::new(unless_unread(stream, options.write_idle));
-                let connection = graceful.watch(http.serve_connection(stream, service));
+                let (speaker, server, closing) = (Arc::clone(&speaker), server.clone(), closing.subscribe());
                 tasks.spawn(async move {
-                    let _held = (permit, open);
-                    if let Err(error) = connection.await {
-                        tracing::debug!(%error, "a connection broke");
-                    }
+                    let _held = (permit, server.connections().open());
+                    speaker.converse(stream, peer, server.clone(), closing).await;
                 });
             }
         }
     }
     drop(listener);
-    if tokio::time::timeout(options.grace, graceful.shutdown()).await.is_err() {
+    closing.send_replace(());
+    if tokio::time::timeout(options.grace, closing.closed()).await.is_err() {
         tracing::warn!("requests were still under way when the server stopped");
     }
-}
-
-/// What answers the requests of the client at `peer`.
-fn service(
-    server: &Server,
-    peer: SocketAddr,
-) -> impl HttpService<Incoming, ResBody = Body, Error = Infallible, Future: Send + 'static> + use<> {
-    let server = server.clone();
-    service_fn(move |mut request: Request<Incoming>| {
-        let server = server.clone();
-        request.extensions_mut().insert(Peer(peer));
-        async move { Ok::<_, Infallible>(server.answer(request).await) }
-    })
-}
-
-/// `stream`, which fails when what is written to it could not leave for `idle`: who reads nothing holds nothing up.
-fn unless_unread(stream: TcpStream, idle: Duration) -> Pin<Box<TimeoutStream<TcpStream>>> {
-    let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(idle));
-    Box::pin(stream)
 }
 
 /// Removes what uploads have left, those of an earlier process first. It never ends by itself.
@@ -126,13 +101,6 @@ async fn reclaim(server: Server) {
         tick.tick().await;
         server.reclaim_uploads(SystemTime::now()).await;
     }
-}
-
-fn http(options: &ServeOptions) -> http1::Builder {
-    const HEAD_BYTES: usize = 64 * 1024;
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(options.header_timeout).max_buf_size(HEAD_BYTES);
-    http
 }
 
 /// The next connection, where it is from, and the permit that it holds while it lasts.

@@ -182,6 +182,7 @@ impl Limits {
             write_idle: time(self.write_idle, options.write_idle),
             notice: time(self.notice, options.notice),
             grace: time(self.grace, options.grace),
+            ..options
         }
     }
 }

@@ -17,4 +17,5 @@ mod pull;
 mod push;
 mod restart;
 mod serve;
+mod tls;
 mod told;

@@ -46,6 +46,7 @@ pub(crate) const DOCTOR: &str = "Examples:
 pub(crate) const SERVE: &str = "Examples:
   refs serve
   refs serve --listen 127.0.0.1:0 --root registry
+  refs serve --listen 0.0.0.0:443 --htpasswd users --auth bearer --tls-cert server.pem --tls-key server.key
   refs serve --root cache --mirror hub=https://docker.io --mirror ghcr=https://ghcr.io --tag-ttl 1m
   refs serve --root cache --mirror hub=https://docker.io --store-size 40GiB
   refs serve --server-config server.toml --metrics 127.0.0.1:9100 --access-log json";

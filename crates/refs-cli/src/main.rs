@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod access_args;
 mod args;
 mod cache_args;
 mod codes;

@@ -6,6 +6,7 @@ use clap::{ArgGroup, Args};
 use refs_url::Host;
 
 use crate::{
+    access_args::Entry,
     duration, examples,
     mirror_args::{self, Mirrored},
     operation_args::Operation,
@@ -41,6 +42,8 @@ pub(crate) struct Serve {
     pub(crate) bucket: Option<String>,
     #[command(flatten)]
     pub(crate) operation: Operation,
+    #[command(flatten)]
+    pub(crate) entry: Entry,
 }
 
 impl Serve {

@@ -48,5 +48,5 @@ pub use options::Options;
 pub use route::{Route, RouteError};
 pub use serve::{ServeOptions, serve};
 pub use server::Server;
-pub use tls::{TlsError, tls};
+pub use tls::{Tls, TlsError, tls};
 pub use watch::Peer;

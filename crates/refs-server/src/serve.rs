@@ -6,7 +6,6 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use rustls::ServerConfig;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, watch},
@@ -14,7 +13,7 @@ use tokio::{
 };
 
 use crate::{
-    Server,
+    Server, Tls,
     connection::{Patience, Speaker},
 };
 
@@ -36,7 +35,7 @@ pub struct ServeOptions {
     pub grace: Duration,
     /// How to speak TLS, as [`tls`](crate::tls) makes it from files. In the clear by default. Protocols that it announces are
     /// announced; if there are none, HTTP/2 and HTTP/1.1.
-    pub tls: Option<Arc<ServerConfig>>,
+    pub tls: Option<Tls>,
 }
 
 impl Default for ServeOptions {

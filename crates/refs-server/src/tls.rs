@@ -8,6 +8,9 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 
+/// How to speak TLS.
+pub type Tls = Arc<ServerConfig>;
+
 /// Why there can be no TLS.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
@@ -28,7 +31,7 @@ pub enum TlsError {
 ///
 /// # Errors
 /// When there is no certificate, no key, or they do not belong together.
-pub fn tls(certificates: &[u8], key: &[u8]) -> Result<Arc<ServerConfig>, TlsError> {
+pub fn tls(certificates: &[u8], key: &[u8]) -> Result<Tls, TlsError> {
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificates).collect();
     let certificates = read.ok().filter(|read| !read.is_empty()).ok_or(TlsError::NoCertificate)?;
     let key = PrivateKeyDer::from_pem_slice(key).ok().ok_or(TlsError::NoKey)?;

@@ -65,6 +65,7 @@ pub(crate) fn code(failure: &Failure) -> u8 {
         | Failure::Runtime(_)
         | Failure::Serve { .. }
         | Failure::AccessLog(_)
+        | Failure::Entry(_)
         | Failure::Root { .. } => OTHER,
     }
 }

@@ -37,6 +37,7 @@ use std::{io, path::PathBuf, time::Duration};
 use refs_store::DiskStore;
 
 use crate::{
+    access_args::EntryError,
     args::{Cli, Command},
     codes::{INTEGRITY, code},
     credentials,
@@ -101,6 +102,8 @@ pub(crate) enum Failure {
     ServerConfig(#[from] crate::server_config::Fault),
     #[error(transparent)]
     AccessLog(#[from] crate::serving::LogFault),
+    #[error(transparent)]
+    Entry(#[from] EntryError),
     #[error("cannot keep repositories in `{}`", .root.display())]
     Root { root: PathBuf, source: io::Error },
     #[cfg(feature = "bucket")]

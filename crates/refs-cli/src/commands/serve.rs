@@ -10,7 +10,7 @@ use std::{
 };
 
 use refs_registry::Resolver;
-use refs_server::{Metrics, Mirror, MirrorOptions, Observer, Options, Probe, Server, Upstream};
+use refs_server::{Metrics, Mirror, MirrorOptions, Observer, Options, Probe, ServeOptions, Server, Upstream};
 use refs_store::{DiskOptions, DiskStore, Layouts, Store};
 use refs_url::{Digest, Host};
 use serde::Serialize;
@@ -56,6 +56,11 @@ pub(super) async fn run(session: &Session, args: Serve) -> Result<Stopped, Failu
     if let Some(own) = mirrors().find(|mirror| is_at(&mirror.route.host, address)) {
         return Err(Failure::Usage(format!("`{own}` is this server, which would ask itself without end")));
     }
+    let options = ServeOptions { tls: plan.entry.tls()?, ..plan.limits.serve_options() };
+    let scheme = if options.tls.is_some() { "https" } else { "http" };
+    if let Some(exposed) = plan.entry.exposed().filter(|_| !address.ip().is_loopback()) {
+        tracing::warn!("{address} can be reached from elsewhere, and {exposed}");
+    }
     let figures = match &plan.metrics {
         Some(metrics) => Some((listen(metrics).await?, Metrics::new())),
         None => None,
@@ -68,11 +73,10 @@ pub(super) async fn run(session: &Session, args: Serve) -> Result<Stopped, Failu
     let mirrors = mirrors().map(ToString::to_string).collect();
     let metrics = figures.as_ref().map(|((_, address), _)| format!("http://{address}/metrics"));
     let mut output = session.output();
-    let url = format!("http://{address}");
+    let url = format!("{scheme}://{address}");
     output.result(&Listening { url, root: root.display().to_string(), metrics, mirrors })?;
     output.flush()?;
     drop(output);
-    let options = plan.limits.serve_options();
     let looked_after =
         figures.map(|((listener, _), metrics)| tokio::spawn(look_after(listener, metrics, server.clone(), root)));
     let mut stopped = Stopped::Terminate;
@@ -125,7 +129,8 @@ async fn server(
     let is_mirror = !plan.mirrors.is_empty();
     let root = chosen(plan.root.clone(), if is_mirror { "refs/mirror" } else { "refs/registry" })?;
     let probe: Option<Arc<dyn Probe>> = Some(Arc::new(Root(root.clone())));
-    let options = plan.limits.over(Options { probe, observers, ..Options::default() });
+    let access = plan.entry.access()?;
+    let options = plan.limits.over(Options { probe, observers, access, ..Options::default() });
     let (server, shared) = if is_mirror {
         mirror(session, plan, &root, &options).await?
     } else {
@@ -137,7 +142,7 @@ async fn server(
 /// A server of the repositories in `root`.
 fn repositories(root: &Path, options: Options) -> Result<Server, Failure> {
     usable(root).map_err(|source| Failure::Root { root: root.to_owned(), source })?;
-    // All repositories are for everyone who comes here, so looking through them gives nothing away.
+    // Who comes here is shown what they may read, so looking through the repositories gives nothing away.
     let options = Options { mount_search: MOUNT_SEARCH, ..options };
     Ok(Server::writable(Arc::new(Layouts::new(root)), &options))
 }

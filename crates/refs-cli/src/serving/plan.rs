@@ -6,6 +6,7 @@ use refs_server::TagOptions;
 use refs_store::Freshness;
 
 use crate::{
+    access_args::Entry,
     operation_args::{AccessLog, Operation},
     own_args::Serve,
     server_config::{Fault, Limits, Planned, ServerConfig},
@@ -21,6 +22,8 @@ pub(crate) struct Plan {
     /// Where the access log goes; stderr when nothing is named.
     pub(crate) access_log_file: Option<PathBuf>,
     pub(crate) limits: Limits,
+    /// Who may come in, and how they are spoken to.
+    pub(crate) entry: Entry,
     /// How much a mirror keeps on disk, in bytes.
     pub(crate) store_size: Option<u64>,
     /// What a mirror shares with others by.
@@ -53,6 +56,7 @@ impl Plan {
             access_log: access_log.or(file.access_log).unwrap_or(usual),
             access_log_file,
             limits: file.limits,
+            entry: args.entry,
             store_size: args.store_size.or(file.store_size),
             #[cfg(feature = "bucket")]
             bucket: args.bucket,

@@ -14,6 +14,7 @@ mod credentials;
 mod demo;
 mod diff;
 mod doctor;
+mod entry;
 mod errors;
 mod files;
 mod generated;

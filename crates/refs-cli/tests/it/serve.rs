@@ -31,7 +31,8 @@ impl Served {
         command.envs(variables.iter().copied());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let url = read_to("\n", child.stdout.as_mut().unwrap());
-        let host = url.trim_end().trim_start_matches("http://").to_owned();
+        let url = url.trim_end();
+        let host = url.trim_start_matches("http://").trim_start_matches("https://").to_owned();
         Self { child: Some(child), host }
     }
 

@@ -1,0 +1,125 @@
+//! Who may come to `refs serve`, and how they are spoken to: flags, and what they mean.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use clap::{Args, ValueEnum};
+use refs_server::{
+    Access, Anonymous, Htpasswd, HtpasswdError, Key, Rights, Scheme, ShortKey, Tls, TlsError, TokenOptions,
+};
+use url::Url;
+
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Who may come in")]
+pub(crate) struct Entry {
+    /// The users and the bcrypt hashes of their passwords, as `htpasswd -B` writes them; nobody else may push, nor pull
+    #[arg(long, value_name = "FILE")]
+    pub(crate) htpasswd: Option<PathBuf>,
+    /// How users say who they are [default: basic]
+    #[arg(long, value_enum, value_name = "HOW", requires = "htpasswd")]
+    pub(crate) auth: Option<Auth>,
+    /// Let everyone pull
+    #[arg(long, requires = "htpasswd")]
+    pub(crate) anonymous_pull: bool,
+    /// At least 32 random bytes that sign tokens, so that servers with the same file take each other's [default: a key of its
+    /// own until it ends]
+    #[arg(long, value_name = "FILE", requires = "auth")]
+    pub(crate) token_key: Option<PathBuf>,
+    /// Where clients find /token of this server, when a proxy stands before it [default: where the request was sent to]
+    #[arg(long, value_name = "URL", value_parser = token_url, requires = "auth")]
+    pub(crate) token_url: Option<Url>,
+    /// The certificate of the server, and those that vouch for it, as PEM
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The key of the certificate, as PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+}
+
+/// How users say who they are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Auth {
+    /// By the password, with each request
+    #[default]
+    Basic,
+    /// By a token, which they get for the password
+    Bearer,
+}
+
+/// Why nobody can be let in.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EntryError {
+    #[error("cannot read `{}`", .path.display())]
+    Unread { path: PathBuf, source: io::Error },
+    #[error("`{}` is no htpasswd file", .path.display())]
+    Users { path: PathBuf, source: HtpasswdError },
+    #[error("`{}` is no key for tokens", .path.display())]
+    Key { path: PathBuf, source: ShortKey },
+    #[error("no key for tokens could be made")]
+    NoKey(#[source] io::Error),
+    #[error("cannot speak TLS with `{}` and `{}`", .certificate.display(), .key.display())]
+    Tls { certificate: PathBuf, key: PathBuf, source: TlsError },
+}
+
+impl Entry {
+    /// Who may come in; everyone, where no users are named. Users may do everything.
+    ///
+    /// # Errors
+    /// Files that can't be read, or say something else.
+    pub(crate) fn access(&self) -> Result<Option<Access>, EntryError> {
+        let Some(path) = &self.htpasswd else { return Ok(None) };
+        let users = Htpasswd::parse(&String::from_utf8_lossy(&read(path)?));
+        let users = users.map_err(|source| EntryError::Users { path: path.clone(), source })?;
+        let scheme = match self.auth.unwrap_or_default() {
+            Auth::Basic => Scheme::Basic,
+            Auth::Bearer => {
+                Scheme::Bearer(TokenOptions { realm: self.token_url.clone(), ..TokenOptions::new(self.key()?) })
+            }
+        };
+        let anonymous = if self.anonymous_pull { Anonymous::Pull } else { Anonymous::Nothing };
+        Ok(Some(Access { rights: Rights { anonymous, ..Rights::default() }, ..Access::new(users, scheme) }))
+    }
+
+    /// How to speak TLS; in the clear, where no certificate is named.
+    ///
+    /// # Errors
+    /// Files that can't be read, or say something else.
+    pub(crate) fn tls(&self) -> Result<Option<Tls>, EntryError> {
+        let (Some(certificate), Some(key)) = (&self.tls_cert, &self.tls_key) else { return Ok(None) };
+        let tls = refs_server::tls(&read(certificate)?, &read(key)?);
+        tls.map(Some).map_err(|source| EntryError::Tls { certificate: certificate.clone(), key: key.clone(), source })
+    }
+
+    /// What is missing to be reached by strangers.
+    pub(crate) fn exposed(&self) -> Option<&'static str> {
+        match (&self.htpasswd, &self.tls_cert) {
+            (Some(_), Some(_)) => None,
+            (None, Some(_)) => Some("everyone who reaches it may come in: there is no `--htpasswd`"),
+            (Some(_), None) => {
+                Some("passwords come in the clear, unless a proxy before it speaks TLS: there is no `--tls-cert`")
+            }
+            (None, None) => {
+                Some("everyone who reaches it may come in, in the clear: there is no `--htpasswd`, and no `--tls-cert`")
+            }
+        }
+    }
+
+    fn key(&self) -> Result<Key, EntryError> {
+        match &self.token_key {
+            None => Key::random().map_err(EntryError::NoKey),
+            Some(path) => Key::new(&read(path)?).map_err(|source| EntryError::Key { path: path.clone(), source }),
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, EntryError> {
+    fs::read(path).map_err(|source| EntryError::Unread { path: path.to_owned(), source })
+}
+
+/// Reads the URL of a token service.
+fn token_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    url.ok_or_else(|| "expected the URL of /token, such as https://registry.example/token".to_owned())
+}

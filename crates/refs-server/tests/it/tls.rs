@@ -2,14 +2,16 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use refs_server::{Access, Htpasswd, Key, Options, Scheme, ServeOptions, Server, TlsError, TokenOptions, serve, tls};
+use refs_server::{
+    Access, End, Htpasswd, Key, Options, Scheme, ServeOptions, Server, TlsError, TokenOptions, serve, tls,
+};
 use refs_store::Memories;
 use refs_testkit::tls::{Authority, Identity, Life};
 use reqwest::{Certificate, Client, Version};
 use tokio::{
     io::AsyncReadExt,
     net::{TcpListener, TcpStream},
-    sync::oneshot,
+    sync::{mpsc::unbounded_channel, oneshot},
     task::JoinHandle,
 };
 
@@ -21,6 +23,10 @@ struct Serving {
 }
 
 async fn start(options: ServeOptions, access: Option<Access>) -> Serving {
+    start_with(options, Options { access, ..Options::default() }).await
+}
+
+async fn start_with(options: ServeOptions, answering: Options) -> Serving {
     let authority = Authority::new("the test's");
     let identity = authority.issue(&["localhost"], Life::Current);
     let tls = tls(identity.certificate.as_bytes(), identity.key.as_bytes()).unwrap();
@@ -28,7 +34,7 @@ async fn start(options: ServeOptions, access: Option<Access>) -> Serving {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
-    let server = Server::writable(Arc::new(Memories::new()), &Options { access, ..Options::default() });
+    let server = Server::writable(Arc::new(Memories::new()), &answering);
     let ended = tokio::spawn(async move {
         let stop = async { stopped.await.unwrap_or_default() };
         serve(listener, server, &options, stop).await;
@@ -96,6 +102,25 @@ async fn a_handshake_holds_up_nobody_else_and_ends() {
     assert_eq!(silent.read(&mut [0; 1]).await.unwrap(), 0);
     // Over HTTP/2 nothing was asked for as long: the connection ends as well, and the client makes another one.
     assert_eq!(serving.client(Only::Any).get(serving.url("/v2/")).send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn who_reads_nothing_is_left() {
+    let (told, mut answered) = unbounded_channel();
+    let observed = Options { observers: vec![Arc::new(told)], ..Options::default() };
+    let options = ServeOptions { write_idle: Duration::from_millis(50), ..ServeOptions::default() };
+    let serving = start_with(options, observed).await;
+    let client = serving.client(Only::Http1);
+    // More than the sockets of both sides hold.
+    let content = vec![7_u8; 64 << 20];
+    let digest = refs_url::Digest::sha256(&content);
+    let upload = serving.url(&format!("/v2/o/r/blobs/uploads/?digest={digest}"));
+    assert_eq!(client.post(upload).body(content).send().await.unwrap().status(), 201);
+    assert_eq!(answered.recv().await.unwrap().end, End::Whole);
+    let unread = client.get(serving.url(&format!("/v2/o/r/blobs/{digest}"))).send().await.unwrap();
+    let told = answered.recv().await.unwrap();
+    assert_eq!((told.status, told.end, told.peer.is_some()), (200, End::Broken, true));
+    drop(unread);
 }
 
 #[tokio::test]

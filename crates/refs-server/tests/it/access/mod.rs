@@ -4,3 +4,4 @@ mod bearer;
 mod passwords;
 pub(crate) mod rig;
 mod secrets;
+mod told;

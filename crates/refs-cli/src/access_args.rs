@@ -7,8 +7,10 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use refs_server::{
-    Access, Anonymous, Htpasswd, HtpasswdError, Key, Rights, Scheme, ShortKey, Tls, TlsError, TokenOptions,
+    Access, Actions, Anonymous, Grant, Htpasswd, HtpasswdError, Key, Rights, Scheme, ShortKey, Tls, TlsError,
+    TokenOptions,
 };
+use serde::Deserialize;
 use url::Url;
 
 #[derive(Debug, Default, Args)]
@@ -36,10 +38,14 @@ pub(crate) struct Entry {
     /// The key of the certificate, as PEM
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub(crate) tls_key: Option<PathBuf>,
+    /// What single users may do, which the file alone can say
+    #[arg(skip)]
+    pub(crate) grants: Vec<Grant>,
 }
 
 /// How users say who they are.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Auth {
     /// By the password, with each request
     #[default]
@@ -64,7 +70,25 @@ pub(crate) enum EntryError {
 }
 
 impl Entry {
-    /// Who may come in; everyone, where no users are named. Users may do everything.
+    /// What is said here, and where nothing is, what `file` says.
+    pub(crate) fn over(self, file: Self) -> Self {
+        // A key is of its own certificate.
+        let own = self.tls_cert.is_some();
+        let (tls_cert, tls_key) = if own { (self.tls_cert, self.tls_key) } else { (file.tls_cert, file.tls_key) };
+        Self {
+            htpasswd: self.htpasswd.or(file.htpasswd),
+            auth: self.auth.or(file.auth),
+            anonymous_pull: self.anonymous_pull || file.anonymous_pull,
+            token_key: self.token_key.or(file.token_key),
+            token_url: self.token_url.or(file.token_url),
+            tls_cert,
+            tls_key,
+            grants: file.grants,
+        }
+    }
+
+    /// Who may come in; everyone, where no users are named. Users may do everything, unless there are grants: then those count
+    /// alone, so that a name that is misspelt in one is allowed nothing, rather than all.
     ///
     /// # Errors
     /// Files that can't be read, or say something else.
@@ -79,7 +103,9 @@ impl Entry {
             }
         };
         let anonymous = if self.anonymous_pull { Anonymous::Pull } else { Anonymous::Nothing };
-        Ok(Some(Access { rights: Rights { anonymous, ..Rights::default() }, ..Access::new(users, scheme) }))
+        let grants = self.grants.clone();
+        let rights = Rights { anonymous, users: if grants.is_empty() { Actions::ALL } else { Actions::NONE }, grants };
+        Ok(Some(Access { rights, ..Access::new(users, scheme) }))
     }
 
     /// How to speak TLS; in the clear, where no certificate is named.
@@ -119,7 +145,7 @@ fn read(path: &Path) -> Result<Vec<u8>, EntryError> {
 }
 
 /// Reads the URL of a token service.
-fn token_url(text: &str) -> Result<Url, String> {
+pub(crate) fn token_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
     url.ok_or_else(|| "expected the URL of /token, such as https://registry.example/token".to_owned())
 }

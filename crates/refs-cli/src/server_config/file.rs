@@ -14,11 +14,12 @@ use toml::Spanned;
 
 use super::{
     Fault, Planned,
+    entry::{self, AuthFiles, TlsFiles},
     fault::Text,
     mirror::{self, Mirror},
     values::{Size, Time},
 };
-use crate::operation_args::AccessLog;
+use crate::{access_args::Entry, operation_args::AccessLog};
 
 /// No file of settings is longer.
 const MAX_BYTES: u64 = 1 << 20;
@@ -34,6 +35,7 @@ pub(crate) struct ServerConfig {
     /// In bytes.
     pub(crate) store_size: Option<u64>,
     pub(crate) limits: Limits,
+    pub(crate) entry: Entry,
     pub(crate) mirrors: Vec<Planned>,
 }
 
@@ -48,8 +50,8 @@ struct Tables {
     store_size: Option<Size>,
     #[serde(default)]
     limits: Limits,
-    tls: Option<Spanned<TlsFiles>>,
-    auth: Option<Spanned<AuthFiles>>,
+    tls: Option<TlsFiles>,
+    auth: Option<AuthFiles>,
     #[serde(default)]
     mirror: Vec<Spanned<Mirror>>,
 }
@@ -70,61 +72,6 @@ pub(crate) struct Limits {
     grace: Option<Time>,
 }
 
-/// The certificate that the server shows, and its key.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-#[expect(dead_code, reason = "the table is read so that its faults are told, and refused")]
-pub(crate) struct TlsFiles {
-    pub(crate) cert: PathBuf,
-    pub(crate) key: PathBuf,
-}
-
-/// Who may come in.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-#[expect(dead_code, reason = "the table is read so that its faults are told, and refused")]
-pub(crate) struct AuthFiles {
-    pub(crate) htpasswd: PathBuf,
-    #[serde(default)]
-    pub(crate) mode: AuthMode,
-    #[serde(default)]
-    pub(crate) anonymous_pull: bool,
-    #[serde(default, rename = "grant")]
-    pub(crate) grants: Vec<GrantTable>,
-}
-
-/// How clients show who they are.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum AuthMode {
-    /// With each request.
-    #[default]
-    Basic,
-    /// For a token.
-    Bearer,
-}
-
-/// What a user may do below a prefix.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-#[expect(dead_code, reason = "the table is read so that its faults are told, and refused")]
-pub(crate) struct GrantTable {
-    pub(crate) user: String,
-    #[serde(default)]
-    pub(crate) prefix: String,
-    pub(crate) actions: Vec<Action>,
-}
-
-/// What can be done with a repository.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Action {
-    /// Reading.
-    Pull,
-    /// Writing.
-    Push,
-}
-
 impl ServerConfig {
     /// The file at `path`. Paths in it that are relative begin in its folder.
     pub(crate) fn read(path: &Path) -> Result<Self, Fault> {
@@ -141,11 +88,6 @@ impl ServerConfig {
         // The message alone: the line itself may hold a password.
         let wrong = |error: toml::de::Error| place.wrong(error.span(), error.message().replace('\n', " "));
         let tables: Tables = toml::from_str(text).map_err(wrong)?;
-        // What would not be done must not be asked for: a server without the passwords of its file stands open.
-        let refused = [("tls", tables.tls.map(|tls| tls.span())), ("auth", tables.auth.map(|auth| auth.span()))];
-        if let Some((name, Some(span))) = refused.into_iter().find(|(_, span)| span.is_some()) {
-            return Err(place.wrong(Some(span), format!("this build cannot do what `[{name}]` asks for")));
-        }
         let folder = path.parent().unwrap_or_else(|| Path::new(""));
         Ok(Self {
             listen: tables.listen,
@@ -155,6 +97,7 @@ impl ServerConfig {
             access_log_file: tables.access_log_file.map(|file| folder.join(file)),
             store_size: tables.store_size.map(|Size(bytes)| bytes),
             limits: tables.limits,
+            entry: entry::entry(tables.tls, tables.auth, folder, &place)?,
             mirrors: mirror::plan(tables.mirror, folder, &place)?,
         })
     }

@@ -1,5 +1,6 @@
 //! The file of `--server-config`.
 
+mod entry;
 mod fault;
 mod file;
 mod mirror;

@@ -1,10 +1,16 @@
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use refs_registry::hosts::Security;
-use refs_server::Options;
+use refs_server::{Actions, Grant, Options};
 
 use super::{Fault, ServerConfig};
-use crate::operation_args::AccessLog;
+use crate::{
+    access_args::{Auth, Entry},
+    operation_args::AccessLog,
+};
 
 fn parse(text: &str) -> Result<ServerConfig, Fault> {
     ServerConfig::parse(Path::new("/etc/refs/server.toml"), text)
@@ -81,12 +87,47 @@ fn what_is_no_toml_is_told_without_the_line_itself() {
 }
 
 #[test]
-fn what_this_build_can_not_do_is_refused_and_not_left_out() {
-    check_fault("[tls]\ncert = 'c'\nkey = 'k'\n", ":1:1", "this build cannot do what `[tls]` asks for");
-    let auth = "[auth]\nhtpasswd = 'h'\nmode = 'bearer'\nanonymous-pull = true\n\
-                [[auth.grant]]\nuser = 'u'\nprefix = 'a'\nactions = ['pull', 'push']\n";
-    check_fault(auth, ":1:1", "this build cannot do what `[auth]` asks for");
+fn what_is_wrong_with_who_may_come_in_is_told() {
     check_fault("[tls]\ncert = 'c'\n", ":1:1", "missing field `key`");
+    check_fault("[auth]\nmode = 'bearer'\n", ":1:1", "missing field `htpasswd`");
+    let auth = "[auth]\nhtpasswd = 'h'\n";
+    check_fault(&format!("{auth}mode = 'digest'\n"), ":3:8", "unknown variant `digest`, expected `basic` or `bearer`");
+    check_fault(&format!("{auth}token-key = 'k'\n"), ":3:13", "it goes with `mode = \"bearer\"`");
+    let url = "expected the URL of /token, such as https://registry.example/token";
+    check_fault(&format!("{auth}mode = 'bearer'\ntoken-url = '/token'\n"), ":4:13", url);
+    let action = "unknown variant `own`, expected one of `pull`, `push`, `delete`";
+    check_fault(&format!("{auth}[[auth.grant]]\nuser = 'u'\nactions = ['own']\n"), ":5:12", action);
+    let grant = format!("{auth}[[auth.grant]]\nuser = 'u'\nactions = []\nprefix = 'A'\n");
+    assert!(parse(&grant).unwrap_err().to_string().contains("server.toml:6:10`: "), "{grant}");
+}
+
+#[test]
+fn who_may_come_in_is_read_and_flags_beat_it() {
+    let text = "[tls]\ncert = 'c'\nkey = '/k'\n[auth]\nhtpasswd = 'h'\nmode = 'bearer'\nanonymous-pull = true\n\
+                token-key = 't'\ntoken-url = 'https://x.test/token'\n\
+                [[auth.grant]]\nuser = 'u'\nprefix = 'a'\nactions = ['pull', 'push']\n\
+                [[auth.grant]]\nuser = 'v'\nactions = ['delete']\n";
+    let path = |path: &str| Some(PathBuf::from(path));
+    let read = parse(text).unwrap().entry;
+    assert_eq!((&read.tls_cert, &read.tls_key), (&path("/etc/refs/c"), &path("/k")));
+    assert_eq!((&read.htpasswd, &read.token_key), (&path("/etc/refs/h"), &path("/etc/refs/t")));
+    assert_eq!(read.token_url.as_ref().map(url::Url::as_str), Some("https://x.test/token"));
+    let grants = vec![
+        Grant { user: "u".to_owned(), prefix: Some("a".parse().unwrap()), actions: Actions::PULL | Actions::PUSH },
+        Grant { user: "v".to_owned(), prefix: None, actions: Actions::DELETE },
+    ];
+    assert_eq!((read.auth, read.anonymous_pull, &read.grants), (Some(Auth::Bearer), true, &grants));
+    let flags = Entry {
+        htpasswd: path("users"),
+        auth: Some(Auth::Basic),
+        tls_cert: path("own.pem"),
+        tls_key: path("own.key"),
+        ..Entry::default()
+    };
+    let both = flags.over(read);
+    assert_eq!((both.htpasswd, both.auth), (path("users"), Some(Auth::Basic)));
+    assert_eq!((both.tls_cert, both.tls_key), (path("own.pem"), path("own.key")));
+    assert_eq!((both.token_key, both.grants), (path("/etc/refs/t"), grants));
 }
 
 /// The prefix, the registry, what names begin with there, and the namespace of those without one.

@@ -56,7 +56,7 @@ impl Plan {
             access_log: access_log.or(file.access_log).unwrap_or(usual),
             access_log_file,
             limits: file.limits,
-            entry: args.entry,
+            entry: args.entry.over(file.entry),
             store_size: args.store_size.or(file.store_size),
             #[cfg(feature = "bucket")]
             bucket: args.bucket,

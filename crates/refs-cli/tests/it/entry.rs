@@ -60,6 +60,22 @@ fn a_login_opens_the_server_and_a_logout_closes_it() {
 }
 
 #[test]
+fn the_file_says_who_may_do_what() {
+    let machine = machine();
+    let file = "root = 'data'\n[tls]\ncert = 'server.pem'\nkey = 'server.key'\n\
+                [auth]\nhtpasswd = 'users'\nmode = 'bearer'\n\
+                [[auth.grant]]\nuser = 'user'\nprefix = 'team'\nactions = ['pull', 'push']\n";
+    fs::write(machine.path("server.toml"), file).unwrap();
+    let served = Served::start(&machine, "--server-config server.toml");
+    let login = format!("login {} -u user --password-stdin --ca ca.pem", served.host);
+    assert_eq!(run(&machine, &login, &[], "correct horse\n").code, 0);
+    machine.prints(&format!("push source {}/team/app:v1 --ca ca.pem", served.host));
+    machine.run(&format!("push source {}/teams/app:v1 --ca ca.pem", served.host)).failed(5, &[]);
+    machine.prints(&format!("logout {}", served.host));
+    machine.run(&format!("resolve {}/team/app:v1 --ca ca.pem", served.host)).failed(4, &[]);
+}
+
+#[test]
 fn files_that_say_something_else_are_refused_at_once() {
     let machine = machine();
     for (flags, words) in [

@@ -121,7 +121,7 @@ fn a_file_that_is_wrong_is_refused_with_its_line() {
         machine.fails("serve --listen 127.0.0.1:0 --server-config server.toml", 2, words);
     };
     check("rooot = 'x'\n", &["`server.toml:1:1`: unknown field `rooot`"]);
-    check("[tls]\ncert = 'c'\nkey = 'k'\n", &["`server.toml:1:1`: this build cannot do what `[tls]` asks for"]);
+    check("[tls]\ncert = 'c'\n", &["`server.toml:1:1`: missing field `key`"]);
     check("[[mirror]]\nurl = 'x.test'\n", &["`server.toml:1:1`: a mirror needs a `prefix`"]);
     machine.fails("serve --server-config none.toml", 2, &["cannot read `none.toml`"]);
     machine.fails("serve --tag-ttl 5m", 2, &["--mirror", "--server-config"]);

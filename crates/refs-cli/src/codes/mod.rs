@@ -133,6 +133,7 @@ pub(crate) fn client_code(error: &Error) -> u8 {
         Error::Corrupt {
             fault: ArchiveFault::ExtensionTooLarge { .. } | ArchiveFault::TooMuchPadding { .. }, ..
         } => LIMIT,
+        Error::Corrupt { fault: ArchiveFault::NoDigestInTable(_), .. } => UNSUPPORTED,
         Error::Corrupt { .. } | Error::FileDigest { .. } | Error::DiffId { .. } => INTEGRITY,
         // An artifact that is no image has done nothing wrong.
         Error::Config { fault: ConfigFault::MediaType { .. } | ConfigFault::RootFsType { .. }, .. }

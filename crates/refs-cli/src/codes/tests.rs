@@ -83,6 +83,7 @@ fn every_error_of_a_verb_has_its_code() {
         (corrupt(ArchiveFault::Truncated), INTEGRITY),
         (corrupt(ArchiveFault::Compression(text())), INTEGRITY),
         (corrupt(ArchiveFault::Changed), INTEGRITY),
+        (corrupt(ArchiveFault::NoDigestInTable(text())), UNSUPPORTED),
         (corrupt(ArchiveFault::ExtensionTooLarge { size: 2, limit: 1 }), LIMIT),
         (corrupt(ArchiveFault::TooMuchPadding { limit: 1 }), LIMIT),
         (Error::FileDigest { path: path(), expected: digest(), actual: digest() }, INTEGRITY),

@@ -66,6 +66,9 @@ pub(crate) fn client_hint(error: &Error) -> Option<String> {
             "`refs inspect` tells what it is; `refs pull` extracts what is no container image".to_owned()
         }
         Error::Corrupt { fault: ArchiveFault::Changed, .. } => return None,
+        Error::Corrupt { fault: ArchiveFault::NoDigestInTable(_), .. } => {
+            "`refs pull --path '**'` goes by the table of contents alone".to_owned()
+        }
         Error::Corrupt { .. } if client_code(error) == INTEGRITY => {
             "the layer is as its manifest says, and was made wrong: make it anew, or ask its owner to".to_owned()
         }

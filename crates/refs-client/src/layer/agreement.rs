@@ -91,12 +91,14 @@ impl Agreement {
     /// # Errors
     /// `Corrupt` with the first path of which they differ.
     pub(crate) fn compare(&self, toc: &Toc, layer: &Descriptor) -> Result<()> {
-        let otherwise = |path: &str, offset| {
-            let fault = ArchiveFault::OtherInTable(path.to_owned());
-            Err(Error::Corrupt { layer: layer.digest.clone(), offset, fault })
-        };
-        if let Some(other) = self.seen.iter().find(|seen| !agrees(toc, &seen.entry)) {
-            return otherwise(&other.entry.path, other.offset);
+        let corrupt = |fault, offset| Err(Error::Corrupt { layer: layer.digest.clone(), offset, fault });
+        let otherwise = |path: &str, offset| corrupt(ArchiveFault::OtherInTable(path.to_owned()), offset);
+        for Seen { entry, offset } in &self.seen {
+            match told(toc, entry) {
+                Told::Same => {}
+                Told::Other => return otherwise(&entry.path, *offset),
+                Told::NotAll => return corrupt(ArchiveFault::NoDigestInTable(entry.path.clone()), *offset),
+            }
         }
         let seen: BTreeSet<&str> = self.seen.iter().map(|seen| seen.entry.path.as_str()).collect();
         match (0..toc.len()).map(|index| toc.path_at(index)).find(|path| !seen.contains(path)) {
@@ -125,9 +127,28 @@ fn table(entry: &Entry, layer: &Descriptor, archive: &mut Archive) -> Result<Vec
     Ok(table)
 }
 
-/// Whether the table says the same of the path of `entry`.
-fn agrees(toc: &Toc, entry: &Entry) -> bool {
-    let Some(index) = toc.index_of(&entry.path) else { return false };
+/// What the table says of a path.
+enum Told {
+    Same,
+    Other,
+    /// Of the content the digests of several chunks alone, of which nobody can tell what they are together.
+    NotAll,
+}
+
+fn told(toc: &Toc, entry: &Entry) -> Told {
+    let Some(index) = toc.index_of(&entry.path).filter(|&index| has_attributes(toc, index, entry)) else {
+        return Told::Other;
+    };
+    let Some(found) = entry.digest.as_ref().filter(|_| entry.size() > 0) else { return Told::Same };
+    match content_of(toc, index) {
+        Some(content) if content == *found => Told::Same,
+        Some(_) => Told::Other,
+        None => Told::NotAll,
+    }
+}
+
+/// Whether the table says the same of `entry`, but for its content.
+fn has_attributes(toc: &Toc, index: usize, entry: &Entry) -> bool {
     let listed = toc.entry_at(index);
     let is_same_kind = match (&entry.kind, &listed.kind) {
         // The table may name a file by way of another link.
@@ -137,13 +158,11 @@ fn agrees(toc: &Toc, entry: &Entry) -> bool {
         (kind, listed) => kind == listed,
     };
     is_same_kind
-        && (entry.digest.is_none() || entry.size() == 0 || entry.digest == content_of(toc, index))
         && (entry.mode & 0o7777, entry.uid, entry.gid) == (listed.mode, listed.uid, listed.gid)
         && entry.mtime.abs_diff(listed.mtime) <= ROUNDED_SECONDS
 }
 
-/// The digest that the table gives of all of a file's content, or of its only chunk. Of chunks alone nobody can tell what they are
-/// together, and a file that has no other is not known to be the same.
+/// The digest that the table gives of all of a file's content, or of its only chunk.
 fn content_of(toc: &Toc, index: usize) -> Option<Digest> {
     toc.entry_at(index).digest.or_else(|| {
         let mut chunks = toc.chunks_of(index);

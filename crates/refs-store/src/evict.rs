@@ -1,7 +1,7 @@
 //! Keeps a store on disk within its bound, by [`Queues`] of what is there.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read, Seek, Write},
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
@@ -277,7 +277,9 @@ impl<'a> Removing<'a> {
         }
         let alone = itself(OpenOptions::new().read(true)).open(path);
         // What can't be opened can't be read either.
-        if readers == Readers::AreSpared && alone.as_ref().is_ok_and(|file| file.try_lock().is_err()) {
+        // Where there are no locks, who reads it reads on.
+        let is_read = |file: &File| matches!(file.try_lock(), Err(TryLockError::WouldBlock));
+        if readers == Readers::AreSpared && alone.as_ref().is_ok_and(is_read) {
             return Ok(false);
         }
         // An image is listed as long as all of it is here, and no longer.

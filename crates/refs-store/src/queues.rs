@@ -94,7 +94,7 @@ impl Queues {
                 *its_bytes -= item.bytes;
                 if item.readings > 0 {
                     main_bytes += item.bytes;
-                    self.main.push_back(item.after_round(takes_small));
+                    self.main.push_back(if takes_small { item.promoted() } else { item.after_round() });
                     continue;
                 }
                 match goes(&item) {
@@ -136,9 +136,13 @@ impl Item {
     }
 
     /// Readings in the small queue have brought it into the main queue, and are used up by that.
-    fn after_round(self, was_small: bool) -> Self {
-        let readings = if was_small { 0 } else { self.readings - 1 };
-        Self { readings, ..self }
+    fn promoted(self) -> Self {
+        Self { readings: 0, ..self }
+    }
+
+    /// One reading is used up by another round in the main queue.
+    fn after_round(self) -> Self {
+        Self { readings: self.readings.saturating_sub(1), ..self }
     }
 }
 

@@ -16,13 +16,13 @@ use clap_complete::{
 };
 use refs_client::Location;
 
-use super::{bash::Bash, fish::Fish, known::Known, plain::is_plain, zsh::Zsh};
+use super::{bash::BASH, fish::FISH, known::Known, plain::is_plain, zsh::ZSH};
 use crate::args::{Cli, Global};
 
 /// With this in the environment, which names a shell, the program completes the words behind `--` and does nothing else.
 pub(crate) const VARIABLE: &str = "REFS_COMPLETE";
 
-const SHELLS: [&dyn EnvCompleter; 5] = [&Bash, &Elvish, &Fish, &Powershell, &Zsh];
+const SHELLS: [&dyn EnvCompleter; 5] = [&BASH, &Elvish, &FISH, &Powershell, &ZSH];
 
 /// Prints what the last of the words may become. Whatever goes wrong, nothing is offered, and nothing said.
 pub(crate) fn answer(shell: &OsStr) -> ExitCode {

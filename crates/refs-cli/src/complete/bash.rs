@@ -7,16 +7,16 @@ use std::{
 };
 
 use clap::Command;
-use clap_complete::{engine::complete, env::EnvCompleter};
+use clap_complete::engine::complete;
 
-use super::plain::is_plain;
+use super::{adapter::Adapter, plain::is_plain};
 
 /// The adapter for bash. That of clap_complete takes the words as bash parts them, at each `:`, `@` and `=`, and so completes
 /// [no reference](https://github.com/clap-rs/clap/issues/6280).
-pub(super) struct Bash;
+pub(super) const BASH: Adapter = Adapter { shell: "bash", script: SCRIPT, write };
 
-/// Joins the words again, and takes off each candidate what bash will leave as it is: all but `$2`. The cursor may be within the
-/// last word, and one that is a `:` alone is not in `$2`.
+/// Joins the words again, and takes off each candidate what bash will leave as it is: all but `$2`. The cursor may be within
+/// the last word, and one that is a `:` alone is not in `$2`.
 const SCRIPT: &str = r#"_refs() {
     local word words=() glue= last= candidate
     for word in "${COMP_WORDS[@]:0:COMP_CWORD}"; do
@@ -46,40 +46,13 @@ _refs_add() {
 complete -o bashdefault -o nosort -F _refs BIN 2>/dev/null || complete -o bashdefault -F _refs BIN
 "#;
 
-impl EnvCompleter for Bash {
-    fn name(&self) -> &'static str {
-        "bash"
-    }
-
-    fn is(&self, name: &str) -> bool {
-        name == self.name()
-    }
-
-    fn write_registration(
-        &self,
-        variable: &str,
-        _name: &str,
-        bin: &str,
-        completer: &str,
-        output: &mut dyn Write,
-    ) -> io::Result<()> {
-        let script = SCRIPT.replace("VARIABLE", variable).replace("COMPLETER", completer).replace("BIN", bin);
-        output.write_all(script.as_bytes())
-    }
-
-    fn write_complete(
-        &self,
-        command: &mut Command,
-        words: Vec<OsString>,
-        folder: Option<&Path>,
-        output: &mut dyn Write,
-    ) -> io::Result<()> {
-        let last = words.len().saturating_sub(1);
-        for candidate in complete(command, words, last, folder)? {
-            if let Some(word) = candidate.get_value().to_str().filter(|word| is_plain(word)) {
-                writeln!(output, "{word}")?;
-            }
+/// Bash takes each line for a word as it is: what it would have to quote is left out.
+fn write(command: &mut Command, words: Vec<OsString>, folder: Option<&Path>, output: &mut dyn Write) -> io::Result<()> {
+    let last = words.len().saturating_sub(1);
+    for candidate in complete(command, words, last, folder)? {
+        if let Some(word) = candidate.get_value().to_str().filter(|word| is_plain(word)) {
+            writeln!(output, "{word}")?;
         }
-        Ok(())
     }
+    Ok(())
 }

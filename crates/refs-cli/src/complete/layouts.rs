@@ -13,8 +13,8 @@ pub(super) fn split(path: &str) -> Option<(&str, &str)> {
     path.match_indices(':').map(halves).find(|(folder, _)| Layout::is_at(Path::new(folder)))
 }
 
-/// The directories that `path` begins the paths of, one step on: those of layouts with `suffix`, others with a slash. Hidden ones
-/// come when they are asked for.
+/// The directories that `path` begins the paths of, one step on: those of layouts with `suffix`, others with a slash. Hidden
+/// ones come when they are asked for.
 pub(super) fn directories(path: &str, suffix: &str) -> Vec<String> {
     let (above, begun) = path.split_at(path.rfind('/').map_or(0, |slash| slash + 1));
     let listed = fs::read_dir(if above.is_empty() { "." } else { above });
@@ -29,8 +29,8 @@ pub(super) fn directories(path: &str, suffix: &str) -> Vec<String> {
     found.into_iter().map(written).collect()
 }
 
-/// What `name`, which a layout lists, is one step behind `begun`: its repository with `suffix`, and behind that and a colon all of
-/// it. Where no tag is wanted a `suffix` is no colon, and a tag alone is nothing.
+/// What `name`, which a layout lists, is one step behind `begun`: its repository with `suffix`, and behind that and a colon
+/// all of it. Where no tag is wanted a `suffix` is no colon, and a tag alone is nothing.
 pub(super) fn next(name: &str, begun: &str, suffix: &str) -> Option<String> {
     if !name.starts_with(begun) {
         return None;

@@ -1,6 +1,7 @@
 //! Completes words in a shell: commands and options as clap knows them, references and paths as the cache does,
 //! layouts as the disk does.
 
+mod adapter;
 mod answer;
 mod bash;
 mod described;

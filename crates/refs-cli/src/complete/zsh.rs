@@ -1,22 +1,13 @@
 //! Completion in zsh.
 
-use std::{
-    ffi::OsString,
-    io::{self, Write},
-    path::Path,
-};
+use super::{adapter::Adapter, described};
 
-use clap::Command;
-use clap_complete::env::EnvCompleter;
+/// The adapter for zsh. That of clap_complete gives the words with their quotes, all of the last one wherever the cursor is,
+/// and puts a space behind `ghcr.io/org/name:`.
+pub(super) const ZSH: Adapter = Adapter { shell: "zsh", script: SCRIPT, write: described::write };
 
-use super::described;
-
-/// The adapter for zsh. That of clap_complete gives the words with their quotes, all of the last one wherever the cursor is, and
-/// puts a space behind `ghcr.io/org/name:`.
-pub(super) struct Zsh;
-
-/// Takes the quotes off the words, and leaves those of candidates to zsh. It serves when it is sourced, and as `_refs` in a folder
-/// of `fpath`.
+/// Takes the quotes off the words, and leaves those of candidates to zsh. It serves when it is sourced, and as `_refs` in a
+/// folder of `fpath`.
 const SCRIPT: &str = r#"#compdef BIN
 _refs() {
     local line value described
@@ -34,35 +25,3 @@ _refs() {
 }
 if [[ $funcstack[1] == _refs ]]; then _refs "$@"; else compdef _refs BIN; fi
 "#;
-
-impl EnvCompleter for Zsh {
-    fn name(&self) -> &'static str {
-        "zsh"
-    }
-
-    fn is(&self, name: &str) -> bool {
-        name == self.name()
-    }
-
-    fn write_registration(
-        &self,
-        variable: &str,
-        _name: &str,
-        bin: &str,
-        completer: &str,
-        output: &mut dyn Write,
-    ) -> io::Result<()> {
-        let script = SCRIPT.replace("VARIABLE", variable).replace("COMPLETER", completer).replace("BIN", bin);
-        output.write_all(script.as_bytes())
-    }
-
-    fn write_complete(
-        &self,
-        command: &mut Command,
-        words: Vec<OsString>,
-        folder: Option<&Path>,
-        output: &mut dyn Write,
-    ) -> io::Result<()> {
-        described::write(command, words, folder, output)
-    }
-}

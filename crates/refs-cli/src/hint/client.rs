@@ -50,17 +50,7 @@ pub(crate) fn client_hint(error: &Error) -> Option<String> {
         error if error.leads_out() => OF_AN_IMAGE.to_owned(),
         Error::SpecialFile { .. } => OF_AN_IMAGE.to_owned(),
         Error::Registry(error) => registry_hint(error)?,
-        Error::Copy { source, .. } if is_incomplete(source) => {
-            "the registry wants all that a manifest leads to; of an index without all its images `--rewrite-index` makes \
-             one that it takes, and layers that are kept elsewhere, by their URLs, it does not take"
-                .to_owned()
-        }
-        Error::Copy { side: Side::Source, at, source } if is_listed(at, source) => {
-            "an index lists it, as one does that was copied for some platforms: name these with `--platform`; `refs tree` \
-             shows what is there"
-                .to_owned()
-        }
-        Error::Copy { source, .. } => registry_hint(source)?,
+        Error::Copy { side, at, source } => copy_hint(*side, at, source)?,
         Error::OtherDigest { .. } => "leave the digest out to copy what is there now".to_owned(),
         Error::Config { .. } => {
             "`refs inspect` tells what it is; `refs pull` extracts what is no container image".to_owned()
@@ -77,6 +67,21 @@ pub(crate) fn client_hint(error: &Error) -> Option<String> {
         }
         _ => return None,
     })
+}
+
+/// What to do next about a copy of which the side at `at` failed.
+fn copy_hint(side: Side, at: &str, source: &Registry) -> Option<String> {
+    if is_incomplete(source) {
+        let hint = "the registry wants all that a manifest leads to; of an index without all its images `--rewrite-index` makes \
+                    one that it takes, and layers that are kept elsewhere, by their URLs, it does not take";
+        return Some(hint.to_owned());
+    }
+    if side == Side::Source && is_listed(at, source) {
+        let hint = "an index lists it, as one does that was copied for some platforms: name these with `--platform`; `refs tree` \
+                    shows what is there";
+        return Some(hint.to_owned());
+    }
+    registry_hint(source)
 }
 
 /// Whether what was copied from `at` leads to a manifest that is missing, as `error` says.

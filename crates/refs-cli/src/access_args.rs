@@ -87,8 +87,8 @@ impl Entry {
         }
     }
 
-    /// Who may come in; everyone, where no users are named. Users may do everything, unless there are grants: then those count
-    /// alone, so that a name that is misspelt in one is allowed nothing, rather than all.
+    /// Who may come in; everyone, where no users are named. Users may do everything, unless there are grants: then those
+    /// count alone, so that a name that is misspelt in one is allowed nothing, rather than all.
     ///
     /// # Errors
     /// Files that can't be read, or say something else.

@@ -1,5 +1,5 @@
-//! What signals do. SIGINT, SIGQUIT, SIGTERM and SIGHUP: the command is dropped where it stands, and cleans up by that. SIGXFSZ:
-//! nothing, so that the write that went too far fails.
+//! What signals do. SIGINT, SIGQUIT, SIGTERM and SIGHUP: the command is dropped where it stands, and cleans up by that.
+//! SIGXFSZ: nothing, so that the write that went too far fails.
 
 use std::{future::Future, io, process::ExitCode, time::Duration};
 

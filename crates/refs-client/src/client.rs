@@ -59,8 +59,8 @@ impl Client {
         Self { store: Some(store), ..self }
     }
 
-    /// The same client, whose store is believed as far as `freshness` says. It makes no difference to a client without one, or
-    /// to one that is offline.
+    /// The same client, whose store is believed as far as `freshness` says. It makes no difference to a client without one,
+    /// or to one that is offline.
     #[must_use]
     pub fn with_freshness(self, freshness: Freshness) -> Self {
         let reach = match self.reach {
@@ -209,8 +209,8 @@ impl Client {
     }
 
     /// Extracts an artifact, or the files of it that `options` choose, into `destination`, which is complete or absent
-    /// at every moment. The client's store lists an artifact that it has all of by then. The config is not fetched for that, as
-    /// a pull has no use for it: [`fetch`](Client::fetch) brings what is missing.
+    /// at every moment. The client's store lists an artifact that it has all of by then. The config is not fetched for that,
+    /// as a pull has no use for it: [`fetch`](Client::fetch) brings what is missing.
     ///
     /// # Errors
     /// `Destination` when something is in the way; a limit; an unsafe path or link; else as

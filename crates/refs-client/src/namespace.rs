@@ -14,7 +14,8 @@ use crate::{
     error::LocationFault,
 };
 
-/// Registries, or whatever serves repositories by their names, as one namespace, in which a reference leads to a manifest or a blob wherever it is.
+/// Registries, or whatever serves repositories by their names, as one namespace, in which a reference leads to a manifest or
+/// a blob wherever it is.
 ///
 /// What it is over decides what it can do: over a `dyn Resolver` it reads, over a `dyn Writable` it copies, too. Where a
 /// reference has a tag and a digest, the tag is looked up, and must lead to the digest;

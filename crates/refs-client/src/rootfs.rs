@@ -70,20 +70,20 @@ pub struct Unpacked {
 }
 
 impl Client {
-    /// Unpacks the root file system of a container image into `destination`, which is complete or absent at every moment: what
-    /// all layers show together, whoever the user is. All of it belongs to that user; the owner that a file has in the image is
-    /// written down in the attribute `user.rootlesscontainers`, modes and times are the image's, devices become empty files.
-    /// A rootless container runtime makes of that what the image means.
+    /// Unpacks the root file system of a container image into `destination`, which is complete or absent at every moment:
+    /// what all layers show together, whoever the user is. All of it belongs to that user; the owner that a file has in the
+    /// image is written down in the attribute `user.rootlesscontainers`, modes and times are the image's, devices become
+    /// empty files. A rootless container runtime makes of that what the image means.
     ///
-    /// The destination itself gets the mode that the image has for its root. Where the image has none, a new directory gets 755,
-    /// and an empty one that was there keeps its own, as with umoci.
+    /// The destination itself gets the mode that the image has for its root. Where the image has none, a new directory gets
+    /// 755, and an empty one that was there keeps its own, as with umoci.
     ///
     /// The config is checked first, then each layer and what it unpacks to; only then is anything written.
     ///
     /// # Errors
-    /// `Config`, `DiffId`; `UnsupportedLayer` for an artifact that is no container image, and for layers that are encrypted or
-    /// kept elsewhere; a limit; unsafe paths and hard links; else as [`pull`](Client::pull). After an error the destination is
-    /// as it was.
+    /// `Config`, `DiffId`; `UnsupportedLayer` for an artifact that is no container image, and for layers that are encrypted
+    /// or kept elsewhere; a limit; unsafe paths and hard links; else as [`pull`](Client::pull). After an error the
+    /// destination is as it was.
     ///
     /// # Security
     /// Setuid and setgid stay, as with umoci, on files that are the caller's: where others can run them, they run as the

@@ -104,7 +104,8 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Takes note of all that `index` lists, which is for `platform`, if it is for one, and was found `through` others and itself.
+    /// Takes note of all that `index` lists, which is for `platform`, if it is for one, and was found `through` others and
+    /// itself.
     fn index(&mut self, index: Index, platform: Option<&Platform>, depth: u32, through: &[Digest]) {
         for descriptor in index.manifests {
             let own = descriptor.platform.as_ref().filter(|own| !is_nameless(own));

@@ -77,8 +77,8 @@ pub enum Beneath {
 
 impl Client {
     /// The artifact at `at` with all that is beneath it: manifests, configs, layers and referrers, each digest once with its
-    /// children. No blob is fetched. Of a client that is offline it is what its store has: referrers are not kept there, and are
-    /// left out.
+    /// children. No blob is fetched. Of a client that is offline it is what its store has: referrers are not kept there, and
+    /// are left out.
     ///
     /// # Errors
     /// `Location` when `at` names no tag and no digest; `Registry`, also for a manifest beneath, unless it is not there.

@@ -75,8 +75,8 @@ impl Client {
         Ok(semver_tags(&self.list_tags(at).await?))
     }
 
-    /// `at`, if it names a tag or a digest; else the repository at the tag of its highest version that satisfies `constraint`, or
-    /// of its highest version that is no prerelease. Nothing is asked in the first case.
+    /// `at`, if it names a tag or a digest; else the repository at the tag of its highest version that satisfies
+    /// `constraint`, or of its highest version that is no prerelease. Nothing is asked in the first case.
     ///
     /// # Errors
     /// `TagViolates` when `at` names a tag that does not satisfy `constraint`, as one that is no version can't;
@@ -91,8 +91,8 @@ impl Client {
         self.within(options.mode).choose(at, constraint, &options.choice).await
     }
 
-    /// The version that [`resolve_ref`](Client::resolve_ref) chooses, and what its tag leads to: asked once, so that what is read
-    /// by the digest is what was chosen.
+    /// The version that [`resolve_ref`](Client::resolve_ref) chooses, and what its tag leads to: asked once, so that what is
+    /// read by the digest is what was chosen.
     ///
     /// # Errors
     /// As [`resolve_ref`](Client::resolve_ref); `Registry` when the version is not there.
@@ -113,7 +113,8 @@ impl Client {
     /// once, and tells of each what came of it, from the highest down. One that fails does not stop the others.
     ///
     /// # Errors
-    /// `NoStore` when the client has none; `Location` when `at` is not of a registry; `Registry` when the tags can't be listed.
+    /// `NoStore` when the client has none; `Location` when `at` is not of a registry; `Registry` when the tags can't be
+    /// listed.
     pub async fn fetch_all_versions(&self, at: &Location, options: &FetchAllOptions) -> Result<Vec<FetchedVersion>> {
         let Location::Registry(_) = at else { return Err(at.fault(LocationFault::NotRegistry)) };
         if self.store.is_none() {

@@ -4,8 +4,8 @@ use std::{fmt, future::Future};
 
 use tokio::{runtime::Handle, sync::watch};
 
-/// Sessions of uploads that were given up, and are being cancelled: a future that is dropped can't wait for that. A program that
-/// is about to end waits here, within a bound of its own. A clone is of the same farewells.
+/// Sessions of uploads that were given up, and are being cancelled: a future that is dropped can't wait for that. A program
+/// that is about to end waits here, within a bound of its own. A clone is of the same farewells.
 #[derive(Clone)]
 pub struct Farewells(watch::Sender<usize>);
 

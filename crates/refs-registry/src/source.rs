@@ -71,8 +71,8 @@ pub trait Source: Debug + Send + Sync {
         None
     }
 
-    /// What a reader of this blob left for those after it with [`keep_seek_index`](Source::keep_seek_index): how to read parts
-    /// of what it inflates to. It is a note beside the blob, and no content: whoever uses it checks what it says.
+    /// What a reader of this blob left for those after it with [`keep_seek_index`](Source::keep_seek_index): how to read
+    /// parts of what it inflates to. It is a note beside the blob, and no content: whoever uses it checks what it says.
     async fn seek_index(&self, digest: &Digest) -> Option<Bytes> {
         let _keeps_none = digest;
         None
@@ -89,17 +89,17 @@ pub trait Source: Debug + Send + Sync {
         false
     }
 
-    /// The same repository, for an operation that reads blobs more than once: none of them is moved here twice for it. What is
-    /// not kept anyway is kept as long as this lives, in files on the file system of `folder`, which have no name there. `None`
-    /// where a place does not keep what it moves.
+    /// The same repository, for an operation that reads blobs more than once: none of them is moved here twice for it. What
+    /// is not kept anyway is kept as long as this lives, in files on the file system of `folder`, which have no name there.
+    /// `None` where a place does not keep what it moves.
     fn keeping_in(&self, folder: &Path) -> Option<Arc<dyn Source>> {
         let _keeps_none = folder;
         None
     }
 
     /// Told by a reader that what it was given can't be, such as parts that hold none of the digests that they should. A
-    /// place that gives copies hashes those that it gave, and drops the damaged ones, and the parts that it can have anew; what
-    /// is undamaged stays. Says whether reading once more may help: something was dropped that comes again.
+    /// place that gives copies hashes those that it gave, and drops the damaged ones, and the parts that it can have anew;
+    /// what is undamaged stays. Says whether reading once more may help: something was dropped that comes again.
     async fn distrust(&self) -> bool {
         false
     }
@@ -119,14 +119,14 @@ pub trait Sink: Source {
         false
     }
 
-    /// Whether a manifest that is here has its blobs here, too, whole. So it is at a registry, which takes a manifest when it has
-    /// its blobs, and keeps them as long. Where others can remove files and cut them off, blobs are to be looked at.
+    /// Whether a manifest that is here has its blobs here, too, whole. So it is at a registry, which takes a manifest when it
+    /// has its blobs, and keeps them as long. Where others can remove files and cut them off, blobs are to be looked at.
     fn vouches_for_blobs(&self) -> bool {
         true
     }
 
-    /// How far the upload has come that the place keeps as `session`: what to resume it by, whoever began it. `None` where there
-    /// is none.
+    /// How far the upload has come that the place keeps as `session`: what to resume it by, whoever began it. `None` where
+    /// there is none.
     ///
     /// # Errors
     /// Whatever kept the place from telling.

@@ -39,8 +39,8 @@ pub(crate) async fn read(source: &dyn Source, digest: &Digest, headers: &HeaderM
     ranged(source, digest, range).await
 }
 
-/// The part that the header `range` means. A size may be a word of earlier that is wrong: before anything is refused for it, it
-/// is asked for anew.
+/// The part that the header `range` means. A size may be a word of earlier that is wrong: before anything is refused for it,
+/// it is asked for anew.
 async fn ranged(source: &dyn Source, digest: &Digest, range: &str) -> Outcome {
     let size = stat(source, digest).await?;
     let (size, wants) = match Wants::parse(range, size) {

@@ -117,8 +117,8 @@ fn unless_unread<S: AsyncRead + AsyncWrite>(stream: S, idle: Duration) -> Pin<Bo
     Box::pin(stream)
 }
 
-/// Ends when no more requests are wanted: the server is to stop, or nothing was asked for `patience`. HTTP/1 has a timer of its
-/// own for that; HTTP/2 has none.
+/// Ends when no more requests are wanted: the server is to stop, or nothing was asked for `patience`. HTTP/1 has a timer of
+/// its own for that; HTTP/2 has none.
 async fn ending(stop: &mut watch::Receiver<()>, under_way: &mut watch::Receiver<usize>, patience: Duration) {
     let idle = async {
         while under_way.wait_for(|requests| *requests == 0).await.is_ok() {

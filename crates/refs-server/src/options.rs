@@ -19,11 +19,11 @@ pub struct Options {
     pub uploads: usize,
     /// How long an upload that nobody goes on with is kept, also after a restart. An hour by default.
     pub upload_idle: Duration,
-    /// How many repositories are looked through for a blob that a client wants to mount without saying from where, of those that
-    /// it may read. None by default: the answer tells whoever may push anywhere whether one of them has the blob.
+    /// How many repositories are looked through for a blob that a client wants to mount without saying from where, of those
+    /// that it may read. None by default: the answer tells whoever may push anywhere whether one of them has the blob.
     pub mount_search: usize,
-    /// How many bytes a chunk should have at least that is not an upload's last, as clients are told (`OCI-Chunk-Min-Length`).
-    /// Nothing is said by default. Shorter ones are taken.
+    /// How many bytes a chunk should have at least that is not an upload's last, as clients are told
+    /// (`OCI-Chunk-Min-Length`). Nothing is said by default. Shorter ones are taken.
     pub chunk_bytes: Option<NonZeroU64>,
     /// How long the body of a request may be silent. A minute by default.
     pub body_idle: Duration,
@@ -32,8 +32,8 @@ pub struct Options {
     /// The most requests under way at a time, each until the last byte of its answer has left; further ones are answered with
     /// 503, `TOOMANYREQUESTS` and `Retry-After`. 1,024 by default.
     pub requests: usize,
-    /// The most of them of one client, by its address ([`Peer`](crate::Peer); of IPv6 its `/64`); further ones are answered with 429. As many
-    /// as of all by default: behind a proxy, all clients have one address.
+    /// The most of them of one client, by its address ([`Peer`](crate::Peer); of IPv6 its `/64`); further ones are answered
+    /// with 429. As many as of all by default: behind a proxy, all clients have one address.
     pub requests_each: usize,
     /// What tries out for `/healthz` whether the store can be written. Nothing by default: it is taken for granted.
     pub probe: Option<Arc<dyn Probe>>,

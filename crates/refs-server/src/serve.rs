@@ -22,14 +22,14 @@ use crate::{
 pub struct ServeOptions {
     /// The most connections at a time; further ones wait unaccepted. 1,024 by default.
     pub connections: usize,
-    /// How long a client may take to send the head of a request, or to agree on TLS, and how long a connection may be idle. 30 s
-    /// by default.
+    /// How long a client may take to send the head of a request, or to agree on TLS, and how long a connection may be idle.
+    /// 30 s by default.
     pub header_timeout: Duration,
     /// How long an answer may wait for its client to read on; then the connection is closed. A minute by default. A client of
     /// HTTP/2 that reads on, but one of its answers not, is left to what bounds its requests.
     pub write_idle: Duration,
-    /// How long connections are accepted still once the server is to stop, while `/healthz` says 503, so that a load balancer has
-    /// taken notice before they are refused. Not at all by default.
+    /// How long connections are accepted still once the server is to stop, while `/healthz` says 503, so that a load balancer
+    /// has taken notice before they are refused. Not at all by default.
     pub notice: Duration,
     /// How long requests under way may take to end once the server is to stop. 10 s by default.
     pub grace: Duration,
@@ -55,7 +55,8 @@ impl Default for ServeOptions {
 /// [for its health](Server::health), accepts nothing more after [`ServeOptions::notice`], lets requests under way end within
 /// [`ServeOptions::grace`], and closes the rest.
 ///
-/// Each request has the address of its client, as [`Peer`](crate::Peer). In HTTP/1.1, one that comes before the one before it was answered waits.
+/// Each request has the address of its client, as [`Peer`](crate::Peer). In HTTP/1.1, one that comes before the one before it
+/// was answered waits.
 pub async fn serve(listener: TcpListener, server: Server, options: &ServeOptions, stop: impl Future<Output = ()>) {
     const SWEEP: Duration = Duration::from_secs(60);
     let patience = Patience { silent: options.header_timeout, unread: options.write_idle };

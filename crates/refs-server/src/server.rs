@@ -86,9 +86,9 @@ impl Server {
         Self::over(Reads::Resolver(Arc::clone(&writable) as Arc<dyn Resolver>), Some(writable), options)
     }
 
-    /// A server that gives what the upstreams of `mirror` have, and says in `X-Cache` where it came from: `HIT`, `MISS`, `STALE`
-    /// (with `Warning: 110`) or `PARTIAL`. Names lead to upstreams by their prefix, or by the `ns` of the query, which names an
-    /// upstream's host. What would change something is answered with 405, and lists of repositories with 404.
+    /// A server that gives what the upstreams of `mirror` have, and says in `X-Cache` where it came from: `HIT`, `MISS`,
+    /// `STALE` (with `Warning: 110`) or `PARTIAL`. Names lead to upstreams by their prefix, or by the `ns` of the query,
+    /// which names an upstream's host. What would change something is answered with 405, and lists of repositories with 404.
     #[must_use]
     pub fn mirror(mirror: Mirror, options: &Options) -> Self {
         Self::over(Reads::Mirror(mirror), None, options)
@@ -179,14 +179,14 @@ impl Server {
 
     /// Forgets the uploads that nobody has gone on with, as of `now`.
     ///
-    /// It happens with every new upload, too; calling it now and then frees what they hold while nobody uploads. Of those that
-    /// their place keeps, the bytes stay until [`reclaim_uploads`](Self::reclaim_uploads).
+    /// It happens with every new upload, too; calling it now and then frees what they hold while nobody uploads. Of those
+    /// that their place keeps, the bytes stay until [`reclaim_uploads`](Self::reclaim_uploads).
     pub fn expire_uploads(&self, now: Instant) {
         self.0.sessions.expire(now);
     }
 
-    /// Removes what uploads have left in the repositories that nobody has gone on with, as of `now`, be they of this server or
-    /// of one that was there before it. A failure in one repository is traced, and does not stop the rest.
+    /// Removes what uploads have left in the repositories that nobody has gone on with, as of `now`, be they of this server
+    /// or of one that was there before it. A failure in one repository is traced, and does not stop the rest.
     ///
     /// It looks into every repository: now and then is often enough.
     pub async fn reclaim_uploads(&self, now: SystemTime) {

@@ -26,8 +26,8 @@ pub enum TlsError {
     Unusable(#[source] rustls::Error),
 }
 
-/// The settings for TLS 1.2 and 1.3 with a certificate and those that vouch for it, the server's own first, and its key, all as PEM.
-/// Whoever wants more of rustls, such as the certificates of clients, makes a [`ServerConfig`] of their own.
+/// The settings for TLS 1.2 and 1.3 with a certificate and those that vouch for it, the server's own first, and its key, all
+/// as PEM. Whoever wants more of rustls, such as the certificates of clients, makes a [`ServerConfig`] of their own.
 ///
 /// # Errors
 /// When there is no certificate, no key, or they do not belong together.

@@ -151,8 +151,8 @@ pub(crate) fn all_at(path: &Path) -> Result<Vec<Kept>> {
     Ok(found)
 }
 
-/// Removes the files that were on their way to a name, and those of locks, that nobody holds and that were last written before
-/// `before`; says how much that was.
+/// Removes the files that were on their way to a name, and those of locks, that nobody holds and that were last written
+/// before `before`; says how much that was.
 pub(crate) fn reclaim_temporary(root: &Path, before: SystemTime) -> Result<Held> {
     Ok(reclaim(&root.join(INGEST_FOLDER), before)? + reclaim(&root.join(LOCKS_FOLDER), before)?)
 }

@@ -12,8 +12,8 @@ use crate::{
     reading::read_piece,
 };
 
-/// What has come of the bytes of a [`Fill`](crate::Fill) so far, for readers who do not wait for the rest. Nothing vouches for it
-/// before all has come. A clone is of the same fill.
+/// What has come of the bytes of a [`Fill`](crate::Fill) so far, for readers who do not wait for the rest. Nothing vouches
+/// for it before all has come. A clone is of the same fill.
 #[derive(Debug, Clone)]
 pub struct Growing(watch::Receiver<Grown>);
 

@@ -248,8 +248,8 @@ pub(crate) fn replace(folder: &Path, name: &Path, document: &[u8]) -> Result<()>
     ingest.publish(name, DOCUMENT_MODE)
 }
 
-/// Removes the files in `folder` that nobody writes and that were last written before `before`; says how much that was. What a
-/// link leads to stays as it is.
+/// Removes the files in `folder` that nobody writes and that were last written before `before`; says how much that was. What
+/// a link leads to stays as it is.
 pub(crate) fn reclaim(folder: &Path, before: SystemTime) -> Result<Held> {
     each_abandoned(folder, before, |path| fs::remove_file(path).map_err(|error| Error::io(Doing::Remove, path, error)))
 }

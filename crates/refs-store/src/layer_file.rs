@@ -27,7 +27,8 @@ use crate::{
 };
 
 /// The content of the config of an artifact that has none
-/// ([guidance for an empty descriptor](https://github.com/opencontainers/image-spec/blob/main/manifest.md#guidance-for-an-empty-descriptor)).
+/// ([guidance for an empty
+/// descriptor](https://github.com/opencontainers/image-spec/blob/main/manifest.md#guidance-for-an-empty-descriptor)).
 const EMPTY: &[u8] = b"{}";
 
 /// A layer in a file, such as a tar archive, read as a repository that holds one artifact: a manifest, made up here, with

@@ -18,8 +18,8 @@ const TO_COME: usize = 64;
 /// How many buffers wait for the next piece.
 const SPARE: usize = 32;
 
-/// What all readers in this process hold. A thousand of them who are slow hold two pieces each, the one that they take and the one
-/// that was read ahead, however large a file is.
+/// What all readers in this process hold. A thousand of them who are slow hold two pieces each, the one that they take and
+/// the one that was read ahead, however large a file is.
 static HELD: AtomicUsize = AtomicUsize::new(0);
 /// Buffers of the largest size. Memory that was written lately is at hand, and fresh memory is not.
 static SPARES: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 /// More readings say no more.
 const MAX_READINGS: u8 = 3;
-/// So many names of what is gone are remembered. How many bytes that was does not matter: a few large things would make all else
-/// forgotten.
+/// So many names of what is gone are remembered. How many bytes that was does not matter: a few large things would make all
+/// else forgotten.
 const MAX_GHOSTS: usize = 1 << 13;
 /// What came is a tenth of what there is.
 const SMALL_SHARE: u64 = 10;
@@ -46,8 +46,8 @@ pub(crate) enum Turn {
 }
 
 impl Queues {
-    /// Brings the queues up to what `found` says there is: what is new joins, in the order in which it was read; what was read
-    /// since counts that; what is not there any more has left.
+    /// Brings the queues up to what `found` says there is: what is new joins, in the order in which it was read; what was
+    /// read since counts that; what is not there any more has left.
     pub(crate) fn update(&mut self, mut found: Vec<Item>) {
         found.sort_by(|one, other| (one.read, &one.name).cmp(&(other.read, &other.name)));
         let by_name: HashMap<&str, &Item> = found.iter().map(|item| (item.name.as_str(), item)).collect();
@@ -165,7 +165,7 @@ mod tests {
     }
 
     impl Cache {
-        /// Reads what is called `name`; gives whether it was here. It stays for now, whatever else goes; what `stays`, too.
+        /// Reads what is called `name`; gives whether it was here. It does not go for its own sake, nor does what `stays`.
         fn read(&mut self, name: u32, bytes: u64, stays: impl Fn(&Item) -> bool) -> bool {
             self.time += 1;
             let (name, read) = (name.to_string(), self.time);

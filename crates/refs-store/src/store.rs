@@ -84,9 +84,9 @@ pub trait Store: Debug + Send + Sync {
         Ok(None)
     }
 
-    /// Waits while another, in this process or in any, fetches the content into this store, and gives the right to be the next
-    /// one who does. It may be there by then. `None` where nobody takes turns, and when the other gets on no further: what is
-    /// fetched twice is no worse for it.
+    /// Waits while another, in this process or in any, fetches the content into this store, and gives the right to be the
+    /// next one who does. It may be there by then. `None` where nobody takes turns, and when the other gets on no further:
+    /// what is fetched twice is no worse for it.
     ///
     /// # Errors
     /// `Io`.
@@ -133,8 +133,8 @@ pub trait Store: Debug + Send + Sync {
     /// `NotCached`; `Conflict` when it is pinned.
     async fn remove(&self, origin: &Origin, digest: &Digest) -> Result<()>;
 
-    /// Hashes content that is said to be damaged, and takes it out of the way when it is, so that it is fetched anew. Its seek
-    /// index and the parts of it that came from `origin`, which no digest vouches for, are removed.
+    /// Hashes content that is said to be damaged, and takes it out of the way when it is, so that it is fetched anew. Its
+    /// seek index and the parts of it that came from `origin`, which no digest vouches for, are removed.
     ///
     /// # Errors
     /// `Io`; `Conflict` when it is pinned, and the store does not keep elsewhere what is damaged.
@@ -202,8 +202,8 @@ pub trait Store: Debug + Send + Sync {
         Ok(Vec::new())
     }
 
-    /// Lists an image that was asked of `origin`, and whose manifest, config and layers are all here, by what it was asked by,
-    /// where the store has a list of images.
+    /// Lists an image that was asked of `origin`, and whose manifest, config and layers are all here, by what it was asked
+    /// by, where the store has a list of images.
     ///
     /// # Errors
     /// `NotCached` when something of it is missing; `Io`; `Full`. What was listed by that name is listed on then.

@@ -1,8 +1,8 @@
 //! `cargo xtask bench`: the built `refs` beside its peers, on the same trees, at the same registry, in one run.
 //!
 //! The rows of a series take turns, a round at a time, so that whatever else the machine does falls on all of them. Every run
-//! writes to a place of its own and nothing is deleted until the very end: a file system without a journal is slow for minutes
-//! after it has lost many files.
+//! writes to a place of its own and nothing is deleted until the very end: a file system without a journal is slow for
+//! minutes after it has lost many files.
 
 mod machine;
 mod measure;

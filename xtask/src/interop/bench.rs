@@ -204,7 +204,8 @@ impl<'a> Bench<'a> {
         Outcome::of(command.env("PATH", path).env("TERM", "vt100").args(words).current_dir(directory))
     }
 
-    /// Makes a layer of an archive with the reference implementation of eStargz, and gives the digest of its table of contents.
+    /// Makes a layer of an archive with the reference implementation of eStargz, and gives the digest of its table of
+    /// contents.
     pub(crate) fn convert(&self, archive: &Path, blob: &Path) -> Result<String> {
         let program = self.tools.convert.as_ref().ok_or(Error::MissingTool("convert"))?;
         Outcome::of(Command::new(program).arg(archive).arg(blob))?.text()

@@ -70,8 +70,8 @@ impl Ends {
         self.relation == Relation::Same || self.sink.vouches_for_blobs()
     }
 
-    /// Whether mounting `blob` would do. Where nobody vouches for blobs it would give another name to whatever is in the source's
-    /// file, or leave what is in the destination's: only a file that is missing takes a whole one.
+    /// Whether mounting `blob` would do. Where nobody vouches for blobs it would give another name to whatever is in the
+    /// source's file, or leave what is in the destination's: only a file that is missing takes a whole one.
     pub(super) async fn may_mount(&self, blob: &Descriptor) -> Result<bool> {
         if self.sink.vouches_for_blobs() {
             return Ok(true);
@@ -104,8 +104,8 @@ impl Ends {
         }
     }
 
-    /// Whether a manifest may be absent that the destination fails to give so. Where nobody vouches for files a damaged one is as
-    /// good as none: writing the manifest replaces it.
+    /// Whether a manifest may be absent that the destination fails to give so. Where nobody vouches for files a damaged one
+    /// is as good as none: writing the manifest replaces it.
     pub(super) fn may_lack(&self, kind: ErrorKind) -> bool {
         let is_damaged = matches!(kind, ErrorKind::Digest | ErrorKind::Size | ErrorKind::Corrupt);
         may_be_absent(kind) || is_damaged && !self.sink.vouches_for_blobs()

@@ -57,7 +57,8 @@ impl Gathered {
     /// Looks at `tops` and all manifests beneath them that are not known yet; gives the digests of these, as they were found.
     ///
     /// # Errors
-    /// `Copy` of the side that failed; `GraphTooLarge`; those of the caller's own function, and of manifests that are not read.
+    /// `Copy` of the side that failed; `GraphTooLarge`; those of the caller's own function, and of manifests that are not
+    /// read.
     pub(super) async fn add(
         &mut self,
         ends: &Ends,

@@ -66,7 +66,8 @@ async fn of_one(ends: &Ends, subject: &Digest, filter: Filter, count: &AtomicUsi
     Ok(listed.into_iter().map(top).collect())
 }
 
-/// What the source lists, without what it says of it, so that a list without an end is not held: `count` is that of all lists.
+/// What the source lists, without what it says of it, so that a list without an end is not held: `count` is that of all
+/// lists.
 async fn listed(
     ends: &Ends,
     subject: &Digest,

@@ -36,10 +36,10 @@ impl Client {
     /// reading of its own at the source.
     ///
     /// # Security
-    /// Every byte that is moved is hashed on its way. What the destination says of its own is believed: that it has a blob, that it
-    /// has mounted one, and that what it takes a manifest of is there. Blobs that it said to have mounted are looked for only when
-    /// it refuses the manifest. Of a registry that lies, and takes the manifest all the same, the copy lacks blobs; whoever pulls
-    /// it finds that out, and gets nothing wrong. A layout's files are looked at, by their sizes.
+    /// Every byte that is moved is hashed on its way. What the destination says of its own is believed: that it has a blob,
+    /// that it has mounted one, and that what it takes a manifest of is there. Blobs that it said to have mounted are looked
+    /// for only when it refuses the manifest. Of a registry that lies, and takes the manifest all the same, the copy lacks
+    /// blobs; whoever pulls it finds that out, and gets nothing wrong. A layout's files are looked at, by their sizes.
     ///
     /// # Errors
     /// `Location` when `from` names neither tag nor digest, or `to` is a file; `OtherDigest`, before anything is written;

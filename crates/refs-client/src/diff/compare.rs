@@ -54,8 +54,8 @@ pub enum Aspect {
 /// A path at which two artifacts differ or may differ.
 pub(super) enum Pair {
     Differing(Change),
-    /// Files of one size, which nothing tells the digest of or, of both, digests that are not those of their chunks alone; and what
-    /// differs beside.
+    /// Files of one size, which nothing tells the digest of or, of both, digests that are not those of their chunks alone;
+    /// and what differs beside.
     Undecided {
         old: Entry,
         new: Entry,

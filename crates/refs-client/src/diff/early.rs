@@ -6,8 +6,8 @@ use refs_registry::error::Doing;
 
 use crate::{Error, Result};
 
-/// So much is held in memory, of all files of an artifact together. The threads that inflate a layer get ahead of each other by
-/// less, unless it is one that a few kilobytes inflate to hundreds of megabytes.
+/// So much is held in memory, of all files of an artifact together. The threads that inflate a layer get ahead of each other
+/// by less, unless it is one that a few kilobytes inflate to hundreds of megabytes.
 pub(super) const HELD_BYTES: usize = 32 << 20;
 /// What a piece costs beside its bytes, so that a flood of short ones is bounded, too.
 const PIECE_BYTES: usize = 128;

@@ -60,9 +60,9 @@ impl Client {
     /// other layers are hashed, and their layers fetched for it, where a file of the same size is in the other artifact.
     /// Artifacts of the same layers are the same, and need no more than their manifests.
     ///
-    /// What is hashed passes: of each artifact at most 32 MiB wait in memory for bytes that belong before them. Threads that inflate
-    /// what was compressed a thousandfold get further ahead of each other: that waits in a file without a name, in the system's
-    /// folder for temporary files, which takes no more room than the files do when they are pulled.
+    /// What is hashed passes: of each artifact at most 32 MiB wait in memory for bytes that belong before them. Threads that
+    /// inflate what was compressed a thousandfold get further ahead of each other: that waits in a file without a name, in
+    /// the system's folder for temporary files, which takes no more room than the files do when they are pulled.
     ///
     /// # Errors
     /// `NoMatch` when patterns were given and nothing in either matches; else as [`list_files`](Client::list_files).

@@ -203,8 +203,8 @@ pub enum ArchiveFault {
     /// who reads the other.
     #[error("its table of contents tells otherwise of `{0}`")]
     OtherInTable(String),
-    /// The layer's table of contents tells the digests of the chunks of a file and not that of all of it, by which what the archive
-    /// holds could be compared before the table is read. A pull of some files goes by the chunks.
+    /// The layer's table of contents tells the digests of the chunks of a file and not that of all of it, by which what the
+    /// archive holds could be compared before the table is read. A pull of some files goes by the chunks.
     #[error("its table of contents has no digest of all of `{0}`")]
     NoDigestInTable(String),
 }

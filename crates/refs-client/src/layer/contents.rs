@@ -173,8 +173,8 @@ impl Contents {
         self.extract_merged(selection, receivers().await?).await
     }
 
-    /// Hands over the hard links of the only layer, whose files have been. `None` when it turned out to show something else than
-    /// what was handed over.
+    /// Hands over the hard links of the only layer, whose files have been. `None` when it turned out to show something else
+    /// than what was handed over.
     async fn delivered<R: Receive>(&self, layer: &Layer, mut delivery: Delivery<R>) -> Result<Option<R>> {
         if let Some(merge) = delivery.bent() {
             let work = move || {
@@ -272,8 +272,8 @@ impl Contents {
     }
 
     /// What the only layer is read from. Only its end tells whether it must be read again: that of an image for what changed
-    /// on the way, and a part of an artifact for hard links whose files are not meant. Of a whole artifact all is written as it
-    /// comes, and nothing need be kept beside.
+    /// on the way, and a part of an artifact for hard links whose files are not meant. Of a whole artifact all is written as
+    /// it comes, and nothing need be kept beside.
     fn lone_source(&self, selection: &Selection) -> &Arc<dyn Source> {
         match (self.purpose, selection) {
             (Purpose::Artifact, Selection::All) => &self.source,

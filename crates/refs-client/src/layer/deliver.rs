@@ -104,8 +104,8 @@ impl<R: Receive> Delivery<R> {
         self.bent.take()
     }
 
-    /// Hands over directories of an image that no entry names and a pattern does. Where all is meant, they come with what is in
-    /// them.
+    /// Hands over directories of an image that no entry names and a pattern does. Where all is meant, they come with what is
+    /// in them.
     fn unnamed(&mut self, merge: Merge) -> Result<()> {
         if matches!(self.selection, Selection::All) {
             return Ok(());

@@ -62,8 +62,8 @@ impl Listed {
         }
     }
 
-    /// Whether a table of contents tells of the files at these indexes here and in `other` in the same chunks. Of what is one chunk
-    /// in both, or in none, the digests of the files say as much.
+    /// Whether a table of contents tells of the files at these indexes here and in `other` in the same chunks. Of what is one
+    /// chunk in both, or in none, the digests of the files say as much.
     pub(crate) fn has_chunks_of(&self, index: usize, other: &Self, at: usize) -> bool {
         self.chunks_at(index) == other.chunks_at(at)
     }

@@ -53,7 +53,8 @@ impl Contents {
     /// What all layers show together, and the content of the file that was to be captured, if it came by.
     ///
     /// # Errors
-    /// Those of the source and of the layers' formats; `UnsafePath` and `UnsafeLink` for what layers can't make of each other.
+    /// Those of the source and of the layers' formats; `UnsafePath` and `UnsafeLink` for what layers can't make of each
+    /// other.
     pub(super) async fn merged(&self, capture: Option<Capture>) -> Result<(Survey, Option<Spool>)> {
         let (tally, capture) = (Arc::<Tally>::default(), capture.map(Arc::new));
         let layers = self.layers.iter().enumerate();

@@ -125,8 +125,8 @@ impl Staging {
         Self { mode: Some(mode.unwrap_or(Mode::from_raw_mode(0o755))), ..self }
     }
 
-    /// Makes the tree durable, gives it its name, in one step wherever the file system can, and makes the name durable: what a
-    /// loss of power leaves is all of it, or what was there before.
+    /// Makes the tree durable, gives it its name, in one step wherever the file system can, and makes the name durable: what
+    /// a loss of power leaves is all of it, or what was there before.
     ///
     /// # Errors
     /// `Destination` when something was put there meanwhile, `Io`. The destination is then as it was, unless syncing failed:
@@ -297,8 +297,8 @@ fn resolve(path: PathBuf) -> Result<PathBuf> {
     })
 }
 
-/// Waits for the disk to have all that was written to the file system that `directory` is on. For a tree of many files that is
-/// one wait, where there would be one for each of them.
+/// Waits for the disk to have all that was written to the file system that `directory` is on. For a tree of many files that
+/// is one wait, where there would be one for each of them.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn sync_file_system(directory: BorrowedFd<'_>) -> rustix::io::Result<()> {
     rustix::fs::syncfs(directory)

@@ -1,8 +1,9 @@
 //! Layers whose tables of contents lie in ways that only show where files are written or bytes are fetched. The number in
 //! a test's name says which kind of lie it is:
 //!
-//! 12 an archive that holds other files than its table, 13 paths, 14 duplicates, 15 symbolic links, 16 hard links, 17 what is no file, 20 the registry's ranges, 21 the size that
-//! is announced, 22 sizes beyond the limits, 23 a table kept elsewhere. Those that tables alone tell are in refs-estargz.
+//! 12 an archive that holds other files than its table, 13 paths, 14 duplicates, 15 symbolic links, 16 hard links, 17 what is
+//! no file, 20 the registry's ranges, 21 the size that is announced, 22 sizes beyond the limits, 23 a table kept elsewhere.
+//! Those that tables alone tell are in refs-estargz.
 
 use refs_client::{Access, ArchiveFault, Change, Client, DiffOptions, Error, Kind, Limits, PullOptions, ReadOptions};
 use refs_estargz::{Error as EstargzError, Footer, LinkFault, MemberFault, PathFault, TOC_DIGEST_ANNOTATION};
@@ -141,8 +142,8 @@ async fn lie_12_archive_that_holds_other_files_than_its_table() {
     }
 }
 
-/// A layer whose archive has the file `f`, which the table tells of in two chunks, these, with this digest of all of it; and then
-/// the directory `also` that only the table has, if any.
+/// A layer whose archive has the file `f`, which the table tells of in two chunks, these, with this digest of all of it; and
+/// then the directory `also` that only the table has, if any.
 fn halves([first, second]: [&str; 2], digest: &str, also: &str) -> Image {
     let tar = Tree::new().file("f", format!("{first}{second}")).tar();
     let [header, first_member, second_member] = [&tar[..512], first.as_bytes(), second.as_bytes()].map(gzip);

@@ -165,8 +165,8 @@ async fn manifests_are_copied_between_whatever_serves_the_hosts() {
     assert_eq!(kind(&nobody), ErrorKind::Unsupported);
 }
 
-/// A copy beside its source in a folder of layouts, whose layer `damage` is done to, is told by a dry run and mended by the next
-/// copy: the layer is of this fate then.
+/// A copy beside its source in a folder of layouts, whose layer `damage` is done to, is told by a dry run and mended by the
+/// next copy: the layer is of this fate then.
 async fn check_mended(damage: fn(&Path), expect: Fate) {
     let folder = tempfile::tempdir().unwrap();
     let layouts = Layouts::new(folder.path());

@@ -129,7 +129,8 @@ impl Session {
     }
 
     /// The request that appends `body`, which is the bytes `range`
-    /// ([pushing a blob in chunks](https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-a-blob-in-chunks)).
+    /// ([pushing a blob in
+    /// chunks](https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-a-blob-in-chunks)).
     pub(super) fn piece(&self, range: &Range<u64>, body: Body) -> Result<Call> {
         let unsendable =
             |source| Error::Settings { what: "a piece of an upload".to_owned(), source: std::sync::Arc::new(source) };

@@ -47,7 +47,8 @@ pub(super) fn basic(access: &Access) -> String {
     format!("Basic realm={}", Quoted(&access.name))
 }
 
-/// Where the client gets a token. What it says of the host is used for nothing but to tell it the same, and only if it is one.
+/// Where the client gets a token. What it says of the host is used for nothing but to tell it the same, and only if it is
+/// one.
 fn realm(tokens: &TokenOptions, head: &request::Parts) -> Result<String, Refusal> {
     if let Some(realm) = &tokens.realm {
         return Ok(realm.to_string());

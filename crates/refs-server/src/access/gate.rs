@@ -96,8 +96,8 @@ impl Gate {
     /// Lets the request in that `head` is of, if its sender may have what is `wanted`.
     ///
     /// # Errors
-    /// 401 with a challenge where other credentials might do, 403 where it is certain who asks, and that it is not for them. Neither
-    /// depends on what is there.
+    /// 401 with a challenge where other credentials might do, 403 where it is certain who asks, and that it is not for them.
+    /// Neither depends on what is there.
     pub(crate) async fn admit(
         &self,
         wanted: Wanted<'_>,

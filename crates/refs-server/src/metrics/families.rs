@@ -21,8 +21,8 @@ const SECONDS: [f64; 15] =
 
 /// The figures of a server, as an [`Observer`] of it. A clone is of the same figures.
 ///
-/// No label has a name of a repository, a tag, a user or an address: there are as many series as there are endpoints, methods,
-/// statuses and upstreams, whatever clients ask for.
+/// No label has a name of a repository, a tag, a user or an address: there are as many series as there are endpoints,
+/// methods, statuses and upstreams, whatever clients ask for.
 #[derive(Clone)]
 pub struct Metrics(Arc<Families>);
 

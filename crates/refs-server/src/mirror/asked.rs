@@ -58,7 +58,8 @@ impl Trail {
     }
 }
 
-/// An upstream's repository on behalf of one request, which leaves a trail. A tag that was refused a moment ago is not asked for.
+/// An upstream's repository on behalf of one request, which leaves a trail. A tag that was refused a moment ago is not asked
+/// for.
 #[derive(Debug)]
 pub(super) struct Asked {
     pub(super) source: Arc<dyn Source>,

@@ -11,8 +11,8 @@ use refs_url::Digest;
 /// Beyond this all are forgotten: to learn one anew costs a request.
 const MOST: usize = 10_000;
 
-/// The sizes of blobs in bytes, by repository: what is read range by range is asked for its size once, and not before each. What
-/// an upstream says without giving any bytes is believed for one answer only.
+/// The sizes of blobs in bytes, by repository: what is read range by range is asked for its size once, and not before each.
+/// What an upstream says without giving any bytes is believed for one answer only.
 #[derive(Debug, Default)]
 pub(super) struct Sizes(Mutex<HashMap<(Origin, Digest), u64>>);
 

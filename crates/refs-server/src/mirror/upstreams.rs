@@ -19,15 +19,15 @@ use crate::{
 
 /// Registries that are read through one [`Store`]: what one of them gave is kept, and given again.
 ///
-/// What is asked for by digest can't change, so that it is asked of an upstream once, and given as long as the store keeps it,
-/// whether the upstream is up or down. What a tag leads to is believed for a while ([`TagOptions`]), then asked for by a
+/// What is asked for by digest can't change, so that it is asked of an upstream once, and given as long as the store keeps
+/// it, whether the upstream is up or down. What a tag leads to is believed for a while ([`TagOptions`]), then asked for by a
 /// request that moves no manifest.
 ///
 /// A clone is of the same mirror.
 ///
 /// # Security
-/// It reaches its upstreams and nothing else, whatever a client asks for. What a client says of itself reaches no upstream, and
-/// what an upstream asks of the mirror (challenges, tokens, redirects) reaches no client. The upstreams see the mirror's
+/// It reaches its upstreams and nothing else, whatever a client asks for. What a client says of itself reaches no upstream,
+/// and what an upstream asks of the mirror (challenges, tokens, redirects) reaches no client. The upstreams see the mirror's
 /// credentials, not those of who asks it: whoever reaches a mirror reads all that these can read.
 ///
 /// Content that one repository has brought in is given for another one only after the upstream has said that this one has it,
@@ -66,8 +66,8 @@ pub struct TagOptions {
     /// How long ago the upstream may have said what a tag leads to for that to be given while the upstream is out of reach,
     /// fails, or wants fewer requests. 24 hours by default; zero for never.
     pub stale: Duration,
-    /// How long a tag is not asked for again that the upstream does not have, or that was given as it was last known because the
-    /// upstream could not be asked. 10 seconds by default.
+    /// How long a tag is not asked for again that the upstream does not have, or that was given as it was last known because
+    /// the upstream could not be asked. 10 seconds by default.
     pub pause: Duration,
 }
 
@@ -114,8 +114,8 @@ impl Mirror {
         })))
     }
 
-    /// What the repository is called here that is `name` of an upstream's `host`; `None` where that is its name already, as no host
-    /// was named.
+    /// What the repository is called here that is `name` of an upstream's `host`; `None` where that is its name already, as
+    /// no host was named.
     pub(crate) fn known_as(&self, host: Option<&Host>, name: &RepoName) -> Result<Option<RepoName>, Refusal> {
         let Some(host) = host else { return Ok(None) };
         let found = self.0.routes.by_host(host, name).ok_or_else(no_such_upstream)?;

@@ -5,12 +5,13 @@ use refs_url::{Host, RepoName};
 /// The way from names here to the repositories of one registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
-    /// What the names begin with here, component by component, such as `hub` or `mirrors/ghcr`. `None` for those that begin with
-    /// nobody's prefix.
+    /// What the names begin with here, component by component, such as `hub` or `mirrors/ghcr`. `None` for those that begin
+    /// with nobody's prefix.
     pub prefix: Option<RepoName>,
     /// The registry.
     pub host: Host,
-    /// What the names begin with there, and no repository outside of it is reached; `None` for all repositories of the registry.
+    /// What the names begin with there, and no repository outside of it is reached; `None` for all repositories of the
+    /// registry.
     pub beneath: Option<RepoName>,
     /// What comes before a name of one component where all repositories are reached: `library` on Docker Hub.
     pub official_namespace: Option<RepoName>,
@@ -124,7 +125,8 @@ impl Routes {
         })
     }
 
-    /// The name that leads to `destination` by its prefix; `None` where that name leads elsewhere, as another prefix is closer.
+    /// The name that leads to `destination` by its prefix; `None` where that name leads elsewhere, as another prefix is
+    /// closer.
     pub(crate) fn name_here(&self, destination: &Destination) -> Option<RepoName> {
         let name = self.given[destination.route].name_here(&destination.repository)?;
         (self.by_prefix(&name).as_ref() == Some(destination)).then_some(name)

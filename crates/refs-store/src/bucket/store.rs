@@ -38,13 +38,13 @@ use crate::{
 
 /// A [`Store`] for many nodes: what one of them has fetched is in a bucket for all, and on the disk of those who read it.
 ///
-/// Whole content, what tags lead to, who has what, seek indexes and pins are shared by the bucket; parts, beginnings and journals
-/// of uploads stay on the disk of their node, and so does the list of images. Content shows in the bucket under its digest once
-/// it has been hashed on its way there, as a whole; what is longer than 4 MiB is sent while nobody waits for it
+/// Whole content, what tags lead to, who has what, seek indexes and pins are shared by the bucket; parts, beginnings and
+/// journals of uploads stay on the disk of their node, and so does the list of images. Content shows in the bucket under its
+/// digest once it has been hashed on its way there, as a whole; what is longer than 4 MiB is sent while nobody waits for it
 /// ([`settled`](BucketStore::settled)). Of what two nodes say of a tag, what was seen later counts.
 ///
-/// Nothing in the bucket is evicted: that is for a rule of the bucket's own. Content that its disk does not take, and of more than
-/// 5 GB where the bucket copies no more than that, is not in the bucket either.
+/// Nothing in the bucket is evicted: that is for a rule of the bucket's own. Content that its disk does not take, and of more
+/// than 5 GB where the bucket copies no more than that, is not in the bucket either.
 ///
 /// A bucket that fails is passed by with a warning: the node is alone with its disk until it works again.
 ///
@@ -75,8 +75,8 @@ impl BucketStore {
         self.uploads.settled().await;
     }
 
-    /// Removes what uploads of any node have left that were begun before `before`, and died; says how many that were. An upload
-    /// that still goes on and is that old fails.
+    /// Removes what uploads of any node have left that were begun before `before`, and died; says how many that were. An
+    /// upload that still goes on and is that old fails.
     ///
     /// # Errors
     /// `Io`.

@@ -203,7 +203,8 @@ impl Local {
         Some(self.keeping(digest, fill?).holding(flight))
     }
 
-    /// The beginning of the content, if one is kept that nobody fills. Nobody may see it before the origin has given the rest.
+    /// The beginning of the content, if one is kept that nobody fills. Nobody may see it before the origin has given the
+    /// rest.
     pub(super) async fn partial(&self, digest: &Digest) -> Option<Beginning> {
         let store = self.readable().and_then(|_| self.shared.writable())?;
         let Partial { total, resume, stream, fill } =

@@ -28,8 +28,8 @@ impl Cached {
         if self.local.is_member(digest).await { self.local.manifest(digest).await } else { None }
     }
 
-    /// The manifest that `tag` leads to, by the store if it is believed, else by the origin, if it is kept. Nothing is asked when
-    /// it can't be.
+    /// The manifest that `tag` leads to, by the store if it is believed, else by the origin, if it is kept. Nothing is asked
+    /// when it can't be.
     pub(super) async fn kept_manifest(&self, tag: &Tag) -> Result<Option<Manifest>> {
         let Some(record) = self.local.recorded(tag).await else { return Ok(None) };
         if self.belief.holds(&record, self.clock.date()) {

@@ -14,8 +14,8 @@ use refs_url::{Digest, Tag, Target};
 use super::shared::Shared;
 use crate::store::Origin;
 
-/// A repository that is out of reach: it has nothing, and says what it would have been asked for, or why it would have been. No
-/// socket is behind it.
+/// A repository that is out of reach: it has nothing, and says what it would have been asked for, or why it would have been.
+/// No socket is behind it.
 #[derive(Debug)]
 pub(super) struct Nowhere {
     place: Place,

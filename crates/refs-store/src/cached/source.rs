@@ -31,8 +31,8 @@ const MAX_PART_BYTES: u64 = 32 << 20;
 /// in parts. Of a blob that is read in parts, what may be its table of contents is kept: the part that is read first, and
 /// those at its end. Seek indexes that readers leave are kept, too, and outlast the blob where it is evicted before them.
 ///
-/// When a read of a long blob breaks off, or its process dies, a store on disk keeps what has come. The next read of the blob,
-/// in whatever process, hashes that, and asks the origin for the rest only; the digest is verified over all of it.
+/// When a read of a long blob breaks off, or its process dies, a store on disk keeps what has come. The next read of the
+/// blob, in whatever process, hashes that, and asks the origin for the rest only; the digest is verified over all of it.
 ///
 /// How far records of tags are believed is said by [`Freshness`](crate::Freshness). A repository that was made
 /// [`offline`](Cached::offline) is what the store has of it, and nothing else.
@@ -41,7 +41,8 @@ const MAX_PART_BYTES: u64 = 32 << 20;
 ///
 /// # Security
 /// Whole content that came from one origin is served for another only after that one has said that it has it, too; a part
-/// or a beginning, which no digest vouches for, never. One repository over an open wire and over a secured one is two origins.
+/// or a beginning, which no digest vouches for, never. One repository over an open wire and over a secured one is two
+/// origins.
 ///
 /// The origin is not asked whether whoever reads may still do so: what it gave once is given by digest without a request,
 /// whatever the credentials are by then. A store is for one user, or for users who may all read the same. Whole content
@@ -90,10 +91,10 @@ impl Cached {
     }
 
     /// What `store` has of the repository `origin`, without the repository: no source is behind it that could open a socket,
-    /// and nothing is written, but that what proves to be damaged goes to quarantine: that is the error then, and not that it is
-    /// not there. A tag leads to what was last [recorded](Cached::recorded) of it, however long ago; the tags are those
-    /// whose manifests are kept, of which there must be one. What is not there is an error of the kind `NotCached` that names it;
-    /// where the store can't be read, why it can't is the error.
+    /// and nothing is written, but that what proves to be damaged goes to quarantine: that is the error then, and not that it
+    /// is not there. A tag leads to what was last [recorded](Cached::recorded) of it, however long ago; the tags are those
+    /// whose manifests are kept, of which there must be one. What is not there is an error of the kind `NotCached` that names
+    /// it; where the store can't be read, why it can't is the error.
     #[must_use]
     pub fn offline(origin: Origin, store: Arc<dyn Store>) -> Self {
         let local = Local::new(store, origin, Purpose::Read);
@@ -124,8 +125,8 @@ impl Cached {
         }
     }
 
-    /// Makes sure that the store has `blob` as a whole: fetches it unless it is there and the repository is known to have it, and
-    /// says which. Its bytes are not hashed when it is; whoever reads them has them hashed.
+    /// Makes sure that the store has `blob` as a whole: fetches it unless it is there and the repository is known to have it,
+    /// and says which. Its bytes are not hashed when it is; whoever reads them has them hashed.
     ///
     /// # Errors
     /// Those of the origin; `Digest` and `Size` when it gives something else; why the store has failed, if it has;

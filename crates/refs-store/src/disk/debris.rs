@@ -1,5 +1,5 @@
-//! Finds what is in the place of something else in the folder of a store: a folder where a file belongs, a file where a folder
-//! does, links and pipes.
+//! Finds what is in the place of something else in the folder of a store: a folder where a file belongs, a file where a
+//! folder does, links and pipes.
 
 use std::{
     fs::{self, Metadata},
@@ -69,8 +69,8 @@ const NOTES: [(&str, Shape); 4] = [
 const MAY_BE_LINKED: [&str; 4] = [BLOBS_FOLDER, INDEXES_FOLDER, PINS_FOLDER, ORIGINS_FOLDER];
 
 impl DiskStore {
-    /// Moves what is in the place of something else into quarantine, so that the store works again; gives where it was. What is
-    /// behind a link of its user's stays.
+    /// Moves what is in the place of something else into quarantine, so that the store works again; gives where it was. What
+    /// is behind a link of its user's stays.
     pub(super) async fn clear(&self) -> Result<Vec<PathBuf>> {
         let path = self.path().to_owned();
         blocking(self.path(), move || {
@@ -113,7 +113,8 @@ pub(super) fn to_clear(root: &Path) -> Result<Vec<PathBuf>> {
     Ok(debris)
 }
 
-/// Whether `path` is below a place that its user has put elsewhere by a link, where there may be more than what the store has.
+/// Whether `path` is below a place that its user has put elsewhere by a link, where there may be more than what the store
+/// has.
 pub(super) fn is_behind_link(root: &Path, path: &Path) -> bool {
     MAY_BE_LINKED
         .iter()

@@ -16,8 +16,8 @@ use crate::{
 /// An image that a [`DiskStore`] has as a whole, as its index lists it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ListedImage {
-    /// What it was asked by: a whole reference. Of an index, an image that is not for this machine has its platform behind the
-    /// tag, as in `ghcr.io/o/r:v1--linux-arm64`, or is named by its own digest.
+    /// What it was asked by: a whole reference. Of an index, an image that is not for this machine has its platform behind
+    /// the tag, as in `ghcr.io/o/r:v1--linux-arm64`, or is named by its own digest.
     pub name: String,
     /// The image's manifest.
     pub manifest: Descriptor,
@@ -85,8 +85,8 @@ fn is_here(platform: &Platform, here: &Platform) -> bool {
     (&platform.os, &platform.architecture) == (&here.os, &here.architecture)
 }
 
-/// Lists an image whose blobs are all here. They are on the disk before the index speaks of them: other programs, which do not
-/// hash what they read, find it there.
+/// Lists an image whose blobs are all here. They are on the disk before the index speaks of them: other programs, which do
+/// not hash what they read, find it there.
 fn list(folder: &Folder, entry: &Descriptor) -> Result<()> {
     let whole = folder.whole(entry).map_err(crate::store::not_cached)?;
     if folder.images()?.contains(entry) {

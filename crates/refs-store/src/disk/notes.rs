@@ -16,8 +16,8 @@ use crate::{
     store::TagRecord,
 };
 
-/// Replaces the record at `path`. A power cut may lose it, or leave a damaged one, which counts as none. Where somebody has put a
-/// folder, nothing is recorded.
+/// Replaces the record at `path`. A power cut may lose it, or leave a damaged one, which counts as none. Where somebody has
+/// put a folder, nothing is recorded.
 pub(super) fn write_record(folder: &Folder, path: &Path, record: &TagRecord) -> Result<()> {
     let json = serde_json::to_vec(record).map_err(|error| Error::io(Doing::Write, path, error.into()))?;
     make_folders_of(path)?;
@@ -87,8 +87,8 @@ pub(super) fn is_marked(path: &Path) -> Result<bool> {
     }
 }
 
-/// The digests that marks below `folder` are for, the latest first, at most `most`; more marks than a folder is likely to have
-/// are not looked at.
+/// The digests that marks below `folder` are for, the latest first, at most `most`; more marks than a folder is likely to
+/// have are not looked at.
 pub(super) fn latest_marks(folder: &Path, most: usize) -> Result<Vec<Digest>> {
     const MOST_LOOKED_AT: usize = 10_000;
     let path = folder.join("sha256");

@@ -88,8 +88,8 @@ pub(super) fn look(folder: &Folder, digest: &Digest, hashed: impl Fn(u64)) -> Re
     }
 }
 
-/// Moves what was found to be damaged into quarantine, after all images that need it were taken off the index. Says whether it
-/// was still there: somebody may have replaced it meanwhile.
+/// Moves what was found to be damaged into quarantine, after all images that need it were taken off the index. Says whether
+/// it was still there: somebody may have replaced it meanwhile.
 pub(super) fn move_damaged(folder: &Folder, digest: &Digest, state: &State) -> Result<bool> {
     let State::Damaged(found) = state else { return Ok(false) };
     let held = folder.lock()?;
@@ -146,8 +146,8 @@ pub(super) fn move_aside(root: &Path, path: &Path) -> Result<bool> {
     Ok(true)
 }
 
-/// Makes the folder for quarantine, with whatever was in its place in it. A file in the place of the one that is begun goes, and
-/// so does a link, but nothing that it leads to.
+/// Makes the folder for quarantine, with whatever was in its place in it. A file in the place of the one that is begun goes,
+/// and so does a link, but nothing that it leads to.
 fn make_quarantine(root: &Path) -> Result<PathBuf> {
     let folder = root.join(QUARANTINE_FOLDER);
     let is_other = |path: &Path| path.symlink_metadata().is_ok_and(|metadata| !metadata.is_dir());

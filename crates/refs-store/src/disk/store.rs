@@ -41,9 +41,9 @@ use crate::{
 /// once goes before what was read again, however much there is of it (S3-FIFO), and nothing goes while somebody reads it.
 ///
 /// Beside the layout's own files there are `pins`, `queues`, `uploads`, `locks`, `indexes`, `quarantine`, and
-/// `origins/WIRE/HOST/NAME` with `_tags`, `_members`, `_parts` and `_partials`; `CACHEDIR.TAG` tells programs that make backups
-/// to leave all of it out. The layout's index lists the [images](DiskStore::images) that are here as a whole. It keeps none from being evicted:
-/// what is to stay is [pinned](Store::pin), or put into a layout of its own.
+/// `origins/WIRE/HOST/NAME` with `_tags`, `_members`, `_parts` and `_partials`; `CACHEDIR.TAG` tells programs that make
+/// backups to leave all of it out. The layout's index lists the [images](DiskStore::images) that are here as a whole. It
+/// keeps none from being evicted: what is to stay is [pinned](Store::pin), or put into a layout of its own.
 ///
 /// Nothing waits for the disk here but a pin and the listing of an image. What a power cut damages is found when it is read,
 /// and fetched anew.
@@ -54,7 +54,8 @@ use crate::{
 /// Whoever may read the folder may read all content in it, whatever origin it is of and whatever credentials it took; so
 /// does a [`Cached`](crate::Cached), after a logout, too. Nothing is encrypted. Bytes are hashed when they are read as a
 /// whole, and not in a part. A file of a mebibyte or more that this store, or a clone of it, has hashed within ten minutes is
-/// not hashed again unless its size or its times have changed since. The folder must be its user's alone to write; the folders above it are not looked at.
+/// not hashed again unless its size or its times have changed since. The folder must be its user's alone to write; the
+/// folders above it are not looked at.
 #[derive(Debug, Clone)]
 pub struct DiskStore {
     path: Arc<Path>,

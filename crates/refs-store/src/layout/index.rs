@@ -11,8 +11,8 @@ use super::names::{Claim, Name, Names, name, set_name, take_name};
 /// The annotation of an image that was chosen from an index: that one's digest.
 const CHOSEN_FROM: &str = "io.github.refs-rs.index";
 
-/// The index of a layout, or the part of it that is a repository's. Each manifest has an entry for each of its tags, or a single
-/// one without a tag. What other programs wrote beside that is kept.
+/// The index of a layout, or the part of it that is a repository's. Each manifest has an entry for each of its tags, or a
+/// single one without a tag. What other programs wrote beside that is kept.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct LayoutIndex {
     document: Index,

@@ -1,4 +1,5 @@
-//! What is left when a program is killed, starved of room, or loses its disk in the middle of its work; and a server under load.
+//! What is left when a program is killed, starved of room, or loses its disk in the middle of its work; and a server under
+//! load.
 
 mod faults;
 mod kills;

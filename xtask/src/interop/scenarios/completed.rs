@@ -8,8 +8,8 @@ use super::round_trip::pushed;
 use crate::error::{Error, Result};
 use crate::interop::bench::{Bench, require_equal};
 
-/// Presses the key behind each line in turn, and prints what the line is then. A shell that waits for more has ended by itself
-/// before anybody gives up on it.
+/// Presses the key behind each line in turn, and prints what the line is then. A shell that waits for more has ended by
+/// itself before anybody gives up on it.
 const AT_A_TERMINAL: &str = r#"
 zmodload zsh/zpty || exit 9
 setup=$1; shift
@@ -38,7 +38,8 @@ const SETUPS: [&str; 2] = [
     "autoload -Uz compinit; compinit -D -u; source ./functions/_refs",
     "fpath=($PWD/functions $fpath); autoload -Uz compinit; compinit -D -u",
 ];
-/// A line, what zsh makes of it, and what fish says that its last word may become. `REPO` is a repository that was read before.
+/// A line, what zsh makes of it, and what fish says that its last word may become. `REPO` is a repository that was read
+/// before.
 const ROWS: [(&str, &str, &str); 9] = [
     ("refs pul", "refs pull ", "pull"),
     ("refs ls HOST/interop/sam", "refs ls REPO:", "REPO:"),

@@ -64,8 +64,8 @@ async fn try_read(host: &str, path: &str, expected: &[u8], begun: &AtomicUsize) 
     }
 }
 
-/// Requires that each blob in the layout at `root` has the bytes that its name says, and that the index leads to nothing missing.
-/// What a killed server was writing may be left.
+/// Requires that each blob in the layout at `root` has the bytes that its name says, and that the index leads to nothing
+/// missing. What a killed server was writing may be left.
 pub(super) fn require_sound(root: &Path) -> Result<()> {
     let flaws = check_layout(root).map_err(Error::file("check", root))?;
     let grave = flaws.iter().filter(|flaw| !matches!(flaw, Flaw::Temporary(_)));

@@ -49,8 +49,8 @@ pub(crate) fn crowd(bench: &Bench<'_>) -> Result<()> {
     }
 }
 
-/// How many bodies so many bytes are. A connection that has stalled for too long is given up, and the rest asked for: what was
-/// on its way by the first comes again.
+/// How many bodies so many bytes are. A connection that has stalled for too long is given up, and the rest asked for: what
+/// was on its way by the first comes again.
 fn bodies(received: u64) -> u64 {
     const AGAIN: u64 = BLOB_BYTES as u64 / 5;
     (received + BLOB_BYTES as u64 - 1).saturating_sub(AGAIN) / BLOB_BYTES as u64

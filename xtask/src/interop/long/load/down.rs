@@ -18,8 +18,8 @@ const CLIENTS: usize = 8;
 const BLOB_BYTES: usize = 8_000_000;
 const REPOSITORY: &str = "interop/down";
 
-/// At another byte in each round. Nobody gets a wrong byte, nothing is kept under a digest that is not whole, and who asks when
-/// the registry is back gets all of it.
+/// At another byte in each round. Nobody gets a wrong byte, nothing is kept under a digest that is not whole, and who asks
+/// when the registry is back gets all of it.
 pub(crate) fn upstream_down(bench: &Bench<'_>) -> Result<()> {
     let mut chance = Chance::seeded("the registry goes down");
     let link = Link::start(bench.place.host())?;

@@ -30,7 +30,8 @@ struct Said {
 /// What was said by a registry, as it is said.
 type All = Arc<Mutex<Vec<Said>>>;
 
-/// Whatever was acknowledged is there after each start, whole; whatever is served has its digest; what is left of pushes goes.
+/// Whatever was acknowledged is there after each start, whole; whatever is served has its digest; what is left of pushes
+/// goes.
 pub(crate) fn server_killed(bench: &Bench<'_>) -> Result<()> {
     let mut chance = Chance::seeded("servers are killed");
     let (root, mirror) = (bench.path("pushed"), bench.path("mirrored"));

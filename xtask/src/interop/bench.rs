@@ -139,16 +139,16 @@ impl<'a> Bench<'a> {
         Outcome::of(self.command(program, config).args(words))
     }
 
-    /// Runs oras in `directory`, over plain HTTP.
+    /// Runs oras in `directory`.
     pub(crate) fn oras<W: AsRef<OsStr>>(&self, directory: &Path, words: &[W]) -> Result<Outcome> {
         self.oras_as(&self.place.credentials.right, directory, words)
     }
 
-    /// Runs oras in `directory`, over plain HTTP, with the docker configuration in `config`.
+    /// Runs oras in `directory`, with the docker configuration in `config`.
     pub(crate) fn oras_as<W: AsRef<OsStr>>(&self, config: &Path, directory: &Path, words: &[W]) -> Result<Outcome> {
         let program = self.tools.oras.as_ref().ok_or(Error::MissingTool("oras"))?;
         let mut command = self.command(program, config);
-        Outcome::of(command.args(words).arg("--plain-http").current_dir(directory))
+        Outcome::of(command.args(words).arg(self.oras_flag("--plain-http")).current_dir(directory))
     }
 
     /// Runs oras, which takes several registries and layouts: each has flags of its own.
@@ -157,11 +157,27 @@ impl<'a> Bench<'a> {
         Outcome::of(self.command(program, &self.place.credentials.right).args(words))
     }
 
-    /// Runs regctl, over plain HTTP.
+    /// This flag of oras, which takes every server at localhost for one that speaks plain HTTP.
+    pub(crate) fn oras_flag(&self, flag: &str) -> String {
+        format!("{flag}={}", self.place.certificates.is_none())
+    }
+
+    /// Runs regctl.
     pub(crate) fn regctl<W: AsRef<OsStr>>(&self, words: &[W]) -> Result<Outcome> {
+        self.regctl_as(&self.place.credentials.right, words)
+    }
+
+    /// Runs regctl with the docker configuration in `config`.
+    pub(crate) fn regctl_as<W: AsRef<OsStr>>(&self, config: &Path, words: &[W]) -> Result<Outcome> {
         let program = self.tools.regctl.as_ref().ok_or(Error::MissingTool("regctl"))?;
         let host = format!("reg={},tls=disabled", self.place.host());
-        Outcome::of(self.command(program, &self.place.credentials.right).args(["--host", &host]).args(words))
+        let host = self.plainly(&host).into_iter().flat_map(|host| ["--host", host]);
+        Outcome::of(self.command(program, config).args(host).args(words))
+    }
+
+    /// `word`, which lets a program speak plain HTTP, where the place does.
+    pub(crate) fn plainly<'w>(&self, word: &'w str) -> Option<&'w str> {
+        self.place.certificates.is_none().then_some(word)
     }
 
     /// Runs umoci.
@@ -172,8 +188,13 @@ impl<'a> Bench<'a> {
 
     /// Runs skopeo.
     pub(crate) fn skopeo<W: AsRef<OsStr>>(&self, words: &[W]) -> Result<Outcome> {
+        self.skopeo_as(&self.place.credentials.right, words)
+    }
+
+    /// Runs skopeo with the docker configuration in `config`.
+    pub(crate) fn skopeo_as<W: AsRef<OsStr>>(&self, config: &Path, words: &[W]) -> Result<Outcome> {
         let program = self.tools.skopeo.as_ref().ok_or(Error::MissingTool("skopeo"))?;
-        Outcome::of(self.command(program, &self.place.credentials.right).args(words))
+        Outcome::of(self.command(program, config).args(words))
     }
 
     /// Runs buildah with a storage of this scenario's own, in plain directories: no file system is mounted.
@@ -243,6 +264,8 @@ impl<'a> Bench<'a> {
         let home = self.path("home");
         command.env("DOCKER_CONFIG", config).env("HOME", &home).env("XDG_CONFIG_HOME", home.join("config"));
         command.env("REFS_CACHE_DIR", self.path("cache"));
+        // Programs in Go have no flag for it in common.
+        command.envs(self.place.certificates.iter().map(|certificates| ("SSL_CERT_FILE", certificates.authority())));
         for name in ["DOCKER_AUTH_CONFIG", "REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "GITHUB_TOKEN", "GH_TOKEN"] {
             command.env_remove(name);
         }

@@ -42,6 +42,17 @@ impl Certificates {
         json!({"certificate": certificate, "key": key, "clientcas": [self.authority]})
     }
 
+    /// The flags of our own server that say who it is.
+    pub(crate) fn of_server(&self) -> [&OsStr; 4] {
+        let ClientCertificate { certificate, key } = &self.server;
+        ["--tls-cert".as_ref(), certificate.as_ref(), "--tls-key".as_ref(), key.as_ref()]
+    }
+
+    /// Whom to trust, as PEM.
+    pub(crate) fn authority(&self) -> &Path {
+        &self.authority
+    }
+
     /// What our client has to know of the server at `host`.
     pub(crate) fn hosts(&self, host: &Host) -> Hosts {
         let from = Origin::Given("the run");

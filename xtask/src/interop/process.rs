@@ -42,6 +42,15 @@ impl Outcome {
         Ok(String::from_utf8_lossy(&self.stdout()?).trim_end().to_owned())
     }
 
+    /// Requires that it failed, in whatever way.
+    pub(crate) fn fails(self) -> Result<()> {
+        if !self.output.status.success() {
+            return Ok(());
+        }
+        let found = String::from_utf8_lossy(&self.output.stdout).trim().to_owned();
+        Err(Error::Unexpected { what: self.line, expected: "a failure".to_owned(), found })
+    }
+
     /// Requires this exit code, and something said about it on stderr.
     pub(crate) fn fails_with(self, code: i32) -> Result<()> {
         let stderr = String::from_utf8_lossy(&self.output.stderr).trim().to_owned();

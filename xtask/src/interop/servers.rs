@@ -50,6 +50,10 @@ pub(crate) enum PlaceKind {
     Olareg,
     /// Our own server.
     RefsServe,
+    /// Our own server over TLS, which asks for a password with each request.
+    RefsBasic,
+    /// The same, which gives tokens for it.
+    RefsBearer,
     /// An OCI image layout on disk, without any server.
     Ocidir,
 }
@@ -63,8 +67,17 @@ pub(crate) struct Credentials {
 }
 
 impl PlaceKind {
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Plain, Self::Htpasswd, Self::Token, Self::MutualTls, Self::Olareg, Self::RefsServe, Self::Ocidir];
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Plain,
+        Self::Htpasswd,
+        Self::Token,
+        Self::MutualTls,
+        Self::Olareg,
+        Self::RefsServe,
+        Self::RefsBasic,
+        Self::RefsBearer,
+        Self::Ocidir,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -74,17 +87,32 @@ impl PlaceKind {
             Self::MutualTls => "docker-registry-mtls",
             Self::Olareg => "olareg",
             Self::RefsServe => "refs-serve",
+            Self::RefsBasic => "refs-serve-basic",
+            Self::RefsBearer => "refs-serve-bearer",
             Self::Ocidir => "ocidir",
         }
     }
 
-    /// Whether other programs can come as they are: over HTTP, without certificates, which crane has no flags for.
+    /// Whether other programs can come: without a certificate of their own, which crane has no flags for.
     pub(crate) fn is_open_to_peers(self) -> bool {
         !matches!(self, Self::MutualTls | Self::Ocidir)
     }
 
     pub(crate) fn asks_for_credentials(self) -> bool {
-        matches!(self, Self::Htpasswd | Self::Token)
+        matches!(self, Self::Htpasswd | Self::Token) || self.own_auth().is_some()
+    }
+
+    pub(crate) fn is_our_own(self) -> bool {
+        self == Self::RefsServe || self.own_auth().is_some()
+    }
+
+    /// The `--auth` of our own server that asks for credentials.
+    fn own_auth(self) -> Option<&'static str> {
+        match self {
+            Self::RefsBasic => Some("basic"),
+            Self::RefsBearer => Some("bearer"),
+            _ => None,
+        }
     }
 
     /// Starts it on a free port with an empty directory.
@@ -95,7 +123,7 @@ impl PlaceKind {
             _ => None,
         };
         let certificates = match self {
-            Self::MutualTls => Some(Certificates::write(dir.path())?),
+            Self::MutualTls | Self::RefsBasic | Self::RefsBearer => Some(Certificates::write(dir.path())?),
             _ => None,
         };
         let (server, base) = match self {
@@ -104,6 +132,9 @@ impl PlaceKind {
             }
             Self::Olareg => olareg(tools, dir.path())?,
             Self::RefsServe => refs_serve(tools, dir.path())?,
+            Self::RefsBasic | Self::RefsBearer => {
+                refs_guarded(tools, dir.path(), self.own_auth(), certificates.as_ref())?
+            }
             Self::Ocidir => (None, format!("ocidir://{}", dir.path().join("layouts").display())),
         };
         let credentials = Credentials::write(&dir.path().join("credentials"), &base)?;
@@ -180,9 +211,13 @@ impl Credentials {
 
 /// The `auth` of docker-registry that asks for [`PASSWORD`].
 pub(super) fn htpasswd(dir: &Path) -> Result<Value> {
+    Ok(json!({"htpasswd": {"realm": "interop", "path": passwords(dir)?}}))
+}
+
+/// A file with the one user.
+fn passwords(dir: &Path) -> Result<PathBuf> {
     let passwords = dir.join("htpasswd");
-    write(&passwords, HTPASSWD.as_bytes())?;
-    Ok(json!({"htpasswd": {"realm": "interop", "path": passwords}}))
+    write(&passwords, HTPASSWD.as_bytes()).map(|()| passwords)
 }
 
 /// The `auth` of docker-registry that trusts `tokens`, whose certificate is in a file.
@@ -234,18 +269,34 @@ pub(crate) fn refs_serving(tools: &Tools, dir: &Path, more: &[&str]) -> Result<S
     })
 }
 
+/// Our own server over TLS, which asks for [`PASSWORD`].
+fn refs_guarded(tools: &Tools, dir: &Path, auth: Option<&str>, certificates: Option<&Certificates>) -> Result<Started> {
+    let passwords = passwords(dir)?;
+    served_by(&tools.refs, dir, &dir.join("registry"), |command| {
+        command.arg("--htpasswd").arg(passwords);
+        command.args(auth.iter().flat_map(|auth| ["--auth", auth]));
+        command.args(certificates.iter().flat_map(|certificates| certificates.of_server()));
+    })
+}
+
 fn served_by(program: &Path, dir: &Path, data: &Path, more: impl FnOnce(&mut Command)) -> Result<Started> {
     let mut command = Command::new(program);
     command.args(["serve", "--listen", "127.0.0.1:0", "--root"]).arg(data);
     more(&mut command);
     let (server, line) = Server::start_and_read_line("refs-serve", &mut command, dir)?;
-    let address = line.rsplit_once("http://").map(|(_, address)| address.trim_end_matches('/').to_owned());
-    let address = address.ok_or_else(|| Error::Unexpected {
+    let host = listening(&line).ok_or_else(|| Error::Unexpected {
         what: "the first line of `refs serve`".to_owned(),
         expected: "http://127.0.0.1:PORT".to_owned(),
-        found: line,
+        found: line.clone(),
     })?;
-    Ok((Some(server), address))
+    Ok((Some(server), host))
+}
+
+/// `HOST:PORT` at the end of the first line of `refs serve`, with the name that its certificate is for.
+fn listening(line: &str) -> Option<String> {
+    let (scheme, address) = line.rsplit_once(' ').map_or(line, |(_, url)| url).split_once("://")?;
+    let address = address.trim_end_matches('/');
+    if scheme == "https" { address.parse().ok().map(certified) } else { Some(address.to_owned()) }
 }
 
 pub(crate) fn start(command: &mut Command, address: SocketAddr, dir: &Path) -> Result<Started> {

@@ -78,6 +78,49 @@ pub(super) fn their_logins(bench: &Bench<'_>) -> Result<()> {
     require_equal("what is left", "true", &(left.contains("other.test") && left.contains("ctrl-q")).to_string())
 }
 
+/// Four programs, each with a configuration of its own: the right password lets it read, a wrong one and none do not.
+pub(super) fn each_logs_in(bench: &Bench<'_>) -> Result<()> {
+    let reference = pushed(bench)?;
+    let expected = digest_of(&bench.refs(&["resolve", &reference])?.text()?)?;
+    let image = format!("docker://{reference}");
+    let skopeo: Login<'_> = (
+        "skopeo",
+        &|config, words| {
+            let file = config.join("config.json").to_string_lossy().into_owned();
+            let words = [&[words[0], "--authfile", &file], &words[1..]].concat();
+            bench.skopeo_as(config, &words)
+        },
+        &["login"],
+        &["inspect", "--format", "{{.Digest}}", &image],
+    );
+    let crane: Login<'_> =
+        ("crane", &|config, words| bench.crane_as(config, words), &["auth", "login"], &["digest", &reference]);
+    let oras: Login<'_> =
+        ("oras", &|config, words| bench.oras_as(config, Path::new("/"), words), &["login"], &["resolve", &reference]);
+    let regctl: Login<'_> = (
+        "regctl",
+        &|config, words| bench.regctl_as(config, words),
+        &["registry", "login"],
+        &["image", "digest", &reference],
+    );
+    [crane, oras, regctl, skopeo].into_iter().try_for_each(|login| logs_in(bench, &expected, login))
+}
+
+/// A program, how it runs with a configuration, how it logs in, and how it tells the digest of what was pushed.
+type Login<'a> = (&'a str, &'a dyn Fn(&Path, &[&str]) -> Result<Outcome>, &'a [&'a str], &'a [&'a str]);
+
+fn logs_in(bench: &Bench<'_>, expected: &str, (name, run, log_in, digest): Login<'_>) -> Result<()> {
+    let config = bench.path(name);
+    let host = bench.place.host();
+    let with = |password| [log_in, &[host, "-u", USER, "-p", password]].concat();
+    run(&config, digest)?.fails()?;
+    // crane doesn't ask the server whether it is right.
+    let _saved_or_refused = run(&config, &with("battery staple"))?;
+    run(&config, digest)?.fails()?;
+    run(&config, &with(PASSWORD))?.stdout()?;
+    require_equal(name, expected, &run(&config, digest)?.text()?)
+}
+
 fn log_in(bench: &Bench<'_>, config: &Path, password: &str) -> Result<Outcome> {
     let mut command = bench.refs_command(config, &["login", bench.place.host(), "--username", USER]);
     Outcome::of(command.env("REFS_PASSWORD", password))

@@ -40,6 +40,8 @@ enum At {
     Guarded,
     /// Our own server.
     OwnServer,
+    /// Our own server where it asks for a password.
+    OwnGuarded,
     /// Where a certificate is asked for.
     Certified,
     /// Where a token server is.
@@ -75,6 +77,7 @@ const ALL: &[Scenario] = &[
     Scenario { name: "a wrong password, and none", at: At::Guarded, run: credentials::refused },
     Scenario { name: "crane and oras use our login", at: At::Guarded, run: credentials::our_login },
     Scenario { name: "we use the logins of crane and oras", at: At::Guarded, run: credentials::their_logins },
+    Scenario { name: "each program logs in", at: At::OwnGuarded, run: credentials::each_logs_in },
     Scenario { name: "no certificate, and a foreign one", at: At::Certified, run: certificates::refused },
     Scenario { name: "doctor finds TLS and HTTP/2", at: At::Certified, run: certificates::doctor },
     Scenario { name: "scopes asked for", at: At::Tokens, run: credentials::scopes },
@@ -151,7 +154,8 @@ impl At {
             Self::Guarded => kind.asks_for_credentials(),
             Self::Certified => kind == PlaceKind::MutualTls,
             Self::Layouts => kind == PlaceKind::Ocidir,
-            Self::OwnServer => kind == PlaceKind::RefsServe,
+            Self::OwnServer => kind.is_our_own(),
+            Self::OwnGuarded => kind.is_our_own() && kind.asks_for_credentials(),
             Self::Tokens => kind == PlaceKind::Token,
             Self::Once => kind == PlaceKind::Plain,
             Self::OnceAndLong => kind == PlaceKind::Plain && extent == Extent::Long,

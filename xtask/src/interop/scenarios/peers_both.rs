@@ -22,8 +22,9 @@ pub(super) fn skopeo(bench: &Bench<'_>) -> Result<()> {
         let words = [&["--insecure-policy", "copy", "--preserve-digests"], words, &[from, to]].concat();
         bench.skopeo(&words)?.stdout().map(drop)
     };
-    copy(&["--dest-tls-verify=false"], &format!("oci:{}:v1", journey.from), &registry)?;
-    copy(&["--src-tls-verify=false"], &registry, &format!("oci:{}:v1", journey.back))?;
+    let plainly = |word| Vec::from_iter(bench.plainly(word));
+    copy(&plainly("--dest-tls-verify=false"), &format!("oci:{}:v1", journey.from), &registry)?;
+    copy(&plainly("--src-tls-verify=false"), &registry, &format!("oci:{}:v1", journey.back))?;
     journey.end(bench)
 }
 
@@ -37,8 +38,9 @@ pub(super) fn crane(bench: &Bench<'_>) -> Result<()> {
 pub(super) fn oras(bench: &Bench<'_>) -> Result<()> {
     let journey = Journey::begin(bench, "oras")?;
     let (from, back) = (format!("{}:v1", journey.from), format!("{}:v1", journey.back));
-    bench.oras_layout(&["cp", "--from-oci-layout", &from, "--to-plain-http", &journey.registry])?.stdout()?;
-    bench.oras_layout(&["cp", "--from-plain-http", &journey.registry, "--to-oci-layout", &back])?.stdout()?;
+    let [to_flag, from_flag] = ["--to-plain-http", "--from-plain-http"].map(|flag| bench.oras_flag(flag));
+    bench.oras_layout(&["cp", "--from-oci-layout", &from, &to_flag, &journey.registry])?.stdout()?;
+    bench.oras_layout(&["cp", &from_flag, &journey.registry, "--to-oci-layout", &back])?.stdout()?;
     journey.end(bench)
 }
 

@@ -64,12 +64,13 @@ impl Connection {
         self.send("GET", path, "", &[]).await
     }
 
-    /// Sends a request with these headers, each with its line end, and reads the head of the answer.
+    /// Sends a request with these headers, each with its line end, and reads the head of the answer. It accepts manifests
+    /// by their type, too: docker-registry finds none for `*/*`.
     pub(crate) async fn send(&mut self, method: &str, path: &str, headers: &str, body: &[u8]) -> io::Result<Head> {
         let Self { host, .. } = self;
         let length = body.len();
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: {length}\r\naccept: */*\r\n{headers}\r\n"
+            "{method} {path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: {length}\r\naccept: {MANIFEST}, */*\r\n{headers}\r\n"
         );
         self.stream.write_all(head.as_bytes()).await?;
         self.stream.write_all(body).await?;

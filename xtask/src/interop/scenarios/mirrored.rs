@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::interop::bench::{Bench, require_equal};
 use crate::interop::compare::Closely;
 
-/// crane, skopeo and oras; then again, when the registry need not be asked for anything but the tag.
+/// crane, skopeo, oras, regctl and ours; then again, when the registry need not be asked for anything but the tag.
 pub(super) fn peers_pull(bench: &Bench<'_>) -> Result<()> {
     let reference = pushed(bench)?;
     let (host, name) = split(&reference)?;
@@ -41,6 +41,10 @@ fn read(bench: &Bench<'_>, mirrored: &str, round: &str) -> Result<()> {
     fs::create_dir(&directory).map_err(Error::file("create", &directory))?;
     bench.oras(&directory, &["pull", mirrored])?.stdout()?;
     bench.oras(&directory, &["discover", "--format", "json", mirrored])?.stdout()?;
+
+    let regctl = format!("ocidir://{}:v1", bench.path(&format!("{round}-regctl")).display());
+    let (host, _) = split(mirrored)?;
+    bench.regctl(&["--host", &format!("reg={host},tls=disabled"), "image", "copy", mirrored, &regctl])?.stdout()?;
 
     let refs = bench.path(&format!("{round}-refs"));
     bench.refs(&["pull", "--no-cache", mirrored, &refs.to_string_lossy()])?.stdout().map(drop)

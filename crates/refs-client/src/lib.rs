@@ -51,7 +51,7 @@ pub use client::Client;
 pub use copy::{Copied, CopyOptions};
 pub use diff::{Aspect, Change, Diff, DiffOptions, DiffSide, Times};
 pub use error::{
-    ArchiveFault, DestinationFault, Error, GraphLimit, LayerLimit, LocationFault, Result, Side, SourceFault,
+    ArchiveFault, DestinationFault, Error, GraphLimit, LayerLimit, LocationFault, Portion, Result, Side, SourceFault,
 };
 pub use fetch::{FetchOptions, Fetched};
 pub use graph::{Children, manifest_digests};

@@ -1,6 +1,6 @@
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
-use refs_client::{DestinationFault, GraphLimit, LayerLimit, LocationFault, Side, manifest_file::Faults};
+use refs_client::{DestinationFault, GraphLimit, LayerLimit, LocationFault, Portion, Side, manifest_file::Faults};
 use refs_estargz::{ChunkFault, FieldFault, TocPart};
 use refs_registry::{
     Error as Wire, MediaType, Platform,
@@ -64,7 +64,7 @@ fn every_error_of_a_verb_has_its_code() {
         (Error::Reference(Reference::parse("").unwrap_err()), USAGE),
         (Error::Location { input: text(), fault: LocationFault::NoTarget }, USAGE),
         (Error::Registry(refused()), CONFLICT),
-        (Error::Copy { side: Side::Source, at: at(), source: Box::new(refused()) }, CONFLICT),
+        (Error::Copy { side: Side::Source, what: Portion::Artifact, at: at(), source: Box::new(refused()) }, CONFLICT),
         (Error::OtherDigest { at: at(), expected: digest().into(), actual: digest().into() }, CONFLICT),
         (
             Error::TagMoved {

@@ -1,7 +1,7 @@
 //! What to do next about the error of a verb.
 
-use refs_client::{ArchiveFault, DestinationFault, Error, Location, LocationFault, Side, SourceFault};
-use refs_registry::{Error as Registry, error::Wanted};
+use refs_client::{ArchiveFault, DestinationFault, Error, Location, LocationFault, Portion, Side, SourceFault};
+use refs_registry::{Error as Registry, ErrorKind, error::Wanted};
 use refs_url::{Target, version::semver_tags};
 
 use super::{
@@ -50,7 +50,10 @@ pub(crate) fn client_hint(error: &Error) -> Option<String> {
         error if error.leads_out() => OF_AN_IMAGE.to_owned(),
         Error::SpecialFile { .. } => OF_AN_IMAGE.to_owned(),
         Error::Registry(error) => registry_hint(error)?,
-        Error::Copy { side, at, source } => copy_hint(*side, at, source)?,
+        Error::Copy { side, what, at, source } => copy_hint(*side, *what, at, source)?,
+        Error::GraphTooLarge { .. } => {
+            "`--no-referrers` leaves behind what refers to it, `--platform` what is not for this one".to_owned()
+        }
         Error::OtherDigest { .. } => "leave the digest out to copy what is there now".to_owned(),
         Error::Config { .. } => {
             "`refs inspect` tells what it is; `refs pull` extracts what is no container image".to_owned()
@@ -69,11 +72,16 @@ pub(crate) fn client_hint(error: &Error) -> Option<String> {
     })
 }
 
-/// What to do next about a copy of which the side at `at` failed.
-fn copy_hint(side: Side, at: &str, source: &Registry) -> Option<String> {
+/// What to do next about a copy of which the side at `at` failed, over `what`.
+fn copy_hint(side: Side, what: Portion, at: &str, source: &Registry) -> Option<String> {
     if is_incomplete(source) {
         let hint = "the registry wants all that a manifest leads to; of an index without all its images `--rewrite-index` makes \
                     one that it takes, and layers that are kept elsewhere, by their URLs, it does not take";
+        return Some(hint.to_owned());
+    }
+    if what == Portion::Referrers && is_about_content(source.kind()) {
+        let hint = "what refers to an artifact, such as a signature, is copied before the tag is set; `--no-referrers` copies \
+                    without it, and `--referrers-type` what is of one type";
         return Some(hint.to_owned());
     }
     if side == Side::Source && is_listed(at, source) {
@@ -82,6 +90,11 @@ fn copy_hint(side: Side, at: &str, source: &Registry) -> Option<String> {
         return Some(hint.to_owned());
     }
     registry_hint(source)
+}
+
+/// Whether it is one thing that can't be copied, and others may be.
+const fn is_about_content(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::NotFound | ErrorKind::Digest | ErrorKind::Size | ErrorKind::Corrupt | ErrorKind::Protocol)
 }
 
 /// Whether what was copied from `at` leads to a manifest that is missing, as `error` says.

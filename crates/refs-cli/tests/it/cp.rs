@@ -177,6 +177,20 @@ fn the_side_that_fails_is_named_and_gives_the_exit_code() {
     machine.fails(&format!("cp {source} {}/o/other:v1", to.host()), 7, &["cannot copy to"]);
 }
 
+#[test]
+fn referrer_that_is_missing_is_named_as_one_and_no_tag_is_set() {
+    let (machine, from, to) = (Machine::new(), registry(), registry());
+    let digest = index(&from);
+    let path = format!("/blobs/{}", Digest::sha256(b"note"));
+    from.fault(On::get(&path).always(), Fault::Status { status: 404, headers: Vec::new() });
+    let (source, target) = (format!("{}/o/r:v1", from.host()), format!("{}/o/to:v1", to.host()));
+    let told = format!("cannot copy what refers to it from {source}");
+    machine.fails(&format!("cp {source} {target}"), 3, &[&told, "`--no-referrers` copies without it"]);
+    assert_eq!(tagged(&to, "o/to", "v1"), None);
+    machine.prints(&format!("cp {source} {target} --no-referrers"));
+    assert_eq!(tagged(&to, "o/to", "v1"), Some(digest));
+}
+
 /// A registry that wants this name and password.
 fn guarded(user: &str, password: &str) -> FakeRegistry {
     FakeRegistry::builder().basic_auth(user, password).start_blocking()

@@ -6,7 +6,10 @@ use refs_registry::{Descriptor, Error as RegistryError, ErrorKind, Sink, Source}
 use refs_url::{Digest, Reference, RepoName, Tag, Target};
 
 use super::noted::Noted;
-use crate::{Error, Meter, Result, error::Side};
+use crate::{
+    Error, Meter, Result,
+    error::{Portion, Side},
+};
 
 /// Where a copy comes from and goes to.
 #[derive(Debug, Clone)]
@@ -47,12 +50,12 @@ impl Relation {
 impl Ends {
     /// A failure of the source.
     pub(super) fn unread(&self, source: RegistryError) -> Error {
-        Error::Copy { side: Side::Source, at: self.from.clone(), source: Box::new(source) }
+        failure(Side::Source, &self.from, source)
     }
 
     /// A failure of the destination.
     pub(super) fn unwritten(&self, source: RegistryError) -> Error {
-        Error::Copy { side: Side::Destination, at: self.to.clone(), source: Box::new(source) }
+        failure(Side::Destination, &self.to, source)
     }
 
     /// A failure of the destination while it read from the source through `noted`.
@@ -110,6 +113,11 @@ impl Ends {
         let is_damaged = matches!(kind, ErrorKind::Digest | ErrorKind::Size | ErrorKind::Corrupt);
         may_be_absent(kind) || is_damaged && !self.sink.vouches_for_blobs()
     }
+}
+
+/// How the side at `at` failed.
+pub(super) fn failure(side: Side, at: &str, source: RegistryError) -> Error {
+    Error::Copy { side, what: Portion::Artifact, at: at.to_owned(), source: Box::new(source) }
 }
 
 /// A repository that is to come into being is denied to readers by some registries; whether it may be written shows when it

@@ -18,7 +18,10 @@ use super::{
     graph::Standing,
     options::{CopyOptions, Referrers},
 };
-use crate::{Result, error::GraphLimit};
+use crate::{
+    Error, Result,
+    error::{GraphLimit, Portion},
+};
 
 /// Referrers that may be above one another: a signature of a signature, and so on.
 pub(super) const MAX_DEPTH: u32 = 8;
@@ -43,6 +46,14 @@ pub(super) async fn referrers(ends: &Ends, subjects: &[Digest], options: &CopyOp
     });
     let lists: Vec<Vec<Top>> = lists.buffered(LISTS_AT_ONCE).try_collect().await?;
     Ok(lists.into_iter().flatten().collect())
+}
+
+/// `error`, which was met while that was copied which refers to the artifact.
+pub(super) fn about_referrers(error: Error) -> Error {
+    match error {
+        Error::Copy { side, at, source, .. } => Error::Copy { side, what: Portion::Referrers, at, source },
+        other => other,
+    }
 }
 
 async fn of_one(ends: &Ends, subject: &Digest, filter: Filter, count: &AtomicUsize) -> Result<Vec<Top>> {

@@ -11,12 +11,12 @@ use super::{
     blobs::copy_blobs,
     chosen::{Chosen, Origin, Root},
     copied::{Copied, Fate, Outcome, Tally},
-    ends::{Ends, Relation},
+    ends::{Ends, Relation, failure},
     gather::{AT_ONCE, Gathered, Top, too_large},
     graph::Standing,
     manifests::{unseen_blobs, write, write_manifests},
     options::{CopyOptions, Mode},
-    referrers::{self, referrers},
+    referrers::{self, about_referrers, referrers},
     unmounted,
 };
 use crate::{
@@ -30,8 +30,8 @@ impl Client {
     /// destination has is not moved; within one registry blobs are mounted; between two places they pass through memory, a
     /// few pieces at a time, and are verified. Layouts on disk are places as others are, a layer in a file can be a source.
     ///
-    /// With a tag, `to` leads to the copy in the end, after all else but the referrers is there; without one the copy goes
-    /// by its digest. A digest in `to` must be that of what is copied. What is copied is read past the client's store, and
+    /// With a tag, `to` leads to the copy in the end, after all else is there, the referrers included; without one the copy
+    /// goes by its digest. A digest in `to` must be that of what is copied. What is copied is read past the client's store, and
     /// not kept there. Of a client whose registries are sent pieces (`Options::piece_bytes`), each piece of a blob is a
     /// reading of its own at the source.
     ///
@@ -44,8 +44,9 @@ impl Client {
     /// # Errors
     /// `Location` when `from` names neither tag nor digest, or `to` is a file; `OtherDigest`, before anything is written;
     /// `PlatformNotFound` and its like for a platform that there is no image for; `GraphTooLarge`; `Copy` with the side that
-    /// failed. After an error what was copied stays: blobs and manifests that nothing leads to, or, once the tag is
-    /// written, an artifact without some of its referrers. The same copy again moves what is missing.
+    /// failed, and whether that was over the artifact or over what refers to it. After an error the tag is as it was before,
+    /// and what was copied stays: blobs and manifests, by their digests, of which the artifact itself may be one. The same
+    /// copy again moves what is missing.
     pub async fn copy(&self, from: &Location, to: &Location, options: &CopyOptions) -> Result<Copied> {
         if let Location::File(_) = to {
             return Err(to.fault(LocationFault::File));
@@ -122,7 +123,7 @@ pub(crate) async fn copy_named(ends: &Ends, target: &Target, to: Named, options:
 /// An error of a registry with the side that it is from.
 fn side_of(side: Side, at: &str, error: Error) -> Error {
     match error {
-        Error::Registry(source) => Error::Copy { side, at: at.to_owned(), source: Box::new(source) },
+        Error::Registry(source) => failure(side, at, source),
         other => other,
     }
 }
@@ -166,7 +167,7 @@ impl Found {
     }
 }
 
-/// Copies `root` and what is beneath it, lets `tag` lead to it, and copies what refers to any of that.
+/// Copies `root` and what is beneath it and what refers to any of that, and lets `tag` lead to it.
 async fn copy(ends: &Ends, root: Root, tag: Option<Tag>, options: &CopyOptions) -> Result<Copied> {
     let descriptor = root.manifest.descriptor.clone();
     let is_tagged = match &tag {
@@ -187,19 +188,22 @@ async fn copy(ends: &Ends, root: Root, tag: Option<Tag>, options: &CopyOptions) 
     let mut copying = Copying { ends, options, gathered, seen, is_retagged, copied };
     let found = copying.gather(&root, is_tagged.then_some(Standing::Present)).await?;
     let subjects = found.subjects(&root);
-    // What refers is asked for meanwhile; whether that went well matters when the tag leads to the copy.
+    // What refers is asked for meanwhile; whether that went well matters when all that it refers to is there.
     let listed = async { Ok(referrers(ends, &subjects, options).await) };
-    let moved = copying.root(&root, &found, tag.filter(|_| !is_tagged));
-    let (listed, ()) = try_join(listed, moved).await?;
-    let mut tops = listed?;
-    for _ in 0..referrers::MAX_DEPTH {
-        if tops.is_empty() {
-            return Ok(copying.report());
-        }
-        let subjects = copying.referrers(tops).await?;
-        tops = referrers(ends, &subjects, options).await?;
+    let (listed, ()) = try_join(listed, copying.below(&root, &found)).await?;
+    let tops = listed.map_err(about_referrers)?;
+    let tag = tag.filter(|_| !is_tagged);
+    if tops.is_empty() {
+        // Nothing comes between the manifest and its tag: one request is enough for both.
+        copying.root(&root, tag).await?;
+        return Ok(copying.report());
     }
-    if tops.is_empty() { Ok(copying.report()) } else { Err(too_large(ends, GraphLimit::Depth(referrers::MAX_DEPTH))) }
+    copying.root(&root, None).await?;
+    copying.all_referrers(tops).await.map_err(about_referrers)?;
+    if tag.is_some() {
+        copying.root(&root, tag).await?;
+    }
+    Ok(copying.report())
 }
 
 impl Copying<'_> {
@@ -210,10 +214,14 @@ impl Copying<'_> {
         self.gathered.add(self.ends, vec![top], &root.chosen, self.options).await.map(Found)
     }
 
-    /// Copies what is beneath `root`, writes it if it is not there, and lets `tag` lead to it.
-    async fn root(&mut self, root: &Root, found: &Found, tag: Option<Tag>) -> Result<()> {
+    /// Copies what is beneath `root`.
+    async fn below(&mut self, root: &Root, found: &Found) -> Result<()> {
         self.blobs(&found.0).await?;
-        self.manifests(&found.below(root), AT_ONCE).await?;
+        self.manifests(&found.below(root), AT_ONCE).await
+    }
+
+    /// Writes `root` if it is not there, and lets `tag` lead to it.
+    async fn root(&mut self, root: &Root, tag: Option<Tag>) -> Result<()> {
         let is_absent = self.is_absent(&root.manifest.descriptor.digest);
         if self.options.mode == Mode::DryRun || !is_absent && tag.is_none() {
             return Ok(());
@@ -223,6 +231,18 @@ impl Copying<'_> {
             return write(self.ends, &root.manifest, tag.as_slice()).await;
         }
         written
+    }
+
+    /// Copies `tops`, which refer to what was copied, what refers to them, and so on.
+    async fn all_referrers(&mut self, mut tops: Vec<Top>) -> Result<()> {
+        for _ in 0..referrers::MAX_DEPTH {
+            let subjects = self.referrers(tops).await?;
+            tops = referrers(self.ends, &subjects, self.options).await?;
+            if tops.is_empty() {
+                return Ok(());
+            }
+        }
+        Err(too_large(self.ends, GraphLimit::Depth(referrers::MAX_DEPTH)))
     }
 
     /// Copies `tops`, which refer to what was copied; gives the manifests that came with them.

@@ -74,12 +74,23 @@ pub enum Side {
 }
 
 impl Side {
-    pub(super) const fn doing(self) -> &'static str {
-        match self {
-            Self::Source => "copy from",
-            Self::Destination => "copy to",
+    pub(super) const fn doing(self, what: Portion) -> &'static str {
+        match (self, what) {
+            (Self::Source, Portion::Artifact) => "copy from",
+            (Self::Source, Portion::Referrers) => "copy what refers to it from",
+            (Self::Destination, Portion::Artifact) => "copy to",
+            (Self::Destination, Portion::Referrers) => "copy what refers to it to",
         }
     }
+}
+
+/// A portion of what a copy moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Portion {
+    /// The artifact, with all that it leads to.
+    Artifact,
+    /// What refers to it.
+    Referrers,
 }
 
 /// How many manifests that hang together are copied.

@@ -5,7 +5,7 @@ mod said;
 
 use std::{io, path::PathBuf};
 
-pub use fault::{ArchiveFault, DestinationFault, GraphLimit, LayerLimit, LocationFault, Side, SourceFault};
+pub use fault::{ArchiveFault, DestinationFault, GraphLimit, LayerLimit, LocationFault, Portion, Side, SourceFault};
 use refs_registry::error::{ConfigFault, Doing};
 use refs_registry::{MediaType, Platform};
 use refs_url::{Digest, ParseError, Tag, version::Constraint};
@@ -35,10 +35,12 @@ pub enum Error {
     #[error(transparent)]
     Registry(#[from] refs_registry::Error),
     /// One side of a copy failed.
-    #[error("cannot {} {at}", .side.doing())]
+    #[error("cannot {} {at}", .side.doing(*.what))]
     Copy {
         /// Which.
         side: Side,
+        /// What was being copied.
+        what: Portion,
         /// The source or the destination, as it was named.
         at: String,
         /// How it failed.

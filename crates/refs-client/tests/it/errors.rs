@@ -3,7 +3,7 @@
 use std::{error::Error as _, sync::Arc};
 
 use refs_client::{
-    Client, Error, Location, LocationFault, MANIFEST_FILE, ManifestFile, PullOptions, ReadOptions, Side,
+    Client, Error, Location, LocationFault, MANIFEST_FILE, ManifestFile, Portion, PullOptions, ReadOptions, Side,
 };
 use refs_registry::{ErrorKind, error::Code};
 use refs_store::Memories;
@@ -244,7 +244,10 @@ fn what_a_registry_answered_is_told_whoever_asked_it() {
     let host = || refs_url::Host::parse("r.test").unwrap();
     let limited = || refs_registry::Error::RateLimited { host: host(), retry_after: None };
     let busy = || refs_registry::Error::Busy { path: "a".into() };
-    let side = |source| Error::Copy { side: Side::Source, at: "r.test/a".to_owned(), source: Box::new(source) };
+    let side = |source| {
+        let (at, source) = ("r.test/a".to_owned(), Box::new(source));
+        Error::Copy { side: Side::Source, what: Portion::Artifact, at, source }
+    };
     check_forwarded(&limited().into(), true, Some(429));
     check_forwarded(&side(limited()), true, Some(429));
     check_forwarded(&busy().into(), true, None);

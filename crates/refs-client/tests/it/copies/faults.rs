@@ -132,6 +132,51 @@ async fn a_copy_that_was_interrupted_moves_what_is_missing() {
     assert!(content(&*to.repository("o/to"), digest).await == content(&*from.repository("o/from"), digest).await);
 }
 
+/// That a copy to `to`, whose tag leads to `before`, leaves that as it is when a signature's blob is missing, and the next
+/// copy goes on.
+async fn check_referrer_missing(to: &FakeRegistry, before: Option<Digest>) {
+    let from = FakeRegistry::start().await;
+    let index = graph(&*from.repository("o/from")).await;
+    let digest = &index.descriptor.digest;
+    let signature = Digest::sha256(format!("text/x-signature {digest}").as_bytes());
+    from.fault(On::get(&format!("/blobs/{signature}")).always(), Fault::Status { status: 404, headers: Vec::new() });
+    let (source, target) = (place(&from, "o/from:v1"), place(to, "o/to:v1"));
+    let error = anonymous().copy(&source, &target, &CopyOptions::default()).await.unwrap_err();
+    assert_eq!(side(&error), (Side::Source, ErrorKind::NotFound));
+    assert!(matches!(error, Error::Copy { what: Portion::Referrers, .. }), "{error:?}");
+    assert_eq!(tagged(to, "o/to", "v1").await, before);
+    assert!(to.repository("o/to").resolve(&Target::Digest(digest.clone())).await.is_ok());
+    from.clear_faults();
+    let copied = copy(&anonymous(), &source, &target).await;
+    // The signature of it is about the one that failed, and was not reached.
+    let moved = copied.blobs.iter().filter(|blob| blob.fate == Fate::Copied).map(|blob| &blob.descriptor.digest);
+    assert!(moved.clone().any(|moved| *moved == signature) && moved.count() <= 3, "{:?}", copied.blobs);
+    assert_eq!((copied.outcome, tagged(to, "o/to", "v1").await.as_ref()), (Outcome::Copied, Some(digest)));
+    assert!(content(&*to.repository("o/to"), digest).await == content(&*from.repository("o/from"), digest).await);
+}
+
+#[tokio::test]
+async fn a_referrer_that_is_missing_leaves_the_tag_as_it_was() {
+    for quirks in [Quirks::default(), Quirks::docker_hub()] {
+        let to = FakeRegistry::builder().quirks(quirks).start().await;
+        check_referrer_missing(&to, None).await;
+        let other = FakeRegistry::start().await;
+        let old = Image::new().file("old", "old").push(&*other.repository("o/to"), &["v1"]).await.unwrap();
+        check_referrer_missing(&other, Some(old.descriptor.digest)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_list_of_referrers_that_fails_leaves_no_tag() {
+    let (from, to, index) = pair().await;
+    let list = format!("/referrers/{}", index.descriptor.digest);
+    from.fault(On::get(&list).always(), Fault::Status { status: 403, headers: Vec::new() });
+    let (source, target) = (place(&from, "o/from:v1"), place(&to, "o/to:v1"));
+    let error = anonymous().copy(&source, &target, &CopyOptions::default()).await.unwrap_err();
+    assert!(matches!(error, Error::Copy { side: Side::Source, what: Portion::Referrers, .. }), "{error:?}");
+    assert_eq!(tagged(&to, "o/to", "v1").await, None);
+}
+
 #[tokio::test]
 async fn a_referrer_that_was_written_and_not_listed_is_listed_by_the_next_copy() {
     let from = FakeRegistry::start().await;

@@ -10,7 +10,7 @@ use refs_url::{Host, Tag, version::Constraint};
 use crate::{
     examples,
     place::Place,
-    values::{api_path, constraint, count, header, media_type, method, platform},
+    values::{api_path, constraint, count, each_platform, header, media_type, method, platform},
 };
 
 #[derive(Debug, Args)]
@@ -42,8 +42,9 @@ pub(crate) struct Cp {
     /// Where to; without a tag the copy goes by its digest, and a digest must be that of the source
     #[arg(value_name = "DST")]
     pub(crate) to: Location,
-    /// Of an index only the image for this platform, by itself; for several platforms the index as it is, with their images
-    #[arg(long = "platform", value_name = "PLATFORM", value_parser = platform)]
+    /// Of an index only the image for this platform, by itself; for several, each with a flag of its own, the index as it is,
+    /// with their images
+    #[arg(long = "platform", value_name = "PLATFORM", value_parser = each_platform)]
     pub(crate) platforms: Vec<Platform>,
     /// Make a new index of the images for the platforms, for registries that refuse one without all its images
     #[arg(long, requires = "platforms")]

@@ -18,6 +18,7 @@ use crate::{
     hint::{client_hint, destination_hint, host_hint},
     output::escape,
     progress::colours,
+    values::NotOnePlatform,
 };
 
 /// Where clap's text turns from the error to its help.
@@ -51,6 +52,9 @@ fn hint(error: &clap::Error) -> Option<String> {
     };
     if let Some(error) = cause.downcast_ref() {
         return if arg.contains("<DST>") { destination_hint(error) } else { client_hint(error) };
+    }
+    if let Some(platform) = cause.downcast_ref::<NotOnePlatform>() {
+        return platform.hint();
     }
     let parse: &ParseError = cause.downcast_ref()?;
     if arg.contains("<HOST>") { host_hint(parse) } else { parse.hint() }

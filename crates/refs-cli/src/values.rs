@@ -49,6 +49,31 @@ pub(crate) fn platform(text: &str) -> Result<Platform, String> {
     Platform::parse(text).ok_or_else(|| expected.to_owned())
 }
 
+/// A platform behind a flag that can be given several times.
+pub(crate) fn each_platform(text: &str) -> Result<Platform, NotOnePlatform> {
+    platform(text).map_err(|expected| NotOnePlatform { expected, text: text.to_owned() })
+}
+
+/// What is not the name of one platform.
+#[derive(Debug, thiserror::Error)]
+#[error("{expected}")]
+pub(crate) struct NotOnePlatform {
+    expected: String,
+    text: String,
+}
+
+impl NotOnePlatform {
+    /// How to name several.
+    pub(crate) fn hint(&self) -> Option<String> {
+        let named: Vec<_> = self.text.split(',').map(|name| Platform::parse(name.trim())).collect();
+        let flags = match named.iter().map(Option::as_ref).collect::<Option<Vec<&Platform>>>() {
+            Some(named) => named.iter().map(|platform| format!("--platform {platform}")).collect::<Vec<_>>().join(" "),
+            None => "--platform linux/amd64 --platform linux/arm64".to_owned(),
+        };
+        (named.len() > 1).then(|| format!("give the flag once for each platform: `{flags}`"))
+    }
+}
+
 pub(crate) fn method(text: &str) -> Result<Method, String> {
     Ok(match text.to_ascii_uppercase().as_str() {
         "GET" => Method::Get,

@@ -8,7 +8,7 @@ use refs_url::Digest;
 
 use crate::{
     credentials::run,
-    support::{Machine, ended, noise, now, put, registry, wait_until},
+    support::{Machine, ended, noise, now, put, registry, small, wait_until},
 };
 
 /// An index of two platforms as `o/r:v1`, with a note about it.
@@ -70,7 +70,7 @@ fn a_copy_has_its_figures_in_json() {
 fn a_dry_run_into_a_folder_of_other_things_is_refused_as_the_copy_is() {
     let (machine, from) = (Machine::new(), registry());
     index(&from);
-    machine.write("taken", &crate::support::small());
+    machine.write("taken", &small());
     for flag in ["--dry-run", ""] {
         let line = format!("cp {}/o/r:v1 ocidir://taken:v1 {flag}", from.host());
         machine.fails(&line, 11, &["hint: it is no image layout: name one, or a directory that is new or empty"]);
@@ -127,6 +127,23 @@ fn platforms_and_referrers_are_chosen() {
     machine.run(&format!("cp {source} {}/x:v1 --no-referrers --referrers-type a/b", to.host())).failed(2, &["cannot"]);
     machine.fails(&format!("cp {source} {}/x:v1 --platform plan9/mips", to.host()), 3, &["plan9/mips", "--platform"]);
     machine.run(&format!("cp {source} {}/x:v1 --rewrite-index", to.host())).failed(2, &["--platform"]);
+}
+
+#[test]
+fn lone_image_for_another_platform_is_not_copied() {
+    let (machine, from, to) = (Machine::new(), registry(), registry());
+    put(&from, &Image::new().tree(&small()));
+    let line = |flags: &str| format!("cp {}/o/r:v1 {}/o/to:v1 {flags}", from.host(), to.host());
+    let words = ["no image for platform linux/arm64 in ", "it has linux/amd64", "hint: "];
+    for flags in ["--platform arm64", "--platform arm64 --platform windows/amd64", "--platform arm64 --rewrite-index"] {
+        machine.fails(&line(flags), 3, &words);
+    }
+    machine.fails(&line("--platform linux/amd46"), 3, &["no image for platform linux/amd46", "it has linux/amd64"]);
+    assert_eq!(tagged(&to, "o/to", "v1"), None);
+    machine.prints(&line("--platform linux/amd64"));
+    // What runs nowhere is for all.
+    put(&from, &Image::new().file("a", "a"));
+    machine.prints(&line("--platform plan9/mips"));
 }
 
 #[test]

@@ -121,6 +121,14 @@ fn hints_fit_what_was_meant() {
         ("cp a.b/c:d docs.tgz", "an image layout on the disk is `ocidir://docs.tgz`"),
         ("cp a.b/c:d /absent/x:v1", "an image layout on the disk is `ocidir:///absent/x:v1`"),
         ("cp docs.tgz a.b/c:d", "a file on the disk is `file://docs.tgz`"),
+        (
+            "cp a.b/c:d e.f/g:h --platform linux/amd64,arm64",
+            "give the flag once for each platform: `--platform linux/amd64 --platform linux/arm64`",
+        ),
+        (
+            "cp a.b/c:d e.f/g:h --platform amd46,arm64",
+            "give the flag once for each platform: `--platform linux/amd64 --platform linux/arm64`",
+        ),
         ("login https://ghcr.io", "give only the host: `ghcr.io`"),
         ("login ghcr.io/o/r", "give only the host: `ghcr.io`"),
         ("logout http://localhost:5000/", "give only the host: `localhost:5000`"),

@@ -4,7 +4,7 @@ use std::fmt;
 
 use refs_client::{
     Copied, CopyOptions, Location,
-    copy::{CopiedBlob, Fate, Mode, Outcome, Platforms, Referrers, Tally},
+    copy::{CopiedBlob, Fate, LeftBehind, Mode, Outcome, Platforms, Referrers, Tally},
 };
 use refs_registry::Platform;
 use refs_url::{Digest, Tag};
@@ -12,7 +12,7 @@ use serde::{Serialize, Serializer};
 
 use super::{Failure, pull::Count, tag::reference};
 use crate::{
-    args::Cp,
+    args::{Cp, Format},
     output::{Bytes, escape},
     wiring::Session,
 };
@@ -30,6 +30,9 @@ struct Report {
     manifests: Manifests,
     /// How many of the manifests refer to others of them.
     referrers: u64,
+    /// What refers to the index that images were taken out of, and stays there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left_behind: Option<Left>,
     copied: Blobs,
     mounted: Blobs,
     present: Blobs,
@@ -43,6 +46,12 @@ struct Manifests {
     written: u64,
     bytes: u64,
     present: u64,
+}
+
+#[derive(Serialize)]
+struct Left {
+    index: String,
+    referrers: u64,
 }
 
 #[derive(Serialize)]
@@ -79,6 +88,10 @@ impl Report {
                 present: copied.manifests_present,
             },
             referrers: copied.referrers,
+            left_behind: copied
+                .left_behind
+                .as_ref()
+                .map(|LeftBehind { index, referrers }| Left { index: index.to_string(), referrers: *referrers }),
             copied: tally(Fate::Copied),
             mounted: tally(Fate::Mounted),
             present: tally(Fate::Present),
@@ -176,18 +189,32 @@ pub(super) async fn run(session: &Session, args: Cp) -> Result<(), Failure> {
         ..defaults
     };
     let copied = session.showing("copying", session.client().copy(&args.from, &args.to, &options)).await?;
-    if let Referrers::OfType(kind) = &options.referrers
-        && copied.referrers == 0
-        && copied.outcome != Outcome::Itself
-    {
-        tracing::warn!(
-            "nothing of the artifact type `{kind}` refers to what is copied; `refs referrers {}` lists what there is",
-            args.from
-        );
-    }
+    warn_of_referrers(session, &args.from, &options, &copied);
     let mut output = session.output();
     output.result(&Report::of(&args.to, &copied))?;
     Ok(output.flush()?)
+}
+
+/// Warns of referrers that someone may expect at the destination, and that are not there.
+fn warn_of_referrers(session: &Session, from: &Location, options: &CopyOptions, copied: &Copied) {
+    match (&copied.left_behind, &options.referrers) {
+        // JSON has it.
+        (Some(_), _) if session.format() == Format::Json => {}
+        (Some(LeftBehind { index, referrers }), _) => {
+            let count = Count(*referrers, "referrer", "referrers");
+            tracing::warn!("{count} of the index {index} left behind, as the index itself is not copied");
+        }
+        (None, Referrers::OfType(kind)) if copied.referrers == 0 && copied.outcome != Outcome::Itself => {
+            let at = match options.platforms {
+                Platforms::Image(_) => from.clone().at_digest(copied.manifest.digest.clone()),
+                _ => from.clone(),
+            };
+            tracing::warn!(
+                "nothing of the artifact type `{kind}` refers to what is copied; `refs referrers {at}` lists what there is"
+            );
+        }
+        _ => {}
+    }
 }
 
 /// What of an index is asked for, each platform once.

@@ -160,6 +160,26 @@ fn type_that_nothing_has_is_told_beside_the_copy() {
 }
 
 #[test]
+fn referrers_of_an_index_that_stays_are_told_of_beside_the_image_for_a_platform() {
+    let (machine, from) = (Machine::new(), registry());
+    let digest = index(&from);
+    let source = format!("{}/o/r:v1", from.host());
+    let line = |flags: &str| format!("cp {source} ocidir://layout:v1 --platform arm64 {flags}");
+    let told = format!("warning: 1 referrer of the index {digest} left behind, as the index itself is not copied\n");
+    for flags in ["", "--dry-run", "--referrers-type text/x-note", "--rewrite-index"] {
+        let run = machine.run(&line(flags));
+        assert_eq!((run.code, run.stderr.matches(&told).count()), (0, 1), "{}", run.stderr);
+    }
+    let copied = machine.json(&line(""));
+    assert_eq!(copied["leftBehind"], serde_json::json!({ "index": digest, "referrers": 1 }));
+    machine.prints(&line("--no-referrers"));
+    machine.prints(&line("-q"));
+    let none = machine.run(&line("--referrers-type text/x-nite")).stderr;
+    let at = format!("`refs referrers {}/o/r@{}` lists", from.host(), copied["digest"].as_str().unwrap());
+    assert!(none.contains(&at), "{none}");
+}
+
+#[test]
 fn layout_that_has_lost_a_blob_is_mended() {
     let (machine, from) = (Machine::new(), registry());
     put(&from, &Image::new().file("a", "a"));

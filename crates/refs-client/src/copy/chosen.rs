@@ -24,6 +24,8 @@ pub(super) struct Root {
     pub(super) manifest: Manifest,
     pub(super) chosen: Chosen,
     pub(super) origin: Origin,
+    /// The index that was asked for, where it is not copied itself.
+    pub(super) stays: Option<Digest>,
 }
 
 /// Where a manifest comes from.
@@ -57,13 +59,13 @@ impl Root {
     /// tag moves meanwhile.
     pub(super) async fn find(source: &dyn Source, at: &str, target: &Target, platforms: &Platforms) -> Result<Self> {
         let manifest = source.manifest(target).await?;
-        let all = |manifest| Self { manifest, chosen: Chosen::All, origin: Origin::Source };
+        let all = |manifest| Self { manifest, chosen: Chosen::All, origin: Origin::Source, stays: None };
         let (wanted, index) = match platforms {
             Platforms::All => return Ok(all(manifest)),
             Platforms::Image(platform) => {
                 let artifact = Artifact::follow(source, at, manifest, platform).await?;
                 artifact.require(source, platform).await?;
-                return Ok(all(artifact.manifest));
+                return Ok(Self { stays: artifact.index.map(|index| index.digest), ..all(artifact.manifest) });
             }
             Platforms::Sparse(wanted) | Platforms::Rewritten(wanted) => match manifest.parse()? {
                 Document::Image(_) => {
@@ -75,11 +77,12 @@ impl Root {
         };
         let Images { images, through } = images(source, at, &index, wanted).await?;
         if let Platforms::Rewritten(_) = platforms {
+            let stays = Some(manifest.descriptor.digest);
             let manifest = rewritten(&manifest.descriptor.media_type, index, &images)?;
-            return Ok(Self { manifest, chosen: Chosen::All, origin: Origin::Made });
+            return Ok(Self { manifest, chosen: Chosen::All, origin: Origin::Made, stays });
         }
         let chosen = images.into_iter().map(|image| image.digest).chain(through).collect();
-        Ok(Self { manifest, chosen: Chosen::Only(chosen), origin: Origin::Source })
+        Ok(Self { manifest, chosen: Chosen::Only(chosen), origin: Origin::Source, stays: None })
     }
 }
 

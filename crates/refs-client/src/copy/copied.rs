@@ -1,7 +1,7 @@
 //! What came of a copy.
 
 use refs_registry::Descriptor;
-use refs_url::Tag;
+use refs_url::{Digest, Tag};
 
 /// What came of a copy, or, of a dry run, what would.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +20,19 @@ pub struct Copied {
     /// on disk those of all. One that has another size there than its descriptor says is not there.
     pub blobs: Vec<CopiedBlob>,
     /// How many of the manifests, written or not, refer to others of them.
+    pub referrers: u64,
+    /// What was not taken along, as it refers to an index of which only images were copied; `None` where nothing does, where
+    /// referrers were not wanted, and where the source does not tell.
+    pub left_behind: Option<LeftBehind>,
+}
+
+/// What refers to an index that is not copied itself, such as its signature: it is about that digest, and not about what is
+/// copied out of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftBehind {
+    /// The index.
+    pub index: Digest,
+    /// How much refers to it, of the type that was wanted.
     pub referrers: u64,
 }
 

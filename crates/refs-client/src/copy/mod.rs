@@ -17,7 +17,7 @@ mod referrers;
 mod unmounted;
 mod verb;
 
-pub use copied::{Copied, CopiedBlob, Fate, Outcome, Tally};
+pub use copied::{Copied, CopiedBlob, Fate, LeftBehind, Outcome, Tally};
 pub use options::{ChildrenBy, CopyOptions, Foreign, Mode, Platforms, Referrers};
 
 pub(crate) use blobs::copy_blob;

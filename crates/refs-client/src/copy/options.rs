@@ -45,13 +45,15 @@ pub enum Platforms {
     /// The index, and all that it lists.
     #[default]
     All,
-    /// The image for a platform, by itself: the tag leads to the image, and the index stays behind.
+    /// The image for a platform, by itself: the tag leads to the image, and the index stays behind, with what refers to it
+    /// ([`Copied::left_behind`](super::Copied::left_behind)).
     Image(Box<Platform>),
     /// The index byte for byte, under its own digest, and of the images that it lists only those for these platforms, with
     /// their attestations. Registries that want all that an index lists refuse it. Of no platform: the index alone.
     Sparse(Vec<Platform>),
     /// A new index, under a digest of its own, that lists the images for these platforms, with their attestations, and
-    /// nothing else. What refers to the old one, such as its signature, is not about the new one, and stays behind.
+    /// nothing else. What refers to the old one, such as its signature, is not about the new one, and stays behind
+    /// ([`Copied::left_behind`](super::Copied::left_behind)).
     Rewritten(Vec<Platform>),
 }
 

@@ -13,6 +13,7 @@ use refs_registry::{Descriptor, ErrorKind, Filter};
 use refs_url::Digest;
 
 use super::{
+    copied::LeftBehind,
     ends::{Ends, Relation},
     gather::{MAX_MANIFESTS, Top, too_large},
     graph::Standing,
@@ -33,12 +34,7 @@ const LISTS_AT_ONCE: usize = 4;
 /// What refers to any of `subjects` and is to be copied. What the destination does not list is to be written, even if it is
 /// there: it may be that a copy was interrupted before it was listed.
 pub(super) async fn referrers(ends: &Ends, subjects: &[Digest], options: &CopyOptions) -> Result<Vec<Top>> {
-    let filter = match &options.referrers {
-        Referrers::None => return Ok(Vec::new()),
-        _ if ends.relation == Relation::Same => return Ok(Vec::new()),
-        Referrers::All => Filter::default(),
-        Referrers::OfType(kind) => Filter { artifact_type: Some(kind.clone()) },
-    };
+    let Some(filter) = wanted(ends, options) else { return Ok(Vec::new()) };
     let count = Arc::<AtomicUsize>::default();
     let lists = stream::iter(subjects.to_vec()).map(|subject| {
         let (ends, filter, count) = (ends.clone(), filter.clone(), Arc::clone(&count));
@@ -46,6 +42,30 @@ pub(super) async fn referrers(ends: &Ends, subjects: &[Digest], options: &CopyOp
     });
     let lists: Vec<Vec<Top>> = lists.buffered(LISTS_AT_ONCE).try_collect().await?;
     Ok(lists.into_iter().flatten().collect())
+}
+
+/// What of `index`, which stays where it is, would be copied if that were. Nothing depends on it: where the source does not
+/// tell, nothing is said.
+pub(super) async fn left_behind(ends: &Ends, index: Option<&Digest>, options: &CopyOptions) -> Option<LeftBehind> {
+    let (index, filter) = (index?, wanted(ends, options)?);
+    let listed = match listed(ends, index, filter, &AtomicUsize::default()).await.ok()? {
+        Ok(listed) => listed.len() as u64,
+        Err(error) => {
+            tracing::debug!(%index, %error, "the source does not tell what refers to the index that is not copied");
+            return None;
+        }
+    };
+    (listed > 0).then(|| LeftBehind { index: index.clone(), referrers: listed })
+}
+
+/// Which referrers are to be copied, if any are.
+fn wanted(ends: &Ends, options: &CopyOptions) -> Option<Filter> {
+    match &options.referrers {
+        Referrers::None => None,
+        _ if ends.relation == Relation::Same => None,
+        Referrers::All => Some(Filter::default()),
+        Referrers::OfType(kind) => Some(Filter { artifact_type: Some(kind.clone()) }),
+    }
 }
 
 /// `error`, which was met while that was copied which refers to the artifact.

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, path, sync::Arc};
 
-use futures_util::future::try_join;
+use futures_util::future::{join, try_join};
 use refs_registry::Sink;
 use refs_store::Memory;
 use refs_url::{Digest, Tag, Target};
@@ -16,7 +16,7 @@ use super::{
     graph::Standing,
     manifests::{unseen_blobs, write, write_manifests},
     options::{CopyOptions, Mode},
-    referrers::{self, about_referrers, referrers},
+    referrers::{self, about_referrers, left_behind, referrers},
     unmounted,
 };
 use crate::{
@@ -182,6 +182,7 @@ async fn copy(ends: &Ends, root: Root, tag: Option<Tag>, options: &CopyOptions) 
         manifests_present: 0,
         blobs: Vec::new(),
         referrers: 0,
+        left_behind: None,
     };
     let (gathered, seen) = (Gathered::default(), HashSet::new());
     let is_retagged = tag.is_some() && !is_tagged;
@@ -189,8 +190,10 @@ async fn copy(ends: &Ends, root: Root, tag: Option<Tag>, options: &CopyOptions) 
     let found = copying.gather(&root, is_tagged.then_some(Standing::Present)).await?;
     let subjects = found.subjects(&root);
     // What refers is asked for meanwhile; whether that went well matters when all that it refers to is there.
-    let listed = async { Ok(referrers(ends, &subjects, options).await) };
-    let (listed, ()) = try_join(listed, copying.below(&root, &found)).await?;
+    let stays = root.stays.as_ref().filter(|index| **index != root.manifest.descriptor.digest);
+    let listed = async { Ok(join(referrers(ends, &subjects, options), left_behind(ends, stays, options)).await) };
+    let ((listed, left_behind), ()) = try_join(listed, copying.below(&root, &found)).await?;
+    copying.copied.left_behind = left_behind;
     let tops = listed.map_err(about_referrers)?;
     let tag = tag.filter(|_| !is_tagged);
     if tops.is_empty() {

@@ -4,10 +4,11 @@ use std::num::NonZeroUsize;
 
 use refs_client::{
     Children,
-    copy::{ChildrenBy, Fate, Foreign, Mode, Outcome, Platforms, Referrers},
+    copy::{ChildrenBy, Fate, Foreign, LeftBehind, Mode, Outcome, Platforms, Referrers},
 };
 use refs_registry::{ErrorKind, spec::Document};
 use refs_store::{DiskOptions, DiskStore};
+use refs_testkit::{Fault, On};
 
 use super::*;
 
@@ -120,7 +121,7 @@ async fn a_rewritten_index_lists_what_was_chosen_and_nothing_that_refers_to_the_
     let platforms = Platforms::Rewritten(vec![platform("linux/riscv64"), platform("linux/amd64")]);
     let copied = with(&from, &to, &CopyOptions { platforms, ..CopyOptions::default() }).await.unwrap();
     // The SBOM of the first image comes along, the signature of the old index does not.
-    assert_eq!(copied.referrers, 1);
+    assert_eq!((copied.referrers, copied.left_behind.map(|left| left.referrers)), (1, Some(1)));
     let manifest = to.repository("o/to").manifest(&"v1".parse().unwrap()).await.unwrap();
     let Document::Index(index) = manifest.parse().unwrap() else { panic!("no index") };
     let platforms: Vec<_> = index.manifests.iter().map(|listed| listed.platform.clone().unwrap().to_string()).collect();
@@ -142,6 +143,39 @@ async fn referrers_come_by_their_type_or_not_at_all() {
         let copied = with(&from, &to, &CopyOptions { referrers, ..CopyOptions::default() }).await.unwrap();
         assert_eq!((copied.referrers, copied.manifests.count), (expect, 6 + expect));
     }
+}
+
+/// How much a copy for one platform takes along, and leaves of what refers to the index.
+async fn check_left(wanted: &str, referrers: Referrers, along: u64, left: Option<u64>) {
+    let (from, to, index) = pair().await;
+    let platforms = Platforms::Image(Box::new(platform(wanted)));
+    let told = format!("{wanted} {referrers:?}");
+    let copied = with(&from, &to, &CopyOptions { platforms, referrers, ..CopyOptions::default() }).await.unwrap();
+    let left = left.map(|referrers| LeftBehind { index: index.descriptor.digest, referrers });
+    assert_eq!((copied.referrers, copied.left_behind), (along, left), "{told}");
+}
+
+#[tokio::test]
+async fn what_refers_to_an_index_that_stays_behind_is_told_of() {
+    let kind = |name: &str| Referrers::OfType(MediaType::new(name));
+    check_left("linux/amd64", Referrers::All, 1, Some(1)).await;
+    check_left("linux/arm64", Referrers::All, 0, Some(1)).await;
+    check_left("linux/riscv64", Referrers::All, 0, Some(1)).await;
+    check_left("linux/amd64", kind("text/x-sbom"), 1, None).await;
+    check_left("linux/amd64", kind("text/x-signature"), 0, Some(1)).await;
+    check_left("linux/amd64", Referrers::None, 0, None).await;
+}
+
+#[tokio::test]
+async fn a_source_that_does_not_tell_what_refers_to_an_index_that_stays_is_no_failure() {
+    let (from, to, index) = pair().await;
+    let list = format!("/referrers/{}", index.descriptor.digest);
+    from.fault(On::get(&list).always(), Fault::Status { status: 403, headers: Vec::new() });
+    let platforms = Platforms::Image(Box::new(platform("linux/amd64")));
+    let copied = with(&from, &to, &CopyOptions { platforms, ..CopyOptions::default() }).await.unwrap();
+    assert_eq!((copied.referrers, copied.left_behind), (1, None));
+    let copied = with(&from, &to, &CopyOptions { mode: Mode::DryRun, ..CopyOptions::default() }).await;
+    assert!(copied.is_err(), "of an index that is copied it is one");
 }
 
 #[tokio::test]

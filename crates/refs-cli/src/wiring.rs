@@ -1,6 +1,7 @@
 //! From arguments to a client that is ready to be called.
 
 use std::{
+    fmt,
     future::Future,
     io::Write,
     num::{NonZeroU64, NonZeroUsize},
@@ -206,11 +207,16 @@ impl Session {
         self.global.offline && matches!(at, Location::Registry(_))
     }
 
-    /// Says `words` on stderr, where people are to be told: JSON there is one object, which tells of errors.
+    /// Says what to do next on stderr.
     pub(crate) fn hint(&self, words: &str) {
+        self.say(&format_args!("hint: {words}"));
+    }
+
+    /// Says `words` on stderr, where people are to be told: JSON there is one object, which tells of errors.
+    pub(crate) fn say(&self, words: &dyn fmt::Display) {
         if !self.global.quiet && matches!(self.global.format, Format::Text) {
             // When stderr is closed, nobody can be told.
-            drop(writeln!(std::io::stderr(), "hint: {words}"));
+            drop(writeln!(std::io::stderr(), "{words}"));
         }
     }
 

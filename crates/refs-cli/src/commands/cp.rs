@@ -108,6 +108,12 @@ impl Report {
             referrers => format!(", with {}", Count(referrers, "referrer", "referrers")),
         }
     }
+
+    /// The tag, where that is all that there was to write.
+    fn retags(&self) -> Option<&str> {
+        let is_written = self.manifests.written + self.copied.blobs + self.mounted.blobs > 0;
+        self.tag.as_deref().filter(|_| !is_written)
+    }
 }
 
 impl From<Tally> for Blobs {
@@ -116,26 +122,40 @@ impl From<Tally> for Blobs {
     }
 }
 
+/// What the copy goes by; of a dry run, what there would be to do.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for Blob { digest, size, fate } in &self.blobs {
             writeln!(f, "{fate:<8}{digest} {}", Bytes(*size))?;
         }
-        write!(f, "{}: ", escape(&self.reference))?;
-        match self.outcome {
-            Outcome::Itself => return f.write_str("it is its own copy, nothing was done"),
-            Outcome::Present => return write!(f, "all of it was there{}", self.with()),
-            Outcome::Planned => f.write_str("would write ")?,
-            Outcome::Copied => {}
+        f.write_str(&escape(&self.reference))?;
+        if self.outcome == Outcome::Planned { write!(f, ": {}", Figures(self)) } else { Ok(()) }
+    }
+}
+
+/// What a copy came to, in words.
+struct Figures<'a>(&'a Report);
+
+impl fmt::Display for Figures<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(report) = self;
+        let with = report.with();
+        match (report.outcome, report.retags()) {
+            (Outcome::Itself, _) => return f.write_str("it is its own copy, nothing was done"),
+            (Outcome::Present, _) => return write!(f, "all of it was there{with}"),
+            (Outcome::Copied, Some(tag)) => return write!(f, "the tag `{tag}` set, all else was there{with}"),
+            (Outcome::Planned, Some(tag)) => return write!(f, "would set the tag `{tag}`, all else is there{with}"),
+            (Outcome::Planned, None) => f.write_str("would write ")?,
+            (Outcome::Copied, None) => {}
         }
-        let count = Count(self.manifests.written, "manifest", "manifests");
-        write!(f, "{count}, {}", Words(&self.copied, "copied"))?;
-        for (blobs, word) in [(&self.mounted, "mounted"), (&self.present, "there already")] {
+        let count = Count(report.manifests.written, "manifest", "manifests");
+        write!(f, "{count}, {}", Words(&report.copied, "copied"))?;
+        for (blobs, word) in [(&report.mounted, "mounted"), (&report.present, "there already")] {
             if blobs.blobs > 0 {
                 write!(f, ", {}", Words(blobs, word))?;
             }
         }
-        f.write_str(&self.with())
+        f.write_str(&with)
     }
 }
 
@@ -190,9 +210,14 @@ pub(super) async fn run(session: &Session, args: Cp) -> Result<(), Failure> {
     };
     let copied = session.showing("copying", session.client().copy(&args.from, &args.to, &options)).await?;
     warn_of_referrers(session, &args.from, &options, &copied);
+    let report = Report::of(&args.to, &copied);
     let mut output = session.output();
-    output.result(&Report::of(&args.to, &copied))?;
-    Ok(output.flush()?)
+    output.result(&report)?;
+    output.flush()?;
+    if report.outcome != Outcome::Planned {
+        session.say(&Figures(&report));
+    }
+    Ok(())
 }
 
 /// Warns of referrers that someone may expect at the destination, and that are not there.

@@ -51,7 +51,7 @@ fn a_copy_takes_little_memory_however_large_the_layers_are() {
     let layers = (0..4).map(|more| noise((28 << 20) + more));
     put(&from, &layers.fold(Image::new(), |image, layer| image.layer(MediaType::OCI_LAYER, layer)));
     let run = in_little_memory(&machine, &format!("cp {}/o/r:v1 {}/o/r:v1", from.host(), to.host()));
-    assert!(run.printed().contains("5 blobs copied"));
+    assert_eq!((run.code, run.stderr.contains("5 blobs copied")), (0, true), "{}", run.stderr);
 }
 
 #[test]

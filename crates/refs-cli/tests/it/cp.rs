@@ -27,24 +27,50 @@ fn tagged(registry: &FakeRegistry, name: &str, tag: &str) -> Option<String> {
     found.ok().map(|found| found.digest.to_string())
 }
 
+/// What a copy says beside what it prints.
+#[track_caller]
+fn says(machine: &Machine, line: &str) -> String {
+    let run = machine.run(line);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    run.stderr
+}
+
+/// That a copy prints what it goes by, and nothing else, and says `words` beside it.
+#[track_caller]
+fn check(machine: &Machine, line: &str, reference: &str, words: &str) {
+    let run = machine.run(line);
+    assert_eq!((run.code, run.text(), run.stderr), (0, format!("{reference}\n"), format!("{words}\n")));
+}
+
 #[test]
-fn a_copy_says_what_it_moved() {
+fn a_copy_prints_what_it_goes_by_and_says_what_it_moved() {
     let (machine, from, to) = (Machine::new(), registry(), registry());
     let digest = index(&from);
     let (source, target) = (format!("{}/o/r:v1", from.host()), format!("{}/o/to:v2", to.host()));
-    let printed = machine.prints(&format!("cp {source} {target}"));
-    assert_eq!(printed, format!("{target}@{digest}: 4 manifests, 4 blobs copied (28 B), with 1 referrer\n"));
+    let (line, at) = (format!("cp {source} {target}"), format!("{target}@{digest}"));
+    check(&machine, &line, &at, "4 manifests, 4 blobs copied (28 B), with 1 referrer");
     assert_eq!(tagged(&to, "o/to", "v2"), Some(digest.clone()));
-    let again = machine.prints(&format!("cp {source} {target}"));
-    assert_eq!(again, format!("{target}@{digest}: all of it was there, with 1 referrer\n"));
-    let itself = machine.prints(&format!("cp {target} {target}"));
-    assert_eq!(itself, format!("{target}@{digest}: it is its own copy, nothing was done\n"));
+    check(&machine, &line, &at, "all of it was there, with 1 referrer");
+    check(&machine, &format!("cp {target} {target}"), &at, "it is its own copy, nothing was done");
     let beside = format!("{}/o/beside", to.host());
-    let mounted = machine.prints(&format!("cp {target} {beside}"));
-    assert_eq!(
-        mounted,
-        format!("{beside}@{digest}: 4 manifests, 0 blobs copied (0 B), 4 blobs mounted (28 B), with 1 referrer\n")
-    );
+    let words = "4 manifests, 0 blobs copied (0 B), 4 blobs mounted (28 B), with 1 referrer";
+    check(&machine, &format!("cp {target} {beside}"), &format!("{beside}@{digest}"), words);
+    assert_eq!(machine.prints(&format!("{line} -q")), format!("{at}\n"));
+}
+
+#[test]
+fn a_tag_that_is_all_there_was_to_write_is_told_of() {
+    let (machine, from, to) = (Machine::new(), registry(), registry());
+    let digest = index(&from);
+    let (source, there) = (format!("{}/o/r", from.host()), format!("{}/o/to", to.host()));
+    let planned = machine.prints(&format!("cp {source}:v1 {source}:v2 --dry-run"));
+    assert_eq!(planned, format!("{source}:v2@{digest}: would set the tag `v2`, all else is there\n"));
+    let retag = format!("cp {source}:v1 {source}:v2");
+    check(&machine, &retag, &format!("{source}:v2@{digest}"), "the tag `v2` set, all else was there");
+    check(&machine, &retag, &format!("{source}:v2@{digest}"), "it is its own copy, nothing was done");
+    says(&machine, &format!("cp {source}:v1 {there}:v1"));
+    let words = "the tag `v2` set, all else was there, with 1 referrer";
+    check(&machine, &format!("cp {source}:v1 {there}:v2"), &format!("{there}:v2@{digest}"), words);
 }
 
 #[test]
@@ -85,10 +111,10 @@ fn what_was_copied_for_some_platforms_says_how_it_is_copied_on() {
         .map(|name| (Platform::parse(name).unwrap(), Image::new().file("name", name.to_owned())));
     now(image::push_index(&*sink, &images, &["v1"])).unwrap();
     let two = "--platform linux/amd64 --platform linux/arm64";
-    machine.prints(&format!("cp {}/o/r:v1 ocidir://layout:v1 {two}", from.host()));
+    says(&machine, &format!("cp {}/o/r:v1 ocidir://layout:v1 {two}", from.host()));
     machine.run("cp ocidir://layout:v1 ocidir://other:v1").failed(3, &["hint: an index lists it", "`--platform`"]);
-    machine.prints(&format!("cp ocidir://layout:v1 ocidir://other:v1 {two}"));
-    machine.prints("cp ocidir://layout:v1 ocidir://layout:again");
+    says(&machine, &format!("cp ocidir://layout:v1 ocidir://other:v1 {two}"));
+    says(&machine, "cp ocidir://layout:v1 ocidir://layout:again");
 }
 
 #[test]
@@ -140,10 +166,10 @@ fn lone_image_for_another_platform_is_not_copied() {
     }
     machine.fails(&line("--platform linux/amd46"), 3, &["no image for platform linux/amd46", "it has linux/amd64"]);
     assert_eq!(tagged(&to, "o/to", "v1"), None);
-    machine.prints(&line("--platform linux/amd64"));
+    says(&machine, &line("--platform linux/amd64"));
     // What runs nowhere is for all.
     put(&from, &Image::new().file("a", "a"));
-    machine.prints(&line("--platform plan9/mips"));
+    says(&machine, &line("--platform plan9/mips"));
 }
 
 #[test]
@@ -155,8 +181,8 @@ fn type_that_nothing_has_is_told_beside_the_copy() {
     let none = copy("text/x-nite");
     let told = format!("of the artifact type `text/x-nite` refers to what is copied; `refs referrers {source}` lists");
     assert!(none.stderr.contains(&told), "{}", none.stderr);
-    assert!(none.text().ends_with(": 3 manifests, 3 blobs copied (24 B)\n"), "{}", none.text());
-    assert!(copy("text/x-note").printed().ends_with(", with 1 referrer\n"));
+    assert!(none.stderr.ends_with("\n3 manifests, 3 blobs copied (24 B)\n"), "{}", none.stderr);
+    assert!(copy("text/x-note").stderr.ends_with(", with 1 referrer\n"));
 }
 
 #[test]
@@ -172,7 +198,7 @@ fn referrers_of_an_index_that_stays_are_told_of_beside_the_image_for_a_platform(
     }
     let copied = machine.json(&line(""));
     assert_eq!(copied["leftBehind"], serde_json::json!({ "index": digest, "referrers": 1 }));
-    machine.prints(&line("--no-referrers"));
+    assert_eq!(says(&machine, &line("--no-referrers")), "all of it was there\n");
     machine.prints(&line("-q"));
     let none = machine.run(&line("--referrers-type text/x-nite")).stderr;
     let at = format!("`refs referrers {}/o/r@{}` lists", from.host(), copied["digest"].as_str().unwrap());
@@ -184,13 +210,12 @@ fn layout_that_has_lost_a_blob_is_mended() {
     let (machine, from) = (Machine::new(), registry());
     put(&from, &Image::new().file("a", "a"));
     let line = format!("cp {}/o/r:v1 ocidir://layout:v1", from.host());
-    machine.prints(&line);
+    says(&machine, &line);
     std::fs::remove_file(machine.path("layout/blobs/sha256").join(Digest::sha256(b"a").encoded())).unwrap();
     let planned = machine.prints(&format!("{line} --dry-run"));
     assert!(planned.contains("would write 0 manifests, 1 blob copied (1 B), 1 blob there already"), "{planned}");
-    let copied = machine.prints(&line);
-    assert!(copied.contains(": 0 manifests, 1 blob copied (1 B), 1 blob there already (2 B)"), "{copied}");
-    assert!(machine.prints(&line).ends_with(": all of it was there\n"));
+    assert_eq!(says(&machine, &line), "0 manifests, 1 blob copied (1 B), 1 blob there already (2 B)\n");
+    assert_eq!(says(&machine, &line), "all of it was there\n");
 }
 
 #[test]
@@ -224,7 +249,7 @@ fn referrer_that_is_missing_is_named_as_one_and_no_tag_is_set() {
     let told = format!("cannot copy what refers to it from {source}");
     machine.fails(&format!("cp {source} {target}"), 3, &[&told, "`--no-referrers` copies without it"]);
     assert_eq!(tagged(&to, "o/to", "v1"), None);
-    machine.prints(&format!("cp {source} {target} --no-referrers"));
+    says(&machine, &format!("cp {source} {target} --no-referrers"));
     assert_eq!(tagged(&to, "o/to", "v1"), Some(digest));
 }
 
@@ -251,7 +276,7 @@ fn each_registry_is_shown_its_own_credentials_and_no_others() {
         check_shown(registry);
     }
     let line = format!("cp {}/o/r:v1 {}/o/r:v1", from.host(), to.host());
-    assert!(run(&machine, &line, &[], "").printed().contains("4 manifests, 4 blobs copied"));
+    assert!(run(&machine, &line, &[], "").stderr.starts_with("4 manifests, 4 blobs copied"));
     check_shown(&from);
     check_shown(&to);
 }
@@ -282,7 +307,7 @@ fn credentials_on_the_command_line_are_for_the_one_registry_of_a_copy() {
     let source = format!("{}/o/r:v1", registry.host());
     for target in ["ocidir://layout:v1".to_owned(), format!("{}/o/beside:v1", registry.host())] {
         let line = format!("cp {source} {target} --username reader --password-stdin");
-        assert!(run(&machine, &line, &[], "one").printed().contains("4 manifests"), "{target}");
+        assert!(run(&machine, &line, &[], "one").stderr.starts_with("4 manifests"), "{target}");
         check_shown(&registry);
     }
 }
@@ -313,7 +338,7 @@ fn a_copy_that_was_killed_is_taken_up_with_what_is_missing() {
     assert_eq!((machine.names(), tagged(&to, "o/r", "v1")), (Vec::new(), None));
     from.clear_faults();
     from.take_requests();
-    ended(&mut command(&machine)).printed();
+    assert_eq!(ended(&mut command(&machine)).code, 0);
     let read = from.take_requests().into_iter().filter(|seen| seen.path.contains("/blobs/"));
     let read: Vec<(String, u64)> = read.map(|seen| (seen.path, seen.sent)).collect();
     assert_eq!(read, [(format!("/v2/o/r{path}"), 4 << 20)]);
@@ -325,7 +350,7 @@ fn a_large_layer_is_read_once() {
     let (machine, from, to) = (Machine::new(), registry(), registry());
     let layer = noise(20 << 20);
     put(&from, &Image::new().layer(MediaType::OCI_LAYER, layer));
-    machine.prints(&format!("cp {}/o/r:v1 {}/o/r:v1", from.host(), to.host()));
+    says(&machine, &format!("cp {}/o/r:v1 {}/o/r:v1", from.host(), to.host()));
     let reads = from.requests().into_iter().filter(|seen| seen.path.contains("/blobs/") && seen.sent > 100);
     assert_eq!(reads.map(|seen| seen.sent).collect::<Vec<_>>(), [20 << 20]);
 }

@@ -73,7 +73,7 @@ fn what_is_pushed_by_a_name_into_a_layout_is_listed_so() {
     assert_eq!(machine.prints(&format!("tag {at}:v7 v9")), format!("{at}:v9@{digest}\n"));
     machine.prints(&format!("rm {at}:v7 --yes"));
     assert_eq!(machine.prints(&format!("tags {at}")), "v8\nv9\n");
-    machine.prints(&format!("cp ocidir://lay:v1 {at}:v10"));
+    machine.prints(&format!("cp ocidir://lay:v1 {at}:v10 -q"));
     machine.prints(&format!("ls {at}:v10"));
     let mut beside: Vec<_> = fs::read_dir(machine.path(".")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     beside.retain(|name| name.to_string_lossy().starts_with("lay"));

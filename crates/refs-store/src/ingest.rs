@@ -119,6 +119,27 @@ impl Ingest {
         Ok(Some(Self { file, path: path.to_owned(), running, leave: Arc::new(AtomicBool::new(true)) }))
     }
 
+    /// As [`claim`](Ingest::claim), with the bytes that are there hashed. More than `most` can't be what they should: they are
+    /// cut off.
+    pub(crate) fn go_on(path: &Path, most: u64) -> Result<Option<Self>> {
+        let Some(mut ingest) = Self::claim(path)? else { return Ok(None) };
+        if ingest.bytes() > most {
+            ingest.empty()?;
+        }
+        let mut running = Running::default();
+        each_chunk(&ingest.file, path, 0..ingest.bytes(), |chunk| {
+            running.update(chunk);
+            Ok(())
+        })?;
+        ingest.running = running;
+        Ok(Some(ingest))
+    }
+
+    /// The hash of all bytes so far, where they are hashed as they come.
+    pub(crate) fn hasher(&self) -> Option<Hasher> {
+        self.running.hasher()
+    }
+
     /// Cuts off all bytes.
     pub(crate) fn empty(&mut self) -> Result<()> {
         self.file.set_len(0).map_err(|error| Error::io(Doing::Write, &self.path, error))?;

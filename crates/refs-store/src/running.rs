@@ -43,6 +43,11 @@ impl Running {
         self.bytes
     }
 
+    /// The hash of what was taken in, where that is hashed here.
+    pub(crate) fn hasher(&self) -> Option<Hasher> {
+        self.hasher.clone()
+    }
+
     /// Makes sure that the bytes are those of `digest`; `rehash` hashes all of them anew.
     pub(crate) fn check(&self, digest: &Digest, rehash: impl FnOnce(Hasher) -> Result<Digest>) -> Result<()> {
         let actual = match (digest.algorithm(), &self.hasher) {

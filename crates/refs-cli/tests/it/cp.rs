@@ -346,6 +346,32 @@ fn a_copy_that_was_killed_is_taken_up_with_what_is_missing() {
 }
 
 #[test]
+fn a_copy_into_a_layout_that_was_killed_fetches_the_rest_of_a_layer() {
+    const SIZE: usize = 4 << 20;
+    let (machine, from) = (Machine::new(), registry());
+    put(&from, &Image::new().layer(MediaType::OCI_LAYER, noise(SIZE)));
+    let large = Digest::sha256(&noise(SIZE));
+    from.fault(On::get(&format!("/blobs/{large}")).always(), Fault::Stall { after: 3 << 20 });
+    let line = format!("cp {}/o/r:v1 ocidir://layout:v1", from.host());
+    let begun = machine.path("layout/ingest").join(format!("sha256-{}", large.encoded()));
+    let come = || std::fs::metadata(&begun).map_or(0, |file| file.len());
+    let mut child = machine.command(&line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // The config, too, which is written under another name at first.
+    let stored = || std::fs::read_dir(machine.path("layout/blobs/sha256")).map_or(0, |stored| stored.count());
+    wait_until(|| come() >= 1 << 20 && stored() == 1);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let left = come();
+    from.clear_faults();
+    from.take_requests();
+    says(&machine, &line);
+    let read = from.take_requests().into_iter().filter(|seen| seen.path.ends_with(large.encoded()));
+    assert_eq!(read.map(|seen| seen.sent).collect::<Vec<_>>(), [SIZE as u64 - left]);
+    assert_eq!(std::fs::read_dir(machine.path("layout/ingest")).unwrap().count(), 0);
+    assert_eq!(std::fs::read(machine.path("layout/blobs/sha256").join(large.encoded())).unwrap(), noise(SIZE));
+}
+
+#[test]
 fn a_large_layer_is_read_once() {
     let (machine, from, to) = (Machine::new(), registry(), registry());
     let layer = noise(20 << 20);

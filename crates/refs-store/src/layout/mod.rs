@@ -1,5 +1,6 @@
 //! OCI image layouts on disk ([image layout](https://github.com/opencontainers/image-spec/blob/main/image-layout.md)).
 
+mod begun;
 mod folder;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;

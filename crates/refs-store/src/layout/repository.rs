@@ -11,12 +11,12 @@ use async_trait::async_trait;
 use futures_core::stream::BoxStream;
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use refs_registry::{
-    Blob, Descriptor, Filter, Manifest, Mounted, Part, Result, Resume, Sink, Source, Stored, Upload, UploadState,
-    Verify, error::Wanted,
+    Blob, Descriptor, Filter, Manifest, Mounted, Part, Payload, Replay, Result, Resume, Sent, Sink, Source, Stored,
+    Upload, UploadState, Verify, error::Wanted, fill,
 };
 use refs_url::{Digest, RepoName, Tag, Target};
 
-use super::{folder::Folder, upload::LayoutUpload};
+use super::{begun, folder::Folder, upload::LayoutUpload};
 use crate::{
     file::blocking,
     ingest::{reclaim, uploaded},
@@ -35,7 +35,9 @@ use crate::{
 /// in this process and others take turns; one that waits more than 30 s for the others fails with `Busy`.
 ///
 /// An upload that is dropped unfinished is removed, unless its [`state`](Upload::state) has been asked for: then it is
-/// kept, to be resumed. What a crash leaves in the folder `ingest` is harmless; [`reclaim`](Layout::reclaim) removes it.
+/// kept, to be resumed. What has come of a blob of a mebibyte or more that is copied from another place
+/// ([`Replay::Blob`]) is kept, too, under its digest, and whoever copies that blob next goes on there, after a crash as
+/// well. What a crash leaves in the folder `ingest` is harmless; [`reclaim`](Layout::reclaim) removes it.
 ///
 /// A clone is cheap and is of the same layout.
 #[derive(Debug, Clone)]
@@ -212,6 +214,21 @@ impl Sink for Layout {
             Ok(folder.blob_size(&wanted)?.is_some() || folder.shelf().map_or(Ok(false), linked)?)
         });
         if mounted.await? { Ok(Mounted::Mounted) } else { Ok(Mounted::Upload(self.upload(None).await?)) }
+    }
+
+    async fn put_blob(&self, blob: &Descriptor, payload: Payload) -> Result<Sent> {
+        if self.stat_blob(&blob.digest).await? == Some(blob.size) {
+            return Ok(Sent::Present);
+        }
+        if let Payload::Again(Replay::Blob(source, digest)) = &payload
+            && *digest == blob.digest
+            && begun::is_kept(blob)
+            && begun::copy(&self.folder, blob, &**source).await?
+        {
+            return Ok(Sent::Uploaded);
+        }
+        let stream = payload.open().await?;
+        fill(self.upload(None).await?, stream, &blob.digest).await.map(|()| Sent::Uploaded)
     }
 
     async fn put_manifest(&self, manifest: &Manifest, tags: &[Tag]) -> Result<Stored> {

@@ -19,7 +19,8 @@ pub(super) struct LayoutUpload {
     ingest: Option<Ingest>,
     session: String,
     acknowledged: u64,
-    leave: Arc<AtomicBool>,
+    /// Whether the file stays when this ends before its time.
+    pub(super) leave: Arc<AtomicBool>,
 }
 
 impl LayoutUpload {
@@ -30,8 +31,13 @@ impl LayoutUpload {
             None => Ingest::begin(&folder.ingest())?,
             Some(state) => Ingest::resume(&folder.ingest(), &state.session, state.offset)?,
         };
+        Ok(Self::of(folder, ingest))
+    }
+
+    /// What goes on where `ingest` is.
+    pub(super) fn of(folder: Arc<Folder>, ingest: Ingest) -> Self {
         let (session, acknowledged, leave) = (ingest.session(), ingest.bytes(), ingest.leave());
-        Ok(Self { folder, ingest: Some(ingest), session, acknowledged, leave })
+        Self { folder, ingest: Some(ingest), session, acknowledged, leave }
     }
 
     /// The file, unless an earlier call was given up while it had it.

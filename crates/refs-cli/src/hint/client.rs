@@ -5,7 +5,7 @@ use refs_registry::{Error as Registry, ErrorKind, error::Wanted};
 use refs_url::{Target, version::semver_tags};
 
 use super::{
-    place::{reference_hint, transport_hint},
+    place::{directory_hint, reference_hint, transport_hint},
     registry::{is_incomplete, registry_hint},
 };
 use crate::codes::{INTEGRITY, client_code};
@@ -74,6 +74,9 @@ pub(crate) fn client_hint(error: &Error) -> Option<String> {
 
 /// What to do next about a copy of which the side at `at` failed, over `what`.
 fn copy_hint(side: Side, what: Portion, at: &str, source: &Registry) -> Option<String> {
+    if let Some(hint) = directory_hint(at).filter(|_| is_refused(source.kind())) {
+        return Some(hint);
+    }
     if is_incomplete(source) {
         let hint = "the registry wants all that a manifest leads to; of an index without all its images `--rewrite-index` makes \
                     one that it takes, and layers that are kept elsewhere, by their URLs, it does not take";
@@ -90,6 +93,18 @@ fn copy_hint(side: Side, what: Portion, at: &str, source: &Registry) -> Option<S
         return Some(hint.to_owned());
     }
     registry_hint(source)
+}
+
+/// Whether there may be no such repository, as registries have it.
+const fn is_refused(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::NotFound
+            | ErrorKind::Denied
+            | ErrorKind::Unauthorized
+            | ErrorKind::RateLimited
+            | ErrorKind::Unreachable
+    )
 }
 
 /// Whether it is one thing that can't be copied, and others may be.

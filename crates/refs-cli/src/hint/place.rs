@@ -40,6 +40,9 @@ pub(super) fn reference_hint(error: &ParseError) -> Option<String> {
     if ["http://", "https://"].iter().any(|scheme| input.starts_with(scheme)) {
         return Some("leave out the scheme; for plain HTTP there is `--plain-http HOST`".to_owned());
     }
+    if let Some(path) = input.strip_prefix("docker://").filter(|path| is_path(path)) {
+        return Some(layout_at(&redacted(path)));
+    }
     on_disk(input).or_else(|| layout_hint(input)).or_else(|| host_alone(input)).or_else(|| {
         match (error.kind(), format!("docker://{input}")) {
             (ParseErrorKind::MissingRegistry, familiar) if Reference::parse_familiar(&familiar).is_ok() => {
@@ -48,6 +51,19 @@ pub(super) fn reference_hint(error: &ParseError) -> Option<String> {
             _ => error.hint(),
         }
     })
+}
+
+/// What may have been meant by `at`, which Docker Hub does not give: `docker://` before a directory of this machine is one
+/// of its repositories.
+pub(super) fn directory_hint(at: &str) -> Option<String> {
+    let name = at.strip_prefix("docker.io/")?;
+    let name = name.strip_prefix("library/").unwrap_or(name);
+    let name = name.split_once('@').map_or(name, |(name, _digest)| name);
+    let (path, tag) = name.rsplit_once(':').unwrap_or((name, "latest"));
+    let tag = if tag == "latest" { String::new() } else { format!(":{tag}") };
+    let is_there = Path::new(path).is_dir();
+    is_there
+        .then(|| format!("if the directory `{path}` is meant, an image layout on the disk is `ocidir://{path}{tag}`"))
 }
 
 /// How to write a layout, where another scheme was put before its path, or half of ours.
@@ -86,4 +102,26 @@ pub(crate) fn host_hint(error: &ParseError) -> Option<String> {
     let host =
         rest.split('/').next().and_then(|host| Host::parse(host).ok()).filter(|_| rest != input || rest.contains('/'));
     host.map(|host| format!("give only the host: `{host}`")).or_else(|| error.hint())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(at: &str, layout: Option<&str>) {
+        let hint = directory_hint(at);
+        assert_eq!(hint.as_ref().map(|hint| hint.rsplit("is ").next().unwrap()), layout, "{at}");
+    }
+
+    #[test]
+    fn directory_that_was_taken_for_a_repository_is_found() {
+        // Tests run in the folder of their crate.
+        check("docker.io/library/src:latest", Some("`ocidir://src`"));
+        check("docker.io/library/src:v1", Some("`ocidir://src:v1`"));
+        check("docker.io/src/commands:v1", Some("`ocidir://src/commands:v1`"));
+        check(&format!("docker.io/library/src@sha256:{}", "0".repeat(64)), Some("`ocidir://src`"));
+        check("docker.io/library/absent:latest", None);
+        check("ghcr.io/library/src:latest", None);
+    }
 }

@@ -4,7 +4,7 @@ use std::io;
 
 use refs_registry::{
     Error as Registry,
-    error::{Code, Place, TlsFault, Wanted},
+    error::{Code, Doing, Place, TlsFault, Wanted},
 };
 use refs_url::Host;
 
@@ -32,6 +32,9 @@ pub(crate) fn registry_hint(error: &Registry) -> Option<String> {
         Registry::Io { source, .. } if source.kind() == io::ErrorKind::DirectoryNotEmpty => {
             "it is no image layout: name one, or a directory that is new or empty".to_owned()
         }
+        Registry::Io { doing: Doing::Create, source, .. } if is_no_place(source.kind()) => {
+            "nothing can be made there: name another place, or get the right to write in this one".to_owned()
+        }
         Registry::Digest { .. } => {
             "the bytes are not what their digest says; nothing was kept of them: try again, then ask the owner"
                 .to_owned()
@@ -53,12 +56,21 @@ pub(crate) fn registry_hint(error: &Registry) -> Option<String> {
     })
 }
 
+/// Whether nothing can be made at a path, be the disk as it may.
+const fn is_no_place(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
+    matches!(kind, NotFound | PermissionDenied | ReadOnlyFilesystem | NotADirectory)
+}
+
 /// What to do next about what is not there.
 fn not_found_hint(wanted: &Wanted, at: &Place) -> String {
     let is_layout = at.is_layout();
     match wanted {
         Wanted::Layout => "check the path; `refs push DIR ocidir://PATH:TAG` begins a layout".to_owned(),
         Wanted::Manifest(_) if is_layout => format!("`refs tags {at}` lists what is there"),
+        Wanted::Blob(_) | Wanted::BlobPart(_) if is_layout => {
+            format!("the layout has lost it: copy the artifact to {at} again, from where it came")
+        }
         Wanted::Tags if is_layout => {
             "`refs tags ocidir://PATH`, without a name behind the path, lists all that is there".to_owned()
         }

@@ -219,6 +219,23 @@ fn layout_that_has_lost_a_blob_is_mended() {
 }
 
 #[test]
+fn layouts_have_hints_of_their_own() {
+    let (machine, from) = (Machine::new(), registry());
+    put(&from, &Image::new().file("a", "a"));
+    let source = format!("{}/o/r:v1", from.host());
+    says(&machine, &format!("cp {source} ocidir://layout:v1"));
+    std::fs::remove_file(machine.path("layout/blobs/sha256").join(Digest::sha256(b"a").encoded())).unwrap();
+    for line in ["cp ocidir://layout:v1 ocidir://other:v1", "cat ocidir://layout:v1 a"] {
+        let run =
+            machine.run(line).failed(3, &["not found", "hint: the layout has lost it: copy the artifact to ocidir://"]);
+        assert!(!run.stderr.contains("private"), "{}", run.stderr);
+    }
+    let nowhere = ["hint: nothing can be made there: name another place"];
+    machine.fails(&format!("cp {source} ocidir:///proc/refs/layout:v1"), 1, &nowhere);
+    machine.fails(&format!("cp {source} ocidir://layout/oci-layout/in:v1"), 1, &["cannot copy to"]);
+}
+
+#[test]
 fn the_side_that_fails_is_named_and_gives_the_exit_code() {
     let (machine, from, to) = (Machine::new(), registry(), registry());
     put(&from, &Image::new().file("a", "a"));

@@ -120,6 +120,8 @@ fn hints_fit_what_was_meant() {
         ("cp a.b/c:d ghcr.io", "`refs repos ghcr.io` lists its repositories; name one of them as in `ghcr.io/app`"),
         ("cp a.b/c:d docs.tgz", "an image layout on the disk is `ocidir://docs.tgz`"),
         ("cp a.b/c:d /absent/x:v1", "an image layout on the disk is `ocidir:///absent/x:v1`"),
+        ("cp a.b/c:d docker://./layout:v1", "an image layout on the disk is `ocidir://./layout:v1`"),
+        ("cp docker:///absent/x a.b/c:d", "an image layout on the disk is `ocidir:///absent/x`"),
         ("cp docs.tgz a.b/c:d", "a file on the disk is `file://docs.tgz`"),
         (
             "cp a.b/c:d e.f/g:h --platform linux/amd64,arm64",

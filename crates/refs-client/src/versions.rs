@@ -9,7 +9,7 @@ use refs_url::{
     version::{ChoiceError, ChoiceOptions, Constraint, best_tag, matching_tags, semver_tags},
 };
 
-use crate::{Client, Error, FetchOptions, Fetched, Location, Result, error::LocationFault};
+use crate::{Client, Error, FetchOptions, Fetched, Location, Result, error::LocationFault, named};
 
 /// Where a version may come from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -70,9 +70,28 @@ impl Client {
     /// The tags of the repository at `at` that are versions, from the highest down.
     ///
     /// # Errors
-    /// As [`list_tags`](Client::list_tags).
+    /// As [`list_candidates`](Client::list_candidates).
     pub async fn list_versions(&self, at: &Location) -> Result<Vec<Tag>> {
-        Ok(semver_tags(&self.list_tags(at).await?))
+        Ok(semver_tags(&self.list_candidates(at).await?))
+    }
+
+    /// The tags that a version of what is at `at` is chosen among, whether or not they are versions: those of its repository. Of
+    /// a layout that names none they are those without a repository's name, and where there are none such those of the only
+    /// repository. What a store has put an image's platform behind, as in `1.0.0--linux-arm64`, is a tag of none.
+    ///
+    /// # Errors
+    /// `Location` with [`SeveralRepositories`](LocationFault::SeveralRepositories) for a layout that lists several, of which
+    /// `at` names none; else as [`list_tags`](Client::list_tags).
+    pub async fn list_candidates(&self, at: &Location) -> Result<Vec<Tag>> {
+        let Location::Layout { path, .. } = at else { return self.list_tags(at).await };
+        let listed = named::open(path).await?.repositories().await?;
+        // What has no name comes first.
+        if listed.len() < 2 || listed[0].name.is_none() {
+            return Ok(listed.into_iter().next().map(|repository| repository.tags).unwrap_or_default());
+        }
+        let names = listed.into_iter().filter_map(|repository| repository.name).collect();
+        let place = Location::Layout { path: path.clone(), target: None };
+        Err(place.fault(LocationFault::SeveralRepositories(names)))
     }
 
     /// `at`, if it names a tag or a digest; else the repository at the tag of its highest version that satisfies
@@ -80,8 +99,9 @@ impl Client {
     ///
     /// # Errors
     /// `TagViolates` when `at` names a tag that does not satisfy `constraint`, as one that is no version can't;
-    /// `NoMatchingVersion`; `NoVersions`; `Location` for a file, which has no tags; `Registry` when the tags can't be listed,
-    /// with the kind `NotCached` when only the store may be asked and has none of them.
+    /// `NoMatchingVersion`; `NoVersions`; `Location` for a file, which has no tags, and for a layout that lists several
+    /// repositories, of which none is named; `Registry` when the tags can't be listed, with the kind `NotCached` when only the
+    /// store may be asked and has none of them.
     pub async fn resolve_ref(
         &self,
         at: &Location,
@@ -158,7 +178,7 @@ impl Client {
                 _ => Ok(at.clone()),
             };
         }
-        let tags = self.list_tags(at).await?;
+        let tags = self.list_candidates(at).await?;
         let best = best_tag(&tags, constraint, options).map_err(|fault| unmatched(at, &tags, fault))?;
         let is_kept = self.is_offline() && matches!(at, Location::Registry(_));
         let whole = if is_kept { self.best_whole(at, tags.clone(), constraint, options).await? } else { None };

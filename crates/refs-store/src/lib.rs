@@ -39,7 +39,7 @@ pub use flight::Flight;
 pub use growing::Growing;
 pub use journal::{Journal, UploadProgress};
 pub use layer_file::LayerFile;
-pub use layout::Layout;
+pub use layout::{Layout, ListedRepository};
 pub use layouts::Layouts;
 pub use memory::{Memories, Memory, MemoryStore};
 pub use spool::Spool;

@@ -47,7 +47,7 @@ async fn list(session: &Session, args: &Tags) -> Result<(), Failure> {
 
 /// Prints the tags that are versions. All tags are listed for that, as the highest may come last.
 async fn versions(session: &Session, args: &Tags) -> Result<(), Failure> {
-    let tags = session.client().list_tags(&args.at).await?;
+    let tags = session.client().list_candidates(&args.at).await?;
     let versions = match &args.constraint {
         Some(constraint) => matching_tags(&tags, constraint, &ChoiceOptions::default()),
         None => semver_tags(&tags),

@@ -142,6 +142,12 @@ fn location_hint(fault: &LocationFault, input: &str) -> Option<String> {
         LocationFault::Directory => {
             "`refs pack DIR FILE` makes a file of it, `refs push DIR REF` an artifact".to_owned()
         }
+        LocationFault::SeveralRepositories(names) => {
+            let place = |name: &String| format!("{input}:{name}");
+            let is_repository = |place: &String| Location::parse(place).is_ok_and(|at| at.target().is_none());
+            let place = names.iter().map(place).find(is_repository)?;
+            format!("name the one that is meant, as in `{place}`")
+        }
         LocationFault::File => "`refs pack DIR FILE` writes a layer into a file".to_owned(),
         _ => return None,
     })

@@ -1,6 +1,7 @@
 //! Constraints on versions.
 
-use refs_testkit::{FakeRegistry, Image};
+use refs_registry::Platform;
+use refs_testkit::{FakeRegistry, Image, image::push_index};
 
 use crate::support::{Machine, ended, now, registry};
 
@@ -54,4 +55,28 @@ fn what_none_satisfies_is_not_found_and_what_is_no_constraint_is_told_with_its_c
     assert_eq!(registry.requests().len(), 0);
     now(Image::new().file("a", "b").push(&*registry.repository("o/plain"), &["latest"])).unwrap();
     machine.fails(&format!("resolve {}/o/plain --constraint ^4", registry.host()), 3, &["none of the 1 tags"]);
+}
+
+#[test]
+fn of_a_cache_with_several_repositories_one_has_to_be_named() {
+    let (machine, registry) = (Machine::new(), versions());
+    let other = if cfg!(target_arch = "x86_64") { "linux/arm64" } else { "linux/amd64" };
+    let images = ["linux", "other"].map(|says| Image::new().file("version", says));
+    let platforms = [Platform::linux_here(), Platform::parse(other).unwrap()];
+    let images: Vec<_> = platforms.into_iter().zip(images).collect();
+    now(push_index(&*registry.repository("o/s"), &images, &["1.5.0"])).unwrap();
+    let [one, two] = ["o/r", "o/s"].map(|name| format!("{}/{name}", registry.host()));
+    machine.prints(&format!("cache fetch {one}:1.0.0"));
+    machine.prints(&format!("cache fetch {two}:1.5.0"));
+    machine.prints(&format!("cache fetch {two}:1.5.0 --platform {other}"));
+    let cache = format!("ocidir://{}", machine.cache().display());
+    let listed = format!("lists several repositories: {one}, {two}");
+    let words = [&*listed, &format!("hint: name the one that is meant, as in `{cache}:{one}`")];
+    for command in ["resolve", "tags"] {
+        machine.fails(&format!("{command} {cache} --constraint ^1"), 2, &words);
+    }
+    machine.fails(&format!("tags {cache} --semver"), 2, &words);
+    assert_eq!(machine.prints(&format!("tags {cache}:{two} --semver")), "1.5.0\n");
+    assert_eq!(machine.prints(&format!("tags {cache}:{two} --constraint ^1-0")), "1.5.0\n");
+    assert_eq!(machine.json(&format!("resolve {cache}:{one} --constraint ^1"))["tag"], "1.0.0");
 }

@@ -5,7 +5,7 @@ use std::{fmt, path::PathBuf};
 use refs_registry::error::Code;
 use refs_url::ParseError;
 
-use super::Error;
+use super::{Error, said::Listed};
 use crate::unpack::LEADS_OUT;
 
 /// What is wrong with a location.
@@ -36,6 +36,8 @@ pub enum LocationFault {
     NoPath,
     /// The tag or digest after the path is not one.
     BadTarget(ParseError),
+    /// It is a layout that lists these repositories, and the verb is about one of them.
+    SeveralRepositories(Vec<String>),
     /// It would be written by this name into a layout, and no repository has such a name.
     BadName(String),
 }
@@ -59,6 +61,7 @@ impl fmt::Display for LocationFault {
             }
             Self::NoPath => f.write_str("has no path after its scheme"),
             Self::BadTarget(error) => write!(f, "does not end in a tag or digest: {error}"),
+            Self::SeveralRepositories(names) => write!(f, "lists several repositories: {}", Listed(names)),
             Self::BadName(name) => write!(f, "names `{name}` in a layout, which is no HOST/REPO"),
         }
     }

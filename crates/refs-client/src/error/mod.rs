@@ -10,7 +10,7 @@ use refs_registry::error::{ConfigFault, Doing};
 use refs_registry::{MediaType, Platform};
 use refs_url::{Digest, ParseError, Tag, version::Constraint};
 
-use self::said::{Behind, Listed, Quoted, Tags};
+use self::said::{Behind, Listed, Quoted};
 use crate::manifest_file::Faults;
 
 /// A result with an [`Error`].
@@ -236,7 +236,7 @@ pub enum Error {
         source: Faults,
     },
     /// There are versions, and none satisfies the constraint.
-    #[error("no tag of {at} satisfies `{constraint}`: the highest are {}", Tags(.available))]
+    #[error("no tag of {at} satisfies `{constraint}`: the highest are {}", Listed(.available))]
     NoMatchingVersion {
         /// The repository.
         at: String,

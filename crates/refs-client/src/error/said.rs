@@ -2,9 +2,6 @@
 
 use std::fmt;
 
-use refs_registry::Platform;
-use refs_url::Tag;
-
 pub(super) struct Quoted<'a>(pub(super) &'a [String]);
 
 impl fmt::Display for Quoted<'_> {
@@ -25,26 +22,15 @@ impl fmt::Display for Behind<'_> {
     }
 }
 
-pub(super) struct Tags<'a>(pub(super) &'a [Tag]);
-
-impl fmt::Display for Tags<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, tag) in self.0.iter().enumerate() {
-            write!(f, "{}{tag}", if i == 0 { "" } else { ", " })?;
-        }
-        Ok(())
-    }
-}
-
-/// No image is built for more platforms, and a stranger could name any number.
+/// No image is built for more platforms, and a stranger could name any number, of repositories as well.
 const MOST_LISTED: usize = 64;
 
-pub(super) struct Listed<'a>(pub(super) &'a [Platform]);
+pub(super) struct Listed<'a, T>(pub(super) &'a [T]);
 
-impl fmt::Display for Listed<'_> {
+impl<T: fmt::Display> fmt::Display for Listed<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, platform) in self.0.iter().take(MOST_LISTED).enumerate() {
-            write!(f, "{}{platform}", if i == 0 { "" } else { ", " })?;
+        for (i, one) in self.0.iter().take(MOST_LISTED).enumerate() {
+            write!(f, "{}{one}", if i == 0 { "" } else { ", " })?;
         }
         match self.0.len().checked_sub(MOST_LISTED) {
             None | Some(0) => Ok(()),

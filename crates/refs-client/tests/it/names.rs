@@ -3,7 +3,8 @@
 use std::{fs, path::PathBuf};
 
 use refs_client::{
-    Client, CopyOptions, Error, Location, PullOptions, PushOptions, ReadOptions, TreeOptions,
+    Client, CopyOptions, Error, Location, LocationFault, PullOptions, PushOptions, ReadOptions, TreeOptions,
+    VersionOptions,
     copy::{Mode, Outcome},
 };
 use refs_registry::{ErrorKind, Filter, Manifest, Sink};
@@ -114,6 +115,52 @@ async fn the_names_in_a_layout_are_those_that_can_be_asked_for() {
     let own = place.at(":ghcr.io/o/r");
     assert_eq!(client.list_names(&own).await.unwrap(), ["v1"]);
     missing(client.list_names(&place.at(":ghcr.io/o/none")).await, &place.at(":ghcr.io/o/none"));
+}
+
+#[tokio::test]
+async fn a_version_is_chosen_in_one_repository_of_a_layout() {
+    let (place, client) = (Place::new().await, anonymous());
+    let layout = Layout::open(place.path()).await.unwrap();
+    let add = async |repository: Option<&str>, tag: &str| {
+        let layout = repository.map_or_else(|| layout.clone(), |name| layout.repository(name));
+        layout.put_manifest(&place.images[0], &[Tag::parse(tag).unwrap()]).await.unwrap();
+    };
+    for (repository, tag) in [(NAMES[0], "1.0.0"), (NAMES[1], "1.1.0"), (NAMES[1], "2.0.0"), ("debian", "3.0.0")] {
+        add(Some(repository), tag).await;
+    }
+    let versions = async |rest: &str| {
+        let versions = client.list_versions(&place.at(rest)).await.unwrap();
+        versions.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(versions(":ghcr.io/o/r").await, ["1.0.0"]);
+    assert_eq!(versions(":localhost:5000/o/s").await, ["2.0.0", "1.1.0"]);
+    let (named, wanted, options) = (place.at(":localhost:5000/o/s"), "^1".parse().unwrap(), VersionOptions::default());
+    let chosen = client.resolve_ref(&named, Some(&wanted), &options).await.unwrap();
+    assert_eq!(chosen, place.at(":localhost:5000/o/s:1.1.0"));
+
+    let all = place.at("");
+    for result in [client.list_versions(&all).await.map(drop), client.resolve_ref(&all, None, &options).await.map(drop)]
+    {
+        let Err(Error::Location { fault: LocationFault::SeveralRepositories(names), .. }) = result else {
+            panic!("{result:?}")
+        };
+        assert_eq!(names, ["debian", NAMES[0], NAMES[1]]);
+    }
+    missing(client.list_versions(&place.at(":ghcr.io/o/none")).await, &place.at(":ghcr.io/o/none"));
+    add(None, "0.1.0").await;
+    assert_eq!(versions("").await, ["0.1.0"]);
+}
+
+#[tokio::test]
+async fn a_layout_with_one_repository_is_that_where_none_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let layout = Layout::create(folder.path()).await.unwrap();
+    let here = at(&format!("ocidir://{}", folder.path().display()));
+    assert!(anonymous().list_candidates(&here).await.unwrap().is_empty());
+    let image = Image::new().push(&layout.repository("debian"), &["1.0.0", "12"]).await.unwrap();
+    assert_eq!(anonymous().list_versions(&here).await.unwrap(), ["1.0.0"]);
+    let found = anonymous().resolve_constrained(&here, None, &Default::default()).await.unwrap();
+    assert_eq!(found.descriptor.digest, image.descriptor.digest);
 }
 
 #[tokio::test]

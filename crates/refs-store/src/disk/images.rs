@@ -8,7 +8,7 @@ use refs_url::{Digest, Tag, Target};
 use super::store::{DiskStore, not_cached};
 use crate::{
     ingest::sync_folder_of,
-    layout::{Folder, Whole, name_and_index, named},
+    layout::{Folder, Whole, name_and_index, named, platform_suffix},
     store::{Origin, StoredImage},
     times::{Since, note_time},
 };
@@ -66,10 +66,8 @@ fn name(origin: &Origin, image: &StoredImage) -> String {
     let target = match (&image.target, foreign) {
         (target, None) => target.clone(),
         (Target::Tag(tag), Some(platform)) => {
-            let words: String =
-                platform.to_string().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
             // What would be too long for a tag is found by its digest.
-            Tag::parse(&format!("{tag}--{words}"))
+            Tag::parse(&format!("{tag}{}", platform_suffix(platform)))
                 .map_or_else(|_too_long| Target::Digest(image.manifest.digest.clone()), Target::Tag)
         }
         (Target::Digest(_), Some(_)) => Target::Digest(image.manifest.digest.clone()),

@@ -58,6 +58,11 @@ impl LayoutIndex {
         &self.document.manifests
     }
 
+    /// Whose tags these are.
+    pub(super) const fn scope(&self) -> &Names {
+        &self.names
+    }
+
     /// The tags, sorted, each once.
     pub(super) fn tags(&self) -> Vec<Tag> {
         let mut claims: BTreeMap<Tag, Claim<'_>> = BTreeMap::new();

@@ -8,6 +8,7 @@ mod images;
 mod index;
 mod manifests;
 mod names;
+mod repositories;
 mod repository;
 mod upload;
 
@@ -16,4 +17,6 @@ pub(crate) use folder::{
 };
 pub(crate) use images::{Needs, Whole};
 pub(crate) use index::{name_and_index, named};
+pub(crate) use names::platform_suffix;
+pub use repositories::ListedRepository;
 pub use repository::Layout;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use refs_registry::Descriptor;
+use refs_registry::{Descriptor, Platform};
 use refs_url::{Digest, Reference, Tag};
 
 /// The annotation that names a manifest in an image layout.
@@ -73,6 +73,20 @@ impl Names {
         }
     }
 
+    /// The name of the repository that `entry` is listed for, and its tag there; what is listed by a tag alone is behind no name.
+    pub(super) fn split(&self, entry: &Descriptor) -> Option<(Option<String>, Tag)> {
+        let named = self.read(entry)?;
+        let repository = match self {
+            Self::Of(repository) => Some(repository.to_string()),
+            Self::All => {
+                let before_digest = name(entry)?.split('@').next()?;
+                before_digest.rsplit_once(':').map(|(repository, _)| repository.to_owned())
+            }
+        };
+        let (Name::Exact(tag) | Name::Reference(tag)) = named;
+        Some((repository, tag))
+    }
+
     /// Whether a whole reference that ends in `tag` is what `entry` is listed by.
     pub(super) fn refer(&self, entry: &Descriptor, tag: &Tag) -> bool {
         matches!(self.read(entry), Some(Name::Reference(named)) if named == *tag)
@@ -83,6 +97,12 @@ impl Names {
         let (Self::Of(repository), Some(name)) = (self, name(entry)) else { return true };
         name.strip_prefix(&**repository).is_some_and(|rest| rest.starts_with([':', '@']))
     }
+}
+
+/// What stands behind the tag of an image that is not for this machine, as in `v1--linux-arm64`.
+pub(crate) fn platform_suffix(platform: &Platform) -> String {
+    let words: String = platform.to_string().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    format!("--{words}")
 }
 
 /// What `entry` is listed by.

@@ -16,7 +16,7 @@ use refs_registry::{
 };
 use refs_url::{Digest, RepoName, Tag, Target};
 
-use super::{begun, folder::Folder, upload::LayoutUpload};
+use super::{begun, folder::Folder, repositories::ListedRepository, upload::LayoutUpload};
 use crate::{
     file::blocking,
     ingest::{reclaim, uploaded},
@@ -97,6 +97,16 @@ impl Layout {
     /// `NotFound` when nothing is listed by the repository's name; `Io`; `Corrupt` for an index that can't be read.
     pub async fn names(&self) -> Result<Vec<String>> {
         self.run(|folder| folder.names()).await
+    }
+
+    /// The repositories that manifests are listed for by a tag, with their tags, sorted by name: what has no name is the layout
+    /// itself, with what is listed by a tag alone. An image that a store lists with its platform behind the tag, as in
+    /// `v1--linux-arm64`, has none of its own here.
+    ///
+    /// # Errors
+    /// As [`names`](Layout::names).
+    pub async fn repositories(&self) -> Result<Vec<ListedRepository>> {
+        self.run(|folder| folder.repositories()).await
     }
 
     /// Removes what unfinished uploads left behind and nobody has written to since `before`; gives the number of files.

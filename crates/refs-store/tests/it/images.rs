@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use futures_util::future;
 use refs_registry::{Descriptor, ErrorKind, Manifest, MediaType, Platform, Result, Resume, Source};
-use refs_store::{DiskOptions, DiskStore, Layout, Origin, Store, StoredImage, TagRecord};
+use refs_store::{DiskOptions, DiskStore, Layout, ListedRepository, Origin, Store, StoredImage, TagRecord};
 use refs_testkit::{Flaw, check_layout, require_layout};
 use refs_url::{Digest, Target};
 use tempfile::TempDir;
@@ -124,6 +124,10 @@ async fn images_of_one_tag_for_two_platforms_have_names_of_their_own() -> Result
     let found = layout.repository("a.io/org/a").resolve(&Target::Tag(tag("v1--linux-s390x"))).await?;
     assert_eq!(found.platform, Platform::parse("linux/s390x"));
     assert!(layout.names().await?.contains(&name));
+    let listed = [ListedRepository { name: Some("a.io/org/a".to_owned()), tags: vec![tag("v1")] }];
+    assert_eq!(layout.repositories().await?, listed);
+    assert_eq!(layout.repository("a.io/org/a").repositories().await?, listed);
+    fails(layout.repository("a.io/org/b").repositories().await, ErrorKind::NotFound);
     require_layout(&folder.path().join("cache"));
     Ok(())
 }

@@ -246,7 +246,9 @@ fn is_chosen(at: &Location) -> bool {
 fn unmatched(at: &Location, tags: &[Tag], fault: ChoiceError) -> Error {
     let at = at.to_string();
     match fault {
-        ChoiceError::NoMatch { constraint, available } => Error::NoMatchingVersion { at, constraint, available },
+        ChoiceError::NoMatch { constraint, available, left_out } => {
+            Error::NoMatchingVersion { at, constraint, available, left_out: left_out.map(Box::new) }
+        }
         ChoiceError::NoVersions { others } => Error::NoVersions { at, others },
         // A choice that fails in a way of its own has found no version either.
         _ => Error::NoVersions { at, others: tags.len() },

@@ -104,7 +104,15 @@ fn every_error_of_a_verb_has_its_code() {
         (Error::RangeOutside { path: path(), start: 1, size: 0 }, USAGE),
         (Error::ManifestNotFound { at: at(), name: text() }, NOT_FOUND),
         (Error::ManifestFile { path: file(), source: Faults(Vec::new()) }, USAGE),
-        (Error::NoMatchingVersion { at: at(), constraint: "1".parse().unwrap(), available: Vec::new() }, NOT_FOUND),
+        (
+            Error::NoMatchingVersion {
+                at: at(),
+                constraint: "1".parse().unwrap(),
+                available: Vec::new(),
+                left_out: None,
+            },
+            NOT_FOUND,
+        ),
         (Error::NoVersions { at: at(), others: 0 }, NOT_FOUND),
         (Error::TagViolates { at: at(), constraint: "1".parse().unwrap() }, USAGE),
         (Error::PlatformNotFound { at: at(), wanted: Platform::linux_here().into(), available: Vec::new() }, NOT_FOUND),

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use refs_client::{Error, VersionOptions};
-use refs_url::Target;
+use refs_client::{Error, Location, ResolvedVersion, VersionOptions};
+use refs_url::{Target, version::Constraint};
 use serde::Serialize;
 
 use super::Failure;
@@ -37,29 +37,45 @@ pub(super) async fn run(session: &Session, args: Resolve) -> Result<(), Failure>
     let (at, tag, descriptor) = match &args.constraint {
         None => (args.at.clone(), args.at.tag().cloned(), None),
         Some(constraint) => {
-            let options = VersionOptions::default();
-            let choosing = client.resolve_constrained(&args.at, Some(constraint), &options);
-            let best = choosing.await.map_err(|error| match error {
-                Error::NoMatchingVersion { .. } | Error::NoVersions { .. } if session.knows_only_cached(&args.at) => {
-                    Failure::Offline(error)
-                }
-                error => error.into(),
-            })?;
+            let best = best(session, &args.at, constraint).await?;
             (best.at, best.tag, Some(best.descriptor))
         }
     };
-    let descriptor = match (&args.platform, descriptor) {
-        (None, Some(descriptor)) => descriptor,
+    let found = match (&args.platform, &descriptor) {
+        (None, Some(descriptor)) => descriptor.clone(),
         (None, None) => client.resolve_tag(&at).await?,
         (Some(platform), _) => client.resolve_platform(&at, platform).await?,
     };
+    // A reference with a tag and a digest says that the one leads to the other.
+    let is_of_tag = descriptor.is_none_or(|descriptor| descriptor.digest == found.digest);
+    let chosen = tag.clone().filter(|tag| args.at.tag() != Some(tag));
+    let reference = match &chosen {
+        Some(tag) if is_of_tag => format!("{}@{}", args.at.clone().at_tag(tag.clone()), found.digest),
+        _ => args.at.clone().at_digest(found.digest.clone()).to_string(),
+    };
     let mut output = session.output();
     output.result(&Resolved {
-        reference: args.at.clone().at_digest(descriptor.digest.clone()).to_string(),
+        reference,
         tag: tag.map(|tag| tag.to_string()),
-        digest: descriptor.digest.to_string(),
-        media_type: descriptor.media_type.to_string(),
-        size: descriptor.size,
+        digest: found.digest.to_string(),
+        media_type: found.media_type.to_string(),
+        size: found.size,
     })?;
-    Ok(output.flush()?)
+    output.flush()?;
+    if let Some(tag) = chosen.filter(|_| !is_of_tag) {
+        session.hint(&format!("the version is `{tag}`, whose index has this image"));
+    }
+    Ok(())
+}
+
+/// The best version at `at` that satisfies `constraint`.
+async fn best(session: &Session, at: &Location, constraint: &Constraint) -> Result<ResolvedVersion, Failure> {
+    let options = VersionOptions::default();
+    let choosing = session.client().resolve_constrained(at, Some(constraint), &options);
+    choosing.await.map_err(|error| match error {
+        Error::NoMatchingVersion { .. } | Error::NoVersions { .. } if session.knows_only_cached(at) => {
+            Failure::Offline(error)
+        }
+        error => error.into(),
+    })
 }

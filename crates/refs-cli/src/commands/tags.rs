@@ -3,7 +3,7 @@
 use std::fmt;
 
 use refs_client::{Error, Location, LocationFault};
-use refs_url::version::{ChoiceOptions, matching_tags, semver_tags};
+use refs_url::version::{ChoiceOptions, LeftOut, matching_tags, semver_tags};
 use serde::Serialize;
 
 use super::{Failure, each};
@@ -22,15 +22,25 @@ impl fmt::Display for Tag {
 }
 
 pub(super) async fn run(session: &Session, args: Tags) -> Result<(), Failure> {
-    if let Location::File(_) = args.at {
-        let (input, fault) = (args.at.to_string(), LocationFault::Untagged);
-        return Err(Failure::Client(Error::Location { input, fault }));
+    if let Some(fault) = fault(&args.at) {
+        return Err(Failure::Client(Error::Location { input: args.at.to_string(), fault }));
     }
     list(session, &args).await?;
     if session.knows_only_cached(&args.at) {
         session.hint("these are the tags that the cache knows; the registry, which was not asked, may have others");
     }
     Ok(())
+}
+
+/// Why there is no list of tags at `at`.
+fn fault(at: &Location) -> Option<LocationFault> {
+    let names_one = match at {
+        Location::File(_) => return Some(LocationFault::Untagged),
+        // `docker://NAME` has a tag that nobody wrote.
+        Location::Registry(reference) => reference.has_explicit_tag(),
+        Location::Layout { target, .. } => target.is_some(),
+    };
+    names_one.then_some(LocationFault::TargetNotAllowed)
 }
 
 async fn list(session: &Session, args: &Tags) -> Result<(), Failure> {
@@ -48,11 +58,17 @@ async fn list(session: &Session, args: &Tags) -> Result<(), Failure> {
 /// Prints the tags that are versions. All tags are listed for that, as the highest may come last.
 async fn versions(session: &Session, args: &Tags) -> Result<(), Failure> {
     let tags = session.client().list_candidates(&args.at).await?;
+    let options = ChoiceOptions::default();
     let versions = match &args.constraint {
-        Some(constraint) => matching_tags(&tags, constraint, &ChoiceOptions::default()),
+        Some(constraint) => matching_tags(&tags, constraint, &options),
         None => semver_tags(&tags),
     };
-    print(session, args, versions.iter().map(ToString::to_string))
+    print(session, args, versions.iter().map(ToString::to_string))?;
+    let unmatched = args.constraint.as_ref().filter(|_| versions.is_empty());
+    if let Some(left_out) = unmatched.and_then(|constraint| LeftOut::of(&tags, constraint, &options)) {
+        session.hint(&left_out.to_string());
+    }
+    Ok(())
 }
 
 fn print(session: &Session, args: &Tags, tags: impl IntoIterator<Item = String>) -> Result<(), Failure> {

@@ -5,7 +5,7 @@ use refs_registry::{Error as Registry, ErrorKind, error::Wanted};
 use refs_url::{Target, version::semver_tags};
 
 use super::{
-    place::{directory_hint, reference_hint, transport_hint},
+    place::{directory_hint, reference_hint, repository_of, transport_hint},
     registry::{is_incomplete, registry_hint},
 };
 use crate::codes::{INTEGRITY, client_code};
@@ -29,16 +29,18 @@ pub(crate) fn client_hint(error: &Error) -> Option<String> {
         Error::FileNotFound { nearest: Some(nearest), .. } => format!("there is `{nearest}`"),
         Error::FileNotFound { nearest: None, .. } => "`refs ls` shows the paths".to_owned(),
         Error::PlatformNotFound { .. } => "choose one of these with `--platform`".to_owned(),
-        Error::NoImage { .. } => {
-            "`refs manifest REF` shows what it lists; `refs tags REPO` lists the other tags".to_owned()
+        Error::NoImage { at } => {
+            format!("`refs manifest {at}` shows what it lists; `refs tags {}` lists the other tags", repository_of(at))
         }
-        Error::PlatformUnknown { .. } => {
-            "name one by its digest, as in REPO@sha256:…; `refs inspect` lists them".to_owned()
+        Error::PlatformUnknown { at, .. } => {
+            format!("name one by its digest, as in {}@sha256:…; `refs inspect {at}` lists them", repository_of(at))
         }
-        Error::NoMatchingVersion { .. } => "`refs tags REPO --semver` lists the versions".to_owned(),
-        Error::NoVersions { .. } => {
-            "a version has three numbers, such as 1.2.3 or v1.2.3-rc.1; `refs tags REPO` lists the tags".to_owned()
-        }
+        Error::NoMatchingVersion { left_out: Some(left_out), .. } => left_out.to_string(),
+        Error::NoMatchingVersion { at, .. } => format!("`refs tags {} --semver` lists the versions", repository_of(at)),
+        Error::NoVersions { at, .. } => format!(
+            "a version has three numbers, such as 1.2.3 or v1.2.3-rc.1; `refs tags {}` lists the tags",
+            repository_of(at)
+        ),
         Error::TagViolates { at, .. } => violation_hint(at),
         Error::FileTooLarge { .. } => "allow more with `--max-file-size BYTES`, 0 for any".to_owned(),
         Error::TotalTooLarge { .. } => "allow more with `--max-total-size BYTES`, 0 for any".to_owned(),
@@ -137,10 +139,15 @@ fn location_hint(fault: &LocationFault, input: &str) -> Option<String> {
         LocationFault::DigestAsTarget => "push to a tag; the digest is printed".to_owned(),
         LocationFault::Transport(name) => transport_hint(name, input),
         LocationFault::NoDigest => {
-            "add the digest, as in HOST/REPO@sha256:…; `refs manifest REF` shows those of the layers".to_owned()
+            let repository = repository_of(input);
+            format!("add the digest, as in {repository}@sha256:…; `refs manifest` shows those of the layers")
         }
         LocationFault::Directory => {
             "`refs pack DIR FILE` makes a file of it, `refs push DIR REF` an artifact".to_owned()
+        }
+        LocationFault::TargetNotAllowed => {
+            let repository = repository_of(input);
+            format!("`refs tags {repository}` lists them; `refs resolve {input}` prints what this one leads to")
         }
         LocationFault::SeveralRepositories(names) => {
             let place = |name: &String| format!("{input}:{name}");

@@ -22,10 +22,7 @@ pub(crate) fn hint(failure: &Failure) -> Option<String> {
 fn hint_of(failure: &Failure) -> Option<String> {
     match failure {
         Failure::Client(error) | Failure::Fetch { source: error, .. } => client_hint(error),
-        Failure::Offline(_) => Some(
-            "only the tags that the cache knows were looked at; without `--offline` the registry is asked for all"
-                .to_owned(),
-        ),
+        Failure::Offline(error) => Some(offline_hint(error)),
         Failure::Kept(_) => Some(cache::of_damaged()),
         Failure::Registry(error) => registry_hint(error),
         Failure::Cache(error) => Some(cache::for_keeper(error)),
@@ -44,5 +41,15 @@ fn hint_of(failure: &Failure) -> Option<String> {
             Some("`--root` is a directory, which need not be there yet".to_owned())
         }
         _ => None,
+    }
+}
+
+/// What to do next about versions of which none that the cache knows will do.
+fn offline_hint(error: &refs_client::Error) -> String {
+    const OTHERS: &str =
+        "only the tags that the cache knows were looked at; without `--offline` the registry is asked for all";
+    match error {
+        refs_client::Error::NoMatchingVersion { left_out: Some(left_out), .. } => format!("{left_out}; {OTHERS}"),
+        _ => OTHERS.to_owned(),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use refs_client::Error;
+use refs_client::{Error, Location};
 use refs_store::Layout;
 use refs_url::{Host, ParseError, ParseErrorKind, Reference, redacted};
 
@@ -13,6 +13,15 @@ pub(crate) fn destination_hint(error: &Error) -> Option<String> {
     match error {
         Error::Reference(error) if is_path(error.input()) => Some(layout_at(error.input())),
         error => client_hint(error),
+    }
+}
+
+/// The repository of what is at `at`, as a command takes it.
+pub(super) fn repository_of(at: &str) -> String {
+    match Location::parse(at) {
+        Ok(Location::Registry(reference)) => reference.repository_ref().to_string(),
+        Ok(Location::Layout { path, .. }) => Location::Layout { path, target: None }.to_string(),
+        Ok(Location::File(_)) | Err(_) => "REPO".to_owned(),
     }
 }
 

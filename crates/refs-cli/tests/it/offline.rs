@@ -95,10 +95,10 @@ fn what_is_on_the_disk_is_read_without_a_registry_and_what_only_a_registry_tells
     let (machine, host) = pulled();
     machine.write("source", &small());
     machine.prints("push source ocidir://layout:v1");
-    for command in ["tree", "referrers", "tags", "ls", "manifest"] {
-        let line = format!("{command} ocidir://layout:v1");
+    for (command, tag) in [("tree", ":v1"), ("referrers", ":v1"), ("tags", ""), ("ls", ":v1"), ("manifest", ":v1")] {
+        let line = format!("{command} ocidir://layout{tag}");
         assert_eq!(machine.prints(&format!("{line} --offline")), machine.prints(&line));
-        machine.fails(&format!("{command} {host}/o/other:v1 --offline"), 3, &["is not in the cache", "hint: "]);
+        machine.fails(&format!("{command} {host}/o/other{tag} --offline"), 3, &["is not in the cache", "hint: "]);
     }
     let run = machine.fails(&format!("referrers {host}/o/r:v1 --offline"), 3, &["referrers of", "is not in the cache"]);
     assert!(run.stderr.contains("hint: without `--offline` the registry is asked\n"), "{}", run.stderr);

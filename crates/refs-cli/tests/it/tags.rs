@@ -38,7 +38,12 @@ fn json_is_one_object_for_each_tag() {
 }
 
 #[test]
-fn a_tag_behind_the_repository_does_not_matter() {
+fn a_tag_behind_the_repository_is_refused() {
     let (machine, registry) = (Machine::new(), five_tags());
-    assert_eq!(machine.prints(&format!("tags {}/o/r:v9 --limit 1", registry.host())), "a\n");
+    let at = format!("{}/o/r", registry.host());
+    let hint = format!("hint: `refs tags {at}` lists them; `refs resolve {at}:a` prints what this one leads to");
+    machine.fails(&format!("tags {at}:a"), 2, &["names a tag or a digest", &hint]);
+    machine.fails(&format!("tags {at}@sha256:{} --semver", "0".repeat(64)), 2, &["names a tag or a digest"]);
+    machine.fails("tags ocidir://none:v1", 2, &["hint: `refs tags ocidir://none` lists"]);
+    assert_eq!(registry.requests().len(), 0);
 }

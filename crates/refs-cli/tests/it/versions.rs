@@ -22,7 +22,8 @@ fn the_best_version_is_resolved() {
     assert_eq!(resolved["tag"], "1.10.0");
     assert_eq!(registry.take_requests(), ["GET /v2/o/r/tags/list", "HEAD /v2/o/r/manifests/1.10.0"]);
     let digest = resolved["digest"].as_str().unwrap();
-    assert_eq!(machine.prints(&format!("resolve {at} --constraint ^1")), format!("{at}@{digest}\n"));
+    assert_eq!(machine.prints(&format!("resolve {at} --constraint ^1")), format!("{at}:1.10.0@{digest}\n"));
+    assert_eq!(resolved["reference"], format!("{at}:1.10.0@{digest}"));
     assert_eq!(machine.prints(&format!("resolve {at}:1.10.0 --constraint ~1.10")), format!("{at}@{digest}\n"));
     machine.fails(&format!("resolve {at}:1.10.0 --constraint ^2"), 2, &["does not satisfy `^2`", "hint: leave out"]);
     let words =
@@ -44,17 +45,59 @@ fn tags_that_are_versions_are_listed_from_the_highest_down() {
 }
 
 #[test]
+fn prereleases_that_a_constraint_leaves_out_are_told_of_with_what_takes_them() {
+    let (machine, registry) = (Machine::new(), versions());
+    let at = format!("{}/o/r", registry.host());
+    let run = machine.run(&format!("tags {at} --constraint ^3"));
+    assert_eq!((run.code, &*run.text(), &*run.stderr), (0, "", "hint: 1 prerelease matches `^3-0`\n"));
+    machine.fails(
+        &format!("resolve {at} --constraint ^3"),
+        3,
+        &["satisfies `^3`", "hint: 1 prerelease matches `^3-0`"],
+    );
+    assert_eq!(machine.prints(&format!("tags {at} --constraint ^3-0")), "3.0.0-rc.1\n");
+    assert_eq!(machine.prints(&format!("tags {at} --constraint ^3 --quiet")), "");
+}
+
+#[test]
+fn the_version_of_an_image_for_a_platform_is_told() {
+    let (machine, registry) = (Machine::new(), registry());
+    let [amd, arm] = ["linux/amd64", "linux/arm64"]
+        .map(|name| (Platform::parse(name).unwrap(), Image::new().file("platform.txt", name)));
+    let arm_digest = arm.1.manifest().unwrap().descriptor.digest;
+    now(push_index(&*registry.repository("o/r"), &[amd, arm], &["1.0.0"])).unwrap();
+    let at = format!("{}/o/r", registry.host());
+    let run = machine.run(&format!("resolve {at} --constraint ^1 --platform linux/arm64"));
+    assert_eq!((run.code, run.text()), (0, format!("{at}@{arm_digest}\n")));
+    assert_eq!(run.stderr, "hint: the version is `1.0.0`, whose index has this image\n");
+}
+
+#[test]
+fn a_version_in_a_layout_is_printed_so_that_it_can_be_read() {
+    let (machine, registry) = (Machine::new(), versions());
+    machine.prints(&format!("cp {}/o/r:1.10.0 ocidir://lay:ghcr.io/o/r:1.10.0", registry.host()));
+    let printed = machine.prints("resolve ocidir://lay:ghcr.io/o/r --constraint ^1");
+    assert!(printed.starts_with("ocidir://lay:ghcr.io/o/r:1.10.0@sha256:"), "{printed}");
+    assert_eq!(machine.prints(&format!("cat {} version", printed.trim_end())), "1.10.0");
+}
+
+#[test]
 fn what_none_satisfies_is_not_found_and_what_is_no_constraint_is_told_with_its_column() {
     let (machine, registry) = (Machine::new(), versions());
     let at = format!("{}/o/r", registry.host());
-    let words = ["satisfies `^4`", "the highest are 3.0.0-rc.1, 2.0.0", "hint: `refs tags REPO --semver`"];
+    let words: [&str; 3] =
+        ["satisfies `^4`", "the highest are 3.0.0-rc.1, 2.0.0", &format!("hint: `refs tags {at} --semver`")];
     machine.fails(&format!("resolve {at} --constraint ^4"), 3, &words);
     registry.take_requests();
     let wrong = ended(machine.command(&format!("resolve {at}")).args(["--constraint", ">=1.0 <2.x.y"]));
     wrong.failed(2, &["--constraint", "at column 12"]);
     assert_eq!(registry.requests().len(), 0);
     now(Image::new().file("a", "b").push(&*registry.repository("o/plain"), &["latest"])).unwrap();
-    machine.fails(&format!("resolve {}/o/plain --constraint ^4", registry.host()), 3, &["none of the 1 tags"]);
+    machine.fails(
+        &format!("resolve {}/o/plain --constraint ^4", registry.host()),
+        3,
+        &["none of the 1 tags", "`refs tags 127.0.0.1"],
+    );
 }
 
 #[test]

@@ -20,6 +20,8 @@ pub enum LocationFault {
     NoDigest,
     /// It names a tag, and the verb is about a blob: tags lead to manifests.
     TagNotAllowed,
+    /// It names a tag or a digest, and the verb is about all the tags of a repository.
+    TargetNotAllowed,
     /// The verb works on a registry only.
     NotRegistry,
     /// It is a file, and the verb writes to a repository.
@@ -49,6 +51,7 @@ impl fmt::Display for LocationFault {
             Self::DigestAsTarget => f.write_str("names a digest, and only a tag can be pushed to"),
             Self::NoDigest => f.write_str("names no digest, and a blob has no other name"),
             Self::TagNotAllowed => f.write_str("names a tag, and tags lead to manifests, not to blobs"),
+            Self::TargetNotAllowed => f.write_str("names a tag or a digest, and all tags of a repository are listed"),
             Self::NotRegistry => f.write_str("is not a repository of a registry"),
             Self::File => f.write_str("is a layer in a file, which nothing can be pushed to"),
             Self::Untagged => f.write_str("is a layer in a file, which has no tags"),

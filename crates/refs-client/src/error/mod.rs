@@ -6,12 +6,10 @@ mod said;
 use std::{io, path::PathBuf};
 
 pub use fault::{ArchiveFault, DestinationFault, GraphLimit, LayerLimit, LocationFault, Portion, Side, SourceFault};
-use refs_registry::error::{ConfigFault, Doing};
-use refs_registry::{MediaType, Platform};
-use refs_url::{Digest, ParseError, Tag, version::Constraint};
+use refs_registry::{MediaType, Platform, error::ConfigFault, error::Doing};
+use refs_url::{Digest, ParseError, Tag, version::Constraint, version::LeftOut};
 
 use self::said::{Behind, Listed, Quoted};
-use crate::manifest_file::Faults;
 
 /// A result with an [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -233,7 +231,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// All that is wrong with it.
-        source: Faults,
+        source: crate::manifest_file::Faults,
     },
     /// There are versions, and none satisfies the constraint.
     #[error("no tag of {at} satisfies `{constraint}`: the highest are {}", Listed(.available))]
@@ -244,6 +242,8 @@ pub enum Error {
         constraint: Constraint,
         /// The highest versions that there are, prereleases included, from the highest down; a few at most.
         available: Vec<Tag>,
+        /// Prereleases that would satisfy it if it named any.
+        left_out: Option<Box<LeftOut>>,
     },
     /// No tag is a version.
     #[error("none of the {others} tags of {at} is a version")]

@@ -1,6 +1,6 @@
 //! The tags that are versions, and the best of them.
 
-use super::{Constraint, tagged::Tagged};
+use super::{Constraint, LeftOut, tagged::Tagged};
 use crate::Tag;
 
 /// What counts as a version, and when a prerelease is good enough.
@@ -47,6 +47,8 @@ pub enum ChoiceError {
         constraint: Constraint,
         /// The highest versions that there are, prereleases included, from the highest down; five at most.
         available: Vec<Tag>,
+        /// Prereleases that would satisfy it if it named any; none where there are none.
+        left_out: Option<LeftOut>,
     },
     /// No tag is a version.
     #[error("none of the {others} tags is a version")]
@@ -105,7 +107,8 @@ pub fn best_tag<'a>(
         (None, Some(constraint)) if !versions.is_empty() => {
             let mut available = descending(versions.into_iter());
             available.truncate(MAX_AVAILABLE);
-            Err(ChoiceError::NoMatch { constraint: constraint.clone(), available })
+            let left_out = LeftOut::of(tags, constraint, options);
+            Err(ChoiceError::NoMatch { constraint: constraint.clone(), available, left_out })
         }
         (None, _) => Err(ChoiceError::NoVersions { others: tags.len() }),
     }

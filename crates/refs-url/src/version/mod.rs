@@ -12,8 +12,10 @@
 mod choice;
 mod comparator;
 mod constraint;
+mod left_out;
 mod parse;
 mod tagged;
 
 pub use choice::{ChoiceError, ChoiceOptions, Partial, Prereleases, best_tag, matching_tags, semver_tags};
 pub use constraint::Constraint;
+pub use left_out::LeftOut;

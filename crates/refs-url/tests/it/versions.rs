@@ -5,7 +5,9 @@ use proptest::prelude::*;
 use refs_url::{
     ParseErrorKind::{self, *},
     Tag,
-    version::{ChoiceError, ChoiceOptions, Constraint, Partial, Prereleases, best_tag, matching_tags, semver_tags},
+    version::{
+        ChoiceError, ChoiceOptions, Constraint, LeftOut, Partial, Prereleases, best_tag, matching_tags, semver_tags,
+    },
 };
 
 fn tags(text: &str) -> Vec<Tag> {
@@ -119,7 +121,7 @@ fn errors_say_what_there_is_instead() {
     let words = "no tag satisfies `^9 || >=8`: the highest are 1.4.0, 1.3.0-rc.1, 1.2.0, v1.2.0, 1.1.0";
     assert_eq!(error.to_string(), words);
     let available = tags("1.4.0 1.3.0-rc.1 1.2.0 v1.2.0 1.1.0");
-    assert_eq!(error, ChoiceError::NoMatch { constraint: constraint.clone(), available });
+    assert_eq!(error, ChoiceError::NoMatch { constraint: constraint.clone(), available, left_out: None });
     for (among, others) in [("", 0), ("latest main 20240101", 3), ("99999999999999999999.0.0", 1)] {
         for constraint in [None, Some(&constraint)] {
             let error = best_tag(&tags(among), constraint, &ChoiceOptions::default()).unwrap_err();
@@ -127,6 +129,31 @@ fn errors_say_what_there_is_instead() {
         }
     }
     assert_eq!(ChoiceError::NoVersions { others: 3 }.to_string(), "none of the 3 tags is a version");
+}
+
+#[track_caller]
+fn check_left_out(among: &str, constraint: &str, expect: Option<&str>) {
+    let (tags, constraint) = (tags(among), constraint.parse().unwrap());
+    let found = LeftOut::of(&tags, &constraint, &ChoiceOptions::default());
+    assert_eq!(found.map(|found| found.to_string()).as_deref(), expect, "{constraint} of {among}");
+}
+
+#[test]
+fn prereleases_that_a_constraint_leaves_out_are_counted_with_what_names_them() {
+    let among = "1.0.0 1.1.0-rc.1 2.0.0-rc.1 2.0.0-rc.2 3.0.0-rc.1 latest";
+    check_left_out(among, "^2", Some("2 prereleases match `^2-0`"));
+    check_left_out(among, "2.x.x", Some("2 prereleases match `2-0`"));
+    check_left_out(among, "~ 1.1.0", Some("1 prerelease matches `~1.1.0-0`"));
+    check_left_out(among, ">=1.1 <2||^ v3.0", Some("2 prereleases match `>=1.1-0, <2-0 || ^3.0-0`"));
+    check_left_out(among, "1.1 - 2.0.0", Some("3 prereleases match `>=1.1-0, <=2.0.0`"));
+    check_left_out(among, ">2", Some("1 prerelease matches `>2-0`"));
+    check_left_out(among, "!=1.0.0, *", Some("4 prereleases match `!=1.0.0, *-0`"));
+    for constraint in ["^4", "2.0.0", ">1.0.0", "^2-0", "^2-rc.1"] {
+        check_left_out(among, constraint, None);
+    }
+    let error = best_tag(&tags(among), Some(&"^2".parse().unwrap()), &ChoiceOptions::default()).unwrap_err();
+    let ChoiceError::NoMatch { left_out: Some(left_out), .. } = error else { panic!("{error:?}") };
+    assert_eq!((left_out.count, &*left_out.constraint.to_string()), (2, "^2-0"));
 }
 
 #[track_caller]
@@ -259,6 +286,21 @@ proptest! {
         let constraint = Constraint::parse(&text).map_err(|error| TestCaseError::fail(error.to_string()))?;
         let accepts = |prereleases| constraint.accepts(&tag, &with(prereleases));
         prop_assert!(accepts(OfNamedVersion) <= accepts(WhereNamed) && accepts(WhereNamed) <= accepts(Included));
+    }
+
+    #[test]
+    fn what_names_prereleases_takes_the_same_of_other_versions(
+        tag in tag(),
+        text in constraint(),
+        options in options(),
+    ) {
+        let constraint = Constraint::parse(&text).map_err(|error| TestCaseError::fail(error.to_string()))?;
+        let any = ["0.0.0-0", "1.1.1-rc", "2.0.0-beta.1", "3.3.3-9"].map(|tag| Tag::parse(tag).unwrap());
+        if let Some(LeftOut { constraint: naming, .. }) = LeftOut::of(&any, &constraint, &options)
+            && !tag.as_str().contains('-')
+        {
+            prop_assert_eq!(naming.accepts(&tag, &options), constraint.accepts(&tag, &options), "{}", naming);
+        }
     }
 
     #[test]

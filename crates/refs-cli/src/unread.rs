@@ -35,6 +35,10 @@ pub(crate) fn report(mut error: clap::Error) -> ExitCode {
         };
     }
     let hint = hint(&error);
+    if option_hint(&error).is_some() {
+        // Nobody means the option's name as a value.
+        error.insert(ContextKind::Suggested, ContextValue::None);
+    }
     redact(&mut error);
     // When stderr is closed, the exit code is all that can be told.
     drop(tell(&error, hint, format));
@@ -42,7 +46,7 @@ pub(crate) fn report(mut error: clap::Error) -> ExitCode {
 }
 
 fn hint(error: &clap::Error) -> Option<String> {
-    if let Some(hint) = surplus_hint(error) {
+    if let Some(hint) = option_hint(error).or_else(|| surplus_hint(error)) {
         return Some(hint.to_owned());
     }
     let cause = error.source()?;
@@ -58,6 +62,14 @@ fn hint(error: &clap::Error) -> Option<String> {
     }
     let parse: &ParseError = cause.downcast_ref()?;
     if arg.contains("<HOST>") { host_hint(parse) } else { parse.hint() }
+}
+
+/// What to do instead of giving a command an option that only others have.
+fn option_hint(error: &clap::Error) -> Option<&'static str> {
+    let ContextValue::String(option) = error.get(ContextKind::InvalidArg)? else { return None };
+    (error.kind() == ErrorKind::UnknownArgument && option == "--constraint").then_some(
+        "`refs resolve REPO --constraint '^1.2'` prints the best version, and what it prints can be given here",
+    )
 }
 
 /// What to write instead of one more path behind a reference.

@@ -73,7 +73,7 @@ impl Digest {
 }
 
 impl Algorithm {
-    fn named(name: &str) -> Self {
+    pub(crate) fn named(name: &str) -> Self {
         match name {
             "sha256" => Self::Sha256,
             "sha384" => Self::Sha384,
@@ -84,7 +84,7 @@ impl Algorithm {
     }
 
     /// How many hexadecimal digits a digest has.
-    fn digits(self) -> Option<usize> {
+    pub(crate) fn digits(self) -> Option<usize> {
         match self {
             Self::Sha256 | Self::Blake3 => Some(64),
             Self::Sha384 => Some(96),

@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 
 use crate::{
     Host,
-    digest::after_known_algorithm,
+    digest::{Algorithm, after_known_algorithm},
     error::ParseErrorKind,
     name::{check_repository, check_tag},
     parts::{DOCKER_HUB, Mode, Parts, scheme_len},
@@ -25,6 +25,7 @@ pub(crate) fn hint(input: &str, kind: ParseErrorKind, offset: usize) -> Option<S
         ParseErrorKind::InvalidDigest if rest.starts_with(|c: char| c.is_ascii_uppercase()) => {
             Some("a digest is written in lower case".into())
         }
+        ParseErrorKind::DigestLength => digest_length(before, rest),
         ParseErrorKind::LooksLikeImageId => {
             Some("use the image's name: only the machine that holds an image knows it by its id".into())
         }
@@ -109,6 +110,15 @@ fn invalid_tag(before: &str, rest: &str) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// How many digits the digest has that ends in `before` and `rest`, and how many it should have.
+fn digest_length(before: &str, rest: &str) -> Option<String> {
+    let digest = before.rsplit('@').next()?;
+    let (algorithm, encoded) = digest.split_once(':')?;
+    let (digits, given) = (Algorithm::named(algorithm).digits()?, encoded.len() + rest.len());
+    let words = if given < digits { ", and can't be abbreviated" } else { "" };
+    Some(format!("a {algorithm} digest has {digits} digits{words}; this one has {given}"))
 }
 
 fn did_you_mean(text: &str) -> Option<String> {

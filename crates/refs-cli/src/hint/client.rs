@@ -135,6 +135,7 @@ fn violation_hint(at: &str) -> String {
 /// What to do next about a place that a verb can't use.
 fn location_hint(fault: &LocationFault, input: &str) -> Option<String> {
     Some(match fault {
+        LocationFault::BadTarget(error) => error.hint()?,
         LocationFault::NoTarget => format!("add a tag, such as `{input}:latest`"),
         LocationFault::DigestAsTarget => "push to a tag; the digest is printed".to_owned(),
         LocationFault::Transport(name) => transport_hint(name, input),
@@ -163,7 +164,11 @@ fn location_hint(fault: &LocationFault, input: &str) -> Option<String> {
 /// What to do next about a destination where something is in the way.
 const fn destination_fault_hint(fault: &DestinationFault) -> &'static str {
     match fault {
-        DestinationFault::NotEmpty | DestinationFault::Exists | DestinationFault::Taken => {
+        DestinationFault::NotEmpty => {
+            "name another destination, or replace this one with `--force`, which deletes all that is in it, files of \
+             your own as well; an older pull is replaced in no other way"
+        }
+        DestinationFault::Exists | DestinationFault::Taken => {
             "name another destination, or replace this one with `--force`"
         }
         DestinationFault::NoName | DestinationFault::MountPoint => "name a new directory in it",

@@ -77,13 +77,14 @@ fn a_destination_with_something_in_it_is_replaced_when_forced_only() {
     let machine = small_layout();
     let old = Tree::parse("644 old.txt \"old\"");
     machine.write("here", &old);
-    let words =
-        ["the destination `here` is not empty", "\nhint: name another destination, or replace this one with `--force`"];
-    machine.fails("pull ocidir://layout:v1 here", 11, &words);
+    let hint = "\nhint: name another destination, or replace this one with `--force`, which deletes all that is in it, \
+                files of your own as well; an older pull is replaced in no other way";
+    machine.fails("pull ocidir://layout:v1 here", 11, &["the destination `here` is not empty", hint]);
     assert_eq!(machine.read("here"), old);
     machine.prints("pull ocidir://layout:v1 here --force");
     assert_eq!(machine.read("here"), whole());
     assert_eq!(machine.names(), ["here", "layout"]);
+    machine.fails("pull ocidir://layout:v1 here", 11, &["the destination `here` is not empty", hint]);
 }
 
 #[test]

@@ -60,6 +60,28 @@ fn a_hint_comes_before_the_way_to_the_help() {
 }
 
 #[test]
+fn a_constraint_is_sent_to_the_command_that_takes_it() {
+    for line in ["pull a.b/c --constraint ^1", "ls a.b/c --constraint=^1"] {
+        let run =
+            Machine::new().fails(line, 2, &["unexpected argument '--constraint'", "hint: `refs resolve REPO --con"]);
+        assert!(!run.stderr.contains("tip:"), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn a_digest_of_another_length_is_told_how_long_it_is() {
+    let words =
+        ["wrong number of digits", "hint: a sha256 digest has 64 digits, and can't be abbreviated; this one has 4"];
+    for place in ["a.b/c", "a.b/c:v1", "docker://ubuntu", "ocidir://layout"] {
+        machine_says(&format!("pull {place}@sha256:abcd"), &words);
+    }
+    machine_says(
+        &format!("pull a.b/c@sha512:{}", "0".repeat(129)),
+        &["hint: a sha512 digest has 128 digits; this one has 129"],
+    );
+}
+
+#[test]
 fn the_message_in_json_is_one_line_without_usage() {
     let machine = Machine::new();
     for (line, message, hint) in [

@@ -103,8 +103,18 @@ fn strict_errors_name_the_part_the_byte_and_the_way_out() {
             ("a.b/c@sha256:ABC", InvalidDigest, 13, LOWER_HEX),
             ("a.b/c@sha256:g", InvalidDigest, 13, None),
             ("a.b/c@md5:d41d8", UnsupportedAlgorithm, 6, None),
-            ("a.b/c@sha256:", DigestLength, 13, None),
-            ("a.b/c@sha512:abc", DigestLength, 16, None),
+            (
+                "a.b/c@sha256:",
+                DigestLength,
+                13,
+                Some("a sha256 digest has 64 digits, and can't be abbreviated; this one has 0"),
+            ),
+            (
+                "a.b/c@sha512:abc",
+                DigestLength,
+                16,
+                Some("a sha512 digest has 128 digits, and can't be abbreviated; this one has 3"),
+            ),
         ],
     );
 }

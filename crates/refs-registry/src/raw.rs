@@ -9,7 +9,7 @@ use refs_url::RepoName;
 use crate::{
     Error, Result, Retry,
     auth::Scopes,
-    error::{Cause, RequestLine, Wanted},
+    error::{Cause, RequestLine, Setting, Wanted},
     repository::ACCEPT,
     transport::{Body, Budget, Call, Remote},
 };
@@ -122,7 +122,7 @@ fn call(remote: &Remote, request: &RawRequest) -> Result<Call> {
         None => (request.path.as_str(), None),
     };
     if !path.starts_with('/') {
-        return Err(unusable("the path of a request", Refused::NotAbsolute));
+        return Err(unusable(Setting::RequestPath, Refused::NotAbsolute));
     }
     // Set as a path, it can't lead to another host.
     let mut url = remote.endpoints.base().clone();
@@ -151,7 +151,7 @@ fn call(remote: &Remote, request: &RawRequest) -> Result<Call> {
 fn headers(request: &RawRequest) -> Result<(HeaderMap, HeaderMap)> {
     let (mut headers, mut own) = (HeaderMap::new(), HeaderMap::new());
     for (name, value) in &request.headers {
-        let what = || format!("the header `{}`", name.escape_debug());
+        let what = || Setting::Header(name.clone());
         let malformed = |_: http::Error| unusable(what(), Refused::Malformed);
         let key = HeaderName::try_from(name).map_err(http::Error::from).map_err(malformed)?;
         let value = HeaderValue::try_from(value).map_err(http::Error::from).map_err(malformed)?;
@@ -175,9 +175,9 @@ fn repository(path: &str) -> Option<RepoName> {
     RepoName::parse(&rest[..end]).ok()
 }
 
-fn unusable(what: impl Into<String>, why: Refused) -> Error {
+fn unusable(what: Setting, why: Refused) -> Error {
     let source: Cause = Arc::new(why);
-    Error::Settings { what: what.into(), source }
+    Error::Settings { what, source }
 }
 
 impl Method {

@@ -52,7 +52,11 @@ pub(crate) fn code(failure: &Failure) -> u8 {
         Failure::Registry(error) | Failure::Cache(error) => registry_code(error),
         Failure::Api(fault) => fault.code(),
         Failure::Deleting(fault) => deleting_code(fault),
-        Failure::Credentials(_) | Failure::Usage(_) | Failure::PackToStdout | Failure::ServerConfig(_) => USAGE,
+        Failure::Credentials(_)
+        | Failure::Usage(_)
+        | Failure::PackToStdout
+        | Failure::ServerConfig(_)
+        | Failure::Routes(_) => USAGE,
         #[cfg(feature = "bucket")]
         Failure::Bucket(_) => USAGE,
         Failure::Deadline(_) => UNREACHABLE,

@@ -4,7 +4,7 @@ use refs_client::{DestinationFault, GraphLimit, LayerLimit, LocationFault, Porti
 use refs_estargz::{ChunkFault, FieldFault, TocPart};
 use refs_registry::{
     Error as Wire, MediaType, Platform,
-    error::{Detail, Doing, Place, Wanted},
+    error::{Detail, Doing, Place, Setting, Wanted},
 };
 use refs_url::{Digest, Reference};
 
@@ -163,7 +163,7 @@ fn every_error_of_a_repository_has_its_code() {
         (manifest(ManifestFault::Unknown(text())), UNSUPPORTED),
         (Wire::Unsupported { wanted: wanted(), at: place() }, UNSUPPORTED),
         (Wire::Conflict { wanted: wanted(), at: place(), detail: Detail::default() }, CONFLICT),
-        (Wire::Settings { what: text(), source: Arc::new(failed()) }, USAGE),
+        (Wire::Settings { what: Setting::NoLoginFile, source: Arc::new(failed()) }, USAGE),
         (io(io::ErrorKind::Other), OTHER),
         (io(io::ErrorKind::DirectoryNotEmpty), CONFLICT),
         (io(io::ErrorKind::StorageFull), OTHER),

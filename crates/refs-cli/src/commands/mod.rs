@@ -100,6 +100,8 @@ pub(crate) enum Failure {
     Damaged,
     #[error(transparent)]
     ServerConfig(#[from] crate::server_config::Fault),
+    #[error("these mirrors cannot be served beside each other")]
+    Routes(#[source] refs_server::RouteError),
     #[error(transparent)]
     AccessLog(#[from] crate::serving::LogFault),
     #[error(transparent)]

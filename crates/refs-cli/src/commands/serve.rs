@@ -171,7 +171,7 @@ async fn mirror(session: &Session, plan: &Plan, root: &Path, options: &Options) 
         }
     };
     let mirror = Mirror::new(planned.iter().map(upstream).collect(), store, &MirrorOptions::default());
-    let mirror = mirror.map_err(|error| Failure::Usage(error.to_string()))?;
+    let mirror = mirror.map_err(Failure::Routes)?;
     Ok((Server::mirror(mirror, options), shared))
 }
 

@@ -12,7 +12,7 @@ pub(crate) use client::client_hint;
 pub(crate) use place::{destination_hint, host_hint};
 pub(crate) use registry::registry_hint;
 
-use crate::commands::Failure;
+use crate::{commands::Failure, server_config::Fault};
 
 /// What to do next, where that is not plain from the message.
 pub(crate) fn hint(failure: &Failure) -> Option<String> {
@@ -36,6 +36,7 @@ fn hint_of(failure: &Failure) -> Option<String> {
         Failure::Serve { source, .. } if source.kind() == io::ErrorKind::InvalidInput => {
             Some("name an address and a port, such as `--listen 127.0.0.1:5000`".to_owned())
         }
+        Failure::ServerConfig(Fault::Name { source, .. }) => source.hint(),
         Failure::PackToStdout => Some("name a file; one that is called `-` is `./-`".to_owned()),
         Failure::Root { root, .. } if root.is_file() => {
             Some("`--root` is a directory, which need not be there yet".to_owned())

@@ -4,7 +4,7 @@ use std::io;
 
 use refs_registry::{
     Error as Registry,
-    error::{Code, Doing, Place, TlsFault, Wanted},
+    error::{Code, Doing, Place, Setting, TlsFault, Wanted},
 };
 use refs_url::Host;
 
@@ -19,13 +19,7 @@ pub(crate) fn registry_hint(error: &Registry) -> Option<String> {
         Registry::RateLimited { .. } => "wait, or log in: most registries allow more to those they know".to_owned(),
         Registry::Unreachable { host, .. } => unreachable_hint(host, error.tls_fault()),
         Registry::Refused { status: 500..=599, .. } => "the registry has a problem: try again later".to_owned(),
-        Registry::Settings { what, .. } if what.contains(".json`") => {
-            "correct the file, or log in anew with `refs login HOST`".to_owned()
-        }
-        Registry::Settings { what, .. } if what.starts_with("the header ") => {
-            "credentials come from `refs login`, `--token-stdin` or `--username`, and the length from the body"
-                .to_owned()
-        }
+        Registry::Settings { what, .. } => setting_hint(what)?.to_owned(),
         Registry::Size { .. } => {
             "what lists it says another size; nothing was kept of it: try again, then ask the owner".to_owned()
         }
@@ -60,6 +54,18 @@ pub(crate) fn registry_hint(error: &Registry) -> Option<String> {
 const fn is_no_place(kind: io::ErrorKind) -> bool {
     use io::ErrorKind::{NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
     matches!(kind, NotFound | PermissionDenied | ReadOnlyFilesystem | NotADirectory)
+}
+
+/// What to do next about a setting that can't be used.
+const fn setting_hint(what: &Setting) -> Option<&'static str> {
+    match what {
+        Setting::LoginFile { .. } => Some("correct the file, or log in anew with `refs login HOST`"),
+        Setting::LoginVariable { .. } => Some("correct what the variable holds"),
+        Setting::Header(_) => {
+            Some("credentials come from `refs login`, `--token-stdin` or `--username`, and the length from the body")
+        }
+        _ => None,
+    }
 }
 
 /// What to do next about what is not there.

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use refs_server::{Actions, Grant};
-use refs_url::RepoName;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -89,12 +88,9 @@ fn users(auth: AuthFiles, folder: &Path, place: &Text<'_>) -> Result<Entry, Faul
 
 impl GrantTable {
     fn grant(self, place: &Text<'_>) -> Result<Grant, Fault> {
-        let prefix_of_names = |prefix: Spanned<String>| {
-            RepoName::parse(prefix.get_ref()).map_err(|error| place.wrong(Some(prefix.span()), error.to_string()))
-        };
         let prefix = self.prefix.filter(|prefix| !prefix.get_ref().is_empty());
         let actions = self.actions.into_iter().fold(Actions::NONE, |all, action| all | action.into());
-        Ok(Grant { user: self.user, prefix: prefix.map(prefix_of_names).transpose()?, actions })
+        Ok(Grant { user: self.user, prefix: prefix.map(|prefix| place.name(&prefix)).transpose()?, actions })
     }
 }
 

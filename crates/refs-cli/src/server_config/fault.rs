@@ -6,6 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use refs_url::{ParseError, RepoName};
+use toml::Spanned;
+
 /// Why the file can't be served by.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fault {
@@ -15,6 +18,8 @@ pub(crate) enum Fault {
     TooLarge { path: PathBuf, limit: u64 },
     #[error("`{}{at}`: {message}", .path.display())]
     Wrong { path: PathBuf, at: Place, message: String },
+    #[error("`{}{at}`: this cannot be the name of a repository", .path.display())]
+    Name { path: PathBuf, at: Place, source: ParseError },
     #[error("`{}{at}`: cannot read the secret", .path.display())]
     Secret { path: PathBuf, at: Place, source: io::Error },
 }
@@ -38,6 +43,12 @@ impl Text<'_> {
             let line = before.rsplit('\n').next().unwrap_or_default();
             (1 + before.matches('\n').count(), 1 + line.chars().count())
         }))
+    }
+
+    /// The name of a repository, which may be the beginning of others'.
+    pub(super) fn name(&self, text: &Spanned<String>) -> Result<RepoName, Fault> {
+        let fault = |source| Fault::Name { path: self.path.to_owned(), at: self.place(Some(text.span())), source };
+        RepoName::parse(text.get_ref()).map_err(fault)
     }
 
     /// The fault that `message` tells, at `span`.

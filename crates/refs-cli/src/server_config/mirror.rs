@@ -110,8 +110,7 @@ fn planned_of(table: Spanned<Mirror>, folder: &Path, place: &Text<'_>) -> Result
 
 /// A name that may be empty, for none.
 fn name(text: &Spanned<String>, place: &Text<'_>) -> Result<Option<RepoName>, Fault> {
-    let name = (!text.get_ref().is_empty()).then(|| RepoName::parse(text.get_ref())).transpose();
-    name.map_err(|error| place.wrong(Some(text.span()), error.to_string()))
+    (!text.get_ref().is_empty()).then(|| place.name(text)).transpose()
 }
 
 /// Whether both reach some repository of a registry, and are somebody else there. Content is kept by the registry and the

@@ -5,6 +5,7 @@ use std::{
 
 use refs_registry::hosts::Security;
 use refs_server::{Actions, Grant, Options};
+use refs_url::ParseErrorKind;
 
 use super::{Fault, ServerConfig};
 use crate::{
@@ -99,6 +100,19 @@ fn what_is_wrong_with_who_may_come_in_is_told() {
     check_fault(&format!("{auth}[[auth.grant]]\nuser = 'u'\nactions = ['own']\n"), ":5:12", action);
     let grant = format!("{auth}[[auth.grant]]\nuser = 'u'\nactions = []\nprefix = 'A'\n");
     assert!(parse(&grant).unwrap_err().to_string().contains("server.toml:6:10`: "), "{grant}");
+}
+
+#[test]
+fn a_name_that_no_repository_has_is_told_with_its_cause() {
+    let auth = "[auth]\nhtpasswd = 'h'\n[[auth.grant]]\nuser = 'u'\nactions = []\nprefix = 'A'\n";
+    for text in [
+        auth,
+        "[[mirror]]\nurl = 'docker.io'\nprefix = 'A'\n",
+        "[[mirror]]\nurl = 'docker.io'\nofficial-namespace = 'A'\n",
+    ] {
+        let Fault::Name { source, .. } = parse(text).unwrap_err() else { panic!("{text}") };
+        assert_eq!(source.kind(), ParseErrorKind::UppercaseRepository);
+    }
 }
 
 #[test]

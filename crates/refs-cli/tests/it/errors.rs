@@ -4,7 +4,7 @@ use std::{fs, net::TcpListener};
 
 use refs_testkit::{FakeRegistry, Fault, On};
 
-use crate::support::{Machine, pushed, registry, small};
+use crate::support::{Machine, ended, pushed, registry, small};
 
 /// A line of each command that reads the tag `tag` of the repository `at`.
 fn readers(at: &str, tag: &str) -> Vec<String> {
@@ -182,6 +182,13 @@ fn credentials_that_cannot_be_read_are_an_error_of_usage() {
     fs::write(machine.docker_config(), entry).unwrap();
     let words = ["cannot use `", "docker/config.json`: the field `auth` is not base64", "\nhint: correct the file"];
     check(&machine, &all(&format!("{}/o/r", registry.host())), 2, &words);
+
+    let entry = fs::read_to_string(machine.docker_config()).unwrap();
+    fs::remove_file(machine.docker_config()).unwrap();
+    let mut command = machine.command(&format!("resolve {}/o/r:v1", registry.host()));
+    let words =
+        ["` in `DOCKER_AUTH_CONFIG`: the field `auth` is not base64", "\nhint: correct what the variable holds\n"];
+    ended(command.env("DOCKER_AUTH_CONFIG", entry)).failed(2, &words);
 }
 
 #[test]

@@ -18,7 +18,10 @@ use super::{
     helper::{Helper, HelperFault},
     program::Programs,
 };
-use crate::{Error, Result, error::Cause};
+use crate::{
+    Error, Result,
+    error::{Cause, Setting},
+};
 
 /// One configuration file of docker's or podman's: its credential helpers (`credHelpers`, `credsStore`) and its `auths`.
 ///
@@ -174,7 +177,7 @@ impl Credentials for DockerConfig {
                     found
                         .extend(credentials.into_iter().map(|credential| Candidate { from: from.clone(), credential }));
                 }
-                Err(fault) => unusable = unusable.or(Some((from, fault))),
+                Err(fault) => unusable = unusable.or_else(|| Some((place.login(key), fault))),
             }
         }
         match unusable {
@@ -192,8 +195,19 @@ impl Credentials for DockerConfig {
     }
 }
 
-fn warn_of(what: &str, fault: &Cause) {
+fn warn_of(what: &impl fmt::Display, fault: &Cause) {
     tracing::warn!("the login {what} is left out: {fault}");
+}
+
+impl Place {
+    /// The login at `key` in it.
+    fn login(&self, key: &str) -> Setting {
+        let key = key.to_owned();
+        match self {
+            Self::File(path) => Setting::LoginFile { path: path.clone(), key: Some(key) },
+            Self::Variable(name, _) => Setting::LoginVariable { name: name.clone(), key },
+        }
+    }
 }
 
 impl fmt::Display for Place {

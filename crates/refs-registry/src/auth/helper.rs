@@ -12,7 +12,10 @@ use super::{
     docker_file::Text,
     program::{Programs, Said, Unusable},
 };
-use crate::{Error, Result, error::Detail};
+use crate::{
+    Error, Result,
+    error::{Detail, Setting},
+};
 
 /// A credential helper, by the NAME in `docker-credential-NAME`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -70,7 +73,11 @@ impl Helper {
 
     /// The helper in the words of errors.
     pub(super) fn shown(&self) -> String {
-        format!("credential helper `{}`", self.program().escape_default())
+        self.setting().to_string()
+    }
+
+    fn setting(&self) -> Setting {
+        Setting::LoginHelper(self.program())
     }
 
     /// The name of the program.
@@ -128,7 +135,7 @@ impl Helper {
 
     /// The error that `fault` comes to.
     pub(super) fn error(&self, fault: HelperFault) -> Error {
-        Error::Settings { what: self.shown(), source: Arc::new(fault) }
+        Error::Settings { what: self.setting(), source: Arc::new(fault) }
     }
 
     /// The program.

@@ -18,7 +18,10 @@ use super::{
     json_object::JsonObject,
     program::Programs,
 };
-use crate::{Error, Result, error::Doing};
+use crate::{
+    Error, Result,
+    error::{Doing, Setting},
+};
 
 /// Where a login was put.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,10 +109,7 @@ impl DockerConfig {
     }
 
     fn place(&self) -> Result<(&Path, &Programs)> {
-        self.file().ok_or_else(|| Error::Settings {
-            what: "the configuration for a login".to_owned(),
-            source: Arc::new(Untouched::NoFile),
-        })
+        self.file().ok_or_else(|| Error::Settings { what: Setting::NoLoginFile, source: Arc::new(Untouched::NoFile) })
     }
 }
 
@@ -143,7 +143,8 @@ fn read(path: &Path) -> Result<(JsonObject, DockerFile)> {
 }
 
 fn untouched(path: &Path, fault: docker_file::FileFault) -> Error {
-    Error::Settings { what: format!("`{}`", path.display()), source: Arc::new(Untouched::Json(fault)) }
+    let what = Setting::LoginFile { path: path.to_owned(), key: None };
+    Error::Settings { what, source: Arc::new(Untouched::Json(fault)) }
 }
 
 /// Makes `entry` the login for `host`, in the place of every other one that names the host alone.

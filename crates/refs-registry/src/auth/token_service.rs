@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     Error,
-    error::Wanted,
+    error::{Setting, Wanted},
     transport::{Answer, Body, Bounds, Call, Failure, Grant, Transport},
 };
 
@@ -150,9 +150,8 @@ pub(super) fn bearer(token: &Secret) -> Result<HeaderValue, Failure> {
 }
 
 fn sensitive(text: &str) -> Result<HeaderValue, Failure> {
-    let mut header = HeaderValue::from_str(text).map_err(|error| {
-        Failure::last(Error::Settings { what: "the credential as a header".to_owned(), source: Arc::new(error) })
-    })?;
+    let mut header = HeaderValue::from_str(text)
+        .map_err(|error| Failure::last(Error::Settings { what: Setting::Credential, source: Arc::new(error) }))?;
     header.set_sensitive(true);
     Ok(header)
 }

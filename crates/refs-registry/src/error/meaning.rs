@@ -145,7 +145,7 @@ mod tests {
     use refs_url::{Digest, Host};
 
     use super::*;
-    use crate::error::{Doing, Fault, Place, RequestLine, Wanted};
+    use crate::error::{Doing, Fault, Place, RequestLine, Setting, Wanted};
 
     fn host() -> Host {
         Host::parse("r.test").unwrap()
@@ -208,7 +208,7 @@ mod tests {
         check(Error::Unsupported { wanted: wanted(), at: "this build".into() }, ErrorKind::Unsupported, false);
         let conflict = Error::Conflict { wanted: wanted(), at: "memory".into(), detail: Detail::new("it is pinned") };
         check(conflict, ErrorKind::Conflict, false);
-        check(Error::Settings { what: "a file".to_owned(), source: cause() }, ErrorKind::Settings, false);
+        check(Error::Settings { what: Setting::Client("a file"), source: cause() }, ErrorKind::Settings, false);
         check(Error::Io { doing: Doing::Read, path: "a".into(), source: cause() }, ErrorKind::Io, false);
         check(Error::Full { doing: Doing::Write, path: "a".into() }, ErrorKind::Full, false);
         check(Error::Corrupt { path: "a".into(), fault: "short".to_owned() }, ErrorKind::Corrupt, false);

@@ -4,13 +4,14 @@ mod causes;
 mod code;
 mod meaning;
 mod said;
+mod setting;
 
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use refs_url::{Digest, Host};
 
 use self::said::{Absent, Of, RetryAfter, Tried, Unable, WithTried};
-pub use self::{causes::TlsFault, code::Code, meaning::ErrorKind};
+pub use self::{causes::TlsFault, code::Code, meaning::ErrorKind, setting::Setting};
 pub(crate) use self::{
     causes::{Chain, causes},
     meaning::may_pass,
@@ -167,7 +168,7 @@ pub enum Error {
     #[error("cannot use {what}")]
     Settings {
         /// Which setting.
-        what: String,
+        what: Setting,
         /// Why not.
         #[source]
         source: Cause,

@@ -11,7 +11,7 @@ use super::{
     fault::SettingsFault,
     settings::{ClientCertificate, HostSettings, Origin, Set},
 };
-use crate::{Error, Result};
+use crate::{Error, Result, error::Setting};
 
 /// What the folder of one host says: `*.crt` are to be trusted, `*.cert` and `*.key` of one name are who we are. No folder
 /// says nothing.
@@ -40,8 +40,10 @@ pub(super) fn read(folder: &Path) -> Result<HostSettings> {
 
 /// The files of a folder, sorted; none when there is no folder.
 pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let unreadable =
-        |error: io::Error| Error::Settings { what: format!("`{}`", folder.display()), source: Arc::new(error) };
+    let unreadable = |error: io::Error| Error::Settings {
+        what: Setting::File { path: folder.to_owned(), line: None },
+        source: Arc::new(error),
+    };
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {

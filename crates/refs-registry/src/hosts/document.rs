@@ -16,7 +16,7 @@ use super::{
     fault::SettingsFault,
     settings::{Origin, Set},
 };
-use crate::{Error, Result};
+use crate::{Error, Result, error::Setting};
 
 /// No file of settings is longer.
 const MAX_BYTES: u64 = 1 << 20;
@@ -55,8 +55,10 @@ impl Document {
     /// # Errors
     /// `Settings` when it can't be read, is no text, or longer than any settings are.
     pub(super) fn read(path: &Path) -> Result<Option<Self>> {
-        let unreadable =
-            |error| Error::Settings { what: format!("`{}`", path.display()), source: Arc::<io::Error>::new(error) };
+        let unreadable = |error| Error::Settings {
+            what: Setting::File { path: path.to_owned(), line: None },
+            source: Arc::<io::Error>::new(error),
+        };
         let mut text = String::new();
         match File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_string(&mut text)) {
             Ok(read) if read as u64 > MAX_BYTES => Err(SettingsFault::TooLarge(MAX_BYTES).at(path, None)),

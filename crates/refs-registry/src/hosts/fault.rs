@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use crate::Error;
+use crate::{Error, error::Setting};
 
 /// What is wrong at a line of a file of settings. The file and the line are in the
 /// [`Settings`](Error::Settings) error that this is the cause of.
@@ -57,8 +57,7 @@ pub enum SettingsFault {
 impl SettingsFault {
     /// This fault, at `line` (from 1) of the file at `path`.
     pub(crate) fn at(self, path: &Path, line: Option<usize>) -> Error {
-        let line = line.map(|line| format!(":{line}")).unwrap_or_default();
-        Error::Settings { what: format!("`{}{line}`", path.display()), source: Arc::new(self) }
+        Error::Settings { what: Setting::File { path: path.to_owned(), line }, source: Arc::new(self) }
     }
 }
 

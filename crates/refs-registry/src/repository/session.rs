@@ -12,7 +12,7 @@ use url::Url;
 use super::{Repository, manifests::check_stored, pieces::told};
 use crate::{
     Error, Result, UploadState,
-    error::{Fault, Wanted},
+    error::{Fault, Setting, Wanted},
     quirks::MIB,
     transport::{Answer, Body, Call, Failure, commit},
 };
@@ -132,8 +132,10 @@ impl Session {
     /// ([pushing a blob in
     /// chunks](https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-a-blob-in-chunks)).
     pub(super) fn piece(&self, range: &Range<u64>, body: Body) -> Result<Call> {
-        let unsendable =
-            |source| Error::Settings { what: "a piece of an upload".to_owned(), source: std::sync::Arc::new(source) };
+        let unsendable = |source| Error::Settings {
+            what: Setting::Client("a piece of an upload"),
+            source: std::sync::Arc::new(source),
+        };
         let named = format!("{}-{}", range.start, range.end.saturating_sub(1));
         let named = HeaderValue::try_from(named).map_err(unsendable)?;
         Ok(self.patch(body).header(header::CONTENT_RANGE, named))
@@ -242,7 +244,7 @@ impl Repository {
 
     fn session_url(&self, state: &UploadState) -> Result<Url> {
         let foreign = |error: url::ParseError| Error::Settings {
-            what: "the upload session".to_owned(),
+            what: Setting::UploadSession,
             source: std::sync::Arc::new(error),
         };
         let url = self.remote.endpoints.base().join(&state.session).map_err(foreign)?;

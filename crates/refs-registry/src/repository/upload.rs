@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     Error, Result, Upload, UploadState,
-    error::{Fault, Wanted},
+    error::{Fault, Setting, Wanted},
     transport::{Answer, Body, Failure},
 };
 
@@ -216,7 +216,7 @@ impl Patch {
             Ok(answer) => answer,
             Err(lost) => {
                 let source = std::sync::Arc::new(lost);
-                Err(Failure::last(Error::Settings { what: "the runtime".to_owned(), source }))
+                Err(Failure::last(Error::Settings { what: Setting::Client("the runtime"), source }))
             }
         }
     }

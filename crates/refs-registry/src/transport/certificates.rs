@@ -15,6 +15,7 @@ use rustls_platform_verifier::Verifier;
 
 use crate::{
     Error, Result,
+    error::Setting,
     hosts::{self, SettingsFault},
 };
 
@@ -64,7 +65,7 @@ fn beneath(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 fn read(file: &Path, extra: &mut Vec<CertificateDer<'static>>) -> Result<()> {
-    let unusable = |source| Error::Settings { what: format!("the certificates in `{}`", file.display()), source };
+    let unusable = |source| Error::Settings { what: Setting::Certificates(file.to_owned()), source };
     let unreadable = |error| unusable(Arc::new(error));
     let before = extra.len();
     for certificate in CertificateDer::pem_file_iter(file).map_err(unreadable)? {

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     Error, Options, Result,
+    error::Setting,
     hosts::{ClientCertificate, HostSettings, ProxyUrl},
 };
 
@@ -52,7 +53,7 @@ const HEADER_BYTES: u32 = 64 * 1024;
 
 /// The client that `options` and `reach` describe: it follows no redirect, decodes nothing and knows no credentials.
 pub(crate) fn build(options: &Options, reach: &Reach, names: &Arc<Names>) -> Result<reqwest::Client> {
-    builder(options, reach, names)?.build().map_err(|error| unusable("the HTTP settings", error))
+    builder(options, reach, names)?.build().map_err(|error| unusable(Setting::Client("the HTTP settings"), error))
 }
 
 pub(crate) fn builder(options: &Options, reach: &Reach, names: &Arc<Names>) -> Result<reqwest::ClientBuilder> {
@@ -70,7 +71,7 @@ pub(crate) fn builder(options: &Options, reach: &Reach, names: &Arc<Names>) -> R
         Way::Straight(home) => builder.no_proxy().dns_resolver(Guard { names: names.clone(), home: *home }),
         Way::Through(url) => {
             let proxy = reqwest::Proxy::all(url.url().clone());
-            builder.proxy(proxy.map_err(|error| unusable(&format!("the proxy {url}"), error.without_url()))?)
+            builder.proxy(proxy.map_err(|error| unusable(Setting::Proxy(url.to_string()), error.without_url()))?)
         }
     })
 }
@@ -80,14 +81,14 @@ fn tls(reach: &Reach) -> Result<ClientConfig> {
     let certificates = Certificates::new(&reach.ca, provider.clone())?;
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| unusable("the TLS settings", error))?;
+        .map_err(|error| unusable(Setting::Client("the TLS settings"), error))?;
     let verified = builder.dangerous().with_custom_certificate_verifier(Arc::new(certificates));
     let mut tls = match &reach.client {
         None => verified.with_no_client_auth(),
         Some(client) => {
             let (chain, key) = identity(client)?;
-            let file = format!("the client certificate `{}`", client.certificate.display());
-            verified.with_client_auth_cert(chain, key).map_err(|error| unusable(&file, error))?
+            let what = Setting::ClientCertificate(client.certificate.clone());
+            verified.with_client_auth_cert(chain, key).map_err(|error| unusable(what, error))?
         }
     };
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
@@ -95,14 +96,13 @@ fn tls(reach: &Reach) -> Result<ClientConfig> {
 }
 
 fn identity(client: &ClientCertificate) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
-    let (file, key) = (client.certificate.display(), client.key.display());
-    let unreadable = |error| unusable(&format!("the client certificate `{file}`"), error);
+    let unreadable = |error| unusable(Setting::ClientCertificate(client.certificate.clone()), error);
     let chain = CertificateDer::pem_file_iter(&client.certificate).map_err(unreadable)?;
     let chain = chain.collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
     let private = PrivateKeyDer::from_pem_file(&client.key);
-    Ok((chain, private.map_err(|error| unusable(&format!("the key `{key}` of a client certificate"), error))?))
+    Ok((chain, private.map_err(|error| unusable(Setting::ClientKey(client.key.clone()), error))?))
 }
 
-fn unusable(what: &str, error: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::Settings { what: what.to_owned(), source: Arc::new(error) }
+fn unusable(what: Setting, error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::Settings { what, source: Arc::new(error) }
 }

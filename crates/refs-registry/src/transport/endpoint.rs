@@ -8,6 +8,7 @@ use url::Url;
 
 use crate::{
     Error, MediaType, Page, Result,
+    error::Setting,
     hosts::{Mirror, Security},
 };
 
@@ -27,7 +28,7 @@ impl Endpoints {
             Security::Tls => "https",
         };
         let served_by = if host.is_docker_hub() { "registry-1.docker.io" } else { host.as_str() };
-        let unusable = |source| Error::Settings { what: format!("the host `{host}`"), source };
+        let unusable = |source| Error::Settings { what: Setting::Host(host.to_string()), source };
         let base = Url::parse(&format!("{scheme}://{served_by}/")).map_err(|error| unusable(Arc::new(error)))?;
         // URLs read some names as numbers: `2130706433` would become 127.0.0.1.
         let name = base.host_str().unwrap_or_default().trim_matches(['[', ']']);

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     Error, Options, Proxies, Result,
+    error::Setting,
     hosts::{HostSettings, Lookup, Proxy, host_of},
 };
 
@@ -75,9 +76,10 @@ impl Routes {
             Some(name) if by_looks == Zone::Public && self.proxy(options, home, &*self.settings(home)?).is_none() => {
                 self.names.zone(name).await.map_err(|source| match host_of(home) {
                     Some(host) => Failure::of(Error::Unreachable { host, source: Arc::new(source) }, None),
-                    None => {
-                        Failure::last(Error::Settings { what: format!("the host `{name}`"), source: Arc::new(source) })
-                    }
+                    None => Failure::last(Error::Settings {
+                        what: Setting::Host(name.to_owned()),
+                        source: Arc::new(source),
+                    }),
                 })
             }
             _ => Ok(by_looks),

@@ -18,6 +18,7 @@ mod manifests;
 mod mirrors;
 mod names;
 mod notices;
+mod once;
 mod origins;
 mod pace;
 mod peer;

@@ -9,21 +9,22 @@ use std::{
 use clap::Command;
 use clap_complete::engine::complete;
 
-use super::{adapter::Adapter, plain::is_plain};
+use super::{adapter::Adapter, plain::is_harmless, typed::Typed};
 
 /// The adapter for bash. That of clap_complete takes the words as bash parts them, at each `:`, `@` and `=`, and so completes
 /// [no reference](https://github.com/clap-rs/clap/issues/6280).
 pub(super) const BASH: Adapter = Adapter { shell: "bash", script: SCRIPT, write };
 
-/// Joins the words again, and takes off each candidate what bash will leave as it is: all but `$2`. The cursor may be within
-/// the last word, and one that is a `:` alone is not in `$2`.
+/// Joins the words again, as they were typed, up to the cursor, and takes off each candidate what bash will leave as it is: all
+/// but `$2`.
 const SCRIPT: &str = r#"_refs() {
     local word words=() glue= last= candidate
+    local line=${COMP_LINE:0:COMP_POINT}
     for word in "${COMP_WORDS[@]:0:COMP_CWORD}"; do
         _refs_add
     done
     word=${COMP_WORDS[COMP_CWORD]}
-    [[ $word == [:@=]* ]] || word=$2
+    while [[ $line != *"$word" ]]; do word=${word%?}; done
     _refs_add
     last=${words[${#words[@]}-1]}
     COMPREPLY=()
@@ -46,12 +47,14 @@ _refs_add() {
 complete -o bashdefault -o nosort -F _refs BIN 2>/dev/null || complete -o bashdefault -F _refs BIN
 "#;
 
-/// Bash takes each line for a word as it is: what it would have to quote is left out.
+/// Bash takes each line for a word as it is: what is behind that which was typed is quoted as that goes on.
 fn write(command: &mut Command, words: Vec<OsString>, folder: Option<&Path>, output: &mut dyn Write) -> io::Result<()> {
-    let last = words.len().saturating_sub(1);
-    for candidate in complete(command, words, last, folder)? {
-        if let Some(word) = candidate.get_value().to_str().filter(|word| is_plain(word)) {
-            writeln!(output, "{word}")?;
+    let typed: Vec<Typed> = words.into_iter().map(|word| Typed::read(&word.to_string_lossy())).collect();
+    let Some(last) = typed.last() else { return Ok(()) };
+    let words = typed.iter().map(|typed| OsString::from(&typed.meant)).collect();
+    for candidate in complete(command, words, typed.len() - 1, folder)? {
+        if let Some(word) = candidate.get_value().to_str().filter(|word| is_harmless(word)) {
+            writeln!(output, "{}", last.completed(word))?;
         }
     }
     Ok(())

@@ -7,7 +7,7 @@ use refs_store::{Origin, Store};
 use refs_url::Reference;
 use tokio::runtime::{Builder, Runtime};
 
-use super::{layouts, plain::is_plain};
+use super::{layouts, plain::is_harmless};
 use crate::{
     args::Global,
     wiring::{self, Session},
@@ -116,7 +116,7 @@ impl Known {
     }
 }
 
-/// What may be offered, each once. An option is none of it.
+/// What may be offered, each once: the adapters quote it, or leave it out. An option is none of it.
 fn sorted(words: impl Iterator<Item = String>) -> Vec<String> {
-    words.filter(|word| is_plain(word) && !word.starts_with('-')).collect::<BTreeSet<_>>().into_iter().collect()
+    words.filter(|word| is_harmless(word) && !word.starts_with('-')).collect::<BTreeSet<_>>().into_iter().collect()
 }

@@ -9,6 +9,7 @@ mod fish;
 mod known;
 mod layouts;
 mod plain;
+mod typed;
 mod zsh;
 
 pub(crate) use answer::{VARIABLE, answer, script};

@@ -3,8 +3,16 @@
 /// Whether a shell takes `word` as it stands. Artifacts come from strangers, and so do the names of files that were pulled;
 /// shells put what is offered on the line as it is: a file called `$(reboot)` would be run with it.
 pub(super) fn is_plain(word: &str) -> bool {
-    let is_plain = |c: char| c.is_alphanumeric() || "._-/+@%:,=".contains(c);
-    word.chars().all(is_plain) && !word.starts_with('=')
+    word.chars().all(is_plain_character) && !word.starts_with('=')
+}
+
+/// Whether `word` may be offered where it is quoted: names are written so by people, and nothing in them is run or expanded.
+pub(super) fn is_harmless(word: &str) -> bool {
+    word.chars().all(|c| is_plain_character(c) || " ()[]'&#".contains(c)) && !word.starts_with('=')
+}
+
+pub(super) fn is_plain_character(c: char) -> bool {
+    c.is_alphanumeric() || "._-/+@%:,=".contains(c)
 }
 
 #[cfg(test)]
@@ -28,5 +36,17 @@ mod tests {
         }
         check("--config", true);
         check("=ls", false);
+    }
+
+    #[test]
+    fn what_people_write_in_names_is_offered_where_it_is_quoted() {
+        for word in ["a b", "Tom's file (1) [a] & #2", "v1"] {
+            assert!(is_harmless(word), "{word}");
+        }
+        for word in
+            ["$(reboot)", "`x`", "a;b", "a|b", "a\nb", "a\u{1b}[2Jb", "~root", "*", "a\"b", "a\\b", "a>b", "!a", "=ls"]
+        {
+            assert!(!is_harmless(word), "{word}");
+        }
     }
 }

@@ -1,10 +1,13 @@
 //! What a shell is offered: commands and options, and what the cache knows of references and paths.
 
-use std::process::Command;
+use std::{io::Write, process::Command};
 
 use refs_testkit::FakeRegistry;
 
-use crate::support::{Machine, ended, registry, small};
+use crate::{
+    login::started_at_terminal,
+    support::{Machine, ended, finished, read_to, registry, small},
+};
 
 /// A machine that has pulled `o/r` by two tags and `o/other` by one, and has named neither of two others.
 fn place() -> (Machine, FakeRegistry) {
@@ -58,19 +61,48 @@ fn parted(line: &str) -> Vec<String> {
 fn bash(machine: &Machine, line: &str) -> Command {
     let words = parted(line);
     let last = words.last().filter(|last| !last.starts_with([':', '@', '='])).map_or("", String::as_str);
-    let program = std::path::Path::new(env!("CARGO_BIN_EXE_refs"));
     let mut command = Command::new("bash");
-    let asked = "source <(refs completions bash); COMP_WORDS=(\"${@:2}\"); COMP_CWORD=$(($# - 2)); \
-        _refs refs \"$1\" 2>&1; [[ ${#COMPREPLY[@]} = 0 ]] || printf '%s\\n' \"${COMPREPLY[@]}\"";
+    let asked = "source <(refs completions bash); COMP_LINE=$LINE COMP_POINT=${#LINE}; \
+        COMP_WORDS=(\"${@:2}\"); COMP_CWORD=$(($# - 2)); _refs refs \"$1\" 2>&1; \
+        [[ ${#COMPREPLY[@]} = 0 ]] || printf '%s\\n' \"${COMPREPLY[@]}\"";
     command.args(["--norc", "-c", asked, "bash", last]).args(&words);
-    let own = machine.command("");
+    on(machine, &mut command);
+    command.env("LINE", line);
     command
+}
+
+/// Lets a shell run on `machine`, where it finds the program.
+fn on(machine: &Machine, shell: &mut Command) {
+    let own = machine.command("");
+    shell
         .env_clear()
         .current_dir(machine.path(""))
         .envs(own.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_refs"));
     let paths = [program.parent().unwrap(), "/usr/bin".as_ref(), "/bin".as_ref()];
-    command.env("PATH", std::env::join_paths(paths).unwrap());
-    command
+    shell.env("PATH", std::env::join_paths(paths).unwrap());
+}
+
+/// What a bash at a terminal makes of each line when a key is pressed at its end. It ends by itself when it waits for long.
+fn typed(machine: &Machine, lines: &[&str]) -> Vec<String> {
+    const SETUP: &str = "TMOUT=60; PS1=; source <(refs completions bash); \
+                         show() { echo \"<<$READLINE_LINE>>\"; READLINE_LINE=; }; \
+                         bind -x '\"\\C-x\": show'; echo rea\"\"dy\n";
+    let mut bash = Command::new("bash");
+    on(machine, bash.args(["--norc", "--noprofile", "-i"]));
+    let (mut child, mut terminal) = started_at_terminal(bash.env("TERM", "dumb").env("LC_ALL", "C.UTF-8"));
+    let mut stdout = child.stdout.take().unwrap();
+    terminal.write_all(SETUP.as_bytes()).unwrap();
+    read_to("ready\n", &mut stdout);
+    let press = |line: &&str| {
+        terminal.write_all(format!("{line}\t\u{18}").as_bytes()).unwrap();
+        read_to("<<", &mut stdout);
+        read_to(">>\n", &mut stdout).trim_end_matches(">>\n").to_owned()
+    };
+    let seen = lines.iter().map(press).collect();
+    terminal.write_all(b"exit\n").unwrap();
+    assert_eq!(finished(child).code, 0);
+    seen
 }
 
 #[test]
@@ -118,7 +150,7 @@ fn what_was_pruned_with_all_else_is_not_offered() {
 fn paths_are_those_of_a_table_of_contents_that_the_cache_has() {
     let (machine, registry) = place();
     check(&machine, &registry, "refs cat HOST/o/r:v1 ", &[".sow-ref.yaml", "README.md", "bin/", "guide/", "notes/"]);
-    check(&machine, &registry, "refs cat HOST/o/r:v1 notes/", &["notes/c"]);
+    check(&machine, &registry, "refs cat HOST/o/r:v1 notes/", &[r"notes/a\ b", "notes/c"]);
     check(&machine, &registry, "refs ls HOST/o/r:v1 --path gui", &["guide/"]);
     check(&machine, &registry, "refs cat HOST/o/r:next R", &[]);
     check(&machine, &registry, "refs cat HOST/o/r:v1 nothing", &[]);
@@ -143,6 +175,35 @@ fn layouts_are_named_by_their_paths_and_by_what_they_list() {
     check(&machine, &registry, "refs cat ocidir://lay:v1 gui", &["guide/"]);
     check(&machine, &registry, "refs ls ocidir://none:", &[]);
     check(&machine, &registry, "refs ls ocidir://none/", &[]);
+}
+
+#[test]
+fn at_a_terminal_bash_completes_what_has_to_be_quoted_as_it_was_begun() {
+    let (machine, registry) = place();
+    for at in ["lay dir/own:v1", "it's/own:v1", "plain/own:ghcr.io/o/r:v2"] {
+        let mut push = machine.command("push source");
+        ended(push.arg(format!("ocidir://{at}")));
+    }
+    std::fs::create_dir(machine.path("a$(touch made) b")).unwrap();
+    let at = format!("{}/o/r:v1", registry.host());
+    let rows = [
+        ("refs ls ocidir://plain/own:gh", "refs ls ocidir://plain/own:ghcr.io/o/r:"),
+        (r"refs ls ocidir://lay\ d", r"refs ls ocidir://lay\ dir/"),
+        ("refs ls ocidir://lay", r"refs ls ocidir://lay\ dir/"),
+        (r"refs ls ocidir://lay\ dir/", r"refs ls ocidir://lay\ dir/own:"),
+        (r"refs ls ocidir://lay\ dir/own:", r"refs ls ocidir://lay\ dir/own:v1 "),
+        (r#"refs ls "ocidir://lay d"#, r#"refs ls "ocidir://lay dir/""#),
+        (r#"refs ls "ocidir://lay dir/""#, r#"refs ls "ocidir://lay dir/"own:"#),
+        (r#"refs ls "ocidir://lay dir/own:"#, r#"refs ls "ocidir://lay dir/own:v1" "#),
+        ("refs ls 'ocidir://it", r"refs ls 'ocidir://it'\''s/'"),
+        ("refs ls ocidir://it", r"refs ls ocidir://it\'s/"),
+        (&format!("refs cat {at} notes/a"), &format!(r"refs cat {at} notes/a\ b ")),
+        (&format!("refs cat {at} 'notes/a"), &format!("refs cat {at} 'notes/a b' ")),
+        ("refs push a", "refs push a"),
+    ];
+    let seen = typed(&machine, &rows.map(|(line, _)| line));
+    assert_eq!(seen, rows.map(|(_, expected)| expected));
+    assert!(!machine.path("made").exists());
 }
 
 #[test]

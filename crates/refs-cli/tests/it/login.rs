@@ -4,7 +4,7 @@ use std::{
     fs::{self, File},
     io::{Read, Write},
     os::unix::fs::PermissionsExt,
-    process::{Child, Stdio},
+    process::{Child, Command, Stdio},
 };
 
 use refs_testkit::FakeRegistry;
@@ -205,12 +205,16 @@ fn a_terminal_is_put_back_when_the_question_is_interrupted() {
 /// The program at a terminal, and the terminal as its user sees it. The far end stays open, so that what was shown can be
 /// read when the program has gone.
 pub(crate) fn at_terminal(machine: &Machine, line: &str) -> (Child, Terminal) {
+    started_at_terminal(&mut machine.command(line))
+}
+
+/// The same with any `command`.
+pub(crate) fn started_at_terminal(command: &mut Command) -> (Child, Terminal) {
     let user = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&user).unwrap();
     unlockpt(&user).unwrap();
     let name = ptsname(&user, Vec::new()).unwrap();
     let open = || rustix::fs::open(&*name, OFlags::RDWR | OFlags::NOCTTY, rustix::fs::Mode::empty()).unwrap();
-    let mut command = machine.command(line);
     command.stdin(open()).stdout(Stdio::piped()).stderr(Stdio::piped());
     (command.spawn().unwrap(), Terminal { user: File::from(user), _far: File::from(open()) })
 }

@@ -63,5 +63,5 @@ impl Writable for Unreached {
 }
 
 fn lacks(host: &Host, wanted: Wanted) -> Error {
-    Error::NotCached { wanted, of: Some(host.as_str().into()) }
+    Error::NotCached { wanted, of: Some(host.as_str().into()), lost: None }
 }

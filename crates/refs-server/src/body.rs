@@ -137,9 +137,11 @@ mod tests {
     #[track_caller]
     fn check(pieces: &[Option<&'static str>], expected: &str, is_ended_well: bool) {
         let piece = |piece: &Option<&'static str>| {
-            piece
-                .map(Bytes::from)
-                .ok_or_else(|| Error::NotCached { wanted: refs_registry::error::Wanted::Upload, of: None })
+            piece.map(Bytes::from).ok_or_else(|| Error::NotCached {
+                wanted: refs_registry::error::Wanted::Upload,
+                of: None,
+                lost: None,
+            })
         };
         let stream = futures_util::stream::iter(pieces.iter().map(piece).collect::<Vec<_>>()).boxed();
         let frames = futures_util::stream::unfold(outgoing(stream, 4), |mut body| async move {

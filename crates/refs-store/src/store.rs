@@ -4,7 +4,7 @@ use std::{
     fmt::{self, Debug},
     fs::File,
     ops::Range,
-    path::Path,
+    path::{Path, PathBuf},
     time::SystemTime,
 };
 
@@ -139,6 +139,16 @@ pub trait Store: Debug + Send + Sync {
     /// # Errors
     /// `Io`; `Conflict` when it is pinned, and the store does not keep elsewhere what is damaged.
     async fn quarantine(&self, origin: &Origin, digest: &Digest) -> Result<Checked>;
+
+    /// Where the content is that was in [quarantine](Store::quarantine) last. That does not mean that nothing has come in its
+    /// place since. A store may keep none of it.
+    ///
+    /// # Errors
+    /// `Io`.
+    async fn set_aside(&self, digest: &Digest) -> Result<Option<PathBuf>> {
+        let _keeps_none = digest;
+        Ok(None)
+    }
 
     /// The journal of an upload to `origin`, which is told from others by the words `upload`; `None` where nothing is
     /// written down, and while another has it open.
@@ -341,7 +351,7 @@ pub struct TagRecord {
 /// What a place without it says of content, in the words of a cache.
 pub(crate) fn not_cached(error: Error) -> Error {
     match error {
-        Error::NotFound { wanted, .. } => Error::NotCached { wanted, of: None },
+        Error::NotFound { wanted, .. } => Error::NotCached { wanted, of: None, lost: None },
         other => other,
     }
 }

@@ -168,7 +168,7 @@ fn every_error_of_a_repository_has_its_code() {
         (io(io::ErrorKind::DirectoryNotEmpty), CONFLICT),
         (io(io::ErrorKind::StorageFull), OTHER),
         (Wire::Corrupt { path: PathBuf::new(), fault: text() }, INTEGRITY),
-        (Wire::NotCached { wanted: wanted(), of: None }, NOT_FOUND),
+        (Wire::NotCached { wanted: wanted(), of: None, lost: None }, NOT_FOUND),
         (Wire::Busy { path: PathBuf::new() }, CONFLICT),
     ];
     // These name a request, which only a registry brings about; their kinds are below.

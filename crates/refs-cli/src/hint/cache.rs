@@ -19,7 +19,7 @@ pub(crate) fn for_keeper(error: &Error) -> String {
 
 /// What helps where what the cache has does not hold.
 pub(crate) fn of_damaged() -> String {
-    "it comes from the cache: run it once without `--offline`, which fetches anew what is damaged there; `refs cache verify` \
+    "it comes from the cache: `refs cache fetch REF` fetches anew what is damaged there, and keeps it; `refs cache verify` \
      tells what is"
         .to_owned()
 }

@@ -4,7 +4,7 @@ use std::io;
 
 use refs_registry::{
     Error as Registry,
-    error::{Code, Doing, Place, Setting, TlsFault, Wanted},
+    error::{Code, Doing, Lost, Place, Setting, TlsFault, Wanted},
 };
 use refs_url::Host;
 
@@ -38,6 +38,9 @@ pub(crate) fn registry_hint(error: &Registry) -> Option<String> {
         }
         Registry::NotCached { wanted: Wanted::Tags | Wanted::Referrers(_), .. } => {
             "without `--offline` the registry is asked".to_owned()
+        }
+        Registry::NotCached { lost: Some(Lost::Damaged(_)), .. } => {
+            "`refs cache fetch REF` fetches it anew, and keeps all of it, as a pull need not do".to_owned()
         }
         Registry::NotCached { .. } => {
             "it is fetched without `--offline`; `refs cache fetch REF` keeps all of an image, which a pull of some files or \

@@ -195,12 +195,38 @@ fn one_damaged_layer_is_told_by_its_digest_and_all_that_is_whole_stays() {
         fs::remove_file(&path).ok();
         fs::write(&path, &bytes).unwrap();
         let line = format!("{} --offline", line.replace("AT", &one));
-        machine.run(&line).failed(8, &[damaged.as_ref(), "hint: it comes from the cache: run it once without"]);
+        machine.run(&line).failed(8, &[damaged.as_ref(), "hint: it comes from the cache: `refs cache fetch REF`"]);
         assert_eq!(names(), rest, "{line}");
         assert!(machine.cache().join("quarantine").join(format!("sha256-{}", damaged.encoded())).exists());
         assert_eq!(machine.prints(&format!("tags ocidir://{}", machine.cache().display())).trim_end(), two);
         assert_eq!(machine.prints(&format!("ls {two} --offline")), "base\ntwo\n");
     }
+}
+
+#[test]
+fn what_was_damaged_is_told_of_until_all_of_it_was_fetched_anew() {
+    let (machine, registry) = (Machine::new(), registry());
+    pushed(&machine, &registry, &small().file("large", noise(400 << 10)));
+    let at = format!("{}/o/r:v1", registry.host());
+    machine.prints(&format!("pull {at} before"));
+    let blobs = fs::read_dir(machine.cache().join("blobs/sha256")).unwrap().map(|blob| blob.unwrap().path());
+    let layer = blobs.max_by_key(|blob| blob.metadata().unwrap().len()).unwrap();
+    let mut bytes = fs::read(&layer).unwrap();
+    bytes[100_000..100_004].copy_from_slice(b"harm");
+    fs::remove_file(&layer).unwrap();
+    fs::write(&layer, bytes).unwrap();
+
+    machine.fails(&format!("pull {at} after --offline"), 8, &["hint: it comes from the cache: `refs cache fetch REF`"]);
+    let aside = machine.cache().join("quarantine").join(format!("sha256-{}", layer.file_name().unwrap().display()));
+    let words = format!("is not in the cache: what it had was damaged, and was moved to `{}`\n", aside.display());
+    let hint = "hint: `refs cache fetch REF` fetches it anew, and keeps all of it";
+    machine.fails(&format!("pull {at} after --offline"), 3, &[&words, hint]);
+    // It brings that file alone.
+    machine.prints(&format!("pull {at} some --path guide/one.md"));
+    machine.fails(&format!("pull {at} after --offline"), 3, &[&words, hint]);
+    machine.prints(&format!("cache fetch {at}"));
+    machine.prints(&format!("pull {at} after --offline"));
+    assert!(machine.read("after") == machine.read("before"));
 }
 
 #[test]

@@ -212,7 +212,7 @@ mod tests {
         check(Error::Io { doing: Doing::Read, path: "a".into(), source: cause() }, ErrorKind::Io, false);
         check(Error::Full { doing: Doing::Write, path: "a".into() }, ErrorKind::Full, false);
         check(Error::Corrupt { path: "a".into(), fault: "short".to_owned() }, ErrorKind::Corrupt, false);
-        check(Error::NotCached { wanted: wanted(), of: None }, ErrorKind::NotCached, false);
+        check(Error::NotCached { wanted: wanted(), of: None, lost: None }, ErrorKind::NotCached, false);
         check(Error::Busy { path: "a".into() }, ErrorKind::Busy, true);
     }
 

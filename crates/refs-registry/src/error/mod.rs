@@ -2,6 +2,7 @@
 
 mod causes;
 mod code;
+mod lost;
 mod meaning;
 mod said;
 mod setting;
@@ -10,8 +11,8 @@ use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use refs_url::{Digest, Host};
 
-use self::said::{Absent, Of, RetryAfter, Tried, Unable, WithTried};
-pub use self::{causes::TlsFault, code::Code, meaning::ErrorKind, setting::Setting};
+use self::said::{Absent, Having, Of, RetryAfter, Tried, Unable, WithTried};
+pub use self::{causes::TlsFault, code::Code, lost::Lost, meaning::ErrorKind, setting::Setting};
 pub(crate) use self::{
     causes::{Chain, causes},
     meaning::may_pass,
@@ -201,12 +202,14 @@ pub enum Error {
         fault: String,
     },
     /// The cache does not have it, and asking further was not allowed.
-    #[error("{wanted}{} is not in the cache", Of(.of))]
+    #[error("{wanted}{} is not in the cache{}", Of(.of), Having(.lost))]
     NotCached {
         /// What was looked for.
         wanted: Wanted,
         /// The repository that it is of, where that is known.
         of: Option<Place>,
+        /// What has become of it, where the cache is known to have had it.
+        lost: Option<Lost>,
     },
     /// Another process holds the store.
     #[error("`{}` is in use by another process", .path.display())]

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use super::{Place, Wanted};
+use super::{Lost, Place, Wanted};
 
 pub(super) struct Absent<'a>(pub(super) &'a Wanted, pub(super) &'a Place);
 
@@ -51,6 +51,14 @@ pub(super) struct Of<'a>(pub(super) &'a Option<Place>);
 impl fmt::Display for Of<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|place| write!(f, " of {place}"))
+    }
+}
+
+pub(super) struct Having<'a>(pub(super) &'a Option<Lost>);
+
+impl fmt::Display for Having<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|lost| write!(f, ": {lost}"))
     }
 }
 

@@ -4,7 +4,7 @@ use std::{
     fmt::{self, Debug},
     fs::File,
     ops::Range,
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::SystemTime,
 };
@@ -178,7 +178,7 @@ fn passed_by<T>(result: Result<T>) -> Option<T> {
 }
 
 fn not_cached(digest: &Digest) -> Error {
-    Error::NotCached { wanted: Wanted::Blob(digest.clone()), of: None }
+    Error::NotCached { wanted: Wanted::Blob(digest.clone()), of: None, lost: None }
 }
 
 impl Debug for BucketStore {
@@ -289,6 +289,10 @@ impl Store for BucketStore {
             (Checked::Sound, _) if !had_index => Checked::Sound,
             _ => Checked::Cleared,
         })
+    }
+
+    async fn set_aside(&self, digest: &Digest) -> Result<Option<PathBuf>> {
+        self.disk.set_aside(digest).await
     }
 
     async fn journal(&self, origin: &Origin, upload: &str) -> Result<Option<Journal>> {

@@ -63,7 +63,7 @@ impl Resolver for CachedResolver {
             Behind::Origin(origin, _) => origin.repositories(host),
             Behind::Nothing { .. } => {
                 let of = Some(host.as_str().into());
-                stream::iter([Err(Error::NotCached { wanted: Wanted::Repositories, of })]).boxed()
+                stream::iter([Err(Error::NotCached { wanted: Wanted::Repositories, of, lost: None })]).boxed()
             }
         }
     }
@@ -76,7 +76,9 @@ impl Resolver for CachedResolver {
     async fn check_auth(&self, host: &Host) -> Result<()> {
         match &self.behind {
             Behind::Origin(origin, _) => origin.check_auth(host).await,
-            Behind::Nothing { .. } => Err(Error::NotCached { wanted: Wanted::Host(host.clone()), of: None }),
+            Behind::Nothing { .. } => {
+                Err(Error::NotCached { wanted: Wanted::Host(host.clone()), of: None, lost: None })
+            }
         }
     }
 }

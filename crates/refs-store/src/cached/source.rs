@@ -94,7 +94,8 @@ impl Cached {
     /// and nothing is written, but that what proves to be damaged goes to quarantine: that is the error then, and not that it
     /// is not there. A tag leads to what was last [recorded](Cached::recorded) of it, however long ago; the tags are those
     /// whose manifests are kept, of which there must be one. What is not there is an error of the kind `NotCached` that names
-    /// it; where the store can't be read, why it can't is the error.
+    /// it, and where its damaged copy is if it went to quarantine before; where the store can't be read, why it can't is the
+    /// error.
     #[must_use]
     pub fn offline(origin: Origin, store: Arc<dyn Store>) -> Self {
         let local = Local::new(store, origin, Purpose::Read);
@@ -150,10 +151,11 @@ impl Cached {
         if self.local.has_taken(digest).await {
             Ok(Kept::Now)
         } else {
-            Err(self
-                .local
-                .failure()
-                .unwrap_or_else(|| Error::NotCached { wanted: Wanted::Blob(digest.clone()), of: None }))
+            Err(self.local.failure().unwrap_or_else(|| Error::NotCached {
+                wanted: Wanted::Blob(digest.clone()),
+                of: None,
+                lost: None,
+            }))
         }
     }
 

@@ -64,6 +64,13 @@ pub(super) fn quarantine(folder: &Folder, digest: &Digest, notes: &Path) -> Resu
     })
 }
 
+/// Where the content is in quarantine, if it is.
+pub(super) fn set_aside(folder: &Folder, digest: &Digest) -> Result<Option<PathBuf>> {
+    let root = folder.root();
+    let aside = root.join(QUARANTINE_FOLDER).join(name_aside(root, &folder.blob_path(digest)));
+    Ok(is_marked(&aside)?.then_some(aside))
+}
+
 /// Hashes the content, if it is there, and tells `hashed` of the bytes as they are.
 pub(super) fn look(folder: &Folder, digest: &Digest, hashed: impl Fn(u64)) -> Result<State> {
     let (file, size) = match folder.open_blob(digest) {

@@ -283,6 +283,11 @@ impl Store for DiskStore {
         self.run(move |folder| removal::quarantine(folder, &digest, &notes)).await
     }
 
+    async fn set_aside(&self, digest: &Digest) -> Result<Option<PathBuf>> {
+        let digest = digest.clone();
+        self.run(move |folder| removal::set_aside(folder, &digest)).await
+    }
+
     async fn journal(&self, origin: &Origin, upload: &str) -> Result<Option<Journal>> {
         let key = format!("{}\n{}\n{}\n{upload}", wire_name(origin.wire), origin.host, origin.repository);
         let begun = self.begun.clone();
@@ -360,5 +365,5 @@ impl Store for DiskStore {
 }
 
 pub(super) fn not_cached(digest: &Digest) -> Error {
-    Error::NotCached { wanted: Wanted::Blob(digest.clone()), of: None }
+    Error::NotCached { wanted: Wanted::Blob(digest.clone()), of: None, lost: None }
 }

@@ -201,7 +201,7 @@ impl Store for MemoryStore {
         match self.content.write(|contents| contents.blobs.remove(digest)) {
             Some(_) => Ok(()),
             None if had_parts || had_index => Ok(()),
-            None => Err(Error::NotCached { wanted, of: None }),
+            None => Err(Error::NotCached { wanted, of: None, lost: None }),
         }
     }
 

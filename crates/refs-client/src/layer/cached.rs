@@ -9,8 +9,10 @@ use std::{
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures_util::TryStreamExt;
-use refs_estargz::{Archive, FileChunk, OpenOptions, PlanOptions, RangeRead, Span, SpanDecoder, TAIL_ANNOTATION};
-use refs_registry::{Descriptor, Error as RegistryError, error::Wanted, spec::ImageManifest};
+use refs_estargz::{
+    Archive, FileChunk, OpenOptions, PlanOptions, RangeRead, ReadError, Span, SpanDecoder, TAIL_ANNOTATION,
+};
+use refs_registry::{Descriptor, Error as RegistryError, ErrorKind, error::Wanted, spec::ImageManifest};
 use refs_store::{Origin, Store};
 use refs_url::Digest;
 use tokio::runtime::Handle;
@@ -68,13 +70,16 @@ impl RangeRead for Stored {
 enum Read {
     /// All that was looked for in it.
     Whole,
-    /// Bytes that can't be, or none.
+    /// Bytes that can't be.
     Damaged,
+    /// Nothing, or not all: the store has it no more, or can't read it. That says nothing about its bytes, of which there may
+    /// be many to hash.
+    Missing,
 }
 
 impl Search<'_> {
     /// Hands over what the layers of `kept` have of `files` beside what was `found`, and gives its chunks. What can't be read
-    /// of them is not there, and the store is told to look at it.
+    /// of them is not there, and is fetched; where bytes are wrong, the store is told to look at the layer.
     ///
     /// # Errors
     /// Those of the hand; `Worker` when nobody waits any more.
@@ -115,12 +120,18 @@ impl Search<'_> {
         hand: &mut impl Hand,
         runtime: &Handle,
     ) -> Result<Read> {
-        let Some(archive) = runtime.block_on(open(stored)) else { return Ok(Read::Damaged) };
+        let archive = match runtime.block_on(open(stored)) {
+            Ok(archive) => archive,
+            Err(read) => return Ok(read),
+        };
         let (spans, wanted) = spans(&archive, sought);
         let mut read = Read::Whole;
         for span in spans {
             self.check_waited_for()?;
-            let Ok(bytes) = runtime.block_on(archive.read_span(&span)) else { return Ok(Read::Damaged) };
+            let bytes = match runtime.block_on(archive.read_span(&span)) {
+                Ok(bytes) => bytes,
+                Err(error) => return Ok(Read::failed(&error)),
+            };
             let mut decoder = SpanDecoder::new(span);
             decoder.push(bytes);
             while let Some(piece) = decoder.next() {
@@ -140,13 +151,32 @@ impl Search<'_> {
     }
 }
 
-async fn open(stored: Stored) -> Option<Archive<Stored>> {
-    let vouched = Vouched::of(&stored.layer).ok()?;
+impl Read {
+    fn failed(error: &ReadError<RegistryError>) -> Self {
+        match error {
+            ReadError::Read { source, .. } => match source.kind() {
+                ErrorKind::Digest | ErrorKind::Size | ErrorKind::Corrupt => Self::Damaged,
+                _ => {
+                    tracing::debug!(%error, cause = %source, "an older layer is not read on");
+                    Self::Missing
+                }
+            },
+            _ => Self::Damaged,
+        }
+    }
+}
+
+async fn open(stored: Stored) -> std::result::Result<Archive<Stored>, Read> {
+    // Only layers that are vouched for are read at all.
+    let vouched = Vouched::of(&stored.layer).map_err(|_fault| Read::Missing)?;
     let tail_bytes = stored.layer.annotations.get(TAIL_ANNOTATION).and_then(|bytes| bytes.parse().ok());
     let options = OpenOptions { tail_bytes, ..OpenOptions::default() };
     let digest = stored.layer.digest.clone();
     let opened = Archive::open(stored, vouched.expected(), &options).await;
-    opened.inspect_err(|error| tracing::debug!(%digest, %error, "an older layer is of no use")).ok()
+    opened.map_err(|error| {
+        tracing::debug!(%digest, %error, "an older layer is of no use");
+        Read::failed(&error)
+    })
 }
 
 /// Where chunks are that are looked for: by entry and offset, their digests.

@@ -12,13 +12,13 @@ use super::files;
 use crate::setup::{anonymous, artifact, at, noise, patterns, push};
 
 /// A registry, and a cache that has the first version of what is there.
-struct Cache {
-    registry: FakeRegistry,
+pub(super) struct Cache {
+    pub(super) registry: FakeRegistry,
     folder: TempDir,
 }
 
 impl Cache {
-    async fn with(old: &Tree) -> Self {
+    pub(super) async fn with(old: &Tree) -> Self {
         let cache = Self { registry: FakeRegistry::start().await, folder: tempfile::tempdir().unwrap() };
         push(&anonymous(), old, &artifact(&cache.registry)).await;
         cache.pull(&artifact(&cache.registry), "old").await;
@@ -36,9 +36,14 @@ impl Cache {
 
     /// The same, of what is `chosen`.
     async fn pull_of(&self, at: &Location, name: &str, chosen: &[&str]) -> Pulled {
+        self.pull_with(&self.client(), at, name, chosen).await
+    }
+
+    /// The same, by `client`.
+    pub(super) async fn pull_with(&self, client: &Client, at: &Location, name: &str, chosen: &[&str]) -> Pulled {
         let (here, fresh) = (self.folder.path().join(name), self.folder.path().join("fresh"));
         let options = PullOptions { read: patterns(chosen), existing: Existing::Replace, ..PullOptions::default() };
-        let pulled = self.client().pull(at, &here, &options).await.unwrap();
+        let pulled = client.pull(at, &here, &options).await.unwrap();
         anonymous().pull(at, &fresh, &options).await.unwrap();
         // Directories that a selection does not name are of the time at which they were made.
         let read = if chosen.is_empty() { Tree::read_with_times } else { Tree::read };
@@ -47,19 +52,19 @@ impl Cache {
         pulled
     }
 
-    fn store(&self) -> DiskStore {
+    pub(super) fn store(&self) -> DiskStore {
         DiskStore::new(self.folder.path().join("cache"), &DiskOptions::default())
     }
 
     /// The largest blob that is kept.
-    fn layer(&self) -> PathBuf {
+    pub(super) fn layer(&self) -> PathBuf {
         let blobs = fs::read_dir(self.folder.path().join("cache/blobs/sha256")).unwrap();
         blobs.map(|blob| blob.unwrap().path()).max_by_key(|path| path.metadata().unwrap().len()).unwrap()
     }
 }
 
 /// More than is fetched in one stream, so that the tree of the second version is read by its table.
-fn tree() -> Tree {
+pub(super) fn tree() -> Tree {
     files(300, |_| false).file("large", noise(3 << 20, 77))
 }
 
@@ -113,7 +118,7 @@ async fn what_is_kept_as_it_is_needs_no_older_version() {
 }
 
 /// The second version of [`tree`]: of the large file one chunk of three, and a file more.
-fn second() -> Tree {
+pub(super) fn second() -> Tree {
     let mut changed = noise(3 << 20, 77);
     changed[(1 << 20) + 5] ^= 1;
     tree().file("large", changed).file("new", "new")

@@ -1,6 +1,7 @@
 //! What a pull over an older version fetches, and that it gives what a pull to an empty place does.
 
 mod cache;
+mod failing;
 mod hostile;
 mod property;
 

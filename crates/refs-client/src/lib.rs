@@ -45,6 +45,7 @@ mod unchanged;
 mod unpack;
 mod upload;
 pub mod versions;
+mod whole;
 
 pub use byte_range::ByteRange;
 pub use client::Client;

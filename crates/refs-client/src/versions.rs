@@ -1,21 +1,27 @@
 //! The versions of an artifact: which there are, and which is the best that will do.
 
-use std::collections::VecDeque;
-
 use futures_util::{FutureExt, StreamExt, stream};
-use refs_registry::{Descriptor, Source, spec::Document};
+use refs_registry::{Descriptor, Platform};
 use refs_url::{
     Tag, Target,
     version::{ChoiceError, ChoiceOptions, Constraint, best_tag, matching_tags, semver_tags},
 };
 
-use crate::{Client, Error, FetchOptions, Fetched, Location, Result, error::LocationFault, named};
+use crate::{
+    Client, Error, FetchOptions, Fetched, Location, Result,
+    error::LocationFault,
+    named,
+    whole::{Extent, extent},
+};
 
 /// Where a version may come from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Mode {
     /// The client's store, as [`Client::offline`] reads it: no socket is opened, and the choice is among the tags that the
-    /// store has. One whose manifest and layers it has comes before those of which something is missing, however high.
+    /// store has. One that it has all of comes before those of which something is missing, however high: of an index the
+    /// image for [the platform](VersionOptions::platform), with its layers, and with its config where it is a container's
+    /// image or has no layers. After these come images that lack no more than the config: they can be pulled, but not
+    /// unpacked.
     LocalOnly,
     /// Wherever the client reads.
     #[default]
@@ -29,6 +35,9 @@ pub struct VersionOptions {
     pub mode: Mode,
     /// What counts as a version.
     pub choice: ChoiceOptions,
+    /// The platform that the version will be read for, where the store alone may be asked; Linux on this machine's processor,
+    /// and any for an image that is in no index, when not set.
+    pub platform: Option<Platform>,
 }
 
 /// Which versions to fetch, and what of each.
@@ -108,7 +117,7 @@ impl Client {
         constraint: Option<&Constraint>,
         options: &VersionOptions,
     ) -> Result<Location> {
-        self.within(options.mode).choose(at, constraint, &options.choice).await
+        self.within(options.mode).choose(at, constraint, options).await
     }
 
     /// The version that [`resolve_ref`](Client::resolve_ref) chooses, and what its tag leads to: asked once, so that what is
@@ -123,7 +132,7 @@ impl Client {
         options: &VersionOptions,
     ) -> Result<ResolvedVersion> {
         let client = self.within(options.mode);
-        let chosen = client.choose(at, constraint, &options.choice).await?;
+        let chosen = client.choose(at, constraint, options).await?;
         let descriptor = client.resolve_tag(&chosen).await?;
         let tag = chosen.tag().cloned();
         Ok(ResolvedVersion { at: chosen.pinned(descriptor.digest.clone()), tag, descriptor })
@@ -168,18 +177,18 @@ impl Client {
         &self,
         at: &Location,
         constraint: Option<&Constraint>,
-        options: &ChoiceOptions,
+        options: &VersionOptions,
     ) -> Result<Location> {
         if is_chosen(at) {
             return match (at.tag(), constraint) {
-                (Some(tag), Some(constraint)) if !constraint.accepts(tag, options) => {
+                (Some(tag), Some(constraint)) if !constraint.accepts(tag, &options.choice) => {
                     Err(Error::TagViolates { at: at.to_string(), constraint: constraint.clone() })
                 }
                 _ => Ok(at.clone()),
             };
         }
         let tags = self.list_candidates(at).await?;
-        let best = best_tag(&tags, constraint, options).map_err(|fault| unmatched(at, &tags, fault))?;
+        let best = best_tag(&tags, constraint, &options.choice).map_err(|fault| unmatched(at, &tags, fault))?;
         let is_kept = self.is_offline() && matches!(at, Location::Registry(_));
         let whole = if is_kept { self.best_whole(at, tags.clone(), constraint, options).await? } else { None };
         Ok(at.clone().at_tag(whole.unwrap_or_else(|| best.clone())))
@@ -192,45 +201,20 @@ impl Client {
         at: &Location,
         mut tags: Vec<Tag>,
         constraint: Option<&Constraint>,
-        options: &ChoiceOptions,
+        options: &VersionOptions,
     ) -> Result<Option<Tag>> {
-        let source = self.source(at).await?;
-        while let Ok(best) = best_tag(&tags, constraint, options).cloned() {
-            if is_whole(&*source, &Target::Tag(best.clone())).await {
-                return Ok(Some(best));
-            }
+        let (source, place) = (self.source(at).await?, at.to_string());
+        let mut pullable = None;
+        while let Ok(best) = best_tag(&tags, constraint, &options.choice).cloned() {
             tags.retain(|tag| *tag != best);
-        }
-        Ok(None)
-    }
-}
-
-/// Whether `source` has the manifest at `target` and its layers; of an index, those of an image.
-async fn is_whole(source: &dyn Source, target: &Target) -> bool {
-    // Indexes lead to others no deeper than they are read.
-    const MAX_MANIFESTS: usize = 100;
-    let mut unread = VecDeque::from([target.clone()]);
-    for _ in 0..MAX_MANIFESTS {
-        let Some(target) = unread.pop_front() else { return false };
-        match source.manifest(&target).await.and_then(|manifest| manifest.parse()) {
-            Ok(Document::Image(image)) if has_all(source, &image.layers).await => return true,
-            Ok(Document::Index(index)) => {
-                unread.extend(index.manifests.into_iter().map(|listed| Target::Digest(listed.digest)));
+            match extent(&*source, &place, &Target::Tag(best.clone()), options.platform.as_ref()).await {
+                Extent::All => return Ok(Some(best)),
+                Extent::Files => drop(pullable.get_or_insert(best)),
+                Extent::Part => {}
             }
-            // What can't be read is not there.
-            Ok(Document::Image(_)) | Err(_) => {}
         }
+        Ok(pullable)
     }
-    false
-}
-
-async fn has_all(source: &dyn Source, layers: &[Descriptor]) -> bool {
-    for layer in layers {
-        if !matches!(source.stat_blob(&layer.digest).await, Ok(Some(_))) {
-            return false;
-        }
-    }
-    true
 }
 
 /// Whether `at` names a tag or a digest itself: `docker://NAME` has a tag that nobody wrote.

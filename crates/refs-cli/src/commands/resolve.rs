@@ -37,7 +37,7 @@ pub(super) async fn run(session: &Session, args: Resolve) -> Result<(), Failure>
     let (at, tag, descriptor) = match &args.constraint {
         None => (args.at.clone(), args.at.tag().cloned(), None),
         Some(constraint) => {
-            let best = best(session, &args.at, constraint).await?;
+            let best = best(session, &args, constraint).await?;
             (best.at, best.tag, Some(best.descriptor))
         }
     };
@@ -68,9 +68,10 @@ pub(super) async fn run(session: &Session, args: Resolve) -> Result<(), Failure>
     Ok(())
 }
 
-/// The best version at `at` that satisfies `constraint`.
-async fn best(session: &Session, at: &Location, constraint: &Constraint) -> Result<ResolvedVersion, Failure> {
-    let options = VersionOptions::default();
+/// The best version of what is asked for that satisfies `constraint`.
+async fn best(session: &Session, args: &Resolve, constraint: &Constraint) -> Result<ResolvedVersion, Failure> {
+    let Resolve { at, platform, .. } = args;
+    let options = VersionOptions { platform: platform.clone(), ..VersionOptions::default() };
     let choosing = session.client().resolve_constrained(at, Some(constraint), &options);
     choosing.await.map_err(|error| match error {
         Error::NoMatchingVersion { .. } | Error::NoVersions { .. } if session.knows_only_cached(at) => {

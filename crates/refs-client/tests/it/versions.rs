@@ -246,11 +246,53 @@ async fn local_only_prefers_a_version_that_is_kept_as_a_whole() {
     online.fetch(&first, &Default::default()).await.unwrap();
     look(&index).await;
     assert_eq!(chosen().await, "1.0.0");
-    let other = FetchOptions { platform: Some(refs_registry::Platform::parse("linux/s390x").unwrap()) };
-    online.fetch(&index, &other).await.unwrap();
+    let other = Some(refs_registry::Platform::parse("linux/s390x").unwrap());
+    online.fetch(&index, &FetchOptions { platform: other.clone() }).await.unwrap();
+    assert_eq!(chosen().await, "1.0.0");
+    let for_other = VersionOptions { platform: other, ..local() };
+    assert_eq!(choose(&client, &here, Some("^1"), &for_other).await.unwrap(), "1.1.0");
+    online.fetch(&index, &Default::default()).await.unwrap();
     assert_eq!(chosen().await, "1.1.0");
     online.fetch(&last, &Default::default()).await.unwrap();
     assert_eq!(chosen().await, "1.2.0");
+}
+
+/// Holds that of `1.0.0`, which is kept as a whole, and `2.0.0`, which is `image` and of which `keep` has brought a part, the
+/// `expected` is chosen.
+async fn check_extent(image: Image, keep: impl AsyncFn(&Client, &Location), expected: &str) {
+    let registry = registry_with(&["1.0.0"]).await;
+    image.push(&*registry.repository("o/r"), &["2.0.0"]).await.unwrap();
+    let (store, here) = (in_memory(), repository(&registry));
+    let online = anonymous().with_store(store.clone());
+    let [first, second] = ["1.0.0", "2.0.0"].map(|tag| here.clone().at_tag(tag.parse().unwrap()));
+    online.fetch(&first, &Default::default()).await.unwrap();
+    keep(&online, &second).await;
+    registry.stop();
+    assert_eq!(choose(&untouched(&store), &here, None, &local()).await.unwrap(), expected);
+}
+
+#[tokio::test]
+async fn local_only_counts_as_whole_what_has_all_that_is_read_of_it() {
+    let fetch = async |client: &Client, at: &Location| drop(client.fetch(at, &Default::default()).await.unwrap());
+    let pull = async |client: &Client, at: &Location| drop(pulled(client, at, &PullOptions::default()).await);
+    check_extent(Image::new(), pull, "1.0.0").await;
+    check_extent(Image::new(), fetch, "2.0.0").await;
+    let file = || Image::new().file("alone.bin", "no config is read");
+    check_extent(file(), pull, "2.0.0").await;
+    check_extent(image("2.0.0"), pull, "1.0.0").await;
+    check_extent(image("2.0.0"), fetch, "2.0.0").await;
+}
+
+#[tokio::test]
+async fn local_only_prefers_what_can_be_pulled_to_what_can_not() {
+    let registry = registry_with(&["1.0.0", "2.0.0"]).await;
+    let (store, here) = (in_memory(), repository(&registry));
+    let online = anonymous().with_store(store.clone());
+    let [first, second] = ["1.0.0", "2.0.0"].map(|tag| here.clone().at_tag(tag.parse().unwrap()));
+    pulled(&online, &first, &PullOptions::default()).await;
+    online.source(&second).await.unwrap().manifest(&second.target().unwrap()).await.unwrap();
+    registry.stop();
+    assert_eq!(choose(&untouched(&store), &here, None, &local()).await.unwrap(), "1.0.0");
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@ mod own_args;
 mod place;
 mod pretty;
 mod progress;
+mod recorded;
 mod registry_args;
 mod server_config;
 mod serving;

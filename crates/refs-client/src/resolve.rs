@@ -2,6 +2,7 @@
 
 use futures_util::TryStreamExt;
 use refs_registry::{Descriptor, Platform};
+use refs_store::TagRecord;
 use refs_url::{Digest, Tag};
 
 use crate::{Client, Location, Result, artifact::Artifact, error::LocationFault, named};
@@ -23,6 +24,18 @@ impl Client {
     /// As [`resolve_tag`](Client::resolve_tag).
     pub async fn get_digest(&self, at: &Location) -> Result<Digest> {
         Ok(self.resolve_tag(at).await?.digest)
+    }
+
+    /// What the client's store remembers of the tag of `at`, in a registry: where it led, and when the registry said so. Nothing
+    /// is asked.
+    ///
+    /// # Errors
+    /// `Registry` when there is no such kind of host.
+    pub async fn recorded_tag(&self, at: &Location) -> Result<Option<TagRecord>> {
+        let (Location::Registry(reference), Some(store), Some(tag)) = (at, &self.store, at.tag()) else {
+            return Ok(None);
+        };
+        Ok(self.cached(reference, store, self.meter())?.0.recorded(tag).await)
     }
 
     /// The image for `platform` behind the tag or digest of `at`: an index is followed. Of an image

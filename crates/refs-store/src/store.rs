@@ -5,16 +5,14 @@ use std::{
     fs::File,
     ops::Range,
     path::{Path, PathBuf},
-    time::SystemTime,
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use refs_registry::{Blob, ByteStream, Descriptor, Error, Part, Platform, Result, Resume, Wire, error::Wanted};
 use refs_url::{Digest, Host, RepoName, Tag, Target};
-use serde::{Deserialize, Serialize};
 
-use crate::{flight::Flight, growing::Growing, journal::Journal};
+use crate::{flight::Flight, growing::Growing, journal::Journal, record::TagRecord};
 
 /// Content by digest, shared by all repositories that it came from, and what is known about each of these. A part of content
 /// is of the repository that it came from alone.
@@ -337,15 +335,6 @@ pub struct StoredImage {
     pub index: Option<Descriptor>,
     /// The platform that it is for, in the words of the index.
     pub platform: Option<Platform>,
-}
-
-/// What a tag led to when somebody looked.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TagRecord {
-    /// The manifest.
-    pub descriptor: Descriptor,
-    /// When the origin said so.
-    pub seen: SystemTime,
 }
 
 /// What a place without it says of content, in the words of a cache.

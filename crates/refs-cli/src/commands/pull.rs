@@ -9,6 +9,7 @@ use super::Failure;
 use crate::{
     args::Pull,
     output::{Bytes, escape},
+    recorded::Recorded,
     wiring::{Session, read_options},
 };
 
@@ -27,6 +28,8 @@ struct Pulled {
     /// What an older version had, at the destination or in the cache.
     reused_bytes: u64,
     written_bytes: u64,
+    #[serde(flatten)]
+    recorded: Option<Recorded>,
 }
 
 impl fmt::Display for Pulled {
@@ -73,6 +76,8 @@ pub(super) async fn run(session: &Session, args: Pull) -> Result<(), Failure> {
         existing: if args.force { Existing::Replace } else { Existing::Refuse },
     };
     let pulled = session.showing("pulling", session.client().pull(&args.at, &destination, &options)).await?;
+    let recorded = Recorded::of(session, &args.at).await?;
+    recorded.iter().for_each(|recorded| recorded.tell(session));
     let mut output = session.output();
     output.result(&Pulled {
         digest: pulled.descriptor.digest.to_string(),
@@ -84,6 +89,7 @@ pub(super) async fn run(session: &Session, args: Pull) -> Result<(), Failure> {
         fetched_bytes: pulled.fetched_bytes,
         reused_bytes: pulled.reused.tree_bytes + pulled.reused.cache_bytes,
         written_bytes: pulled.written_bytes,
+        recorded,
     })?;
     Ok(output.flush()?)
 }

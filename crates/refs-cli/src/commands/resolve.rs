@@ -7,7 +7,7 @@ use refs_url::{Target, version::Constraint};
 use serde::Serialize;
 
 use super::Failure;
-use crate::{args::Resolve, wiring::Session};
+use crate::{args::Resolve, recorded::Recorded, wiring::Session};
 
 /// Why a digest takes no constraint.
 const NO_VERSION: &str = "`--constraint` is about tags, and a digest by itself has none; leave out one of them";
@@ -21,6 +21,8 @@ struct Resolved {
     digest: String,
     media_type: String,
     size: u64,
+    #[serde(flatten)]
+    recorded: Option<Recorded>,
 }
 
 impl fmt::Display for Resolved {
@@ -53,6 +55,13 @@ pub(super) async fn run(session: &Session, args: Resolve) -> Result<(), Failure>
         Some(tag) if is_of_tag => format!("{}@{}", args.at.clone().at_tag(tag.clone()), found.digest),
         _ => args.at.clone().at_digest(found.digest.clone()).to_string(),
     };
+    let recorded = match &tag {
+        Some(tag) if !matches!(args.at.target(), Some(Target::Digest(_))) => {
+            Recorded::of(session, &args.at.clone().at_tag(tag.clone())).await?
+        }
+        _ => None,
+    };
+    recorded.iter().for_each(|recorded| recorded.tell(session));
     let mut output = session.output();
     output.result(&Resolved {
         reference,
@@ -60,6 +69,7 @@ pub(super) async fn run(session: &Session, args: Resolve) -> Result<(), Failure>
         digest: found.digest.to_string(),
         media_type: found.media_type.to_string(),
         size: found.size,
+        recorded,
     })?;
     output.flush()?;
     if let Some(tag) = chosen.filter(|_| !is_of_tag) {

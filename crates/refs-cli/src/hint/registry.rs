@@ -8,6 +8,8 @@ use refs_registry::{
 };
 use refs_url::Host;
 
+use crate::recorded::ago;
+
 pub(crate) fn registry_hint(error: &Registry) -> Option<String> {
     Some(match error {
         Registry::NotFound { wanted, at } => not_found_hint(wanted, at),
@@ -41,6 +43,10 @@ pub(crate) fn registry_hint(error: &Registry) -> Option<String> {
         }
         Registry::NotCached { lost: Some(Lost::Damaged(_)), .. } => {
             "`refs cache fetch REF` fetches it anew, and keeps all of it, as a pull need not do".to_owned()
+        }
+        Registry::NotCached { lost: Some(Lost::Gone { seen, was }), of, .. } => {
+            let place = of.as_ref().map_or_else(|| "REPO".to_owned(), ToString::to_string);
+            format!("it said so {}; what is kept of what the tag led to is `{place}@{was}`", ago(*seen))
         }
         Registry::NotCached { .. } => {
             "it is fetched without `--offline`; `refs cache fetch REF` keeps all of an image, which a pull of some files or \

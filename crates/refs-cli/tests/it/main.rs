@@ -34,6 +34,7 @@ mod output;
 mod pack;
 mod pull;
 mod push;
+mod recorded;
 mod resolve;
 mod resume;
 mod serve;

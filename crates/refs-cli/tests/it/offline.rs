@@ -23,11 +23,11 @@ fn pulled() -> (Machine, Host) {
 fn all_that_only_reads_does_without_the_registry() {
     let (machine, host) = pulled();
     let at = format!("{host}/o/r:v1");
-    machine.prints(&format!("pull {at} after --offline"));
+    machine.prints(&format!("pull {at} after --offline -q"));
     assert!(machine.read("after") == machine.read("before"));
     assert!(machine.prints(&format!("ls {at} --offline")).contains("guide/one.md"));
     assert_eq!(machine.prints(&format!("cat {at} guide/one.md --offline")), "one\n");
-    let resolved = machine.prints(&format!("resolve {at} --offline"));
+    let resolved = machine.prints(&format!("resolve {at} --offline -q"));
     assert!(resolved.starts_with(&format!("{host}/o/r@sha256:")));
     let tags = machine.run(&format!("tags {host}/o/r --offline"));
     assert_eq!((tags.code, tags.text().as_str()), (0, "v1\n"));
@@ -138,7 +138,7 @@ fn a_version_is_chosen_among_those_that_the_cache_knows_and_that_is_said() {
 fn after_all_is_pruned_nothing_is_known_of_a_tag() {
     let (machine, host) = pulled();
     machine.prints("cache prune --all --dry-run");
-    machine.prints(&format!("resolve {host}/o/r:v1 --offline"));
+    machine.prints(&format!("resolve {host}/o/r:v1 --offline -q"));
     machine.prints("cache prune --all");
     machine.fails(&format!("resolve {host}/o/r:v1 --offline"), 3, &["manifest `v1`", "is not in the cache"]);
 }
@@ -156,7 +156,7 @@ fn what_came_as_a_delta_is_whole_once_it_was_fetched() {
     let words = ["is not in the cache", "hint: it is fetched without `--offline`", "or over an older version does not"];
     machine.fails(&format!("pull {at} three --offline"), 3, &words);
     machine.prints(&format!("cache fetch {at}"));
-    machine.prints(&format!("pull {at} three --offline"));
+    machine.prints(&format!("pull {at} three --offline -q"));
     assert!(machine.read("three") == machine.read("two"));
 }
 
@@ -225,7 +225,7 @@ fn what_was_damaged_is_told_of_until_all_of_it_was_fetched_anew() {
     machine.prints(&format!("pull {at} some --path guide/one.md"));
     machine.fails(&format!("pull {at} after --offline"), 3, &[&words, hint]);
     machine.prints(&format!("cache fetch {at}"));
-    machine.prints(&format!("pull {at} after --offline"));
+    machine.prints(&format!("pull {at} after --offline -q"));
     assert!(machine.read("after") == machine.read("before"));
 }
 

@@ -13,7 +13,7 @@ use http::{
     header::{AGE, WARNING},
 };
 use refs_registry::{Blob, Clock, Descriptor, Error, ErrorKind, Filter, Manifest, Part, Result, Resume, Source};
-use refs_store::{Cached, FetchedBlob, FetchedBy, Fetches, Origin, TagRecord};
+use refs_store::{Cached, FetchedBlob, FetchedBy, Fetches, Origin};
 use refs_url::{Digest, Host, Tag, Target};
 
 use super::{TagOptions, Trail, refused::Refused, sizes::Sizes};
@@ -88,10 +88,14 @@ impl Mirrored {
         if !is_out_of_reach(&error) {
             return Err(error);
         }
-        let Some(TagRecord { descriptor, seen }) = self.cached.recorded(tag).await else { return Err(error) };
+        let Some(record) = self.cached.recorded(tag).await else { return Err(error) };
+        // When it was gone before, it is no staler now.
+        let Some((descriptor, seen)) = record.last() else { return Err(error) };
         let Some(age) = age(seen, self.clock.date()).filter(|age| *age < self.tags.stale) else { return Err(error) };
         // The upstream would have to be asked for what is not kept, and is out of reach.
-        let Ok(manifest) = self.kept.manifest(&Target::Digest(descriptor.digest)).await else { return Err(error) };
+        let Ok(manifest) = self.kept.manifest(&Target::Digest(descriptor.digest.clone())).await else {
+            return Err(error);
+        };
         if !self.trail.is_untouched() {
             tracing::warn!(%error, %tag, age = age.as_secs(), "a tag is given as it was known, as it can't be asked for");
             self.refused.note(&self.origin, tag, &error, self.clock.now(), self.tags.pause);
@@ -104,8 +108,8 @@ impl Mirrored {
     async fn note_age(&self, target: &Target) {
         if let Target::Tag(tag) = target
             && self.trail.is_untouched()
-            && let Some(TagRecord { seen, .. }) = self.cached.recorded(tag).await
-            && let Some(age) = age(seen, self.clock.date())
+            && let Some(record) = self.cached.recorded(tag).await
+            && let Some(age) = age(record.asked(), self.clock.date())
         {
             drop(self.record.set(Record { age, believed: Believed::Fresh }));
         }

@@ -33,7 +33,8 @@ use crate::{
     flight::Flight,
     journal::Journal,
     part::within,
-    store::{Checked, Fill, Origin, Partial, Store, StoredImage, TagRecord},
+    record::TagRecord,
+    store::{Checked, Fill, Origin, Partial, Store, StoredImage},
 };
 
 /// A [`Store`] for many nodes: what one of them has fetched is in a bucket for all, and on the disk of those who read it.
@@ -308,7 +309,7 @@ impl Store for BucketStore {
     async fn recorded(&self, origin: &Origin, tag: &Tag) -> Result<Option<TagRecord>> {
         let agreed = passed_by(tags::recorded(&self.objects, &self.names.tag(origin, tag)).await).flatten();
         let here = self.disk.recorded(origin, tag).await?;
-        Ok([agreed, here].into_iter().flatten().max_by_key(|record| record.seen))
+        Ok([agreed, here].into_iter().flatten().max_by_key(TagRecord::asked))
     }
 
     async fn forget(&self, origin: &Origin, tag: &Tag) -> Result<()> {

@@ -4,7 +4,7 @@ use object_store::path::Path;
 use refs_registry::{Error, Result, error::Doing};
 
 use super::objects::{Objects, Put};
-use crate::store::TagRecord;
+use crate::record::TagRecord;
 
 /// A longer record is none.
 const MAX_BYTES: u64 = 1 << 20;
@@ -27,7 +27,7 @@ pub(super) async fn record(
         }
         put = match objects.read(at, MAX_BYTES).await? {
             Some((theirs, version)) => match parse(at, &theirs) {
-                Some(theirs) if theirs.seen > record.seen && Some(&theirs) != known => return Ok(theirs),
+                Some(theirs) if theirs.asked() > record.asked() && Some(&theirs) != known => return Ok(theirs),
                 _ => objects.update(at, json.clone().into(), version).await?,
             },
             None => objects.create(at, json.clone().into()).await?,

@@ -7,9 +7,13 @@ use std::{
 
 use refs_registry::{Clock, SystemClock};
 
-use crate::store::TagRecord;
-
 /// What is taken from a store without asking the origin whether it still holds.
+///
+/// However far that is, what the origin says of a tag that the store has a record of is written down: that it leads where it
+/// did, that it leads elsewhere, that there is no such tag. For readers who are [offline](crate::Cached::offline), a tag
+/// moves with its record when its new manifest is kept, at once or later. Until then they are given the old one if that is
+/// kept, as what is a little old is worth more to them than nothing, and the [record](crate::TagRecord) tells that the tag has
+/// moved. A tag that is gone they are not given at all.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Freshness {
     /// What is asked for by digest, which can't change. What a tag leads to is asked each time.
@@ -49,10 +53,11 @@ pub(super) enum Belief {
 }
 
 impl Belief {
-    pub(super) fn holds(self, record: &TagRecord, now: SystemTime) -> bool {
+    /// What is believed of what the origin said at `seen`.
+    pub(super) fn holds(self, seen: SystemTime, now: SystemTime) -> bool {
         match self {
             Self::Nothing => false,
-            Self::Younger(limit) => now.duration_since(record.seen).is_ok_and(|age| age < limit),
+            Self::Younger(limit) => now.duration_since(seen).is_ok_and(|age| age < limit),
             Self::All => true,
         }
     }

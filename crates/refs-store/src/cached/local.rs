@@ -7,7 +7,6 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::SystemTime,
 };
 
 use bytes::Bytes;
@@ -24,7 +23,8 @@ use super::{
 use crate::{
     flight::Flight,
     memory::MemoryStore,
-    store::{Fill, Origin, Partial, Store, TagRecord},
+    record::TagRecord,
+    store::{Fill, Origin, Partial, Store},
 };
 
 /// What the store has of an origin.
@@ -93,11 +93,22 @@ impl Local {
         self.shared.granted(store.recorded_tags(&self.shared.origin).await).unwrap_or_default()
     }
 
-    /// Remembers what the origin said at `seen` that the tag leads to.
-    pub(super) async fn record(&self, tag: &Tag, descriptor: &Descriptor, seen: SystemTime) {
+    pub(super) async fn record(&self, tag: &Tag, record: &TagRecord) {
         let Some(store) = self.shared.writable() else { return };
-        let record = TagRecord { descriptor: descriptor.clone(), seen };
-        self.shared.taken(store.record(&self.shared.origin, tag, &record).await);
+        self.shared.taken(store.record(&self.shared.origin, tag, record).await);
+    }
+
+    /// The record to write on, whether or not it may be given out.
+    pub(super) async fn known(&self, tag: &Tag) -> Option<TagRecord> {
+        let store = self.shared.writable()?;
+        self.shared.granted(store.recorded(&self.shared.origin, tag).await).flatten()
+    }
+
+    /// Whether the store has the manifest for who reads offline.
+    pub(super) async fn holds(&self, digest: &Digest) -> bool {
+        let Some(store) = self.shared.usable() else { return false };
+        let is_member = self.shared.granted(store.is_member(&self.shared.origin, digest).await);
+        is_member == Some(true) && self.has_taken(digest).await
     }
 
     /// The manifest, if it is kept and undamaged.

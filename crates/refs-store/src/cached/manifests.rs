@@ -4,23 +4,61 @@ use std::time::SystemTime;
 
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt, stream};
-use refs_registry::{Descriptor, Manifest, Result};
+use refs_registry::{Descriptor, ErrorKind, Manifest, Result};
 use refs_url::{Digest, Tag, Target};
 
 use super::{Cached, freshness::Belief};
-use crate::{flight::Flight, store::TagRecord};
+use crate::{
+    flight::Flight,
+    record::{TagChange, TagRecord},
+};
 
 impl Cached {
     /// What `tag` leads to, if the store is believed about that.
     pub(super) async fn believed(&self, tag: &Tag) -> Option<Descriptor> {
-        let record = self.local.recorded(tag).await?;
-        self.belief.holds(&record, self.clock.date()).then_some(record.descriptor)
+        if self.belief == Belief::Nothing {
+            return None;
+        }
+        self.believed_of(&self.recorded(tag).await?)
     }
 
-    /// Notes what the origin has just said that `tag` leads to, and by that, that it has it.
+    /// The same by its record: the origin's last word, and where nobody can be asked, what is still of use after that.
+    fn believed_of(&self, record: &TagRecord) -> Option<Descriptor> {
+        let (last, seen) = record.last()?;
+        match self.belief {
+            Belief::All => Some(record.descriptor.clone()),
+            belief => belief.holds(seen, self.clock.date()).then(|| last.clone()),
+        }
+    }
+
+    /// Notes what the origin has just said that `tag` leads to, and by that, that it has it. A record that leads to what is
+    /// kept stays, with a note, where it would lead to nothing.
     pub(super) async fn record(&self, tag: &Tag, descriptor: &Descriptor) {
         self.local.add_member(&descriptor.digest).await;
-        self.local.record(tag, descriptor, self.clock.date()).await;
+        let seen = self.clock.date();
+        let record = match self.local.known(tag).await {
+            Some(old)
+                if old.descriptor.digest != descriptor.digest
+                    && !self.local.holds(&descriptor.digest).await
+                    && self.local.holds(&old.descriptor.digest).await =>
+            {
+                TagRecord { since: Some(TagChange::Moved { to: Box::new(descriptor.clone()), seen }), ..old }
+            }
+            _ => TagRecord::new(descriptor.clone(), seen),
+        };
+        self.local.record(tag, &record).await;
+    }
+
+    /// What the origin has answered about `tag`. That there is no such tag is noted where it has led somewhere.
+    pub(super) async fn unless_gone<T>(&self, tag: &Tag, answer: Result<T>) -> Result<T> {
+        if let Err(error) = &answer
+            && error.kind() == ErrorKind::NotFound
+            && let Some(record) = self.local.known(tag).await
+        {
+            let since = Some(TagChange::Gone { seen: self.clock.date() });
+            self.local.record(tag, &TagRecord { since, ..record }).await;
+        }
+        answer
     }
 
     /// The manifest, if it is kept and the origin is known to have it.
@@ -31,16 +69,16 @@ impl Cached {
     /// The manifest that `tag` leads to, by the store if it is believed, else by the origin, if it is kept. Nothing is asked
     /// when it can't be.
     pub(super) async fn kept_manifest(&self, tag: &Tag) -> Result<Option<Manifest>> {
-        let Some(record) = self.local.recorded(tag).await else { return Ok(None) };
-        if self.belief.holds(&record, self.clock.date()) {
-            let digest = &record.descriptor.digest;
+        let Some(record) = self.recorded(tag).await else { return Ok(None) };
+        if let Some(Descriptor { digest, .. }) = &self.believed_of(&record) {
             let kept = self.own_manifest(digest).await;
             // Where nobody else is asked, a tag whose manifest is damaged has one.
             let damage =
                 if kept.is_none() && self.belief == Belief::All { self.local.damages().of(digest) } else { None };
             return damage.map_or(Ok(kept), Err);
         }
-        if !self.local.has(&record.descriptor.digest).await {
+        let Some((last, _)) = record.last() else { return Ok(None) };
+        if !self.local.has(&last.digest).await {
             return Ok(None);
         }
         let flight = self.turn(tag).await;
@@ -49,7 +87,7 @@ impl Cached {
         {
             return Ok(self.own_manifest(&descriptor.digest).await);
         }
-        let current = self.origin.resolve(&Target::Tag(tag.clone())).await?;
+        let current = self.unless_gone(tag, self.origin.resolve(&Target::Tag(tag.clone())).await).await?;
         let Some(manifest) = self.local.manifest(&current.digest).await else { return Ok(None) };
         self.record(tag, &current).await;
         drop(flight);
@@ -67,7 +105,8 @@ impl Cached {
 
     /// The manifest that another reader was given for `tag` since `asked`, if it is kept.
     async fn manifest_since(&self, tag: &Tag, asked: SystemTime) -> Option<Manifest> {
-        let TagRecord { descriptor, seen } = self.local.recorded(tag).await?;
+        let record = self.local.recorded(tag).await?;
+        let (descriptor, seen) = record.last()?;
         if asked < seen && seen <= self.clock.date() { self.own_manifest(&descriptor.digest).await } else { None }
     }
 
@@ -79,7 +118,7 @@ impl Cached {
         {
             return Ok(manifest);
         }
-        let manifest = self.origin.manifest(&Target::Tag(tag.clone())).await?;
+        let manifest = self.unless_gone(tag, self.origin.manifest(&Target::Tag(tag.clone())).await).await?;
         self.local.keep_manifest(&manifest, None).await;
         self.record(tag, &manifest.descriptor).await;
         drop(flight);
@@ -120,8 +159,7 @@ impl Cached {
     }
 
     async fn leads_to_kept(&self, tag: &Tag) -> bool {
-        let Some(record) = self.local.recorded(tag).await else { return false };
-        let digest = &record.descriptor.digest;
-        self.local.is_member(digest).await && self.local.has(digest).await
+        let Some(Descriptor { digest, .. }) = self.believed(tag).await else { return false };
+        self.local.is_member(&digest).await && self.local.has(&digest).await
     }
 }

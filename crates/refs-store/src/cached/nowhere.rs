@@ -12,7 +12,10 @@ use refs_registry::{
 use refs_url::{Digest, Tag, Target};
 
 use super::shared::Shared;
-use crate::store::Origin;
+use crate::{
+    record::{TagChange, TagRecord},
+    store::Origin,
+};
 
 /// A repository that is out of reach: it has nothing, and says what it would have been asked for, or why it would have been.
 /// No socket is behind it.
@@ -41,7 +44,12 @@ impl Nowhere {
     async fn lost(&self, wanted: &Wanted) -> Option<Lost> {
         let (store, origin) = (self.shared.usable()?, &self.shared.origin);
         let digest = match wanted {
-            Wanted::Manifest(Target::Tag(tag)) => store.recorded(origin, tag).await.ok()??.descriptor.digest,
+            Wanted::Manifest(Target::Tag(tag)) => match store.recorded(origin, tag).await.ok()?? {
+                TagRecord { descriptor, since: Some(TagChange::Gone { seen }), .. } => {
+                    return Some(Lost::Gone { seen, was: descriptor.digest });
+                }
+                TagRecord { descriptor, .. } => descriptor.digest,
+            },
             wanted => digest_of(wanted)?.clone(),
         };
         // Of what only others have brought nothing is told.

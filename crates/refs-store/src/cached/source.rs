@@ -19,7 +19,10 @@ use super::{
     shared::Purpose,
     tee::tee_part,
 };
-use crate::store::{Origin, Store, TagRecord};
+use crate::{
+    record::{TagChange, TagRecord},
+    store::{Origin, Store},
+};
 
 /// A longer part is not kept without the rest: it is no table of contents.
 const MAX_PART_BYTES: u64 = 32 << 20;
@@ -108,9 +111,16 @@ impl Cached {
         }
     }
 
-    /// What the store remembers of `tag`, and since when. The origin may know better.
+    /// What the store remembers of `tag`, and since when. The origin may know better. A move to a manifest that has come since
+    /// counts as made.
     pub async fn recorded(&self, tag: &Tag) -> Option<TagRecord> {
-        self.local.recorded(tag).await
+        let record = self.local.recorded(tag).await?;
+        match record.since {
+            Some(TagChange::Moved { to, seen }) if self.local.holds(&to.digest).await => {
+                Some(TagRecord::new(*to, seen))
+            }
+            since => Some(TagRecord { since, ..record }),
+        }
     }
 
     /// `source`, which is the repository `origin`, read through no store: it keeps only what one operation reads twice
@@ -185,22 +195,23 @@ impl Cached {
 #[async_trait]
 impl Source for Cached {
     async fn resolve(&self, target: &Target) -> Result<Descriptor> {
-        let tag = match (target, self.belief) {
-            (Target::Digest(digest), _) => {
+        let tag = match target {
+            Target::Digest(digest) => {
                 return match self.own_manifest(digest).await {
                     Some(manifest) => Ok(manifest.descriptor),
                     None => self.origin.resolve(target).await,
                 };
             }
-            // Nobody would believe a record: the store is not even opened for it.
-            (Target::Tag(_), Belief::Nothing) => return self.origin.resolve(target).await,
-            (Target::Tag(tag), Belief::Younger(_) | Belief::All) => tag,
+            Target::Tag(tag) => tag,
         };
         if let Some(descriptor) = self.believed(tag).await {
             return Ok(descriptor);
         }
-        let descriptor = self.origin.resolve(target).await?;
-        self.record(tag, &descriptor).await;
+        let descriptor = self.unless_gone(tag, self.origin.resolve(target).await).await?;
+        // Where nobody would believe a record, there is one only for those who read offline.
+        if self.belief != Belief::Nothing || self.local.known(tag).await.is_some() {
+            self.record(tag, &descriptor).await;
+        }
         Ok(descriptor)
     }
 

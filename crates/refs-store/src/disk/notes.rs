@@ -13,7 +13,7 @@ use crate::{
     file::{is_absent, itself, open_file},
     ingest::{DOCUMENT_MODE, Ingest, make_folders, sync_folder_of},
     layout::Folder,
-    store::TagRecord,
+    record::TagRecord,
 };
 
 /// Replaces the record at `path`. A power cut may lose it, or leave a damaged one, which counts as none. Where somebody has

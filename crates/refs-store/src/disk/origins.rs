@@ -16,7 +16,8 @@ use super::{
 use crate::{
     evict::{self, names},
     file::blocking,
-    store::{Origin, TagRecord},
+    record::TagRecord,
+    store::Origin,
 };
 
 impl DiskStore {

@@ -21,7 +21,7 @@ use crate::{
     file::blocking,
     ingest::Ingest,
     layout::{BLOBS_FOLDER, Folder},
-    store::TagRecord,
+    record::TagRecord,
 };
 
 /// What to remove from a [`DiskStore`], beside what is of no use to anybody.
@@ -110,7 +110,7 @@ fn prune(folder: &Folder, options: PruneOptions, temporary: Held) -> Result<Prun
 /// looked at since. A bound on bytes leaves them: they cost none, and answer a `resolve`.
 fn forget_tags(root: &Path, options: PruneOptions) -> Result<()> {
     let is_unwanted = |record: &TagRecord| {
-        options.max_bytes == Some(0) || options.unread_since.is_some_and(|since| record.seen < since)
+        options.max_bytes == Some(0) || options.unread_since.is_some_and(|since| record.asked() < since)
     };
     for Recorded { path, record, .. } in records(root)? {
         let digest = &record.descriptor.digest;

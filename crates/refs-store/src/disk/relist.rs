@@ -12,7 +12,8 @@ use super::{
 };
 use crate::{
     layout::{Folder, INDEX_FILE},
-    store::{StoredImage, TagRecord},
+    record::TagRecord,
+    store::StoredImage,
 };
 
 /// Moves a damaged index into quarantine, and says so. What is no file is for a [`verify`](super::DiskStore::verify) to move.

@@ -34,7 +34,8 @@ use crate::{
     layout::{Folder, Layout},
     part::within,
     reading::{read_and_then, read_range, read_verified},
-    store::{Checked, Fill, Origin, Partial, Store, StoredImage, TagRecord},
+    record::TagRecord,
+    store::{Checked, Fill, Origin, Partial, Store, StoredImage},
 };
 
 /// A [`Store`] whose content is an image layout on disk, shared by all processes that open it, and bounded: what was read
@@ -324,6 +325,10 @@ impl Store for DiskStore {
     }
 
     async fn recorded(&self, origin: &Origin, tag: &Tag) -> Result<Option<TagRecord>> {
+        // Nothing is made for the question.
+        if !self.is_made() {
+            return Ok(None);
+        }
         let path = self.tag_path(origin, tag);
         self.run(move |_| read_record(&path)).await
     }

@@ -25,7 +25,8 @@ use super::{
 use crate::{
     file::blocking,
     flight::Flight,
-    store::{Checked, Fill, Origin, Store, TagRecord, not_cached, wrong_size},
+    record::TagRecord,
+    store::{Checked, Fill, Origin, Store, not_cached, wrong_size},
 };
 
 /// A [`Store`] in memory, whose tasks wait for each other when they want the same content. A clone is cheap and shows the same

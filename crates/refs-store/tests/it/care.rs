@@ -205,7 +205,7 @@ async fn all_is_pruned_but_what_is_pinned_and_what_is_filled() -> Result<()> {
 /// Notes that `name` leads to `manifest`, as somebody saw an hour ago.
 async fn noted(store: &DiskStore, name: &str, manifest: Descriptor) -> Result<()> {
     let seen = SystemTime::now() - Duration::from_secs(60 * 60);
-    store.record(&here(), &tag(name), &TagRecord { descriptor: manifest, seen }).await
+    store.record(&here(), &tag(name), &TagRecord::new(manifest, seen)).await
 }
 
 #[tokio::test]

@@ -8,8 +8,8 @@ use std::{
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
 use futures_util::TryStreamExt;
-use refs_registry::{Clock, ErrorKind, Filter, Manifest, Resolver, Result, Resume, Source, Wire};
-use refs_store::{CachedOptions, CachedResolver, Freshness};
+use refs_registry::{Clock, Error, ErrorKind, Filter, Manifest, Resolver, Result, Resume, Source, Wire, error::Lost};
+use refs_store::{CachedOptions, CachedResolver, Freshness, TagChange, TagRecord};
 use refs_url::{Host, RepoName, Tag, Target};
 
 use crate::{
@@ -27,6 +27,9 @@ crate::place::facts! {
     offline_gives_what_is_kept
     offline_names_what_is_missing
     offline_lists_the_tags_whose_manifests_are_kept
+    a_tag_that_is_gone_leads_nowhere_for_those_who_are_offline
+    a_move_to_what_is_not_kept_is_noted_beside_what_is
+    a_record_says_when_the_origin_was_last_asked
     m145_offline_gives_nothing_that_another_repository_brought
 }
 
@@ -219,7 +222,7 @@ async fn offline_names_what_is_missing(place: Place) -> Result<()> {
     let nothing = Manifest::image(&crate::content::image("absent"))?;
     let (offline, host, blob) = (kept(&place, "o/r"), place.registry.host(), digest("absent"));
     let by_digest = Target::Digest(nothing.descriptor.digest);
-    let told = |error: refs_registry::Error| error.to_string();
+    let told = |error: Error| error.to_string();
     assert_eq!(
         told(fails(offline.manifest(&tagged("v1")).await, ErrorKind::NotCached)),
         format!("manifest `v1` of {host}/o/r is not in the cache")
@@ -258,6 +261,82 @@ async fn offline_lists_the_tags_whose_manifests_are_kept(place: Place) -> Result
     let recorded: Vec<Tag> = place.store.recorded_tags(&place.origin("o/r")).await?;
     assert_eq!(recorded, ["v1", "v3", "v4"].map(tag));
     Ok(())
+}
+
+async fn a_tag_that_is_gone_leads_nowhere_for_those_who_are_offline(place: Place) -> Result<()> {
+    let readers = Readers::of(&place);
+    let manifest = push(&*place.repository(), "one", &["v1", "v2"]).await?;
+    let was = manifest.descriptor.digest.clone();
+    let ways = [Freshness::Revalidate, Freshness::Within(MINUTE), Freshness::Refresh];
+    let asks = ways.into_iter().flat_map(|freshness| [(freshness, "resolve"), (freshness, "manifest")]);
+    for (hour, (freshness, ask)) in (20..).zip(asks) {
+        readers.set(hour * 60);
+        push(&*place.repository(), "one", &["v1", "v2"]).await?;
+        for name in ["v1", "v2"] {
+            readers.with(Freshness::Refresh).manifest(&tagged(name)).await?;
+        }
+        assert_eq!(kept(&place, "o/r").manifest(&tagged("v1")).await?, manifest);
+        place.repository().delete_manifest(&tagged("v1")).await?;
+        readers.set(hour * 60 + 30);
+        let reader = readers.with(freshness);
+        let missing = match ask {
+            "resolve" => reader.resolve(&tagged("v1")).await.map(drop),
+            _ => reader.manifest(&tagged("v1")).await.map(drop),
+        };
+        fails(missing, ErrorKind::NotFound);
+
+        let seen = SystemTime::UNIX_EPOCH + (hour * 60 + 30) * MINUTE;
+        let offline = kept(&place, "o/r");
+        for missing in [offline.manifest(&tagged("v1")).await.map(drop), offline.resolve(&tagged("v1")).await.map(drop)]
+        {
+            match fails(missing, ErrorKind::NotCached) {
+                Error::NotCached { lost, .. } => assert_eq!(lost, Some(Lost::Gone { seen, was: was.clone() })),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(tags(&*offline, None).await?, ["v2"]);
+        assert_eq!(offline.manifest(&Target::Digest(was.clone())).await?, manifest);
+    }
+    Ok(())
+}
+
+async fn a_move_to_what_is_not_kept_is_noted_beside_what_is(place: Place) -> Result<()> {
+    let readers = Readers::of(&place);
+    let old = push(&*place.repository(), "one", &["v1"]).await?;
+    readers.with(Freshness::Revalidate).manifest(&tagged("v1")).await?;
+    let new = push(&*place.repository(), "two", &["v1"]).await?;
+    readers.set(1001);
+    assert_eq!(readers.with(Freshness::Revalidate).resolve(&tagged("v1")).await?, new.descriptor);
+    assert_eq!(kept(&place, "o/r").manifest(&tagged("v1")).await?, old);
+    let record = place.store.recorded(&place.origin("o/r"), &tag("v1")).await?.unwrap();
+    let seen = SystemTime::UNIX_EPOCH + 1001 * MINUTE;
+    let moved = TagChange::Moved { to: Box::new(new.descriptor.clone()), seen };
+    assert_eq!(record, TagRecord { since: Some(moved), ..TagRecord::new(old.descriptor, seen - MINUTE) });
+    // Whoever believes the origin's last word for a while is given that.
+    place.registry.take_requests();
+    assert_eq!(readers.with(Freshness::Within(MINUTE)).resolve(&tagged("v1")).await?, new.descriptor);
+    place.asked(&[]);
+
+    place.cached("o/r").manifest(&Target::Digest(new.descriptor.digest.clone())).await?;
+    assert_eq!(kept(&place, "o/r").resolve(&tagged("v1")).await?, new.descriptor);
+    assert_eq!(kept(&place, "o/r").manifest(&tagged("v1")).await?, new);
+    Ok(())
+}
+
+async fn a_record_says_when_the_origin_was_last_asked(place: Place) -> Result<()> {
+    let readers = Readers::of(&place);
+    let manifest = push(&*place.repository(), "one", &["v1"]).await?;
+    let check = async |minute: u32| -> Result<()> {
+        let seen = SystemTime::UNIX_EPOCH + minute * MINUTE;
+        let record = place.store.recorded(&place.origin("o/r"), &tag("v1")).await?;
+        assert_eq!(record, Some(TagRecord::new(manifest.descriptor.clone(), seen)));
+        Ok(())
+    };
+    readers.with(Freshness::Revalidate).manifest(&tagged("v1")).await?;
+    check(1000).await?;
+    readers.set(1001);
+    readers.with(Freshness::Revalidate).resolve(&tagged("v1")).await?;
+    check(1001).await
 }
 
 async fn m145_offline_gives_nothing_that_another_repository_brought(place: Place) -> Result<()> {

@@ -212,7 +212,7 @@ async fn m141_a_damaged_index_goes_to_quarantine_and_what_is_whole_is_listed_aga
         for (seconds, content) in ["one", "two", "gone"].iter().enumerate() {
             let image = listed(&store, content, content).await?;
             let seen = UNIX_EPOCH + Duration::from_secs(seconds as u64);
-            store.record(&here(), &tag(content), &TagRecord { descriptor: image.manifest, seen }).await?;
+            store.record(&here(), &tag(content), &TagRecord::new(image.manifest, seen)).await?;
         }
         fs::remove_file(path_of(&folder, b"gone")).unwrap();
         fs::write(cache.join("index.json"), damage).unwrap();
@@ -245,7 +245,7 @@ async fn an_image_of_an_index_is_listed_again_as_it_was() -> Result<()> {
     let index = Manifest::index(&index(vec![other, within]))?;
     keep(&store, &here(), &index.raw).await?;
     store.list_image(&here(), &StoredImage { index: Some(index.descriptor.clone()), platform, ..one }).await?;
-    let record = TagRecord { descriptor: index.descriptor, seen: UNIX_EPOCH };
+    let record = TagRecord::new(index.descriptor, UNIX_EPOCH);
     store.record(&here(), &tag("v1"), &record).await?;
     let before = fs::read(cache.join("index.json")).unwrap();
     fs::remove_file(cache.join("index.json")).unwrap();

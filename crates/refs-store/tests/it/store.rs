@@ -72,7 +72,7 @@ pub(crate) fn here() -> Origin {
 
 pub(crate) fn seen(content: &str, seconds: u64) -> TagRecord {
     let descriptor = Descriptor::of(MediaType::OCI_MANIFEST, content.as_bytes());
-    TagRecord { descriptor, seen: SystemTime::UNIX_EPOCH + Duration::from_secs(seconds) }
+    TagRecord::new(descriptor, SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
 }
 
 pub(crate) async fn fill(store: &dyn Store, content: &str) -> Result<()> {

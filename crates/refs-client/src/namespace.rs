@@ -12,6 +12,7 @@ use crate::{
     blobs::ANY,
     copy::{Copied, CopiedBlob, CopyOptions, Ends, Named, Relation, copy_blob, copy_named},
     error::LocationFault,
+    resolve::check_unmoved,
 };
 
 /// Registries, or whatever serves repositories by their names, as one namespace, in which a reference leads to a manifest or
@@ -120,16 +121,8 @@ impl<R: Resolver + ?Sized> Namespace<R> {
     async fn open(&self, reference: &Reference) -> Result<(Arc<dyn Source>, Target)> {
         let target = reference.target().ok_or_else(|| fault(reference, LocationFault::NoTarget))?;
         let source = self.source(reference)?;
-        if let (Tags::Verified, Some(tag), Some(digest)) = (self.tags, reference.tag(), reference.digest()) {
-            let found = source.resolve(&Target::Tag(tag.clone())).await?;
-            if found.digest != *digest {
-                return Err(Error::TagMoved {
-                    at: reference.repository_ref().to_string(),
-                    tag: tag.clone(),
-                    expected: Box::new(digest.clone()),
-                    actual: Box::new(found.digest),
-                });
-            }
+        if let (Tags::Verified, Some(tag), Some(_)) = (self.tags, reference.tag(), reference.digest()) {
+            check_unmoved(reference, &source.resolve(&Target::Tag(tag.clone())).await?)?;
         }
         Ok((source, target))
     }

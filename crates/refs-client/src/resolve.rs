@@ -3,9 +3,9 @@
 use futures_util::TryStreamExt;
 use refs_registry::{Descriptor, Platform};
 use refs_store::TagRecord;
-use refs_url::{Digest, Tag};
+use refs_url::{Digest, Reference, Tag};
 
-use crate::{Client, Location, Result, artifact::Artifact, error::LocationFault, named};
+use crate::{Client, Error, Location, Result, artifact::Artifact, error::LocationFault, named};
 
 impl Client {
     /// What the tag or digest of `at` leads to: an index, where it is one.
@@ -16,6 +16,17 @@ impl Client {
         at.needs_target()?;
         let (source, target) = self.find(at, self.meter()).await?;
         Ok(source.resolve(&target).await?)
+    }
+
+    /// The same; but where `at` has a tag beside its digest, the tag is what is asked for, and must still lead to the digest.
+    ///
+    /// # Errors
+    /// `TagMoved` when it does not; else as [`resolve_tag`](Client::resolve_tag).
+    pub async fn resolve_unmoved(&self, at: &Location) -> Result<Descriptor> {
+        let (Location::Registry(reference), Some(tag)) = (at, at.tag()) else { return self.resolve_tag(at).await };
+        let found = self.resolve_tag(&at.clone().at_tag(tag.clone())).await?;
+        check_unmoved(reference, &found)?;
+        Ok(found)
     }
 
     /// The digest of what the tag of `at` leads to.
@@ -89,5 +100,21 @@ impl Client {
         let names = self.list_names(&whole).await?;
         let places = names.iter().filter_map(|name| Location::parse(&format!("{whole}:{name}")).ok());
         Ok(places.filter(|place| place.tag() == Some(tag) && place != at).collect())
+    }
+}
+
+/// That a tag of `reference` which leads to `found` leads to its digest, if it has one.
+///
+/// # Errors
+/// `TagMoved`.
+pub(crate) fn check_unmoved(reference: &Reference, found: &Descriptor) -> Result<()> {
+    match (reference.tag(), reference.digest()) {
+        (Some(tag), Some(digest)) if found.digest != *digest => Err(Error::TagMoved {
+            at: reference.repository_ref().to_string(),
+            tag: tag.clone(),
+            expected: Box::new(digest.clone()),
+            actual: Box::new(found.digest.clone()),
+        }),
+        _ => Ok(()),
     }
 }

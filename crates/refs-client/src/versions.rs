@@ -124,7 +124,8 @@ impl Client {
     /// read by the digest is what was chosen.
     ///
     /// # Errors
-    /// As [`resolve_ref`](Client::resolve_ref); `Registry` when the version is not there.
+    /// As [`resolve_ref`](Client::resolve_ref); `TagMoved` when `at` names a tag and a digest that it does not lead to;
+    /// `Registry` when the version is not there.
     pub async fn resolve_constrained(
         &self,
         at: &Location,
@@ -133,7 +134,7 @@ impl Client {
     ) -> Result<ResolvedVersion> {
         let client = self.within(options.mode);
         let chosen = client.choose(at, constraint, options).await?;
-        let descriptor = client.resolve_tag(&chosen).await?;
+        let descriptor = client.resolve_unmoved(&chosen).await?;
         let tag = chosen.tag().cloned();
         Ok(ResolvedVersion { at: chosen.pinned(descriptor.digest.clone()), tag, descriptor })
     }

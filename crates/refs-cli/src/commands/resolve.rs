@@ -32,11 +32,16 @@ impl fmt::Display for Resolved {
 }
 
 pub(super) async fn run(session: &Session, args: Resolve) -> Result<(), Failure> {
-    if args.constraint.is_some() && args.at.tag().is_none() && matches!(args.at.target(), Some(Target::Digest(_))) {
+    let is_by_digest = matches!(args.at.target(), Some(Target::Digest(_)));
+    if args.constraint.is_some() && args.at.tag().is_none() && is_by_digest {
         return Err(Failure::Usage(NO_VERSION.to_owned()));
     }
     let client = session.client();
     let (at, tag, descriptor) = match &args.constraint {
+        // What a tag leads to is the question, also beside a digest.
+        None if is_by_digest => {
+            (args.at.clone(), args.at.tag().cloned(), Some(client.resolve_unmoved(&args.at).await?))
+        }
         None => (args.at.clone(), args.at.tag().cloned(), None),
         Some(constraint) => {
             let best = best(session, &args, constraint).await?;
@@ -56,10 +61,8 @@ pub(super) async fn run(session: &Session, args: Resolve) -> Result<(), Failure>
         _ => args.at.clone().at_digest(found.digest.clone()).to_string(),
     };
     let recorded = match &tag {
-        Some(tag) if !matches!(args.at.target(), Some(Target::Digest(_))) => {
-            Recorded::of(session, &args.at.clone().at_tag(tag.clone())).await?
-        }
-        _ => None,
+        Some(tag) => Recorded::of(session, &args.at.clone().at_tag(tag.clone())).await?,
+        None => None,
     };
     recorded.iter().for_each(|recorded| recorded.tell(session));
     let mut output = session.output();

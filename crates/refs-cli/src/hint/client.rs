@@ -42,6 +42,9 @@ pub(crate) fn client_hint(error: &Error) -> Option<String> {
             repository_of(at)
         ),
         Error::TagViolates { at, .. } => violation_hint(at),
+        Error::TagMoved { .. } => {
+            "leave out the tag to go by the digest, and the digest to take what the tag leads to now".to_owned()
+        }
         Error::FileTooLarge { .. } => "allow more with `--max-file-size BYTES`, 0 for any".to_owned(),
         Error::TotalTooLarge { .. } => "allow more with `--max-total-size BYTES`, 0 for any".to_owned(),
         Error::TooManyEntries { .. } => "allow more with `--max-files N`, 0 for any".to_owned(),

@@ -1,7 +1,8 @@
 //! `refs resolve`
 
 use refs_registry::Platform;
-use refs_testkit::{Image, image::push_index};
+use refs_testkit::{FakeRegistry, Image, image::push_index};
+use refs_url::Digest;
 
 use crate::support::{Machine, now, pushed, registry, small};
 
@@ -37,4 +38,39 @@ fn json_has_tag_digest_type_and_size() {
     assert_eq!(resolved["mediaType"], "application/vnd.oci.image.manifest.v1+json");
     assert!(resolved["size"].as_u64().unwrap() > 0, "{resolved}");
     assert_eq!(machine.json(&format!("resolve {at}@{digest}"))["tag"], serde_json::Value::Null);
+}
+
+#[test]
+fn a_tag_beside_a_digest_must_still_lead_to_it() {
+    let (machine, registry) = (Machine::new(), registry());
+    let at = format!("{}/o/r", registry.host());
+    let old = put_as(&registry, "old", &["1.0.0", "v1"]);
+    let pinned = format!("{at}:1.0.0@{old}");
+    for line in ["resolve AT", "resolve AT --constraint ^1", "resolve AT --platform linux/amd64"] {
+        assert_eq!(machine.prints(&line.replace("AT", &pinned)), format!("{at}@{old}\n"));
+    }
+    registry.take_requests();
+    machine.prints(&format!("resolve {pinned} --constraint ^1"));
+    assert_eq!(registry.take_requests(), ["HEAD /v2/o/r/manifests/1.0.0"]);
+    machine.fails(&format!("resolve {pinned} --constraint ^2"), 2, &["`^2`"]);
+
+    let new = put_as(&registry, "new", &["1.0.0"]);
+    let words = ["tag `1.0.0` of", &format!("leads to {new} now"), "hint: leave out the tag to go by the digest"];
+    for line in ["resolve AT", "resolve AT --constraint ^1", "resolve AT --platform linux/amd64"] {
+        machine.fails(&line.replace("AT", &pinned), 11, &words);
+    }
+    registry.take_requests();
+    // What is read is what the digest says, and nobody asks for the tag.
+    machine.prints(&format!("pull {pinned} here"));
+    machine.prints(&format!("cp {pinned} ocidir://layout:v1"));
+    machine.prints(&format!("manifest {pinned}"));
+    let asked = registry.take_requests();
+    assert!(asked.iter().all(|request| !request.to_string().ends_with("manifests/1.0.0")), "{asked:?}");
+    assert_eq!(machine.prints(&format!("resolve {at}@{old}")), format!("{at}@{old}\n"));
+}
+
+/// The digest of an image of one file that says `content`, under `tags`.
+fn put_as(registry: &FakeRegistry, content: &str, tags: &[&str]) -> Digest {
+    let image = Image::new().file("said.txt", content.to_owned());
+    now(image.push(&*registry.repository("o/r"), tags)).unwrap().descriptor.digest
 }

@@ -37,8 +37,8 @@ impl Client {
         Ok(self.resolve_tag(at).await?.digest)
     }
 
-    /// What the client's store remembers of the tag of `at`, in a registry: where it led, and when the registry said so. Nothing
-    /// is asked.
+    /// What the client's store remembers of the tag of `at`, in a registry: where it led, and when the registry said so.
+    /// Nothing is asked.
     ///
     /// # Errors
     /// `Registry` when there is no such kind of host.

@@ -1,8 +1,13 @@
 //! What to do about a cache that can't be used.
 
-use std::{io, os::unix::fs::PermissionsExt, path::Path};
+use std::{
+    io,
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::Path,
+};
 
 use refs_registry::{Error, ErrorKind};
+use rustix::process::geteuid;
 
 use super::machine;
 use crate::wiring::cache_folder;
@@ -46,12 +51,19 @@ fn mending(error: &Error) -> String {
         io::ErrorKind::FileTooLarge => "allow larger files with `ulimit -f unlimited`, ".to_owned(),
         _ if cache_folder().is_none_or(|folder| &folder != path) => VERIFY.to_owned(),
         _ if !path.is_dir() => format!("move away what is at `{shown}` and is no folder, "),
+        _ if is_of_others(path) => {
+            format!("`refs tags ocidir://{shown}` lists the images in it, which can be read from there by digest, ")
+        }
         _ if is_shared(path) => format!("keep others from writing there with `chmod go-w {shown}`, "),
         _ => String::new(),
     }
 }
 
 const VERIFY: &str = "`refs cache verify` moves aside what is damaged, ";
+
+fn is_of_others(folder: &Path) -> bool {
+    folder.metadata().is_ok_and(|metadata| metadata.uid() != geteuid().as_raw())
+}
 
 fn is_shared(folder: &Path) -> bool {
     const OTHERS_WRITE: u32 = 0o022;

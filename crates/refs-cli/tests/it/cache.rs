@@ -166,7 +166,11 @@ fn m143_what_cannot_be_written_to_its_end_does_not_show() {
     let (machine, _registry, at) = place(&files.iter().fold(small(), |tree, name| tree.file(name, noise(1 << 20))));
     let run = run_short_of_room(&machine, &format!("pull {at} here"), 2 << 20);
     assert_eq!(run.code, 0, "{}", run.stderr);
-    assert!(run.stderr.starts_with("warning: the cache is left alone: cannot write "), "{}", run.stderr);
+    assert!(
+        run.stderr.starts_with("warning: the cache is read, but nothing more is kept in it: cannot write "),
+        "{}",
+        run.stderr
+    );
     assert!(run.stderr.contains("\nhint: allow larger files with `ulimit -f unlimited`, "), "{}", run.stderr);
     assert_eq!(run.stderr.matches("warning:").count(), 1, "{}", run.stderr);
     assert_eq!(fs::read(machine.path("here/two.bin")).unwrap(), noise(1 << 20));

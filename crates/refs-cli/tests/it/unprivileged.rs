@@ -3,6 +3,7 @@
 use std::{
     fs::{self, Permissions},
     os::unix::fs::{PermissionsExt, chown},
+    path::Path,
     process::Command,
 };
 
@@ -62,6 +63,60 @@ fn a_cache_that_may_not_be_written_to_is_a_warning_with_what_mends_it() {
     assert!(!denied.stderr.contains("cache verify"), "{}", denied.stderr);
     run(&machine, "cache info").failed(1, &[&hint]);
     fs::set_permissions(machine.cache(), Permissions::from_mode(0o700)).unwrap();
+}
+
+/// Sets the mode of all folders in `folder`, and of itself.
+fn set_modes(folder: &Path, mode: u32) {
+    fs::set_permissions(folder, Permissions::from_mode(0o700)).unwrap();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            set_modes(&path, mode);
+        }
+    }
+    fs::set_permissions(folder, Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn a_cache_that_may_only_be_read_is_read_and_one_warning_says_that_nothing_is_kept() {
+    let (machine, registry) = (Machine::new(), registry());
+    pushed(&machine, &registry, &small());
+    let at = format!("{}/o/r:v1", registry.host());
+    machine.prints(&format!("pull {at} before"));
+    // What a process that died has left, and can't be removed.
+    fs::write(machine.cache().join("ingest/left"), "").unwrap();
+    set_modes(&machine.cache(), 0o500);
+    assert_eq!(run(&machine, &format!("pull {at} offline --offline -q")).printed().lines().count(), 1);
+    registry.take_requests();
+    let online = run(&machine, &format!("pull {at} online"));
+    set_modes(&machine.cache(), 0o700);
+    let words = "warning: the cache is read, but nothing more is kept in it: cannot ";
+    assert!(online.code == 0 && online.stderr.starts_with(words), "{}", online.stderr);
+    assert_eq!(online.stderr.matches("warning").count(), 1, "{}", online.stderr);
+    assert_eq!(registry.take_requests(), ["HEAD /v2/o/r/manifests/v1"]);
+    for place in ["offline", "online"] {
+        assert_eq!(machine.read(place), machine.read("before"));
+    }
+}
+
+/// Only root can make what belongs to another user.
+#[test]
+fn a_cache_of_somebody_else_is_not_believed_and_the_hint_names_how_to_read_it() {
+    if !geteuid().is_root() {
+        return;
+    }
+    let (machine, registry) = (Machine::new(), registry());
+    pushed(&machine, &registry, &small());
+    let line = format!("ls {}/o/r:v1", registry.host());
+    machine.prints(&line);
+    chown(machine.cache(), Some(65_534), Some(65_534)).unwrap();
+    let cache = machine.cache().display().to_string();
+    let why = format!("cannot read `{cache}`: it belongs to somebody else, who could make any tag lead anywhere");
+    let hint = format!("\nhint: `refs tags ocidir://{cache}` lists the images in it, ");
+    let run = machine.run(&line);
+    assert!(run.stderr.starts_with(&format!("warning: the cache is left alone: {why}")), "{}", run.stderr);
+    assert!(run.code == 0 && run.stderr.contains(&hint), "{}", run.stderr);
+    machine.fails(&format!("{line} --offline -q"), 1, &[&why]);
 }
 
 #[test]

@@ -12,8 +12,8 @@ use refs_registry::{Clock, SystemClock};
 /// However far that is, what the origin says of a tag that the store has a record of is written down: that it leads where it
 /// did, that it leads elsewhere, that there is no such tag. For readers who are [offline](crate::Cached::offline), a tag
 /// moves with its record when its new manifest is kept, at once or later. Until then they are given the old one if that is
-/// kept, as what is a little old is worth more to them than nothing, and the [record](crate::TagRecord) tells that the tag has
-/// moved. A tag that is gone they are not given at all.
+/// kept, as what is a little old is worth more to them than nothing, and the [record](crate::TagRecord) tells that the tag
+/// has moved. A tag that is gone they are not given at all.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Freshness {
     /// What is asked for by digest, which can't change. What a tag leads to is asked each time.

@@ -133,7 +133,13 @@ impl State {
     /// Takes a failure in, unless one as bad was there before. The first one is told.
     fn worsen(&mut self, failed: Self) {
         match (&*self, &failed) {
-            (Self::Open, Self::ReadOnly(error) | Self::Failed(error)) => {
+            (Self::Open, Self::ReadOnly(error)) => {
+                tracing::warn!(
+                    error = error as &dyn std::error::Error,
+                    "the cache is read, but nothing more is kept in it"
+                );
+            }
+            (Self::Open, Self::Failed(error)) => {
                 tracing::warn!(error = error as &dyn std::error::Error, "the cache is left alone");
             }
             (Self::ReadOnly(_), Self::Failed(_)) => {}

@@ -40,7 +40,8 @@ const MAX_PART_BYTES: u64 = 32 << 20;
 /// How far records of tags are believed is said by [`Freshness`](crate::Freshness). A repository that was made
 /// [`offline`](Cached::offline) is what the store has of it, and nothing else.
 ///
-/// A store that fails is left alone, after one warning: reading goes on without it.
+/// A store that fails is left alone, after one warning: reading goes on without it. One that takes nothing, as on a file
+/// system that is read only, is read on.
 ///
 /// # Security
 /// Whole content that came from one origin is served for another only after that one has said that it has it, too; a part
@@ -111,8 +112,8 @@ impl Cached {
         }
     }
 
-    /// What the store remembers of `tag`, and since when. The origin may know better. A move to a manifest that has come since
-    /// counts as made.
+    /// What the store remembers of `tag`, and since when. The origin may know better. A move to a manifest that has come
+    /// since counts as made.
     pub async fn recorded(&self, tag: &Tag) -> Option<TagRecord> {
         let record = self.local.recorded(tag).await?;
         match record.since {

@@ -35,7 +35,7 @@ enum Tag {
 enum Unfit {
     #[error("it is not marked as a cache of refs by a CACHEDIR.TAG, and has other things in it")]
     Foreign,
-    #[error("it belongs to somebody else")]
+    #[error("it belongs to somebody else, who could make any tag lead anywhere")]
     NotOurs,
     #[error("others than its owner may write to it")]
     Shared,
@@ -140,7 +140,9 @@ fn write_tag(folder: &Path) -> Result<()> {
 }
 
 fn unfit(path: &Path, why: Unfit) -> Error {
-    Error::io(Doing::Write, path, io::Error::new(io::ErrorKind::AlreadyExists, why))
+    // What might be evicted must not be written; what others have written, not even be read.
+    let doing = if let Unfit::Foreign = why { Doing::Write } else { Doing::Read };
+    Error::io(doing, path, io::Error::new(io::ErrorKind::AlreadyExists, why))
 }
 
 #[cfg(test)]
@@ -159,7 +161,7 @@ mod tests {
         check(1000, 0o40755, None);
         check(1000, 0o40775, Some("others than its owner may write to it"));
         check(1000, 0o41777, Some("others than its owner may write to it"));
-        check(1001, 0o40700, Some("it belongs to somebody else"));
-        check(0, 0o40755, Some("it belongs to somebody else"));
+        check(1001, 0o40700, Some("it belongs to somebody else, who could make any tag lead anywhere"));
+        check(0, 0o40755, Some("it belongs to somebody else, who could make any tag lead anywhere"));
     }
 }

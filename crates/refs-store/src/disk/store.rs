@@ -2,6 +2,7 @@
 
 use std::{
     fs::{File, OpenOptions},
+    io,
     ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
@@ -135,7 +136,10 @@ impl DiskStore {
                 opened => opened?,
             };
             // What processes that died were writing: nobody holds it any more.
-            layout.run(|folder| reclaim_temporary(folder.root(), SystemTime::now())).await?;
+            match layout.run(|folder| reclaim_temporary(folder.root(), SystemTime::now())).await {
+                Err(error) if is_read_only(&error) => tracing::debug!(%error, "what is left of writers stays"),
+                reclaimed => drop(reclaimed?),
+            }
             Ok(layout)
         };
         self.layout.get_or_try_init(open).await
@@ -367,6 +371,12 @@ impl Store for DiskStore {
         let path = self.pin_path(digest);
         self.run(move |folder| folder.lock().and_then(|_held| unmark(&path))).await
     }
+}
+
+/// Whether a store that fails so may still be read.
+fn is_read_only(error: &Error) -> bool {
+    const KINDS: [io::ErrorKind; 2] = [io::ErrorKind::PermissionDenied, io::ErrorKind::ReadOnlyFilesystem];
+    matches!(error, Error::Io { source, .. } if KINDS.contains(&source.kind()))
 }
 
 pub(super) fn not_cached(digest: &Digest) -> Error {

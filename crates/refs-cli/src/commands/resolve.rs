@@ -3,7 +3,8 @@
 use std::fmt;
 
 use refs_client::{Error, Location, ResolvedVersion, VersionOptions};
-use refs_url::{Target, version::Constraint};
+use refs_registry::Descriptor;
+use refs_url::{Tag, Target, version::Constraint};
 use serde::Serialize;
 
 use super::Failure;
@@ -32,26 +33,11 @@ impl fmt::Display for Resolved {
 }
 
 pub(super) async fn run(session: &Session, args: Resolve) -> Result<(), Failure> {
-    let is_by_digest = matches!(args.at.target(), Some(Target::Digest(_)));
-    if args.constraint.is_some() && args.at.tag().is_none() && is_by_digest {
-        return Err(Failure::Usage(NO_VERSION.to_owned()));
-    }
-    let client = session.client();
-    let (at, tag, descriptor) = match &args.constraint {
-        // What a tag leads to is the question, also beside a digest.
-        None if is_by_digest => {
-            (args.at.clone(), args.at.tag().cloned(), Some(client.resolve_unmoved(&args.at).await?))
-        }
-        None => (args.at.clone(), args.at.tag().cloned(), None),
-        Some(constraint) => {
-            let best = best(session, &args, constraint).await?;
-            (best.at, best.tag, Some(best.descriptor))
-        }
-    };
+    let Asked { at, tag, descriptor } = Asked::of(session, &args).await?;
     let found = match (&args.platform, &descriptor) {
         (None, Some(descriptor)) => descriptor.clone(),
-        (None, None) => client.resolve_tag(&at).await?,
-        (Some(platform), _) => client.resolve_platform(&at, platform).await?,
+        (None, None) => session.client().resolve_tag(&at).await?,
+        (Some(platform), _) => session.client().resolve_platform(&at, platform).await?,
     };
     // A reference with a tag and a digest says that the one leads to the other.
     let is_of_tag = descriptor.is_none_or(|descriptor| descriptor.digest == found.digest);
@@ -79,6 +65,33 @@ pub(super) async fn run(session: &Session, args: Resolve) -> Result<(), Failure>
         session.hint(&format!("the version is `{tag}`, whose index has this image"));
     }
     Ok(())
+}
+
+/// What is asked for, once a version is chosen.
+struct Asked {
+    at: Location,
+    tag: Option<Tag>,
+    /// What the tag leads to, where that had to be found out.
+    descriptor: Option<Descriptor>,
+}
+
+impl Asked {
+    async fn of(session: &Session, args: &Resolve) -> Result<Self, Failure> {
+        let is_by_digest = matches!(args.at.target(), Some(Target::Digest(_)));
+        let (at, tag) = (args.at.clone(), args.at.tag().cloned());
+        match &args.constraint {
+            Some(_) if is_by_digest && tag.is_none() => Err(Failure::Usage(NO_VERSION.to_owned())),
+            Some(constraint) => {
+                let ResolvedVersion { at, tag, descriptor } = best(session, args, constraint).await?;
+                Ok(Self { at, tag, descriptor: Some(descriptor) })
+            }
+            // What a tag leads to is the question, also beside a digest.
+            None if is_by_digest => {
+                Ok(Self { descriptor: Some(session.client().resolve_unmoved(&at).await?), at, tag })
+            }
+            None => Ok(Self { at, tag, descriptor: None }),
+        }
+    }
 }
 
 /// The best version of what is asked for that satisfies `constraint`.

@@ -75,7 +75,7 @@ fn the_version_of_an_image_for_a_platform_is_told() {
 #[test]
 fn a_version_in_a_layout_is_printed_so_that_it_can_be_read() {
     let (machine, registry) = (Machine::new(), versions());
-    machine.prints(&format!("cp {}/o/r:1.10.0 ocidir://lay:ghcr.io/o/r:1.10.0", registry.host()));
+    machine.prints(&format!("cp -q {}/o/r:1.10.0 ocidir://lay:ghcr.io/o/r:1.10.0", registry.host()));
     let printed = machine.prints("resolve ocidir://lay:ghcr.io/o/r --constraint ^1");
     assert!(printed.starts_with("ocidir://lay:ghcr.io/o/r:1.10.0@sha256:"), "{printed}");
     assert_eq!(machine.prints(&format!("cat {} version", printed.trim_end())), "1.10.0");

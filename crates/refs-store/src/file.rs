@@ -38,10 +38,15 @@ where
     }
 }
 
+/// Why work on a thread that was not waited for did not come to its end.
+#[derive(Debug, thiserror::Error)]
+#[error("this process stops working")]
+pub(crate) struct Stopped;
+
 /// Whether it is only that this process stops working, which says nothing about the disk.
 pub(crate) fn is_shut_down(error: &Error) -> bool {
     let source = if let Error::Io { source, .. } = error { source.get_ref() } else { None };
-    source.is_some_and(|source| source.is::<JoinError>())
+    source.is_some_and(|source| source.is::<JoinError>() || source.is::<Stopped>())
 }
 
 /// Options that open the file that has its name itself: a link is an error, and a pipe is not waited for.

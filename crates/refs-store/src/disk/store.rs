@@ -17,11 +17,12 @@ use tokio::sync::OnceCell;
 
 use super::{
     MEMBERS_FOLDER, PINS_FOLDER, TAGS_FOLDER, UPLOADS_FOLDER,
-    fill::{DiskFill, Order, Place as Filling},
+    fill::DiskFill,
     found::Found,
     home, indexes,
     known::{Known, Look},
     notes::{is_marked, latest_marks, mark, mark_durably, read_record, tag_names, unmark, write_record},
+    order::{Order, Place as Filling},
     origins::wire_name,
     partials::{self, Left, Remains},
     parts::Kept,

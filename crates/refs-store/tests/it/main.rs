@@ -27,5 +27,6 @@ mod scan;
 mod spool;
 mod store;
 mod suite;
+mod threads;
 mod unreadable;
 mod uploads;

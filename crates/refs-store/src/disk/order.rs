@@ -1,0 +1,91 @@
+//! Where bytes go that are on their way onto the disk, and what becomes of them there.
+
+use std::{fs, path::PathBuf, sync::Arc};
+
+use refs_registry::{Error, Result, error::Doing};
+use refs_url::Digest;
+
+use super::{
+    notes::make_folders_of,
+    partials::{self, Left, Remains},
+};
+use crate::{
+    evict::Bound,
+    file::is_absent,
+    ingest::{BLOB_MODE, Ingest},
+    layout::Folder,
+};
+
+/// Where bytes go, and what is promised of them.
+#[derive(Debug)]
+pub(super) struct Order {
+    pub(super) folder: Arc<Folder>,
+    pub(super) bound: Bound,
+    pub(super) digest: Digest,
+    /// How many bytes there will be.
+    pub(super) size: u64,
+    /// What the file will be called.
+    pub(super) name: PathBuf,
+    /// The folder of what nobody needs once the file is there.
+    pub(super) obsolete: Option<PathBuf>,
+    pub(super) place: Place,
+    pub(super) remains: Remains,
+}
+
+/// Where bytes are before all of them are there.
+#[derive(Debug)]
+pub(super) enum Place {
+    /// In a file that goes when the fill is broken off.
+    Anonymous,
+    /// In this file, which stays then; if another fills that one, as before.
+    Partial(PathBuf),
+    /// In this file, after those that it has.
+    Left(Box<Ingest>),
+}
+
+impl Order {
+    /// The file to write, and whether it stays when the fill is broken off.
+    pub(super) fn open(&mut self) -> Result<(Ingest, bool)> {
+        let begun = match std::mem::replace(&mut self.place, Place::Anonymous) {
+            Place::Left(ingest) => Some(*ingest),
+            Place::Partial(path) => partials::begin(self.folder.root(), &path, self.bound)?,
+            Place::Anonymous => None,
+        };
+        match begun {
+            Some(ingest) => Ok((ingest, true)),
+            None => Ok((Ingest::begin_hashed(&self.folder.ingest())?, false)),
+        }
+    }
+
+    pub(super) fn show(&self, ingest: Ingest) -> Result<()> {
+        if !ingest.is_there() {
+            tracing::debug!(digest = %self.digest, "it was removed while it came in");
+            return Ok(());
+        }
+        make_folders_of(&self.name)?;
+        ingest.show(&self.name, BLOB_MODE)?;
+        self.remains.forget(&self.digest);
+        self.drop_obsolete()?;
+        self.bound.added(self.folder.root(), &self.name, self.size)
+    }
+
+    pub(super) fn leave(&self, ingest: Ingest) -> Result<()> {
+        let bytes = ingest.bytes();
+        if bytes == 0 || !ingest.is_there() {
+            ingest.discard();
+            return Ok(());
+        }
+        self.remains.add(Left { digest: self.digest.clone(), bytes, total: self.size });
+        let path = ingest.path().to_owned();
+        drop(ingest);
+        self.bound.added(self.folder.root(), &path, bytes)
+    }
+
+    fn drop_obsolete(&self) -> Result<()> {
+        let Some(folder) = &self.obsolete else { return Ok(()) };
+        match fs::remove_dir_all(folder) {
+            Err(error) if !is_absent(&error) => Err(Error::io(Doing::Remove, folder, error)),
+            _ => Ok(()),
+        }
+    }
+}

@@ -21,7 +21,7 @@ use refs_registry::{
 use refs_url::{Digest, Tag};
 
 use super::{
-    fill::{BucketFill, kept},
+    fill::{BucketFill, FromBucket},
     names::{Names, digest_at},
     objects::Objects,
     place::Bucket,
@@ -31,6 +31,7 @@ use super::{
 use crate::{
     disk::DiskStore,
     flight::Flight,
+    joint::Joint,
     journal::Journal,
     part::within,
     record::TagRecord,
@@ -43,6 +44,9 @@ use crate::{
 /// journals of uploads stay on the disk of their node, and so does the list of images. Content shows in the bucket under its
 /// digest once it has been hashed on its way there, as a whole; what is longer than 4 MiB is sent while nobody waits for it
 /// ([`settled`](BucketStore::settled)). Of what two nodes say of a tag, what was seen later counts.
+///
+/// Content that only the bucket has comes onto the disk by one request, however many read it meanwhile, and each of them is given
+/// the bytes as they come.
 ///
 /// Nothing in the bucket is evicted: that is for a rule of the bucket's own. Content that its disk does not take, and of more
 /// than 5 GB where the bucket copies no more than that, is not in the bucket either.
@@ -58,6 +62,8 @@ pub struct BucketStore {
     objects: Objects,
     names: Names,
     uploads: Arc<Uploads>,
+    /// From the bucket onto the disk.
+    fetches: Joint<Digest>,
 }
 
 /// A longer note on content is none that was kept.
@@ -68,7 +74,8 @@ impl BucketStore {
     #[must_use]
     pub fn new(bucket: Bucket, disk: DiskStore) -> Self {
         let Bucket { store, prefix } = bucket;
-        Self { disk, objects: Objects::of(store), names: Names::below(prefix), uploads: Arc::default() }
+        let (objects, names) = (Objects::of(store), Names::below(prefix));
+        Self { disk, objects, names, uploads: Arc::default(), fetches: Joint::default() }
     }
 
     /// Waits until what is on its way into the bucket by now is there, or has failed.
@@ -110,8 +117,16 @@ impl BucketStore {
         });
     }
 
+    /// The content from the disk, if that has it.
+    pub(super) async fn on_disk(&self, digest: &Digest) -> Result<Option<Blob>> {
+        match self.disk.blob(digest, Resume::START).await {
+            Err(error) if error.kind() == ErrorKind::NotCached => Ok(None),
+            blob => blob.map(Some),
+        }
+    }
+
     /// The content from the bucket, from `from` on, verified when it has ended.
-    async fn content(&self, digest: &Digest, from: Resume) -> Result<Blob> {
+    pub(super) async fn content(&self, digest: &Digest, from: Resume) -> Result<Blob> {
         let name = self.names.blob(digest);
         // No range begins where the content ends.
         let range = (from.offset() > 0).then(|| GetRange::Offset(from.offset() - 1));
@@ -120,16 +135,6 @@ impl BucketStore {
         let first = from.offset().min(1) as usize;
         let stream = skipping(self.objects.stream(&name, got), first);
         Ok(Blob { size, stream: verified(stream, Verify::new(digest, size, from)?) })
-    }
-
-    /// The same from its start, and onto the disk as it comes.
-    async fn fetched(&self, digest: &Digest) -> Result<Blob> {
-        let Blob { size, stream } = self.content(digest, Resume::START).await?;
-        let fill = self.disk.fill_anonymous(digest, size).await.unwrap_or_else(|error| {
-            tracing::debug!(%error, "what comes from the bucket is not kept on the disk");
-            None
-        });
-        Ok(Blob { size, stream: kept(stream, fill) })
     }
 
     /// Whether the bucket has all of the content, undamaged; what is damaged is removed there.
@@ -146,6 +151,12 @@ impl BucketStore {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// The content from its start, by one request for all who read it at a time, and onto the disk as it comes.
+    async fn joined(&self, digest: &Digest) -> Result<Blob> {
+        let fetching = Arc::new(FromBucket { store: self.clone(), digest: digest.clone() });
+        Ok(self.fetches.blob(digest.clone(), digest, fetching).await?.blob)
     }
 
     async fn is_in_bucket(&self, at: &object_store::path::Path) -> bool {
@@ -202,7 +213,7 @@ impl Store for BucketStore {
             Err(error) if error.kind() == ErrorKind::NotCached => {}
             on_disk => return on_disk,
         }
-        let got = if from.offset() == 0 { self.fetched(digest).await } else { self.content(digest, from).await };
+        let got = if from.offset() == 0 { self.joined(digest).await } else { self.content(digest, from).await };
         passed_by(got).ok_or_else(|| not_cached(digest))
     }
 

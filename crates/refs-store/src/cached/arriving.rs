@@ -9,14 +9,7 @@ use super::{
     source::Cached,
     tee::tee,
 };
-use crate::{flight::Flight, growing::Growing};
-
-/// A blob on its way to a reader.
-pub(super) struct Fetched {
-    pub(super) blob: Blob,
-    /// What comes of it into the store, where that can be read.
-    pub(super) growing: Option<Growing>,
-}
+use crate::{flight::Flight, joint::Fetched};
 
 impl Cached {
     /// The blob, of which `beginning` is kept and the origin gives the rest: by that it has shown that it has the blob. `None`

@@ -1,21 +1,16 @@
 //! One fetch of content for all of a process who want it, each of whom reads it from its first byte on as it comes.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
-};
+use std::sync::Arc;
 
-use bytes::Bytes;
-use futures_util::{StreamExt, stream};
-use refs_registry::{Blob, ByteStream, Error, Result, Resume, Source, error::Wanted};
+use async_trait::async_trait;
+use refs_registry::{Blob, ByteStream, Result, Resume, Source};
 use refs_url::Digest;
-use tokio::sync::{OnceCell, watch};
 
-use super::{Cached, arriving::Fetched};
-use crate::{growing::Growing, store::Origin};
-
-/// Content of fewer bytes is fetched to its end though nobody reads it any more; so is what is half there.
-const ENDED_ANYWAY: u64 = 64 << 20;
+use super::Cached;
+use crate::{
+    joint::{Fetched, FetchedBlob, FetchedBy, Fetching, Joint},
+    store::Origin,
+};
 
 /// The fetches of blobs into one store that are under way in this process, for those who answer many readers at a time. A
 /// clone is of the same fetches.
@@ -23,55 +18,11 @@ const ENDED_ANYWAY: u64 = 64 << 20;
 /// A fetch is a task of its own: it goes on when the reader leaves who began it. When all have left, it goes on to its end if
 /// that is near, and otherwise leaves what there is for the next.
 #[derive(Debug, Clone, Default)]
-pub struct Fetches(Arc<Mutex<HashMap<Key, Weak<Fetch>>>>);
+pub struct Fetches(Joint<Key>);
 
 /// By repository: the one may be denied what the other is given, and nothing vouches for a beginning but where it came from.
 /// Whoever wants the same for another repository waits for all of it, by its [flight](crate::Store::flight).
 type Key = (Origin, Digest);
-
-/// A blob, and how it came to the reader.
-#[derive(Debug)]
-pub struct FetchedBlob {
-    /// The blob.
-    pub blob: Blob,
-    /// How it came.
-    pub by: FetchedBy,
-}
-
-/// How a blob came to a reader.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FetchedBy {
-    /// It was read for this reader, from the store or from the origin.
-    Itself,
-    /// It is being fetched, which another reader began.
-    Another,
-}
-
-#[derive(Debug, Default)]
-struct Fetch {
-    begun: OnceCell<Begun>,
-    ended: watch::Sender<Option<Ended>>,
-}
-
-#[derive(Debug, Clone)]
-enum Begun {
-    Growing {
-        total: u64,
-        growing: Growing,
-    },
-    /// The store does not show what comes: whoever began has it.
-    Apart,
-    Failed(Error),
-}
-
-/// How a fetch has ended.
-#[derive(Debug, Clone)]
-enum Ended {
-    Verified,
-    Failed(Error),
-    /// The store took only a part.
-    NotTaken,
-}
 
 impl Fetches {
     /// The blob of the repository `cached`, from the store, from a fetch that is under way, or else from one that begins now.
@@ -83,169 +34,27 @@ impl Fetches {
             return Ok(FetchedBlob { blob, by: FetchedBy::Itself });
         }
         let key = (cached.origin_name().clone(), digest.clone());
-        let fetch = self.join(&key);
-        let mut own = Own::Nothing;
-        let begun = fetch.begun.get_or_init(|| self.begin(cached, &key, &fetch, &mut own)).await.clone();
-        let by = if let Own::Nothing = own { FetchedBy::Another } else { FetchedBy::Itself };
-        let blob = match (begun, own) {
-            (Begun::Growing { total, growing }, _) => {
-                Blob { size: total, stream: follow(Arc::clone(cached), fetch, digest.clone(), total, growing) }
-            }
-            (Begun::Apart, Own::Blob(blob)) => blob,
-            (Begun::Apart, _) => cached.blob(digest, Resume::START).await?,
-            (Begun::Failed(error), _) => return Err(error),
-        };
-        Ok(FetchedBlob { blob, by })
-    }
-
-    /// The fetch that is under way, or one that has yet to begin.
-    fn join(&self, key: &Key) -> Arc<Fetch> {
-        let mut fetches = self.fetches();
-        if let Some(fetch) = fetches.get(key).and_then(Weak::upgrade).filter(|fetch| fetch.is_of_use()) {
-            return fetch;
-        }
-        fetches.retain(|_, fetch| fetch.strong_count() > 0);
-        let fetch = Arc::<Fetch>::default();
-        fetches.insert(key.clone(), Arc::downgrade(&fetch));
-        fetch
-    }
-
-    async fn begin(&self, cached: &Cached, key: &Key, fetch: &Arc<Fetch>, own: &mut Own) -> Begun {
-        *own = Own::Fetch;
-        match cached.fetched_or_kept(&key.1).await {
-            Err(error) => Begun::Failed(error),
-            Ok(Fetched { blob, growing: Some(growing) }) => {
-                let total = blob.size;
-                let bringing = Bringing { fetches: self.clone(), key: key.clone(), fetch: Arc::clone(fetch) };
-                tokio::spawn(bringing.run(blob, growing.clone()));
-                Begun::Growing { total, growing }
-            }
-            Ok(Fetched { blob, growing: None }) => {
-                *own = Own::Blob(blob);
-                Begun::Apart
-            }
-        }
-    }
-
-    fn fetches(&self) -> MutexGuard<'_, HashMap<Key, Weak<Fetch>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        let fetching = FromOrigin { cached: Arc::clone(cached), digest: digest.clone() };
+        self.0.blob(key, digest, Arc::new(fetching)).await
     }
 }
 
-/// What a reader has begun itself.
-enum Own {
-    Nothing,
-    Fetch,
-    Blob(Blob),
-}
-
-impl Fetch {
-    /// Whether a reader who joins now may be given something by it.
-    fn is_of_use(&self) -> bool {
-        let has_begun = !matches!(self.begun.get(), Some(Begun::Apart | Begun::Failed(_)));
-        has_begun && matches!(*self.ended.borrow(), None | Some(Ended::Verified))
-    }
-}
-
-/// The task that brings the bytes into the store, whoever reads them there.
-struct Bringing {
-    fetches: Fetches,
-    key: Key,
-    fetch: Arc<Fetch>,
-}
-
-impl Bringing {
-    async fn run(self, blob: Blob, growing: Growing) {
-        let ended = self.bring(blob, &growing).await;
-        self.fetch.ended.send_replace(Some(ended));
-    }
-
-    async fn bring(&self, Blob { size: total, mut stream }: Blob, growing: &Growing) -> Ended {
-        let mut bytes = 0;
-        loop {
-            match stream.next().await {
-                None => return Ended::Verified,
-                Some(Err(error)) => return Ended::Failed(error),
-                Some(Ok(chunk)) => bytes += chunk.len() as u64,
-            }
-            let is_near_its_end = total < ENDED_ANYWAY || bytes > total / 2;
-            if bytes < total && (growing.has_ended() || (!is_near_its_end && self.is_abandoned())) {
-                return Ended::NotTaken;
-            }
-        }
-    }
-
-    /// Whether nobody reads any more; nobody can join then.
-    fn is_abandoned(&self) -> bool {
-        let mut fetches = self.fetches.fetches();
-        let is_alone = Arc::strong_count(&self.fetch) == 1;
-        if is_alone {
-            fetches.remove(&self.key);
-        }
-        is_alone
-    }
-}
-
-/// What comes by `fetch`, from its first byte on. It ends without an error only when all of it has been verified.
-fn follow(cached: Arc<Cached>, fetch: Arc<Fetch>, digest: Digest, total: u64, growing: Growing) -> ByteStream {
-    let ended = fetch.ended.subscribe();
-    let follower = Follower { cached, _joined: fetch, ended, digest, total, growing, given: 0 };
-    let pieces = stream::try_unfold(Following::Fetch(Box::new(follower)), |following| async move {
-        match following {
-            Following::Fetch(mut follower) => match follower.growing.piece(follower.given).await? {
-                Some(piece) => {
-                    follower.given += piece.len() as u64;
-                    Ok(Some((piece, Following::Fetch(follower))))
-                }
-                None => follower.rest().await,
-            },
-            Following::Rest(mut stream) => match stream.next().await.transpose()? {
-                Some(piece) => Ok(Some((piece, Following::Rest(stream)))),
-                None => Ok(None),
-            },
-        }
-    });
-    pieces.boxed()
-}
-
-enum Following {
-    Fetch(Box<Follower>),
-    /// The store took no more of it.
-    Rest(ByteStream),
-}
-
-struct Follower {
+struct FromOrigin {
     cached: Arc<Cached>,
-    /// As long as somebody has joined, the fetch goes on.
-    _joined: Arc<Fetch>,
-    ended: watch::Receiver<Option<Ended>>,
     digest: Digest,
-    total: u64,
-    growing: Growing,
-    given: u64,
 }
 
-impl Follower {
-    /// What follows what has come: nothing when that is all, and what the origin has where the store took no more.
-    async fn rest(mut self: Box<Self>) -> Result<Option<(Bytes, Following)>> {
-        let ended = match self.ended.wait_for(Option::is_some).await {
-            Ok(ended) => ended.clone(),
-            // The task is gone, as its process stops.
-            Err(_) => None,
-        };
-        match ended {
-            Some(Ended::Failed(error)) => Err(error),
-            Some(Ended::Verified) if self.given == self.total => Ok(None),
-            _ => {
-                let digest = &self.digest;
-                let hasher = self.growing.hashed(digest, self.given).await?.ok_or_else(|| Error::Unsupported {
-                    wanted: Wanted::Algorithm(digest.clone()),
-                    at: "this build".into(),
-                })?;
-                tracing::debug!(%digest, given = self.given, "the cache takes no more, and the rest is read past it");
-                let mut rest = self.cached.origin.blob(digest, Resume::at(self.given, hasher)).await?.stream;
-                Ok(rest.next().await.transpose()?.map(|piece| (piece, Following::Rest(rest))))
-            }
-        }
+#[async_trait]
+impl Fetching for FromOrigin {
+    async fn fetched(&self) -> Result<Fetched> {
+        self.cached.fetched_or_kept(&self.digest).await
+    }
+
+    async fn alone(&self) -> Result<Blob> {
+        self.cached.blob(&self.digest, Resume::START).await
+    }
+
+    async fn rest(&self, from: Resume) -> Result<ByteStream> {
+        Ok(self.cached.origin.blob(&self.digest, from).await?.stream)
     }
 }

@@ -14,7 +14,7 @@ mod source;
 mod tee;
 mod touched;
 
-pub use fetches::{FetchedBlob, FetchedBy, Fetches};
+pub use fetches::Fetches;
 pub use freshness::{CachedOptions, Freshness};
 pub use resolver::CachedResolver;
 pub use source::{Cached, Kept};

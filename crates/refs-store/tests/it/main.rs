@@ -5,6 +5,8 @@
 mod begun;
 #[cfg(feature = "object-store")]
 mod bucket;
+#[cfg(feature = "object-store")]
+mod bucket_faults;
 mod cache_faults;
 mod cached;
 mod care;
@@ -13,6 +15,8 @@ mod content;
 mod debris;
 mod disk;
 mod evictions;
+#[cfg(feature = "object-store")]
+mod faulty;
 mod fetches;
 mod flights;
 mod freshness;

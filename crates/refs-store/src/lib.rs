@@ -34,7 +34,7 @@ mod times;
 #[cfg(any(feature = "aws", feature = "gcp", feature = "azure"))]
 pub use bucket::NoBucket;
 #[cfg(feature = "object-store")]
-pub use bucket::{Bucket, BucketStore};
+pub use bucket::{Bucket, BucketOptions, BucketStore};
 pub use cached::{Cached, CachedOptions, CachedResolver, Fetches, Freshness, Kept};
 pub use disk::{DiskOptions, DiskStore, Held, Left, ListedImage, PruneOptions, Pruned, StoreInfo, Verified, Verifying};
 pub use flight::Flight;

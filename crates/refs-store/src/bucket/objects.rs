@@ -1,18 +1,30 @@
 //! The objects of a bucket, in the words of a store.
 
-use std::{io, sync::Arc};
+use std::{io, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::{
+    StreamExt,
+    future::{Either, select},
+};
 use object_store::{
     CopyMode, CopyOptions, Error as Fault, GetOptions, GetRange, GetResult, ObjectStore, ObjectStoreExt, PutMode,
     PutOptions, UpdateVersion, path::Path,
 };
-use refs_registry::{ByteStream, Error, Result, error::Doing};
+use refs_registry::{Error, Result, error::Doing};
 
-/// The objects of one bucket.
+use super::{
+    health::{Health, LeftOut, Verdict},
+    options::BucketOptions,
+};
+
+/// The objects of one bucket. A request that takes too long has failed, and after some that failed none is sent for a while.
 #[derive(Clone)]
-pub(super) struct Objects(Arc<dyn ObjectStore>);
+pub(super) struct Objects {
+    bucket: Arc<dyn ObjectStore>,
+    options: Arc<BucketOptions>,
+    health: Arc<Health>,
+}
 
 /// Whether what was to be written is what is there now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,37 +35,37 @@ pub(super) enum Put {
 }
 
 impl Objects {
-    pub(super) fn of(bucket: Arc<dyn ObjectStore>) -> Self {
-        Self(bucket)
+    pub(super) fn of(bucket: Arc<dyn ObjectStore>, options: &BucketOptions) -> Self {
+        let health = Health::new(options.failures, options.pause).into();
+        Self { bucket, options: options.clone().into(), health }
     }
 
     pub(super) fn bucket(&self) -> &dyn ObjectStore {
-        &*self.0
+        &*self.bucket
+    }
+
+    pub(super) fn options(&self) -> &BucketOptions {
+        &self.options
     }
 
     /// How many bytes the object has, if it is there.
     pub(super) async fn size(&self, at: &Path) -> Result<Option<u64>> {
-        let head = present(self.0.head(at).await);
-        Ok(head.map_err(|fault| self.failed(Doing::Read, at, fault))?.map(|meta| meta.size))
+        let head = present(self.bucket.head(at));
+        Ok(self.asked(Doing::Read, at, head).await?.map(|meta| meta.size))
     }
 
-    /// The object, or a part of it, if it is there.
+    /// The object, or a part of it, if it is there. How its bytes come is for [`Coming`](super::coming::Coming).
     pub(super) async fn get(&self, at: &Path, range: Option<GetRange>) -> Result<Option<GetResult>> {
-        let got = self.0.get_opts(at, GetOptions { range, ..GetOptions::default() }).await;
-        present(got).map_err(|fault| self.failed(Doing::Read, at, fault))
-    }
-
-    /// What comes of an object that was [got](Self::get).
-    pub(super) fn stream(&self, at: &Path, got: GetResult) -> ByteStream {
-        let (objects, at) = (self.clone(), at.clone());
-        got.into_stream().map_err(move |fault| objects.failed(Doing::Read, &at, fault)).boxed()
+        let got = present(self.bucket.get_opts(at, GetOptions { range, ..GetOptions::default() }));
+        self.asked(Doing::Read, at, got).await
     }
 
     /// All bytes of a small object, and the version that they are of. One of more than `most` counts as none.
     pub(super) async fn read(&self, at: &Path, most: u64) -> Result<Option<(Bytes, UpdateVersion)>> {
         let Some(got) = self.get(at, None).await?.filter(|got| got.meta.size <= most) else { return Ok(None) };
         let version = UpdateVersion { e_tag: got.meta.e_tag.clone(), version: got.meta.version.clone() };
-        let bytes = got.bytes().await.map_err(|fault| self.failed(Doing::Read, at, fault))?;
+        let time = self.options.time_for(got.meta.size);
+        let bytes = self.within(time, Doing::Read, at, got.bytes()).await?;
         Ok(Some((bytes, version)))
     }
 
@@ -73,29 +85,39 @@ impl Objects {
     }
 
     async fn put(&self, at: &Path, bytes: Bytes, mode: PutMode) -> Result<Put> {
-        let replaces = matches!(mode, PutMode::Update(_));
-        match self.0.put_opts(at, bytes.into(), PutOptions::from(mode)).await {
-            Ok(_) => Ok(Put::Done),
-            Err(Fault::AlreadyExists { .. } | Fault::Precondition { .. }) => Ok(Put::Lost),
-            // Removed meanwhile. Where nothing is replaced, it is the bucket that is not there.
-            Err(Fault::NotFound { .. }) if replaces => Ok(Put::Lost),
-            Err(fault) => Err(self.failed(Doing::Write, at, fault)),
-        }
+        let (replaces, time) = (matches!(mode, PutMode::Update(_)), self.options.time_for(bytes.len() as u64));
+        self.admitted(Doing::Write, at)?;
+        let put = async {
+            match self.bucket.put_opts(at, bytes.into(), PutOptions::from(mode)).await {
+                Ok(_) => Ok(Put::Done),
+                Err(Fault::AlreadyExists { .. } | Fault::Precondition { .. }) => Ok(Put::Lost),
+                // Removed meanwhile. Where nothing is replaced, it is the bucket that is not there.
+                Err(Fault::NotFound { .. }) if replaces => Ok(Put::Lost),
+                Err(fault) => Err(fault),
+            }
+        };
+        self.within(time, Doing::Write, at, put).await
     }
 
     /// Gives an object another name, unless there is one. Where the bucket has no such request, who writes there at the same
     /// time writes the same.
     pub(super) async fn copy(&self, from: &Path, to: &Path) -> Result<()> {
+        self.admitted(Doing::Rename, to)?;
         let create = CopyOptions { mode: CopyMode::Create, ..CopyOptions::default() };
-        let copied = match self.0.copy_opts(from, to, create).await {
-            Err(Fault::NotSupported { .. } | Fault::NotImplemented { .. }) => match self.size(to).await? {
-                Some(_) => Ok(()),
-                None => self.0.copy(from, to).await,
-            },
-            Err(Fault::AlreadyExists { .. } | Fault::Precondition { .. }) => Ok(()),
-            copied => copied,
+        let copied = async {
+            match self.bucket.copy_opts(from, to, create).await {
+                Err(Fault::NotSupported { .. } | Fault::NotImplemented { .. }) => {
+                    match present(self.bucket.head(to)).await? {
+                        Some(_) => Ok(()),
+                        None => self.bucket.copy(from, to).await,
+                    }
+                }
+                Err(Fault::AlreadyExists { .. } | Fault::Precondition { .. }) => Ok(()),
+                copied => copied,
+            }
         };
-        copied.map_err(|fault| self.failed(Doing::Rename, to, fault))
+        // The bucket does it by itself, and may have much to copy.
+        self.within(self.options.idle, Doing::Rename, to, copied).await
     }
 
     /// Says whether there was one.
@@ -103,24 +125,78 @@ impl Objects {
         if self.size(at).await?.is_none() {
             return Ok(false);
         }
-        present(self.0.delete(at).await).map_err(|fault| self.failed(Doing::Remove, at, fault))?;
+        self.asked(Doing::Remove, at, present(self.bucket.delete(at))).await?;
         Ok(true)
     }
 
     /// The names of at most `most` objects below `folder`.
     pub(super) async fn list(&self, folder: &Path, most: usize) -> Result<Vec<Path>> {
-        let listed = self.0.list(Some(folder)).take(most).map_ok(|meta| meta.location).try_collect().await;
-        listed.map_err(|fault| self.failed(Doing::List, folder, fault))
+        let (mut listed, mut names) = (self.bucket.list(Some(folder)), Vec::new());
+        while names.len() < most {
+            let next = async { listed.next().await.transpose() };
+            match self.asked(Doing::List, folder, next).await? {
+                Some(meta) => names.push(meta.location),
+                None => break,
+            }
+        }
+        Ok(names)
     }
 
-    pub(super) fn failed(&self, doing: Doing, at: &Path, fault: Fault) -> Error {
-        Error::io(doing, format!("{}/{at}", self.0), io::Error::other(fault))
+    /// What comes of a request that moves little.
+    async fn asked<T>(
+        &self,
+        doing: Doing,
+        at: &Path,
+        request: impl Future<Output = object_store::Result<T>>,
+    ) -> Result<T> {
+        self.admitted(doing, at)?;
+        self.within(self.options.patience, doing, at, request).await
+    }
+
+    /// What comes of what may take so long, of a request that was admitted.
+    pub(super) async fn within<T>(
+        &self,
+        time: Duration,
+        doing: Doing,
+        at: &Path,
+        work: impl Future<Output = object_store::Result<T>>,
+    ) -> Result<T> {
+        let source = match select(pin!(work), self.options.clock.sleep(time)).await {
+            Either::Left((Ok(done), _)) => {
+                self.health.has_answered();
+                return Ok(done);
+            }
+            Either::Left((Err(fault), _)) => io::Error::other(fault),
+            Either::Right(((), _)) => io::ErrorKind::TimedOut.into(),
+        };
+        if self.health.has_failed(self.options.clock.now()) == Verdict::LeftOut {
+            tracing::warn!(
+                pause = self.options.pause.as_secs(),
+                "the bucket has failed too often, and is left out for a while"
+            );
+        }
+        Err(self.failed(doing, at, source))
+    }
+
+    fn admitted(&self, doing: Doing, at: &Path) -> Result<()> {
+        let is_asked = self.health.is_asked(self.options.clock.now());
+        if is_asked { Ok(()) } else { Err(self.failed(doing, at, io::Error::other(LeftOut))) }
+    }
+
+    pub(super) fn failed(&self, doing: Doing, at: &Path, source: io::Error) -> Error {
+        Error::io(doing, format!("{}/{at}", self.bucket), source)
     }
 }
 
+/// Whether it is only that the bucket was not asked.
+pub(super) fn is_left_out(error: &Error) -> bool {
+    let source = if let Error::Io { source, .. } = error { source.get_ref() } else { None };
+    source.is_some_and(|source| source.is::<LeftOut>())
+}
+
 /// `None` for what is not there.
-fn present<T>(result: object_store::Result<T>) -> object_store::Result<Option<T>> {
-    match result {
+async fn present<T>(request: impl Future<Output = object_store::Result<T>>) -> object_store::Result<Option<T>> {
+    match request.await {
         Err(Fault::NotFound { .. }) => Ok(None),
         result => result.map(Some),
     }

@@ -5,6 +5,11 @@ use url::Url;
 
 use super::place::Bucket;
 
+/// What is read or sent may take long, so that no request is bounded as a whole, as it is unless something is said: how long one
+/// may stand still, and how long each that moves little may take, is for [`BucketOptions`](super::BucketOptions). The second is
+/// the last resort for one whose answer never begins, and leaves a piece of an upload its time.
+const UNBOUNDED: [(&str, &str); 2] = [("timeout", "10000 days"), ("read_timeout", "10 minutes")];
+
 /// Why there is no such bucket.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -30,7 +35,9 @@ impl Bucket {
         // Whoever has chosen another before has it.
         drop(rustls::crypto::ring::default_provider().install_default());
         let url = Url::parse(url).map_err(NoBucket::Url)?;
+        let unbounded = UNBOUNDED.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let settings = settings.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value));
+        let settings = unbounded.into_iter().chain(settings);
         let (store, prefix) = parse_url_opts(&url, settings).map_err(NoBucket::Settings)?;
         Ok(Self { store: store.into(), prefix })
     }

@@ -1,6 +1,7 @@
 //! Content on its way into a bucket. It shows there under its digest when all of it has been verified, and not before.
 
 use std::{
+    io,
     sync::{Arc, Mutex, PoisonError},
     time::SystemTime,
 };
@@ -44,7 +45,7 @@ pub(super) async fn share(
 }
 
 async fn send(objects: &Objects, name: &object_store::path::Path, mut content: ByteStream) -> Result<()> {
-    let failed = |fault| objects.failed(Doing::Write, name, fault);
+    let failed = |fault| objects.failed(Doing::Write, name, io::Error::other(fault));
     let upload = objects.bucket().put_multipart(name).await.map_err(failed)?;
     let mut upload = WriteMultipart::new_with_chunk_size(upload, PIECE_BYTES);
     while let Some(chunk) = content.next().await {
@@ -63,7 +64,7 @@ async fn send(objects: &Objects, name: &object_store::path::Path, mut content: B
 /// Removes what uploads have left that were begun before `before`; says how many that were.
 pub(super) async fn reclaim(objects: &Objects, names: &Names, before: SystemTime) -> Result<usize> {
     let folder = names.uploads();
-    let failed = |fault| objects.failed(Doing::List, &folder, fault);
+    let failed = |fault| objects.failed(Doing::List, &folder, io::Error::other(fault));
     let mut listed = objects.bucket().list(Some(&folder));
     let mut removed = 0;
     while let Some(meta) = listed.next().await.transpose().map_err(failed)? {

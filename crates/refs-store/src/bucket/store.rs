@@ -21,9 +21,11 @@ use refs_registry::{
 use refs_url::{Digest, Tag};
 
 use super::{
+    coming::coming,
     fill::{BucketFill, FromBucket},
     names::{Names, digest_at},
-    objects::Objects,
+    objects::{Objects, is_left_out},
+    options::BucketOptions,
     place::Bucket,
     share::{self, AT_ONCE, Uploads, reclaim},
     tags,
@@ -51,7 +53,8 @@ use crate::{
 /// Nothing in the bucket is evicted: that is for a rule of the bucket's own. Content that its disk does not take, and of more
 /// than 5 GB where the bucket copies no more than that, is not in the bucket either.
 ///
-/// A bucket that fails is passed by with a warning: the node is alone with its disk until it works again.
+/// A bucket that fails is passed by with a warning; after some failures in a row nothing is asked of it for a while
+/// ([`BucketOptions`]): the node is alone with its disk until it works again.
 ///
 /// # Security
 /// As a [`DiskStore`]; and whoever may write to the bucket says what tags lead to. Content is hashed whenever it is read as a
@@ -73,8 +76,14 @@ impl BucketStore {
     /// What is in `bucket`, with `disk` in front of it.
     #[must_use]
     pub fn new(bucket: Bucket, disk: DiskStore) -> Self {
+        Self::with_options(bucket, disk, &BucketOptions::default())
+    }
+
+    /// The same, which waits for the bucket as `options` say.
+    #[must_use]
+    pub fn with_options(bucket: Bucket, disk: DiskStore, options: &BucketOptions) -> Self {
         let Bucket { store, prefix } = bucket;
-        let (objects, names) = (Objects::of(store), Names::below(prefix));
+        let (objects, names) = (Objects::of(store, options), Names::below(prefix));
         Self { disk, objects, names, uploads: Arc::default(), fetches: Joint::default() }
     }
 
@@ -133,7 +142,7 @@ impl BucketStore {
         let got = self.objects.get(&name, range).await?.ok_or_else(|| not_cached(digest))?;
         let size = got.meta.size;
         let first = from.offset().min(1) as usize;
-        let stream = skipping(self.objects.stream(&name, got), first);
+        let stream = skipping(coming(&self.objects, digest, &name, got), first);
         Ok(Blob { size, stream: verified(stream, Verify::new(digest, size, from)?) })
     }
 
@@ -181,7 +190,7 @@ fn skipping(stream: ByteStream, bytes: usize) -> ByteStream {
 fn passed_by<T>(result: Result<T>) -> Option<T> {
     match result {
         Ok(given) => Some(given),
-        Err(error) if error.kind() == ErrorKind::NotCached => None,
+        Err(error) if error.kind() == ErrorKind::NotCached || is_left_out(&error) => None,
         Err(error) => {
             tracing::warn!(error = &error as &dyn std::error::Error, "the bucket is passed by");
             None
@@ -230,7 +239,7 @@ impl Store for BucketStore {
         }
         let got = self.objects.get(&name, Some(GetRange::Bounded(range.clone()))).await;
         let got = passed_by(got).flatten().ok_or_else(|| not_cached(digest))?;
-        Ok(Part { range, total, stream: self.objects.stream(&name, got) })
+        Ok(Part { range, total, stream: coming(&self.objects, digest, &name, got) })
     }
 
     async fn file(&self, digest: &Digest) -> Result<Option<File>> {

@@ -1,18 +1,18 @@
 //! A store in a bucket that many read, or that fails.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, future};
 use object_store::{ObjectStore, ObjectStoreExt, path::Path};
-use refs_registry::{Result, Resume};
-use refs_store::{Bucket, BucketStore, Store};
+use refs_registry::{Clock, ErrorKind, Result, Resume};
+use refs_store::{Bucket, BucketOptions, BucketStore, Store};
 use tempfile::TempDir;
 
 use crate::{
-    content::{digest, text},
-    faulty::{Faulty, Mood},
-    store::{bounded, on_disk},
+    content::{digest, drain, fails, tag, text},
+    faulty::{Faulty, Jumping, Mood},
+    store::{bounded, fill, here, on_disk},
 };
 
 const MIB: usize = 1 << 20;
@@ -25,16 +25,18 @@ fn name_of(content: &str) -> Path {
     Path::from(format!("blobs/sha256/{}", digest(content).encoded()))
 }
 
-/// A node with a disk of its own.
+/// A node with a disk of its own, by whose clock nobody waits.
 struct Node {
     store: BucketStore,
+    clock: Arc<Jumping>,
     _folder: TempDir,
 }
 
 fn node(bucket: &Arc<Faulty>) -> Node {
-    let (disk, folder) = on_disk();
+    let (clock, (disk, folder)) = (Jumping::new(), on_disk());
+    let options = BucketOptions { clock: Arc::<Jumping>::clone(&clock), ..BucketOptions::default() };
     let shared: Arc<dyn ObjectStore> = Arc::<Faulty>::clone(bucket);
-    Node { store: BucketStore::new(Bucket::new(shared, ""), disk), _folder: folder }
+    Node { store: BucketStore::with_options(Bucket::new(shared, ""), disk, &options), clock, _folder: folder }
 }
 
 /// A bucket that has `content`.
@@ -92,5 +94,79 @@ async fn what_the_disk_does_not_take_each_reader_has_from_the_bucket() -> Result
         assert!(bytes? == content);
     }
     assert_eq!(bucket.gets(), 3);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_breaks_off_or_stands_still_is_gone_on_with_as_long_as_it_gets_on() -> Result<()> {
+    for mood in [Mood::CutsAfter(MIB), Mood::StallsAfter(MIB)] {
+        let bucket = having(&long()).await;
+        let Node { store, .. } = node(&bucket);
+        bucket.be(mood);
+        assert!(read(&store, &long()).await? == long(), "{mood:?}");
+        assert_eq!(bucket.gets(), 5, "{mood:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_brings_no_byte_any_more_is_given_up() -> Result<()> {
+    for mood in [Mood::CutsAfter(0), Mood::StallsAfter(0)] {
+        let bucket = having(&long()).await;
+        let Node { store, .. } = node(&bucket);
+        bucket.be(mood);
+        fails(read(&store, &long()).await, ErrorKind::Io);
+        assert_eq!(bucket.gets(), 4, "{mood:?}");
+        assert_eq!(store.file(&digest(&long())).await?.map(drop), None);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_bucket_that_is_down_is_left_out_for_a_while() -> Result<()> {
+    for mood in [Mood::Fails, Mood::Hangs] {
+        let bucket = having("in the bucket").await;
+        let Node { store, clock, .. } = node(&bucket);
+        fill(&store, "here").await?;
+        bucket.be(mood);
+        bucket.requests();
+        assert_eq!(read(&store, "here").await?, "here");
+        assert_eq!(bucket.requests(), 0, "what is here is asked of nobody");
+        for _ in 0..10 {
+            assert_eq!(store.stat(&digest("in the bucket")).await?, None);
+        }
+        assert_eq!(bucket.requests(), 3, "{mood:?}");
+        clock.pass(Duration::from_secs(31));
+        assert_eq!(store.stat(&digest("in the bucket")).await?, None);
+        assert_eq!(store.recorded(&here(), &tag("v1")).await?, None);
+        assert_eq!(bucket.requests(), 1, "{mood:?}");
+        bucket.be(Mood::Works);
+        assert_eq!(store.stat(&digest("in the bucket")).await?, None, "it is left out still");
+        clock.pass(Duration::from_secs(31));
+        assert_eq!(read(&store, "in the bucket").await?, "in the bucket");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_request_that_hangs_costs_no_more_than_the_patience() -> Result<()> {
+    let bucket = having("one").await;
+    let Node { store, clock, .. } = node(&bucket);
+    bucket.be(Mood::Hangs);
+    let begun = clock.now();
+    assert_eq!(store.stat(&digest("one")).await?, None);
+    assert_eq!(clock.now() - begun, BucketOptions::default().patience);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_bucket_that_fails_under_way_takes_nothing_from_what_is_read_of_the_disk() -> Result<()> {
+    let bucket = Faulty::new();
+    let Node { store, .. } = node(&bucket);
+    bucket.be(Mood::Fails);
+    for content in ["short".to_owned(), long()] {
+        fill(&store, &content).await?;
+        drain(store.blob(&digest(&content), Resume::START).await?.stream).await?;
+    }
     Ok(())
 }

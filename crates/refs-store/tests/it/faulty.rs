@@ -1,4 +1,4 @@
-//! A bucket in memory that stands still and counts.
+//! A bucket in memory that fails, hangs and counts.
 
 use std::{
     fmt,
@@ -7,20 +7,27 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt, stream};
 use object_store::{
-    CopyOptions, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, memory::InMemory, path::Path,
 };
+use refs_registry::Clock;
 
 /// What a bucket does with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mood {
     Works,
+    Fails,
+    /// No request is ever answered.
+    Hangs,
+    /// What is read breaks off after so many bytes of each answer.
+    CutsAfter(usize),
     /// What is read stands still after so many bytes of each answer.
     StallsAfter(usize),
 }
@@ -35,6 +42,7 @@ pub(crate) struct Faulty {
 
 #[derive(Debug, Default)]
 struct Log {
+    requests: AtomicUsize,
     gets: AtomicUsize,
 }
 
@@ -47,14 +55,29 @@ impl Faulty {
         *self.mood.lock().unwrap() = mood;
     }
 
+    /// How many requests there were since the last time.
+    pub(crate) fn requests(&self) -> usize {
+        self.log.requests.swap(0, Ordering::Relaxed)
+    }
+
     /// How many of content there were since the last time.
     pub(crate) fn gets(&self) -> usize {
         self.log.gets.swap(0, Ordering::Relaxed)
     }
 
-    fn answer(&self) -> Mood {
-        *self.mood.lock().unwrap()
+    async fn answer(&self) -> Result<Mood> {
+        self.log.requests.fetch_add(1, Ordering::Relaxed);
+        let mood = *self.mood.lock().unwrap();
+        match mood {
+            Mood::Fails => Err(refused()),
+            Mood::Hangs => std::future::pending().await,
+            mood => Ok(mood),
+        }
     }
+}
+
+fn refused() -> Error {
+    Error::Generic { store: "Faulty", source: "it fails".into() }
 }
 
 impl fmt::Display for Faulty {
@@ -66,15 +89,17 @@ impl fmt::Display for Faulty {
 #[async_trait]
 impl ObjectStore for Faulty {
     async fn put_opts(&self, at: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+        self.answer().await?;
         self.within.put_opts(at, payload, options).await
     }
 
     async fn put_multipart_opts(&self, at: &Path, options: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+        self.answer().await?;
         self.within.put_multipart_opts(at, options).await
     }
 
     async fn get_opts(&self, at: &Path, options: GetOptions) -> Result<GetResult> {
-        let mood = self.answer();
+        let mood = self.answer().await?;
         if !options.head {
             self.log.gets.fetch_add(1, Ordering::Relaxed);
         }
@@ -86,18 +111,30 @@ impl ObjectStore for Faulty {
     }
 
     async fn get_ranges(&self, at: &Path, ranges: &[Range<u64>]) -> Result<Vec<bytes::Bytes>> {
+        self.answer().await?;
         self.within.get_ranges(at, ranges).await
     }
 
     fn delete_stream(&self, at: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        self.within.delete_stream(at)
+        self.log.requests.fetch_add(1, Ordering::Relaxed);
+        match *self.mood.lock().unwrap() {
+            Mood::Fails => stream::once(async { Err(refused()) }).boxed(),
+            Mood::Hangs => stream::pending().boxed(),
+            _ => self.within.delete_stream(at),
+        }
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.within.list(prefix)
+        self.log.requests.fetch_add(1, Ordering::Relaxed);
+        match *self.mood.lock().unwrap() {
+            Mood::Fails => stream::once(async { Err(refused()) }).boxed(),
+            Mood::Hangs => stream::pending().boxed(),
+            _ => self.within.list(prefix),
+        }
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.answer().await?;
         self.within.list_with_delimiter(prefix).await
     }
 
@@ -117,7 +154,33 @@ fn given(got: GetResult, mood: Mood) -> BoxStream<'static, Result<bytes::Bytes>>
         )
     });
     match mood {
+        Mood::CutsAfter(bytes) => pieces.take(bytes / PIECE).chain(stream::once(async { Err(refused()) })).boxed(),
         Mood::StallsAfter(bytes) => pieces.take(bytes / PIECE).chain(stream::pending()).boxed(),
         _ => pieces.boxed(),
+    }
+}
+
+/// A clock that goes when somebody waits, and when it is told to.
+#[derive(Debug)]
+pub(crate) struct Jumping(Mutex<Instant>);
+
+impl Jumping {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self(Mutex::new(Instant::now())))
+    }
+
+    pub(crate) fn pass(&self, time: Duration) {
+        *self.0.lock().unwrap() += time;
+    }
+}
+
+#[async_trait]
+impl Clock for Jumping {
+    fn now(&self) -> Instant {
+        *self.0.lock().unwrap()
+    }
+
+    async fn sleep(&self, wait: Duration) {
+        self.pass(wait);
     }
 }

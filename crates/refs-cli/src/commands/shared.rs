@@ -34,12 +34,7 @@ pub(super) fn shared(_plan: &Plan, disk: DiskStore) -> Result<(Arc<dyn Store>, S
 /// The store that is asked: the disk, or the bucket behind it.
 #[cfg(feature = "bucket")]
 pub(super) fn shared(plan: &Plan, disk: DiskStore) -> Result<(Arc<dyn Store>, Shared), Failure> {
-    use std::time::{Duration, SystemTime};
-
     use refs_store::{Bucket, BucketStore};
-
-    /// No upload of one blob takes so long.
-    const DEAD_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
     let Some(url) = &plan.bucket else { return Ok((Arc::new(disk), Shared::Nothing)) };
     let settings = std::env::vars_os().filter_map(|(name, value)| {
@@ -48,11 +43,5 @@ pub(super) fn shared(plan: &Plan, disk: DiskStore) -> Result<(Arc<dyn Store>, Sh
     });
     let bucket = Bucket::open(url, settings).map_err(Failure::Bucket)?;
     let store = BucketStore::new(bucket, disk);
-    let dead = store.clone();
-    tokio::spawn(async move {
-        if let Err(error) = dead.reclaim(SystemTime::now() - DEAD_AFTER).await {
-            tracing::warn!(%error, "what dead uploads have left in the bucket stays there");
-        }
-    });
     Ok((Arc::new(store.clone()), Shared::Bucket(store)))
 }

@@ -1,17 +1,13 @@
 //! What things are called in a bucket: as on disk, below a prefix.
 
-use object_store::path::{Path, PathPart};
+use object_store::path::Path;
 use refs_url::{Digest, Tag};
 
 use crate::{
     disk::{INDEXES_FOLDER, MEMBERS_FOLDER, ORIGINS_FOLDER, PINS_FOLDER, TAGS_FOLDER, wire_name},
     layout::BLOBS_FOLDER,
-    session::new_session,
     store::Origin,
 };
-
-/// What is on its way to a name.
-const UPLOADS: &str = "tmp";
 
 /// The names below a prefix.
 #[derive(Debug, Clone)]
@@ -32,15 +28,6 @@ impl Names {
 
     pub(super) fn pin(&self, digest: &Digest) -> Path {
         by_digest(self.folder(PINS_FOLDER), digest)
-    }
-
-    pub(super) fn uploads(&self) -> Path {
-        self.folder(UPLOADS)
-    }
-
-    /// A name that nothing has had so far.
-    pub(super) fn upload(&self) -> Path {
-        self.uploads().join(PathPart::from(new_session()))
     }
 
     pub(super) fn members(&self, origin: &Origin) -> Path {

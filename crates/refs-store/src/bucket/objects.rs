@@ -8,8 +8,8 @@ use futures_util::{
     future::{Either, select},
 };
 use object_store::{
-    CopyMode, CopyOptions, Error as Fault, GetOptions, GetRange, GetResult, ObjectStore, ObjectStoreExt, PutMode,
-    PutOptions, UpdateVersion, path::Path,
+    Error as Fault, GetOptions, GetRange, GetResult, MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, PutOptions,
+    UpdateVersion, path::Path,
 };
 use refs_registry::{Error, Result, error::Doing};
 
@@ -38,10 +38,6 @@ impl Objects {
     pub(super) fn of(bucket: Arc<dyn ObjectStore>, options: &BucketOptions) -> Self {
         let health = Health::new(options.failures, options.pause).into();
         Self { bucket, options: options.clone().into(), health }
-    }
-
-    pub(super) fn bucket(&self) -> &dyn ObjectStore {
-        &*self.bucket
     }
 
     pub(super) fn options(&self) -> &BucketOptions {
@@ -99,25 +95,9 @@ impl Objects {
         self.within(time, Doing::Write, at, put).await
     }
 
-    /// Gives an object another name, unless there is one. Where the bucket has no such request, who writes there at the same
-    /// time writes the same.
-    pub(super) async fn copy(&self, from: &Path, to: &Path) -> Result<()> {
-        self.admitted(Doing::Rename, to)?;
-        let create = CopyOptions { mode: CopyMode::Create, ..CopyOptions::default() };
-        let copied = async {
-            match self.bucket.copy_opts(from, to, create).await {
-                Err(Fault::NotSupported { .. } | Fault::NotImplemented { .. }) => {
-                    match present(self.bucket.head(to)).await? {
-                        Some(_) => Ok(()),
-                        None => self.bucket.copy(from, to).await,
-                    }
-                }
-                Err(Fault::AlreadyExists { .. } | Fault::Precondition { .. }) => Ok(()),
-                copied => copied,
-            }
-        };
-        // The bucket does it by itself, and may have much to copy.
-        self.within(self.options.idle, Doing::Rename, to, copied).await
+    /// Begins to write an object by parts.
+    pub(super) async fn begin(&self, at: &Path) -> Result<Box<dyn MultipartUpload>> {
+        self.asked(Doing::Write, at, self.bucket.put_multipart(at)).await
     }
 
     /// Says whether there was one.
@@ -183,7 +163,7 @@ impl Objects {
         if is_asked { Ok(()) } else { Err(self.failed(doing, at, io::Error::other(LeftOut))) }
     }
 
-    pub(super) fn failed(&self, doing: Doing, at: &Path, source: io::Error) -> Error {
+    fn failed(&self, doing: Doing, at: &Path, source: io::Error) -> Error {
         Error::io(doing, format!("{}/{at}", self.bucket), source)
     }
 }

@@ -1,27 +1,25 @@
 //! Content on its way into a bucket. It shows there under its digest when all of it has been verified, and not before.
 
-use std::{
-    io,
-    sync::{Arc, Mutex, PoisonError},
-    time::SystemTime,
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use futures_util::{StreamExt, TryStreamExt};
-use object_store::{ObjectStoreExt, WriteMultipart};
+use futures_util::{StreamExt, TryStreamExt, stream::FuturesUnordered};
+use object_store::{MultipartUpload, PutPayload, PutPayloadMut, UploadPart, path::Path};
 use refs_registry::{ByteStream, Result, error::Doing};
 use refs_url::Digest;
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use super::{names::Names, objects::Objects};
 
-/// More is sent in pieces, to a name that tells nobody that it is there.
+/// More is sent in pieces.
 pub(super) const AT_ONCE: u64 = 4 << 20;
-/// The least that S3 takes is 5 MiB, and it takes 10,000 of them.
-const PIECE_BYTES: usize = 8 << 20;
+/// The least that S3 takes is 5 MiB.
+const PIECE_BYTES: u64 = 8 << 20;
+/// More pieces S3 does not take.
+const MOST_PIECES: u64 = 10_000;
 const PIECES_AT_A_TIME: usize = 2;
 const UPLOADS_AT_A_TIME: usize = 4;
 
-/// Puts what `content` gives under `digest`, unless it is there. An error of the stream says that it is not that.
+/// Puts what `content` gives under `digest`, unless all of it is there. An error of the stream says that it is not that.
 pub(super) async fn share(
     objects: &Objects,
     names: &Names,
@@ -35,44 +33,76 @@ pub(super) async fn share(
     }
     if size <= AT_ONCE {
         let chunks: Vec<_> = content.try_collect().await?;
-        return objects.create(&name, chunks.concat().into()).await.map(drop);
+        return objects.replace(&name, chunks.concat().into()).await;
     }
-    let upload = names.upload();
-    send(objects, &upload, content).await?;
-    let shown = objects.copy(&upload, &name).await;
-    objects.remove(&upload).await?;
-    shown
+    let upload = objects.begin(&name).await?;
+    let mut sending =
+        Sending { objects, name: &name, upload, pieces: FuturesUnordered::new(), piece: piece_bytes(size) };
+    let sent = sending.send(content).await;
+    if sent.is_err() {
+        sending.abort().await;
+    }
+    sent
 }
 
-async fn send(objects: &Objects, name: &object_store::path::Path, mut content: ByteStream) -> Result<()> {
-    let failed = |fault| objects.failed(Doing::Write, name, io::Error::other(fault));
-    let upload = objects.bucket().put_multipart(name).await.map_err(failed)?;
-    let mut upload = WriteMultipart::new_with_chunk_size(upload, PIECE_BYTES);
-    while let Some(chunk) = content.next().await {
-        match chunk {
-            Ok(chunk) => upload.put(chunk),
-            Err(error) => {
-                upload.abort().await.map_err(failed)?;
-                return Err(error);
+/// How large the pieces of content of `size` bytes are.
+fn piece_bytes(size: u64) -> usize {
+    usize::try_from(size.div_ceil(MOST_PIECES)).unwrap_or(usize::MAX).max(PIECE_BYTES as usize)
+}
+
+/// Content on its way under a name, where nothing shows before it is complete.
+struct Sending<'a> {
+    objects: &'a Objects,
+    name: &'a Path,
+    upload: Box<dyn MultipartUpload>,
+    pieces: FuturesUnordered<UploadPart>,
+    /// How large each is but the last.
+    piece: usize,
+}
+
+impl Sending<'_> {
+    async fn send(&mut self, mut content: ByteStream) -> Result<()> {
+        let mut piece = PutPayloadMut::new();
+        while let Some(mut chunk) = content.next().await.transpose()? {
+            while piece.content_length() + chunk.len() >= self.piece {
+                piece.push(chunk.split_to(self.piece - piece.content_length()));
+                self.put(std::mem::take(&mut piece).into()).await?;
             }
+            piece.push(chunk);
         }
-        upload.wait_for_capacity(PIECES_AT_A_TIME).await.map_err(failed)?;
+        if piece.content_length() > 0 {
+            self.put(piece.into()).await?;
+        }
+        self.settle(0).await?;
+        let time = self.objects.options().time_for(0);
+        self.objects.within(time, Doing::Write, self.name, self.upload.complete()).await.map(drop)
     }
-    upload.finish().await.map(drop).map_err(failed)
-}
 
-/// Removes what uploads have left that were begun before `before`; says how many that were.
-pub(super) async fn reclaim(objects: &Objects, names: &Names, before: SystemTime) -> Result<usize> {
-    let folder = names.uploads();
-    let failed = |fault| objects.failed(Doing::List, &folder, io::Error::other(fault));
-    let mut listed = objects.bucket().list(Some(&folder));
-    let mut removed = 0;
-    while let Some(meta) = listed.next().await.transpose().map_err(failed)? {
-        if SystemTime::from(meta.last_modified) < before {
-            removed += usize::from(objects.remove(&meta.location).await?);
+    async fn put(&mut self, piece: PutPayload) -> Result<()> {
+        self.settle(PIECES_AT_A_TIME - 1).await?;
+        self.pieces.push(self.upload.put_part(piece));
+        Ok(())
+    }
+
+    /// Waits until at most `most` pieces are on their way.
+    async fn settle(&mut self, most: usize) -> Result<()> {
+        let time = self.objects.options().time_for((self.piece * PIECES_AT_A_TIME) as u64);
+        while self.pieces.len() > most {
+            let pieces = &mut self.pieces;
+            let next = async { pieces.next().await.transpose() };
+            self.objects.within(time, Doing::Write, self.name, next).await?;
+        }
+        Ok(())
+    }
+
+    /// Has the bucket drop what it was given: it would be kept, and paid for, though nobody can see it.
+    async fn abort(mut self) {
+        self.pieces.clear();
+        let time = self.objects.options().time_for(0);
+        if let Err(error) = self.objects.within(time, Doing::Remove, self.name, self.upload.abort()).await {
+            tracing::warn!(%error, "what was sent of an upload that failed stays in the bucket, where nobody sees it");
         }
     }
-    Ok(removed)
 }
 
 /// Uploads that go on by themselves.
@@ -100,5 +130,20 @@ impl Uploads {
     pub(super) async fn settled(&self) {
         let under_way = std::mem::take(&mut *self.under_way.lock().unwrap_or_else(PoisonError::into_inner));
         under_way.join_all().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn however_much_it_is_it_goes_in_the_pieces_that_s3_takes() {
+        const GIB: u64 = 1 << 30;
+        for size in [AT_ONCE + 1, 6 * GIB, 78 * GIB, 79 * GIB, 1024 * GIB, 5 * 1024 * GIB] {
+            let piece = piece_bytes(size) as u64;
+            assert!((PIECE_BYTES..5 * GIB).contains(&piece), "{size}: {piece}");
+            assert!(size.div_ceil(piece) <= MOST_PIECES, "{size}: {piece}");
+        }
     }
 }

@@ -6,7 +6,6 @@ use std::{
     ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
-    time::SystemTime,
 };
 
 use async_trait::async_trait;
@@ -27,7 +26,7 @@ use super::{
     objects::{Objects, is_left_out},
     options::BucketOptions,
     place::Bucket,
-    share::{self, AT_ONCE, Uploads, reclaim},
+    share::{self, AT_ONCE, Uploads},
     tags,
 };
 use crate::{
@@ -50,8 +49,8 @@ use crate::{
 /// Content that only the bucket has comes onto the disk by one request, however many read it meanwhile, and each of them is given
 /// the bytes as they come.
 ///
-/// Nothing in the bucket is evicted: that is for a rule of the bucket's own. Content that its disk does not take, and of more
-/// than 5 GB where the bucket copies no more than that, is not in the bucket either.
+/// Nothing in the bucket is evicted: that is for a rule of the bucket's own. Content that its disk does not take is not in the
+/// bucket either.
 ///
 /// A bucket that fails is passed by with a warning; after some failures in a row nothing is asked of it for a while
 /// ([`BucketOptions`]): the node is alone with its disk until it works again.
@@ -90,15 +89,6 @@ impl BucketStore {
     /// Waits until what is on its way into the bucket by now is there, or has failed.
     pub async fn settled(&self) {
         self.uploads.settled().await;
-    }
-
-    /// Removes what uploads of any node have left that were begun before `before`, and died; says how many that were. An
-    /// upload that still goes on and is that old fails.
-    ///
-    /// # Errors
-    /// `Io`.
-    pub async fn reclaim(&self, before: SystemTime) -> Result<usize> {
-        reclaim(&self.objects, &self.names, before).await
     }
 
     fn shared(&self, digest: &Digest, size: u64, on_disk: Box<dyn Fill>) -> Box<dyn Fill> {
@@ -333,8 +323,10 @@ impl Store for BucketStore {
     }
 
     async fn forget(&self, origin: &Origin, tag: &Tag) -> Result<()> {
-        passed_by(self.objects.remove(&self.names.tag(origin, tag)).await);
-        self.disk.forget(origin, tag).await
+        // Each is tried, whatever comes of the other.
+        let in_bucket = self.objects.remove(&self.names.tag(origin, tag)).await;
+        self.disk.forget(origin, tag).await?;
+        in_bucket.map(drop)
     }
 
     async fn recorded_tags(&self, origin: &Origin) -> Result<Vec<Tag>> {

@@ -1,6 +1,6 @@
 //! What a store in a bucket promises beyond what every store does.
 
-use std::{sync::Arc, time::SystemTime};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
@@ -178,18 +178,6 @@ async fn who_has_what_is_known_to_all_nodes() -> Result<()> {
     assert!(second.is_member(&here(), &digest("one")).await?);
     assert_eq!(second.seek_index(&digest("one")).await?, Some("index".into()));
     fails(second.remove(&here(), &digest("one")).await, ErrorKind::Conflict);
-    Ok(())
-}
-
-#[tokio::test]
-async fn what_dead_uploads_left_is_reclaimed_by_its_age() -> Result<()> {
-    let Nodes { bucket, first, .. } = nodes();
-    let left = Path::from("some/prefix/tmp/0123456789abcdef0123456789abcdef");
-    bucket.put(&left, Bytes::from("half").into()).await.unwrap();
-    fill(&first, "one").await?;
-    assert_eq!(first.reclaim(SystemTime::UNIX_EPOCH).await?, 0);
-    assert_eq!(first.reclaim(SystemTime::now() + std::time::Duration::from_secs(60)).await?, 1);
-    assert_eq!(names(&bucket).await, [name_of("one").to_string()]);
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::{
     content::{digest, drain, fails, tag, text},
     faulty::{Faulty, Jumping, Mood},
-    store::{bounded, fill, here, on_disk},
+    store::{bounded, fill, here, on_disk, seen},
 };
 
 const MIB: usize = 1 << 20;
@@ -44,6 +44,11 @@ async fn having(content: &str) -> Arc<Faulty> {
     let bucket = Faulty::new();
     bucket.within.put(&name_of(content), Bytes::from(content.to_owned()).into()).await.unwrap();
     bucket
+}
+
+async fn in_bucket(bucket: &Faulty, content: &str) -> Option<Bytes> {
+    let got = bucket.within.get(&name_of(content)).await.ok()?;
+    Some(got.bytes().await.unwrap())
 }
 
 async fn read(store: &BucketStore, content: &str) -> Result<String> {
@@ -156,6 +161,64 @@ async fn a_request_that_hangs_costs_no_more_than_the_patience() -> Result<()> {
     let begun = clock.now();
     assert_eq!(store.stat(&digest("one")).await?, None);
     assert_eq!(clock.now() - begun, BucketOptions::default().patience);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_upload_that_fails_is_aborted_and_shows_nothing() -> Result<()> {
+    let bucket = Faulty::new();
+    let Node { store, .. } = node(&bucket);
+    bucket.be(Mood::RefusesParts);
+    fill(&store, &long()).await?;
+    store.settled().await;
+    assert_eq!((bucket.aborts(), in_bucket(&bucket, &long()).await), (1, None));
+    // What comes is not what its digest says.
+    bucket.be(Mood::Works);
+    let (claimed, actual) = ("a".repeat(5 * MIB), "b".repeat(5 * MIB));
+    let mut filling = store.fill(&here(), &digest(&claimed), claimed.len() as u64).await?.unwrap();
+    filling.write(Bytes::from(actual)).await?;
+    filling.commit().await?;
+    store.settled().await;
+    assert_eq!((bucket.aborts(), in_bucket(&bucket, &claimed).await), (2, None));
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_too_long_for_one_request_is_never_copied() -> Result<()> {
+    let bucket = Faulty::new();
+    let Node { store, .. } = node(&bucket);
+    let content = "0123456789abcdef".repeat(20 * MIB / 16);
+    fill(&store, &content).await?;
+    store.settled().await;
+    assert!(in_bucket(&bucket, &content).await.unwrap() == content);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_object_of_another_size_is_replaced() -> Result<()> {
+    for content in ["short".to_owned(), long()] {
+        let bucket = Faulty::new();
+        bucket.within.put(&name_of(&content), Bytes::from("half").into()).await.unwrap();
+        let Node { store, .. } = node(&bucket);
+        fill(&store, &content).await?;
+        store.settled().await;
+        assert!(in_bucket(&bucket, &content).await.unwrap() == content);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_tag_that_the_bucket_goes_on_knowing_is_told() -> Result<()> {
+    let bucket = Faulty::new();
+    let Node { store, clock, .. } = node(&bucket);
+    store.record(&here(), &tag("v1"), &seen("old", 1)).await?;
+    bucket.be(Mood::Fails);
+    fails(store.forget(&here(), &tag("v1")).await, ErrorKind::Io);
+    assert_eq!(store.recorded(&here(), &tag("v1")).await?, None, "the disk has forgotten it");
+    bucket.be(Mood::Works);
+    clock.pass(Duration::from_secs(31));
+    store.forget(&here(), &tag("v1")).await?;
+    assert_eq!(store.recorded(&here(), &tag("v1")).await?, None);
     Ok(())
 }
 

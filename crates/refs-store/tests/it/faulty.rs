@@ -15,7 +15,7 @@ use futures_core::stream::BoxStream;
 use futures_util::{StreamExt, stream};
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, memory::InMemory, path::Path,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart, memory::InMemory, path::Path,
 };
 use refs_registry::Clock;
 
@@ -30,6 +30,8 @@ pub(crate) enum Mood {
     CutsAfter(usize),
     /// What is read stands still after so many bytes of each answer.
     StallsAfter(usize),
+    /// Parts of uploads are refused.
+    RefusesParts,
 }
 
 /// A bucket in memory, and how it is.
@@ -44,6 +46,7 @@ pub(crate) struct Faulty {
 struct Log {
     requests: AtomicUsize,
     gets: AtomicUsize,
+    aborts: AtomicUsize,
 }
 
 impl Faulty {
@@ -63,6 +66,11 @@ impl Faulty {
     /// How many of content there were since the last time.
     pub(crate) fn gets(&self) -> usize {
         self.log.gets.swap(0, Ordering::Relaxed)
+    }
+
+    /// How many uploads were aborted.
+    pub(crate) fn aborts(&self) -> usize {
+        self.log.aborts.load(Ordering::Relaxed)
     }
 
     async fn answer(&self) -> Result<Mood> {
@@ -94,8 +102,9 @@ impl ObjectStore for Faulty {
     }
 
     async fn put_multipart_opts(&self, at: &Path, options: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
-        self.answer().await?;
-        self.within.put_multipart_opts(at, options).await
+        let mood = self.answer().await?;
+        let upload = self.within.put_multipart_opts(at, options).await?;
+        Ok(Box::new(FaultyUpload { upload, mood, log: Arc::clone(&self.log) }))
     }
 
     async fn get_opts(&self, at: &Path, options: GetOptions) -> Result<GetResult> {
@@ -138,8 +147,8 @@ impl ObjectStore for Faulty {
         self.within.list_with_delimiter(prefix).await
     }
 
-    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        self.within.copy_opts(from, to, options).await
+    async fn copy_opts(&self, _: &Path, _: &Path, _: CopyOptions) -> Result<()> {
+        panic!("S3 copies no more than 5 GB")
     }
 }
 
@@ -157,6 +166,32 @@ fn given(got: GetResult, mood: Mood) -> BoxStream<'static, Result<bytes::Bytes>>
         Mood::CutsAfter(bytes) => pieces.take(bytes / PIECE).chain(stream::once(async { Err(refused()) })).boxed(),
         Mood::StallsAfter(bytes) => pieces.take(bytes / PIECE).chain(stream::pending()).boxed(),
         _ => pieces.boxed(),
+    }
+}
+
+#[derive(Debug)]
+struct FaultyUpload {
+    upload: Box<dyn MultipartUpload>,
+    mood: Mood,
+    log: Arc<Log>,
+}
+
+#[async_trait]
+impl MultipartUpload for FaultyUpload {
+    fn put_part(&mut self, part: PutPayload) -> UploadPart {
+        match self.mood {
+            Mood::RefusesParts => Box::pin(async { Err(refused()) }),
+            _ => self.upload.put_part(part),
+        }
+    }
+
+    async fn complete(&mut self) -> Result<PutResult> {
+        self.upload.complete().await
+    }
+
+    async fn abort(&mut self) -> Result<()> {
+        self.log.aborts.fetch_add(1, Ordering::Relaxed);
+        self.upload.abort().await
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use refs_registry::Resolver;
@@ -79,14 +79,19 @@ pub(super) async fn run(session: &Session, args: Serve) -> Result<Stopped, Failu
     drop(output);
     let looked_after =
         figures.map(|((listener, _), metrics)| tokio::spawn(look_after(listener, metrics, server.clone(), root)));
-    let mut stopped = Stopped::Terminate;
-    refs_server::serve(listener, server, &options, async { stopped = stop.await }).await;
+    let (mut stopped, mut since) = (Stopped::Terminate, Instant::now());
+    let asked_to_stop = async {
+        stopped = stop.await;
+        since = Instant::now();
+    };
+    refs_server::serve(listener, server, &options, asked_to_stop).await;
     if let Some(task) = looked_after {
         task.abort();
         // It has the server, and by that the access log.
         drop(task.await);
     }
-    shared.settled().await;
+    // All of the end takes no longer than requests may.
+    shared.settled((options.notice + options.grace).saturating_sub(since.elapsed())).await;
     finish(writer).await;
     Ok(stopped)
 }

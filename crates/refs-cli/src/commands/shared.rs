@@ -1,6 +1,6 @@
 //! What a mirror keeps, for itself or with others.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use refs_store::{DiskStore, Store};
 
@@ -15,12 +15,17 @@ pub(super) enum Shared {
 }
 
 impl Shared {
-    /// Waits until all of it is there that is on its way.
-    pub(super) async fn settled(&self) {
-        match self {
-            Self::Nothing => {}
-            #[cfg(feature = "bucket")]
-            Self::Bucket(store) => store.settled().await,
+    /// Waits until all of it is there that is on its way, for so long at most.
+    pub(super) async fn settled(&self, most: Duration) {
+        let settled = async {
+            match self {
+                Self::Nothing => {}
+                #[cfg(feature = "bucket")]
+                Self::Bucket(store) => store.settled().await,
+            }
+        };
+        if tokio::time::timeout(most, settled).await.is_err() {
+            tracing::warn!("what was on its way into the bucket is given up");
         }
     }
 }

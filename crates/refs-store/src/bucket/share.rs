@@ -126,10 +126,14 @@ impl Uploads {
         under_way.spawn(upload);
     }
 
-    /// Waits for those that are under way.
+    /// Waits for those that are under way. Those go with the wait that are so when it is given up.
     pub(super) async fn settled(&self) {
-        let under_way = std::mem::take(&mut *self.under_way.lock().unwrap_or_else(PoisonError::into_inner));
-        under_way.join_all().await;
+        let mut under_way = std::mem::take(&mut *self.under_way.lock().unwrap_or_else(PoisonError::into_inner));
+        while let Some(ended) = under_way.join_next().await {
+            if let Err(error) = ended {
+                tracing::warn!(%error, "an upload into the bucket has come to no end");
+            }
+        }
     }
 }
 

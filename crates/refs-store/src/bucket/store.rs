@@ -86,7 +86,8 @@ impl BucketStore {
         Self { disk, objects, names, uploads: Arc::default(), fetches: Joint::default() }
     }
 
-    /// Waits until what is on its way into the bucket by now is there, or has failed.
+    /// Waits until what is on its way into the bucket by now is there, or has failed. When the wait is given up, so is that:
+    /// whoever fetches it next sends it again.
     pub async fn settled(&self) {
         self.uploads.settled().await;
     }

@@ -223,6 +223,26 @@ async fn a_tag_that_the_bucket_goes_on_knowing_is_told() -> Result<()> {
 }
 
 #[tokio::test]
+async fn uploads_that_come_to_no_end_keep_nobody_from_stopping() -> Result<()> {
+    let bucket = Faulty::new();
+    let Node { store, .. } = node(&bucket);
+    bucket.be(Mood::PanicsAtParts);
+    fill(&store, &long()).await?;
+    store.settled().await;
+    assert_eq!(in_bucket(&bucket, &long()).await, None);
+
+    let (disk, _folder) = on_disk();
+    let patient = BucketStore::new(Bucket::new(Arc::<Faulty>::clone(&bucket) as Arc<dyn ObjectStore>, ""), disk);
+    bucket.be(Mood::Hangs);
+    fill(&patient, &long()).await?;
+    let mut settled = Box::pin(patient.settled());
+    assert!(future::poll_immediate(&mut settled).await.is_none());
+    drop(settled);
+    patient.settled().await;
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_bucket_that_fails_under_way_takes_nothing_from_what_is_read_of_the_disk() -> Result<()> {
     let bucket = Faulty::new();
     let Node { store, .. } = node(&bucket);

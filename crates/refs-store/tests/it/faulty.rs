@@ -32,6 +32,8 @@ pub(crate) enum Mood {
     StallsAfter(usize),
     /// Parts of uploads are refused.
     RefusesParts,
+    /// Parts of uploads meet a fault of the program.
+    PanicsAtParts,
 }
 
 /// A bucket in memory, and how it is.
@@ -181,6 +183,7 @@ impl MultipartUpload for FaultyUpload {
     fn put_part(&mut self, part: PutPayload) -> UploadPart {
         match self.mood {
             Mood::RefusesParts => Box::pin(async { Err(refused()) }),
+            Mood::PanicsAtParts => panic!("a fault that is meant"),
             _ => self.upload.put_part(part),
         }
     }

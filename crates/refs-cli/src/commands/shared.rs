@@ -41,12 +41,12 @@ pub(super) fn shared(_plan: &Plan, disk: DiskStore) -> Result<(Arc<dyn Store>, S
 pub(super) fn shared(plan: &Plan, disk: DiskStore) -> Result<(Arc<dyn Store>, Shared), Failure> {
     use refs_store::{Bucket, BucketStore};
 
-    let Some(url) = &plan.bucket else { return Ok((Arc::new(disk), Shared::Nothing)) };
+    let Some(url) = &plan.bucket.url else { return Ok((Arc::new(disk), Shared::Nothing)) };
     let settings = std::env::vars_os().filter_map(|(name, value)| {
         let name = name.into_string().ok().filter(|name| name.starts_with("AWS_"))?;
         Some((name, value.into_string().ok()?))
     });
     let bucket = Bucket::open(url, settings).map_err(Failure::Bucket)?;
-    let store = BucketStore::new(bucket, disk);
+    let store = BucketStore::with_options(bucket, disk, &plan.bucket.options);
     Ok((Arc::new(store.clone()), Shared::Bucket(store)))
 }

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    Fault, Planned,
+    Fault, Planned, bucket,
     entry::{self, AuthFiles, TlsFiles},
     fault::Text,
     mirror::{self, Mirror},
@@ -34,6 +34,8 @@ pub(crate) struct ServerConfig {
     pub(crate) access_log_file: Option<PathBuf>,
     /// In bytes.
     pub(crate) store_size: Option<u64>,
+    #[cfg(feature = "bucket")]
+    pub(crate) bucket: bucket::Shared,
     pub(crate) limits: Limits,
     pub(crate) entry: Entry,
     pub(crate) mirrors: Vec<Planned>,
@@ -48,6 +50,7 @@ struct Tables {
     access_log: Option<AccessLog>,
     access_log_file: Option<PathBuf>,
     store_size: Option<Size>,
+    bucket: Option<Spanned<bucket::Table>>,
     #[serde(default)]
     limits: Limits,
     tls: Option<TlsFiles>,
@@ -88,6 +91,8 @@ impl ServerConfig {
         // The message alone: the line itself may hold a password.
         let wrong = |error: toml::de::Error| place.wrong(error.span(), error.message().replace('\n', " "));
         let tables: Tables = toml::from_str(text).map_err(wrong)?;
+        #[cfg(not(feature = "bucket"))]
+        bucket::refuse(tables.bucket, &place)?;
         let folder = path.parent().unwrap_or_else(|| Path::new(""));
         Ok(Self {
             listen: tables.listen,
@@ -96,6 +101,8 @@ impl ServerConfig {
             access_log: tables.access_log,
             access_log_file: tables.access_log_file.map(|file| folder.join(file)),
             store_size: tables.store_size.map(|Size(bytes)| bytes),
+            #[cfg(feature = "bucket")]
+            bucket: bucket::shared(tables.bucket, &place)?,
             limits: tables.limits,
             entry: entry::entry(tables.tls, tables.auth, folder, &place)?,
             mirrors: mirror::plan(tables.mirror, folder, &place)?,

@@ -61,8 +61,19 @@ fn what_is_wrong_is_told_with_its_line_and_column() {
     );
 }
 
-const TABLES: &[&str] =
-    &["listen", "root", "metrics", "access-log", "access-log-file", "store-size", "limits", "tls", "auth", "mirror"];
+const TABLES: &[&str] = &[
+    "listen",
+    "root",
+    "metrics",
+    "access-log",
+    "access-log-file",
+    "store-size",
+    "bucket",
+    "limits",
+    "tls",
+    "auth",
+    "mirror",
+];
 const LIMITS: &[&str] = &[
     "connections",
     "requests",
@@ -75,6 +86,26 @@ const LIMITS: &[&str] = &[
     "notice",
     "grace",
 ];
+
+#[cfg(not(feature = "bucket"))]
+#[test]
+fn a_bucket_is_refused_by_a_build_that_has_none() {
+    let refused = "this build of refs can't share by buckets: one with the feature `bucket` can";
+    check_fault("[bucket]\nurl = 's3://mirror/cache'\n", ":1:1", refused);
+    check_fault("\nbucket = 's3://mirror/cache'\n", ":2:10", refused);
+}
+
+#[cfg(feature = "bucket")]
+#[test]
+fn a_bucket_is_read_with_how_it_is_waited_for() {
+    let bucket = parse("").unwrap().bucket;
+    assert_eq!((bucket.url, bucket.options.patience), (None, Duration::from_secs(5)));
+    let text = "[bucket]\nurl = 's3://mirror/cache'\npatience = '2s'\nidle = '3m'\npause = '1h'\n";
+    let bucket = parse(text).unwrap().bucket;
+    let times = [bucket.options.patience, bucket.options.idle, bucket.options.pause].map(|time| time.as_secs());
+    assert_eq!((bucket.url.as_deref(), times), (Some("s3://mirror/cache"), [2, 180, 3600]));
+    check_fault("[bucket]\nidle = '3m'\n", ":1:1", "missing field `url`");
+}
 
 fn unknown(key: &str, known: &[&str]) -> String {
     let known: Vec<_> = known.iter().map(|key| format!("`{key}`")).collect();

@@ -28,7 +28,7 @@ pub(crate) struct Plan {
     pub(crate) store_size: Option<u64>,
     /// What a mirror shares with others by.
     #[cfg(feature = "bucket")]
-    pub(crate) bucket: Option<String>,
+    pub(crate) bucket: crate::server_config::Shared,
     pub(crate) mirrors: Vec<Planned>,
 }
 
@@ -59,7 +59,7 @@ impl Plan {
             entry: args.entry.over(file.entry),
             store_size: args.store_size.or(file.store_size),
             #[cfg(feature = "bucket")]
-            bucket: args.bucket,
+            bucket: crate::server_config::Shared { url: args.bucket.or(file.bucket.url), options: file.bucket.options },
             mirrors,
         })
     }

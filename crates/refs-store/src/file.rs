@@ -72,6 +72,14 @@ pub(crate) fn open_file(options: &mut OpenOptions, path: &Path) -> Result<Option
     Ok(Some((file, metadata.len())))
 }
 
+/// Makes sure that the file at `path` is not evicted as long as `file` is open. Where there are no such locks, who reads it reads
+/// on.
+pub(crate) fn hold(file: &File, path: &Path) {
+    if let Err(error) = file.try_lock_shared() {
+        tracing::trace!(path = %path.display(), %error, "it may be evicted while it is read");
+    }
+}
+
 /// A name that no file system takes is one that no file has; and below a file there is nothing.
 pub(crate) fn is_absent(error: &io::Error) -> bool {
     use io::ErrorKind::{InvalidFilename, NotADirectory, NotFound};

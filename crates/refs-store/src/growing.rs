@@ -8,7 +8,7 @@ use refs_url::{Digest, Hasher};
 use tokio::sync::watch;
 
 use crate::{
-    file::{blocking, each_chunk},
+    file::{blocking, each_chunk, hold},
     reading::read_piece,
 };
 
@@ -43,6 +43,13 @@ impl Grows {
     /// So many bytes are in `file`, whose name is `path`. Whoever has it open keeps nobody from writing.
     pub(crate) fn begin(&self, file: File, path: &Path, bytes: u64) {
         self.0.send_replace(Grown { file: Some((Arc::new(file), path.into())), bytes });
+    }
+
+    /// The file has a name that it may lose: as long as there are readers, it does not.
+    pub(crate) fn hold(&self) {
+        if let Some((file, path)) = &self.0.borrow().file {
+            hold(file, path);
+        }
     }
 
     /// So many bytes are there by now.

@@ -15,6 +15,7 @@ use super::{
     parts::{self, Kept},
 };
 use crate::{
+    file::hold,
     layout::Folder,
     times::{Since, note_time},
 };
@@ -61,11 +62,8 @@ impl Found {
         self.held()
     }
 
-    /// As long as somebody has the file open, it is not evicted. Where there are no such locks, who reads it reads on.
     fn held(self) -> Self {
-        if let Err(error) = self.file.try_lock_shared() {
-            tracing::trace!(path = %self.path.display(), %error, "it may be evicted while it is read");
-        }
+        hold(&self.file, &self.path);
         self
     }
 }

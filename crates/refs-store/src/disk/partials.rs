@@ -21,7 +21,7 @@ use crate::{
 
 /// Shorter content is fetched anew as quickly as its rest.
 pub(super) const MIN_TOTAL: u64 = 1 << 20;
-/// So many beginnings are kept; the oldest goes for a new one.
+/// So many beginnings are kept, with those that are filled; the oldest of the others goes for a new one.
 const MAX_PARTIALS: usize = 64;
 
 /// The beginning of content, which waits in a [`DiskStore`](super::DiskStore) for the rest.
@@ -130,7 +130,8 @@ fn totals(folder: &Path, digest: &Digest) -> Result<Vec<(PathBuf, u64)>> {
     Ok(found)
 }
 
-/// Removes the oldest beginnings, so that neither their number nor their bytes grow without an end, however processes die.
+/// Removes the oldest beginnings that nobody fills, so that neither their number nor their bytes grow without an end, however
+/// processes die.
 fn make_room(root: &Path, bound: Bound) -> Result<()> {
     let mut kept = Vec::new();
     for origin in origins(root)? {
@@ -143,11 +144,25 @@ fn make_room(root: &Path, bound: Bound) -> Result<()> {
         if rest < MAX_PARTIALS && bytes <= bound.max_bytes {
             break;
         }
-        remove_file(&kept.path)?;
-        rest -= 1;
-        bytes -= kept.bytes;
+        if remove_unless_filled(&kept.path)? {
+            rest -= 1;
+            bytes -= kept.bytes;
+        }
     }
     Ok(())
+}
+
+/// Removes a beginning, unless somebody fills it at this moment: that would be fetched to its end for nothing.
+fn remove_unless_filled(path: &Path) -> Result<bool> {
+    match Ingest::claim_left(path) {
+        Ok(Some(left)) => {
+            left.discard();
+            Ok(true)
+        }
+        Ok(None) => Ok(false),
+        // It is no file, or nobody can tell who fills it.
+        Err(_) => remove_file(path),
+    }
 }
 
 fn remove_file(path: &Path) -> Result<bool> {

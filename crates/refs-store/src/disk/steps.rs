@@ -16,7 +16,13 @@ use tokio::{
 };
 
 use super::order::Order;
-use crate::{file::Stopped, flight::Flight, growing::Grows, ingest::Ingest, store::Taken};
+use crate::{
+    file::{Stopped, hold},
+    flight::Flight,
+    growing::Grows,
+    ingest::Ingest,
+    store::Taken,
+};
 
 /// After so many bytes another has the thread, if there are not enough.
 const STEP_BYTES: usize = 1 << 20;
@@ -181,10 +187,7 @@ impl Writing {
                 self.held = Some(flight);
                 ControlFlow::Continue(())
             }
-            Message::Commit => {
-                let shown = self.ingest.take().map_or(Ok(()), |(ingest, _)| self.order.show(ingest));
-                ControlFlow::Break(shown)
-            }
+            Message::Commit => ControlFlow::Break(self.show()),
             Message::Leave => ControlFlow::Break(self.leave()),
             Message::Discard => {
                 self.discard();
@@ -210,6 +213,20 @@ impl Writing {
             flight.note(bytes);
         }
         ControlFlow::Continue(())
+    }
+
+    /// The file shows. It is not evicted before those have gone who read it as it came.
+    fn show(&mut self) -> Result<()> {
+        let Some((ingest, _)) = self.ingest.take() else { return Ok(()) };
+        self.order.show(ingest)?;
+        // The lock that it was written under lets no reader hold it.
+        if let Some(file) = &self.taken.file {
+            hold(file, &self.order.name);
+        }
+        if let Some(grows) = &self.grows {
+            grows.hold();
+        }
+        Ok(())
     }
 
     /// The file goes, or waits for the rest.

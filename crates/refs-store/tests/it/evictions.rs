@@ -2,16 +2,18 @@
 
 use std::{
     os::unix::fs::symlink,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use bytes::Bytes;
-use refs_registry::{ErrorKind, Result, Resume};
-use refs_store::{DiskOptions, DiskStore, Store};
+use refs_registry::{ErrorKind, Resolver, Result, Resume};
+use refs_store::{Cached, DiskOptions, DiskStore, Fetches, Store};
 use tempfile::TempDir;
 
 use crate::{
-    content::{digest, drain, fails, text},
+    content::{digest, drain, fails, put, text},
+    place::{Place, registries},
     store::{bounded, fill, fill_part, here, origin, part},
 };
 
@@ -68,6 +70,54 @@ async fn nothing_goes_while_it_is_read_or_filled() -> Result<()> {
     read_at(&folder, &read, 1);
     fill(&store, &other).await?;
     assert_eq!(store.stat(&digest(&read)).await?, None);
+    Ok(())
+}
+
+#[tokio::test]
+async fn nothing_goes_while_those_read_it_who_were_there_as_it_came() -> Result<()> {
+    const MIB: usize = 1 << 20;
+    let options = DiskOptions { max_bytes: 3 << 20, ..DiskOptions::default() };
+    let place = Place::new(|path| Arc::new(DiskStore::new(path, &options))).await;
+    let (origin, content) = (place.origin("o/r"), "r".repeat(MIB));
+    put(&*place.repository(), &content).await?;
+    let source = registries().source(&origin.host, &origin.repository)?;
+    let cached = Arc::new(Cached::new(source, origin, Arc::clone(&place.store)));
+    let reading = Fetches::default().blob(&cached, &digest(&content)).await?.blob;
+    while place.store.stat(&digest(&content)).await?.is_none() {
+        tokio::task::yield_now().await;
+    }
+    for letter in ["a", "b", "c", "d"] {
+        fill(&*place.store, &letter.repeat(MIB)).await?;
+        assert_eq!(place.store.stat(&digest(&content)).await?, Some(MIB as u64), "it is read");
+    }
+    assert!(text(reading.stream).await? == content);
+    for letter in ["e", "f", "g", "h"] {
+        fill(&*place.store, &letter.repeat(MIB)).await?;
+    }
+    assert_eq!(place.store.stat(&digest(&content)).await?, None, "nobody reads it any more");
+    Ok(())
+}
+
+/// More than there may be beginnings that wait for their rest.
+#[tokio::test]
+async fn what_many_fill_at_once_is_all_kept() -> Result<()> {
+    const MIB: usize = 1 << 20;
+    let (store, _folder) = bounded(1 << 30);
+    let contents: Vec<_> = (0..70).map(|number| format!("{number:04}").repeat(MIB / 4)).collect();
+    let mut fills = Vec::new();
+    for content in &contents {
+        let mut fill = store.fill(&here(), &digest(content), MIB as u64).await?.unwrap();
+        // There is room for the rest once the file is there.
+        fill.write(Bytes::copy_from_slice(&content.as_bytes()[..MIB - 1])).await?;
+        fill.write(Bytes::copy_from_slice(&content.as_bytes()[MIB - 1..])).await?;
+        fills.push(fill);
+    }
+    for fill in &mut fills {
+        fill.commit().await?;
+    }
+    for content in &contents {
+        assert_eq!(store.stat(&digest(content)).await?, Some(MIB as u64));
+    }
     Ok(())
 }
 

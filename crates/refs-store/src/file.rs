@@ -72,8 +72,8 @@ pub(crate) fn open_file(options: &mut OpenOptions, path: &Path) -> Result<Option
     Ok(Some((file, metadata.len())))
 }
 
-/// Makes sure that the file at `path` is not evicted as long as `file` is open. Where there are no such locks, who reads it reads
-/// on.
+/// Makes sure that the file at `path` is not evicted as long as `file` is open. Where there are no such locks, who reads it
+/// reads on.
 pub(crate) fn hold(file: &File, path: &Path) {
     if let Err(error) = file.try_lock_shared() {
         tracing::trace!(path = %path.display(), %error, "it may be evicted while it is read");

@@ -102,10 +102,12 @@ impl<K> Clone for Joint<K> {
 }
 
 impl<K: Hash + Eq + Clone + Send + Sync + 'static> Joint<K> {
-    /// The content `digest`, which `fetching` brings, from the fetch `key` that is under way, or else from one that begins now.
+    /// The content `digest`, which `fetching` brings, from the fetch `key` that is under way, or else from one that begins
+    /// now.
     ///
     /// # Errors
-    /// Those of `fetching`. The failure of a fetch to begin is told to all who wait for it, and the next to ask begins another.
+    /// Those of `fetching`. The failure of a fetch to begin is told to all who wait for it, and the next to ask begins
+    /// another.
     pub(crate) async fn blob(&self, key: K, digest: &Digest, fetching: Arc<dyn Fetching>) -> Result<FetchedBlob> {
         let fetch = self.join(&key);
         let mut own = Own::Nothing;

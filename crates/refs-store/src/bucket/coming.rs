@@ -89,7 +89,7 @@ impl Coming {
                     return Ok(());
                 }
                 Ok(None) => {
-                    return Err(Error::NotCached { wanted: Wanted::Blob(self.digest.clone()), of: None });
+                    return Err(Error::NotCached { wanted: Wanted::Blob(self.digest.clone()), of: None, lost: None });
                 }
                 Err(error) if self.attempts == ATTEMPTS => return Err(error),
                 Err(error) => tracing::debug!(%error, "what is missing can't be asked for"),

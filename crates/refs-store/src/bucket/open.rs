@@ -5,9 +5,9 @@ use url::Url;
 
 use super::place::Bucket;
 
-/// What is read or sent may take long, so that no request is bounded as a whole, as it is unless something is said: how long one
-/// may stand still, and how long each that moves little may take, is for [`BucketOptions`](super::BucketOptions). The second is
-/// the last resort for one whose answer never begins, and leaves a piece of an upload its time.
+/// What is read or sent may take long, so that no request is bounded as a whole, as it is unless something is said: how long
+/// one may stand still, and how long each that moves little may take, is for [`BucketOptions`](super::BucketOptions). The
+/// second is the last resort for one whose answer never begins, and leaves a piece of an upload its time.
 const UNBOUNDED: [(&str, &str); 2] = [("timeout", "10000 days"), ("read_timeout", "10 minutes")];
 
 /// Why there is no such bucket.

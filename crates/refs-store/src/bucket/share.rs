@@ -36,8 +36,8 @@ pub(super) async fn share(
         return objects.replace(&name, chunks.concat().into()).await;
     }
     let upload = objects.begin(&name).await?;
-    let mut sending =
-        Sending { objects, name: &name, upload, pieces: FuturesUnordered::new(), piece: piece_bytes(size) };
+    let (pieces, piece) = (FuturesUnordered::new(), piece_bytes(size));
+    let mut sending = Sending { objects, name: &name, size, upload, pieces, piece };
     let sent = sending.send(content).await;
     if sent.is_err() {
         sending.abort().await;
@@ -54,6 +54,7 @@ fn piece_bytes(size: u64) -> usize {
 struct Sending<'a> {
     objects: &'a Objects,
     name: &'a Path,
+    size: u64,
     upload: Box<dyn MultipartUpload>,
     pieces: FuturesUnordered<UploadPart>,
     /// How large each is but the last.
@@ -74,7 +75,8 @@ impl Sending<'_> {
             self.put(piece.into()).await?;
         }
         self.settle(0).await?;
-        let time = self.objects.options().time_for(0);
+        // S3 puts the pieces together meanwhile, which may take minutes.
+        let time = self.objects.options().time_for(self.size);
         self.objects.within(time, Doing::Write, self.name, self.upload.complete()).await.map(drop)
     }
 
@@ -86,7 +88,8 @@ impl Sending<'_> {
 
     /// Waits until at most `most` pieces are on their way.
     async fn settle(&mut self, most: usize) -> Result<()> {
-        let time = self.objects.options().time_for((self.piece * PIECES_AT_A_TIME) as u64);
+        let options = self.objects.options();
+        let time = options.idle + options.time_for((self.piece * PIECES_AT_A_TIME) as u64);
         while self.pieces.len() > most {
             let pieces = &mut self.pieces;
             let next = async { pieces.next().await.transpose() };

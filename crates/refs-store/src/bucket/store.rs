@@ -46,11 +46,11 @@ use crate::{
 /// digest once it has been hashed on its way there, as a whole; what is longer than 4 MiB is sent while nobody waits for it
 /// ([`settled`](BucketStore::settled)). Of what two nodes say of a tag, what was seen later counts.
 ///
-/// Content that only the bucket has comes onto the disk by one request, however many read it meanwhile, and each of them is given
-/// the bytes as they come.
+/// Content that only the bucket has comes onto the disk by one request, however many read it meanwhile, and each of them is
+/// given the bytes as they come.
 ///
-/// Nothing in the bucket is evicted: that is for a rule of the bucket's own. Content that its disk does not take is not in the
-/// bucket either.
+/// Nothing in the bucket is evicted: that is for a rule of the bucket's own. Content that its disk does not take is not in
+/// the bucket either.
 ///
 /// A bucket that fails is passed by with a warning; after some failures in a row nothing is asked of it for a while
 /// ([`BucketOptions`]): the node is alone with its disk until it works again.

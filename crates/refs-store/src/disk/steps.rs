@@ -1,5 +1,5 @@
-//! A fill of the disk by steps: each writes what has come by then on a thread that may wait for the disk, and nothing has a thread
-//! while it waits for more. However many fills wait for their origins, those who read files find a thread.
+//! A fill of the disk by steps: each writes what has come by then on a thread that may wait for the disk, and nothing has a
+//! thread while it waits for more. However many fills wait for their origins, those who read files find a thread.
 
 use std::{
     collections::VecDeque,

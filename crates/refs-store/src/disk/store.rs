@@ -41,8 +41,8 @@ use crate::{
 };
 
 /// A [`Store`] whose content is an image layout on disk, shared by all processes that open it, and bounded: what was read
-/// once goes before what was read again, however much there is of it (S3-FIFO), and nothing is evicted while somebody reads it or
-/// fills it, in whatever process, where the file system has locks. What is damaged, or is [removed](Store::remove) or
+/// once goes before what was read again, however much there is of it (S3-FIFO), and nothing is evicted while somebody reads
+/// it or fills it, in whatever process, where the file system has locks. What is damaged, or is [removed](Store::remove) or
 /// [pruned](DiskStore::prune) because somebody says so, goes at once; whoever reads it then has it open, and reads on.
 ///
 /// Beside the layout's own files there are `pins`, `queues`, `uploads`, `locks`, `indexes`, `quarantine`, and

@@ -96,14 +96,15 @@ fn fills_that_go_on_in_turns_all_come_to_their_end() -> Result<()> {
 #[test]
 fn a_runtime_that_ends_leaves_the_beginning() -> Result<()> {
     let (store, _folder) = on_disk();
-    let content = long("left");
+    let mib = Bytes::from(vec![b'x'; 1 << 20]);
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.max_blocking_threads(1).enable_all().build().unwrap();
     let fill = runtime.block_on(async {
-        let mut fill = store.fill(&here(), &digest(&content), content.len() as u64).await?.unwrap();
-        fill.write(Bytes::copy_from_slice(&content.as_bytes()[..1 << 20])).await?;
-        // There is room for this when the first has been written.
-        fill.write(Bytes::copy_from_slice(&content.as_bytes()[1 << 20..])).await?;
+        let mut fill = store.fill(&here(), &digest("content"), 8 << 20).await?.unwrap();
+        // There is no room for the last before the first has been written.
+        for _ in 0..5 {
+            fill.write(mib.clone()).await?;
+        }
         Ok::<_, refs_registry::Error>(fill)
     })?;
     // It waits for the threads, and begins no other.

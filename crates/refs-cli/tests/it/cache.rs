@@ -77,7 +77,7 @@ fn what_needs_no_cache_makes_none() {
     machine.write("source", &small());
     machine.prints("push source ocidir://layout:v1");
     machine.prints("pull ocidir://layout:v1 here");
-    for line in ["--help", "--version", "completions bash", "demo", &format!("resolve {at}"), &format!("tags {at}")] {
+    for line in ["--help", "--version", "completions bash", "demo", &format!("tags {at}")] {
         machine.run(line);
     }
     machine.prints(&format!("push source {at}"));

@@ -135,6 +135,20 @@ fn a_version_is_chosen_among_those_that_the_cache_knows_and_that_is_said() {
 }
 
 #[test]
+fn what_was_resolved_and_then_pulled_by_what_that_printed_is_known_by_its_tag() {
+    let (machine, registry) = (Machine::new(), registry());
+    pushed(&machine, &registry, &small());
+    let repository = format!("{}/o/r", registry.host());
+    machine.prints(&format!("tag {repository}:v1 1.0.0"));
+    let resolved = machine.prints(&format!("resolve {repository} --constraint ^1"));
+    machine.prints(&format!("pull {} before", resolved.trim_end()));
+    registry.stop();
+    assert_eq!(machine.prints(&format!("resolve {repository} --constraint ^1 --offline -q")), resolved);
+    machine.prints(&format!("pull {repository}:1.0.0 after --offline -q"));
+    assert!(machine.read("after") == machine.read("before"));
+}
+
+#[test]
 fn after_all_is_pruned_nothing_is_known_of_a_tag() {
     let (machine, host) = pulled();
     machine.prints("cache prune --all --dry-run");

@@ -209,10 +209,8 @@ impl Source for Cached {
             return Ok(descriptor);
         }
         let descriptor = self.unless_gone(tag, self.origin.resolve(target).await).await?;
-        // Where nobody would believe a record, there is one only for those who read offline.
-        if self.belief != Belief::Nothing || self.local.known(tag).await.is_some() {
-            self.record(tag, &descriptor).await;
-        }
+        // Where nobody would believe a record, it is for those who read offline.
+        self.record(tag, &descriptor).await;
         Ok(descriptor)
     }
 

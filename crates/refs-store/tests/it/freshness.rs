@@ -21,7 +21,7 @@ crate::place::facts! {
     a_young_record_of_a_tag_asks_for_nothing
     a_record_from_the_future_is_not_believed
     what_a_record_leads_to_is_asked_for_when_it_is_not_kept
-    what_a_tag_was_resolved_to_is_remembered_by_those_who_believe_it
+    what_a_tag_was_resolved_to_is_remembered_for_those_who_believe_it
     a_refresh_reads_nothing_that_is_kept_and_keeps_what_comes
     a_refresh_keeps_a_blob_that_was_there
     offline_gives_what_is_kept
@@ -152,13 +152,13 @@ async fn what_a_record_leads_to_is_asked_for_when_it_is_not_kept(place: Place) -
     Ok(())
 }
 
-async fn what_a_tag_was_resolved_to_is_remembered_by_those_who_believe_it(place: Place) -> Result<()> {
+async fn what_a_tag_was_resolved_to_is_remembered_for_those_who_believe_it(place: Place) -> Result<()> {
     let manifest = push(&*place.repository(), "one", &["v1"]).await?;
     let readers = Readers::of(&place);
-    assert_eq!(readers.with(Freshness::Revalidate).resolve(&tagged("v1")).await?, manifest.descriptor);
-    fails(kept(&place, "o/r").resolve(&tagged("v1")).await, ErrorKind::NotCached);
-    assert_eq!(readers.with(Freshness::Within(MINUTE)).resolve(&tagged("v1")).await?, manifest.descriptor);
-    place.asked(&["HEAD manifests/v1", "HEAD manifests/v1"]);
+    for _ in 0..2 {
+        assert_eq!(readers.with(Freshness::Revalidate).resolve(&tagged("v1")).await?, manifest.descriptor);
+        place.asked(&["HEAD manifests/v1"]);
+    }
     assert_eq!(readers.with(Freshness::Within(MINUTE)).resolve(&tagged("v1")).await?, manifest.descriptor);
     assert_eq!(kept(&place, "o/r").resolve(&tagged("v1")).await?, manifest.descriptor);
     place.asked(&[]);

@@ -24,9 +24,7 @@ pub(crate) fn for_keeper(error: &Error) -> String {
 
 /// What helps where what the cache has does not hold.
 pub(crate) fn of_damaged() -> String {
-    "it comes from the cache: `refs cache fetch REF` fetches anew what is damaged there, and keeps it; `refs cache verify` \
-     tells what is"
-        .to_owned()
+    "it comes from the cache: `refs cache fetch REF` fetches anew what is damaged there, and keeps it".to_owned()
 }
 
 /// What would make the cache usable, if that is known, as the first of several things to do.

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use futures_util::TryStreamExt;
 use http::{
     HeaderMap, HeaderName, StatusCode,
     header::{ACCEPT_RANGES, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, IF_RANGE, RANGE},
@@ -67,14 +68,20 @@ pub(crate) fn is_known(headers: &HeaderMap, name: HeaderName, digest: &Digest) -
     let any = name == IF_NONE_MATCH;
     let tags = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok()).flat_map(|v| v.split(','));
     tags.map(str::trim).any(|tag| {
-        // A weak validator may not stand for a range (RFC 9110, 13.1.5), and is never made here.
+        // A weak validator may not stand for a range (RFC 9110, 13.1.5), and is never made here, but by proxies of these.
+        let tag = if any { tag.strip_prefix("W/").unwrap_or(tag) } else { tag };
         let bare = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
         bare == Some(digest.as_str()) || (any && tag == "*")
     })
 }
 
 async fn whole(source: &dyn Source, digest: &Digest) -> Outcome {
-    let blob = source.blob(digest, Resume::START).await.map_err(|error| Refusal::of_read(&error))?;
+    let mut blob = source.blob(digest, Resume::START).await.map_err(|error| Refusal::of_read(&error))?;
+    if blob.size == 0 {
+        // There is no last byte to hold back until the verdict.
+        let ended = (&mut blob.stream).try_for_each(|_empty| async { Ok(()) }).await;
+        ended.map_err(|error| Refusal::of_read(&error))?;
+    }
     Ok(described(StatusCode::OK, digest).with_body(blob.size, body::outgoing(blob.stream, blob.size)))
 }
 

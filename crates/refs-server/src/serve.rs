@@ -62,7 +62,7 @@ pub async fn serve(listener: TcpListener, server: Server, options: &ServeOptions
     let patience = Patience { silent: options.header_timeout, unread: options.write_idle };
     let speaker = Arc::new(Speaker::new(options.tls.as_ref(), patience));
     let closing = watch::Sender::new(());
-    let permits = Arc::new(Semaphore::new(options.connections));
+    let permits = Arc::new(Semaphore::new(options.connections.min(Semaphore::MAX_PERMITS)));
     let mut tasks = JoinSet::new();
     tasks.spawn(reclaim(server.clone()));
     let mut sweep = tokio::time::interval(SWEEP);

@@ -261,13 +261,19 @@ fn described(target: &Target, answer: &Answer) -> Result<Option<Descriptor>> {
     Ok(media_type.zip(answer.content_length()).map(|(media_type, size)| Descriptor::new(media_type, digest, size)))
 }
 
-/// The type of a manifest: announced and written in it alike, or one of both.
+/// The type of a manifest: announced and written in it alike, or one of both. What has neither must at least be of a version:
+/// gateways answer with JSON of their own.
 fn media_type(announced: Option<MediaType>, raw: &[u8]) -> Result<MediaType, ManifestFault> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Shape {
         media_type: Option<MediaType>,
         manifests: Option<serde::de::IgnoredAny>,
+    }
+    #[derive(Deserialize)]
+    struct Versioned {
+        #[serde(rename = "schemaVersion")]
+        _schema_version: serde::de::IgnoredAny,
     }
     let shape: Shape = from_json(raw)?;
     // Some storage behind a registry announces all it has as one of these.
@@ -277,6 +283,6 @@ fn media_type(announced: Option<MediaType>, raw: &[u8]) -> Result<MediaType, Man
         (Some(announced), Some(found)) if announced != found => Err(ManifestFault::media_type(&announced, &found)),
         (Some(known), _) | (None, Some(known)) => Ok(known),
         (None, None) if shape.manifests.is_some() => Ok(MediaType::OCI_INDEX),
-        (None, None) => Ok(MediaType::OCI_MANIFEST),
+        (None, None) => from_json::<Versioned>(raw).map(|_manifest| MediaType::OCI_MANIFEST),
     }
 }

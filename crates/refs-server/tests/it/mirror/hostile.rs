@@ -64,6 +64,22 @@ async fn m153_a_digest_header_that_lies_poisons_nothing() {
 }
 
 #[tokio::test]
+async fn m153_no_bytes_at_all_are_no_blob_and_any_json_is_no_manifest() {
+    let peer = RawPeer::start(|_| {
+        let body = r#"{"status":"maintenance"}"#;
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n";
+        Speech::of([format!("{head}content-length: {}\r\n\r\n{body}", body.len())])
+    });
+    let rig = Rig::new(vec![upstream("", peer.host())]);
+    assert_eq!(rig.get("/v2/o/r/manifests/v1").await.refusal(), "502 MANIFEST_INVALID");
+
+    let head = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    let peer = RawPeer::start(move |_| Speech::of([head]));
+    let rig = Rig::new(vec![upstream("", peer.host())]);
+    assert_eq!(rig.get(&format!("/v2/o/r/blobs/{}", digest("something"))).await.refusal(), "502 DIGEST_INVALID");
+}
+
+#[tokio::test]
 async fn m154_a_blob_that_is_cut_is_short_and_its_rest_is_asked_for_later() {
     let registry = FakeRegistry::start().await;
     let bytes: Vec<u8> = (0..3_000_000_u32).map(|n| (n / 7) as u8).collect();

@@ -1,7 +1,10 @@
 //! Blobs that are copied from another place, each into a file that is found again by its digest: what has come of one when the
 //! work is cut off, by a kill as well, waits there for the next attempt.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+};
 
 use futures_util::StreamExt;
 use refs_registry::{Descriptor, ErrorKind, Result, Resume, Source, Upload};
@@ -21,7 +24,8 @@ pub(super) fn is_kept(blob: &Descriptor) -> bool {
     blob.size >= MIN_BYTES && blob.digest.algorithm() == Algorithm::Sha256
 }
 
-/// Copies `blob` out of `source`, from where an earlier attempt ended; says whether it did, which it doesn't while another does.
+/// Copies `blob` out of `source`, from where an earlier attempt ended; says whether it did, which it doesn't while another does,
+/// or where the file can't be had.
 pub(super) async fn copy(folder: &Arc<Folder>, blob: &Descriptor, source: &dyn Source) -> Result<bool> {
     let Some((upload, from)) = take(folder, blob).await? else { return Ok(false) };
     let is_begun = from.offset() > 0;
@@ -36,20 +40,29 @@ pub(super) async fn copy(folder: &Arc<Folder>, blob: &Descriptor, source: &dyn S
     }
 }
 
-/// The file for `blob`, and what it has of it, hashed; `None` while another writes it.
+/// The file for `blob`, and what it has of it, hashed; `None` while another writes it, or when what has its name is of no use.
 async fn take(folder: &Arc<Folder>, blob: &Descriptor) -> Result<Option<(LayoutUpload, Resume)>> {
     let (folder, digest, size) = (Arc::clone(folder), blob.digest.clone(), blob.size);
     let root = folder.root().to_owned();
     blocking(&root, move || {
         folder.prepare()?;
         make_folder(&folder.ingest())?;
-        let Some(ingest) = Ingest::go_on(&folder.ingest().join(name(&digest)), size)? else { return Ok(None) };
+        let Some(ingest) = go_on(&folder.ingest().join(name(&digest)), size) else { return Ok(None) };
         let resume = ingest.hasher().map_or(Resume::START, |hasher| Resume::at(ingest.bytes(), hasher));
         let upload = LayoutUpload::of(folder, ingest);
         upload.leave.store(resume.offset() > 0, Ordering::Relaxed);
         Ok(Some((upload, resume)))
     })
     .await
+}
+
+/// The name is known beforehand, and may be that of a directory, a link, or another user's file. A session of its own needs
+/// none of that; what is wrong with the disk, it meets as well.
+fn go_on(path: &Path, size: u64) -> Option<Ingest> {
+    Ingest::go_on(path, size).unwrap_or_else(|error| {
+        tracing::debug!(path = %path.display(), %error, "the blob is copied into another file");
+        None
+    })
 }
 
 /// What no session is called: nobody goes on with it who does not have the digest, and a layout.

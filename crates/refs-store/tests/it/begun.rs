@@ -2,7 +2,9 @@
 
 use std::{
     fs,
-    path::PathBuf,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    process::Command,
     sync::{Arc, LazyLock},
 };
 
@@ -121,5 +123,29 @@ async fn two_who_copy_one_blob_do_not_wait_for_each_other() -> Result<()> {
     assert_eq!(place.copy().await?, Sent::Uploaded);
     assert_eq!(place.ranges(), [None]);
     assert_eq!(fs::read(place.begun()).unwrap(), b"0");
+    Ok(())
+}
+
+/// That the blob is copied though `put` put something else than a file where its beginning would be, and that this stays.
+async fn check_taken(what: &str, put: impl Fn(&Path)) -> Result<()> {
+    let place = Place::new().await?;
+    put(&place.begun());
+    let before = fs::symlink_metadata(place.begun()).unwrap().file_type();
+    assert_eq!(place.copy().await?, Sent::Uploaded, "{what}");
+    assert!(read(&place.layout, &digest(&LONG)).await? == *LONG, "{what}");
+    assert_eq!(fs::symlink_metadata(place.begun()).unwrap().file_type(), before, "{what}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_name_that_something_else_has_keeps_no_blob_out() -> Result<()> {
+    let folder = tempfile::tempdir().unwrap();
+    let outside = folder.path().join("outside");
+    fs::write(&outside, "theirs").unwrap();
+    check_taken("directory", |path| fs::create_dir(path).unwrap()).await?;
+    check_taken("link", |path| symlink(&outside, path).unwrap()).await?;
+    check_taken("dangling link", |path| symlink("nowhere", path).unwrap()).await?;
+    check_taken("pipe", |path| assert!(Command::new("mkfifo").arg(path).status().unwrap().success())).await?;
+    assert_eq!(fs::read(&outside).unwrap(), b"theirs");
     Ok(())
 }

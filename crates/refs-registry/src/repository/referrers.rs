@@ -7,7 +7,7 @@ use futures_core::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use http::{HeaderName, HeaderValue, header};
 use refs_url::{Digest, Target};
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 
 use super::{
     Repository,
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     Descriptor, Error, Filter, MediaType, ReferrersAt, Result,
-    error::{Fault, Wanted},
+    error::{Fault, RequestLine, Wanted, may_pass},
     spec::Document,
     transport::{Answer, Call},
 };
@@ -44,6 +44,7 @@ impl Repository {
                     Ok(stream::iter(first.map(Ok)).chain(listed).boxed())
                 }
                 Err(error) if is_unusable(&error) => {
+                    tell(&error);
                     self.remote.learn(|quirks| {
                         // A registry that keeps lists may still know nothing of a repository that is not there.
                         if quirks.referrers == ReferrersAt::Unknown {
@@ -98,14 +99,42 @@ fn read_page(answer: &Answer, body: &bytes::Bytes) -> Result<Vec<Descriptor>> {
     struct Listed {
         /// An empty list is `null` at olareg; an object without one is something else.
         #[serde(deserialize_with = "Option::deserialize")]
-        manifests: Option<Vec<Descriptor>>,
+        manifests: Option<Vec<Entry>>,
     }
-    let announced = answer.header(&header::CONTENT_TYPE).map(MediaType::new);
-    if announced.is_some_and(|announced| announced != MediaType::OCI_INDEX) {
-        return Err(answer.protocol(Fault::BadBody("a list of referrers")));
+    if let Some(announced) = answer.header(&header::CONTENT_TYPE).filter(|announced| !is_json(announced)) {
+        return Err(answer.bad_header("content-type", announced));
     }
     let page: Listed = json(answer, body, "a list of referrers")?;
-    Ok(page.manifests.unwrap_or_default())
+    Ok(page.manifests.unwrap_or_default().into_iter().filter_map(|entry| entry.descriptor(&answer.at)).collect())
+}
+
+/// What a list has for a referrer.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Entry {
+    Sound(Box<Descriptor>),
+    Named { digest: String },
+    Other(IgnoredAny),
+}
+
+impl Entry {
+    /// One that is none does not take the others along, and is told of: it may stand for a signature.
+    fn descriptor(self, at: &RequestLine) -> Option<Descriptor> {
+        let digest = match self {
+            Self::Sound(descriptor) => return Some(*descriptor),
+            Self::Named { digest } => digest.chars().take(128).flat_map(char::escape_debug).collect(),
+            Self::Other(_) => String::new(),
+        };
+        tracing::warn!(%at, digest, "a referrer is left out, as what lists it is no descriptor");
+        None
+    }
+}
+
+/// Whether this type of content may be a list: some say no more than that it is JSON. What can't be read then is a list that
+/// is broken, and not the absence of one.
+fn is_json(announced: &str) -> bool {
+    let announced = MediaType::new(announced);
+    announced == MediaType::new("application/json") || announced.as_str().ends_with("+json")
 }
 
 /// Whether the registry says that it has filtered already.
@@ -114,15 +143,30 @@ fn is_filtered(answer: &Answer) -> bool {
     answer.header(&APPLIED).is_some_and(|applied| applied.split(',').any(|filter| filter.trim() == "artifactType"))
 }
 
-/// Whether the registry's answer means that it keeps no such list.
+/// Whether the registry's answer means that it keeps no such list. A list that is broken does not: what it has would be lost
+/// without a word.
 fn is_unusable(error: &Error) -> bool {
-    matches!(
-        error,
+    match error {
+        Error::NotFound { .. } | Error::Unsupported { .. } => true,
+        // Several registries have a 400 or a 406 for a path that they do not know.
+        Error::Refused { status, .. } => matches!(status, 300..=499) && !may_pass(*status),
+        Error::Protocol { fault, .. } => {
+            matches!(fault, Fault::UnsafeRedirect { .. } | Fault::BadHeader { name: "content-type", .. })
+        }
+        _ => false,
+    }
+}
+
+/// Says why the list is looked for under the tag: aloud, where that is not the usual answer of registries that keep none.
+fn tell(error: &Error) {
+    match error {
         Error::NotFound { .. }
-            | Error::Unsupported { .. }
-            | Error::Refused { status: 300..=499, .. }
-            | Error::Protocol { fault: Fault::BadBody(_) | Fault::UnsafeRedirect { .. }, .. }
-    )
+        | Error::Unsupported { .. }
+        | Error::Protocol { fault: Fault::UnsafeRedirect { .. }, .. } => {
+            tracing::debug!(%error, "the list of referrers is looked for under its tag");
+        }
+        _ => tracing::warn!("the list of referrers is looked for under its tag: {error}"),
+    }
 }
 
 fn matches(found: &Descriptor, wanted: Option<&MediaType>) -> bool {

@@ -12,8 +12,10 @@ use std::{
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
 use refs_registry::{
-    Clock, Descriptor, ErrorKind, Filter, Manifest, MediaType, Options, ReferrersAt, Registries, Result, Sink, Source,
+    Clock, Descriptor, Error, ErrorKind, Filter, Manifest, MediaType, Options, ReferrersAt, Registries, Result, Sink,
+    Source,
     auth::{Anonymous, Chain},
+    error::Fault,
     spec::{Document, ImageManifest, Index},
 };
 use refs_url::{Digest, Target};
@@ -203,8 +205,7 @@ async fn a_registry_that_lists_by_itself_is_left_to_it() {
 /// olareg gives `null` where nothing refers to a manifest: it keeps lists all the same.
 #[tokio::test]
 async fn a_list_that_is_null_is_an_empty_list_of_the_registrys_own() {
-    let rows = [("null", ReferrersAt::Api), ("[]", ReferrersAt::Api), ("7", ReferrersAt::Tag)];
-    for (manifests, expect) in rows {
+    for manifests in ["null", "[]"] {
         let peer = Peer::start(move |request| {
             let body = format!(r#"{{"schemaVersion":2,"manifests":{manifests}}}"#);
             let is_list = request.target.contains("/referrers/");
@@ -220,7 +221,58 @@ async fn a_list_that_is_null_is_an_empty_list_of_the_registrys_own() {
         let listed: Vec<_> =
             repository(&registries, &peer).referrers(&subject, Filter::default()).try_collect().await.unwrap();
         assert_eq!(listed, [], "{manifests}");
-        assert_eq!(registries.registry(&peer.host).unwrap().quirks().referrers, expect, "{manifests}");
+        assert_eq!(registries.registry(&peer.host).unwrap().quirks().referrers, ReferrersAt::Api);
+    }
+}
+
+/// What a list that is answered with `body`, announced as `media_type`, has; under the tag there is nothing.
+async fn answered(media_type: Option<&'static str>, body: &str) -> (Result<Vec<Descriptor>>, ReferrersAt) {
+    let body = body.to_owned();
+    let peer = Peer::start(move |request| match (request.target.contains("/referrers/"), media_type) {
+        (true, Some(media_type)) => Reply::ok(body.clone()).header("content-type", media_type),
+        (true, None) => Reply::ok(body.clone()),
+        _ => Reply::status(404),
+    })
+    .await;
+    let registries = anonymous();
+    let listed = repository(&registries, &peer).referrers(&subject().digest, Filter::default()).try_collect().await;
+    (listed, registries.registry(&peer.host).unwrap().quirks().referrers)
+}
+
+const INDEX: Option<&str> = Some("application/vnd.oci.image.index.v1+json");
+const JSON: Option<&str> = Some("application/json; charset=utf-8");
+
+#[tokio::test]
+async fn a_list_that_is_broken_is_an_error_and_not_the_absence_of_one() {
+    let cut = r#"{"schemaVersion":2,"manifests":["#;
+    for media_type in [INDEX, JSON, None] {
+        for body in [cut, r#"{"manifests":7}"#, r#"{"errors":[]}"#, "<html>login", ""] {
+            let (listed, at) = answered(media_type, body).await;
+            let error = listed.unwrap_err();
+            assert!(
+                matches!(error, Error::Protocol { fault: Fault::BadBody(_), .. }),
+                "{media_type:?} {body}: {error:?}"
+            );
+            assert_eq!(at, ReferrersAt::Unknown, "{media_type:?} {body}");
+        }
+    }
+    for body in [cut, "<html>"] {
+        let (listed, at) = answered(Some("text/html"), body).await;
+        assert_eq!((listed.unwrap(), at), (Vec::new(), ReferrersAt::Tag), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn an_entry_that_is_no_descriptor_does_not_take_the_others_along() {
+    let good = serde_json::to_string(&listed("one")).unwrap();
+    let kind = MediaType::OCI_MANIFEST;
+    let unknown = format!(r#"{{"mediaType":"{kind}","digest":"md5:abc","size":1}}"#);
+    let unsized_ = format!(r#"{{"mediaType":"{kind}","digest":"{}"}}"#, subject().digest);
+    for bad in [&*unknown, &*unsized_, r#"{"digest":7}"#, "{}", "null", "7", "[]"] {
+        for media_type in [INDEX, JSON] {
+            let (found, at) = answered(media_type, &format!(r#"{{"manifests":[{bad},{good}]}}"#)).await;
+            assert_eq!((found.unwrap(), at), (vec![listed("one")], ReferrersAt::Api), "{bad}");
+        }
     }
 }
 

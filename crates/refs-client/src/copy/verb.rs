@@ -1,11 +1,12 @@
 //! The verb: finds what to copy, and copies it from the bottom up.
 
-use std::{collections::HashSet, path, sync::Arc};
+use std::{collections::HashSet, path, pin::pin, sync::Arc, time::Duration};
 
-use futures_util::future::{join, try_join};
+use futures_util::future::{Either, select, try_join};
 use refs_registry::Sink;
 use refs_store::Memory;
 use refs_url::{Digest, Tag, Target};
+use tokio::time::timeout;
 
 use super::{
     blobs::copy_blobs,
@@ -188,28 +189,50 @@ async fn copy(ends: &Ends, root: Root, tag: Option<Tag>, options: &CopyOptions) 
     let is_retagged = tag.is_some() && !is_tagged;
     let mut copying = Copying { ends, options, gathered, seen, is_retagged, copied };
     let found = copying.gather(&root, is_tagged.then_some(Standing::Present)).await?;
-    let subjects = found.subjects(&root);
-    // What refers is asked for meanwhile; whether that went well matters when all that it refers to is there.
     let stays = root.stays.as_ref().filter(|index| **index != root.manifest.descriptor.digest);
-    let listed = async { Ok(join(referrers(ends, &subjects, options), left_behind(ends, stays, options)).await) };
-    let ((listed, left_behind), ()) = try_join(listed, copying.below(&root, &found)).await?;
-    copying.copied.left_behind = left_behind;
-    let tops = listed.map_err(about_referrers)?;
-    let tag = tag.filter(|_| !is_tagged);
-    if tops.is_empty() {
-        // Nothing comes between the manifest and its tag: one request is enough for both.
-        copying.root(&root, tag).await?;
-        return Ok(copying.report());
+    let (copied, left_behind) =
+        beside(copying.all(&root, &found, tag), left_behind(ends, stays, options), GRACE).await?;
+    Ok(Copied { left_behind, ..copied })
+}
+
+/// How long a finished copy waits for what is only told.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// What `work` gives, and `news`, which is asked for meanwhile and may take `grace` longer than the work. The work never waits
+/// for it.
+async fn beside<T, N>(
+    work: impl Future<Output = Result<T>>,
+    news: impl Future<Output = Option<N>>,
+    grace: Duration,
+) -> Result<(T, Option<N>)> {
+    match select(pin!(work), pin!(news)).await {
+        Either::Left((done, news)) => Ok((done?, timeout(grace, news).await.ok().flatten())),
+        Either::Right((news, work)) => Ok((work.await?, news)),
     }
-    copying.root(&root, None).await?;
-    copying.all_referrers(tops).await.map_err(about_referrers)?;
-    if tag.is_some() {
-        copying.root(&root, tag).await?;
-    }
-    Ok(copying.report())
 }
 
 impl Copying<'_> {
+    /// Copies what was `found`, `root` and what refers to any of that, and lets `tag` lead to it.
+    async fn all(mut self, root: &Root, found: &Found, tag: Option<Tag>) -> Result<Copied> {
+        let (ends, options, subjects) = (self.ends, self.options, found.subjects(root));
+        // What refers is asked for meanwhile; whether that went well matters when all that it refers to is there.
+        let listed = async { Ok(referrers(ends, &subjects, options).await) };
+        let (listed, ()) = try_join(listed, self.below(root, found)).await?;
+        let tops = listed.map_err(about_referrers)?;
+        let tag = tag.filter(|_| self.is_retagged);
+        if tops.is_empty() {
+            // Nothing comes between the manifest and its tag: one request is enough for both.
+            self.root(root, tag).await?;
+            return Ok(self.report());
+        }
+        self.root(root, None).await?;
+        self.all_referrers(tops).await.map_err(about_referrers)?;
+        if tag.is_some() {
+            self.root(root, tag).await?;
+        }
+        Ok(self.report())
+    }
+
     /// Finds `root` and all manifests beneath it.
     async fn gather(&mut self, root: &Root, standing: Option<Standing>) -> Result<Found> {
         let manifest = Some(root.manifest.clone());
@@ -306,5 +329,24 @@ impl Copying<'_> {
             (false, _) => Outcome::Present,
         };
         copied
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_copy_does_not_wait_for_what_is_only_told() {
+        let none = Duration::ZERO;
+        assert_eq!(beside(ready(Ok(1)), pending::<Option<u8>>(), none).await.unwrap(), (1, None));
+        assert_eq!(beside(ready(Ok(1)), ready(Some(2)), none).await.unwrap(), (1, Some(2)));
+        let late = async {
+            tokio::task::yield_now().await;
+            Ok(1)
+        };
+        assert_eq!(beside(late, ready(Some(2)), none).await.unwrap(), (1, Some(2)));
     }
 }

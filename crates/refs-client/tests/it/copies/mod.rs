@@ -2,6 +2,7 @@
 
 mod faults;
 mod graphs;
+mod late;
 mod layouts;
 mod limits;
 mod options;

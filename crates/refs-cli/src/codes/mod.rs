@@ -165,17 +165,16 @@ pub(crate) fn client_code(error: &Error) -> u8 {
 fn estargz_code(error: &refs_estargz::Error) -> u8 {
     use refs_estargz::{ChunkFault, Error as Estargz, FieldFault};
     match error {
-        Estargz::NotEstargz
-        | Estargz::ExternalToc
-        | Estargz::TocType { .. }
-        | Estargz::Version { .. }
-        | Estargz::DigestAlgorithm { .. } => UNSUPPORTED,
+        Estargz::ExternalToc | Estargz::TocType { .. } | Estargz::Version { .. } | Estargz::DigestAlgorithm { .. } => {
+            UNSUPPORTED
+        }
         Estargz::TocLimit { .. }
         | Estargz::Path { .. }
         | Estargz::Link { .. }
         | Estargz::Field { fault: FieldFault::LargeXattrs, .. }
         | Estargz::Chunk { fault: ChunkFault::Large, .. } => LIMIT,
         Estargz::NotFound { .. } | Estargz::NotFile { .. } => NOT_FOUND,
+        // `NotEstargz` as well: a layer whose manifest names no table is streamed when it has no footer.
         _ => INTEGRITY,
     }
 }

@@ -77,7 +77,7 @@ fn every_error_of_a_verb_has_its_code() {
         ),
         (Error::GraphTooLarge { at: at(), limit: GraphLimit::Depth(1) }, LIMIT),
         (Error::NoStore { at: at() }, USAGE),
-        (Error::Estargz { layer: digest(), source: refs_estargz::Error::NotEstargz }, UNSUPPORTED),
+        (Error::Estargz { layer: digest(), source: refs_estargz::Error::NotEstargz }, INTEGRITY),
         (pack(refs_estargz::Error::Path { path: path(), fault: outside }), LIMIT),
         (pack(refs_estargz::Error::Worker), OTHER),
         (corrupt(ArchiveFault::Truncated), INTEGRITY),
@@ -211,7 +211,7 @@ fn what_is_wrong_with_a_table_of_contents_has_its_code() {
     use refs_estargz::Error as Estargz;
     let path = text;
     for (error, expected) in [
-        (Estargz::NotEstargz, UNSUPPORTED),
+        (Estargz::NotEstargz, INTEGRITY),
         (Estargz::ExternalToc, UNSUPPORTED),
         (Estargz::TocType { toc_type: 2 }, UNSUPPORTED),
         (Estargz::Version { version: 2 }, UNSUPPORTED),

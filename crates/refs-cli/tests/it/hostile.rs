@@ -89,6 +89,20 @@ fn m104_a_flipped_bit_of_the_table_of_contents_is_an_error_of_integrity() {
 }
 
 #[test]
+fn a_footer_that_is_not_where_the_manifest_says_is_an_error_of_integrity() {
+    let machine = Machine::new();
+    let (registry, at) = artifact(&machine);
+    machine.prints(&format!("ls {at} --no-cache"));
+    let tail = registry.requests().last().unwrap().sent;
+    // The letters at the end of the footer's extra field, by which it is known.
+    registry.fault(On::get("/blobs/").always(), Fault::Flip { at: tail - 15 });
+    let words = ["does not end in an estargz footer", "\nhint: the layer is not what its manifest says"];
+    for line in ["ls AT", "cat AT a.bin", "pull AT here --path *.bin"] {
+        machine.fails(&line.replace("AT", &at), 8, &words);
+    }
+}
+
+#[test]
 fn a_length_that_lies_is_found_out() {
     check(0, &Fault::ShorterBy(1), 8, &["`sha256:", "\nhint: "]);
     let machine = Machine::new();

@@ -6,7 +6,7 @@ use crate::{
     Error, Registry,
     auth::Demand,
     error::{Detail, Place, Wanted},
-    transport::Answer,
+    transport::{Answer, retry_after},
 };
 
 /// Something that a registry may do, and whether it does.
@@ -92,7 +92,10 @@ impl Registry {
                     wanted: Wanted::Host(self.host().clone()),
                     at: Place::registry(self.host().as_str()),
                 },
-                _ => Error::Refused { at: answer.at, status, detail: Detail::default() },
+                _ => {
+                    let retry_after = retry_after(&answer.headers);
+                    Error::Refused { at: answer.at, status, retry_after, detail: Detail::default() }
+                }
             };
             findings.push(Finding::fails(Aspect::Api, error));
             return findings;

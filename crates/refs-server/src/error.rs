@@ -141,6 +141,10 @@ fn of_either(error: &Error) -> Refusal {
         Error::Timeout { .. } => {
             broken(error, StatusCode::GATEWAY_TIMEOUT, "the registry behind this server is silent")
         }
+        Error::Refused { status: 503, retry_after: Some(wait), .. } => {
+            let message = "the registry behind this server is not available";
+            broken(error, StatusCode::SERVICE_UNAVAILABLE, message).with(RETRY_AFTER, wait.as_secs().max(1))
+        }
         Error::Unreachable { .. } | Error::Cut { .. } | Error::Refused { .. } | Error::Protocol { .. } => {
             broken(error, StatusCode::BAD_GATEWAY, "the registry behind this server fails")
         }

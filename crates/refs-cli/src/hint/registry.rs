@@ -20,6 +20,9 @@ pub(crate) fn registry_hint(error: &Registry) -> Option<String> {
         }
         Registry::RateLimited { .. } => "wait, or log in: most registries allow more to those they know".to_owned(),
         Registry::Unreachable { host, .. } => unreachable_hint(host, error.tls_fault()),
+        Registry::Refused { status: 500..=599, retry_after: Some(wait), .. } => {
+            format!("the registry has a problem: try again in {} s", wait.as_secs())
+        }
         Registry::Refused { status: 500..=599, .. } => "the registry has a problem: try again later".to_owned(),
         Registry::Settings { what, .. } => setting_hint(what)?.to_owned(),
         Registry::Size { .. } => {

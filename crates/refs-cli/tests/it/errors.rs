@@ -210,6 +210,15 @@ fn a_registry_that_wants_a_long_wait_is_not_waited_for() {
 }
 
 #[test]
+fn a_registry_that_is_down_for_a_while_is_unreachable_and_says_how_long() {
+    let (machine, registry) = (with_source(), registry());
+    status(&registry, 503, vec![("retry-after", "3600".to_owned())]);
+    let words =
+        ["was answered with 503, asking to wait 3600 s", "\nhint: the registry has a problem: try again in 3600 s"];
+    check(&machine, &all(&format!("{}/o/r", registry.host())), 7, &words);
+}
+
+#[test]
 fn a_failure_that_passes_is_tried_again_as_often_as_asked() {
     let (machine, registry) = (Machine::new(), registry());
     pushed(&machine, &registry, &small());

@@ -156,7 +156,7 @@ mod tests {
     }
 
     fn refused(status: u16) -> Error {
-        Error::Refused { at: at(), status, detail: Detail::default() }
+        Error::Refused { at: at(), status, retry_after: None, detail: Detail::default() }
     }
 
     type Meaning = (ErrorKind, bool, Option<Code>, Option<u16>);
@@ -178,10 +178,18 @@ mod tests {
         check(&error, (ErrorKind::Denied, false, Some(Code::Denied), Some(403)));
         let error = Error::RateLimited { host: host(), retry_after: Some(Duration::from_secs(1)) };
         check(&error, (ErrorKind::RateLimited, true, None, Some(429)));
-        let error = Error::Refused { at: at(), status: 400, detail: said(Code::DigestInvalid) };
+        let error = Error::Refused { at: at(), status: 400, retry_after: None, detail: said(Code::DigestInvalid) };
         check(&error, (ErrorKind::Protocol, false, Some(Code::DigestInvalid), Some(400)));
         check(&refused(400), (ErrorKind::Protocol, false, None, Some(400)));
         check(&refused(500), (ErrorKind::Unreachable, true, None, Some(500)));
+        let error = Error::Refused {
+            at: at(),
+            status: 503,
+            retry_after: Some(Duration::from_secs(9)),
+            detail: Detail::new("down for repairs"),
+        };
+        check(&error, (ErrorKind::Unreachable, true, None, Some(503)));
+        assert!(error.to_string().ends_with("was answered with 503, asking to wait 9 s: down for repairs"), "{error}");
         check(&refused(505), (ErrorKind::Unreachable, false, None, Some(505)));
         let error = Error::Conflict { wanted: wanted(), at: registry(), detail: said(Code::TagInvalid) };
         check(&error, (ErrorKind::Conflict, false, Some(Code::TagInvalid), Some(409)));

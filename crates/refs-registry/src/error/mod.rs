@@ -11,7 +11,7 @@ use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use refs_url::{Digest, Host};
 
-use self::said::{Absent, Having, Of, RetryAfter, Tried, Unable, WithTried};
+use self::said::{Absent, Asking, Having, Of, RetryAfter, Tried, Unable, WithTried};
 pub use self::{causes::TlsFault, code::Code, lost::Lost, meaning::ErrorKind, setting::Setting};
 pub(crate) use self::{
     causes::{Chain, causes},
@@ -85,12 +85,14 @@ pub enum Error {
         after: Duration,
     },
     /// The registry answered with a status that is no success and has no variant of its own.
-    #[error("{at} was answered with {status}{detail}")]
+    #[error("{at} was answered with {status}{}{detail}", Asking(.retry_after))]
     Refused {
         /// The request.
         at: RequestLine,
         /// The HTTP status.
         status: u16,
+        /// How long it asks to wait, where it says so, as a registry does that is down for a while.
+        retry_after: Option<Duration>,
         /// What the registry said.
         detail: Detail,
     },

@@ -72,3 +72,11 @@ impl fmt::Display for RetryAfter<'_> {
         }
     }
 }
+
+pub(super) struct Asking<'a>(pub(super) &'a Option<Duration>);
+
+impl fmt::Display for Asking<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|wait| write!(f, ", asking to wait {} s", wait.as_secs()))
+    }
+}

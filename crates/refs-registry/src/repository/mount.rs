@@ -26,6 +26,7 @@ impl Repository {
                 Ok(Mounted::Upload(Box::new(Uploading::new(self, session, Some(digest)))))
             }
             Err(error @ (Error::Unreachable { .. } | Error::Timeout { .. } | Error::RateLimited { .. })) => Err(error),
+            Err(error @ Error::Refused { retry_after: Some(_), .. }) => Err(error),
             // Harbor answers 401 or 404 where it should begin an upload.
             Err(error) => {
                 tracing::debug!(host = %self.host(), %error, "mounting refused, the blob is uploaded");

@@ -111,9 +111,7 @@ impl Answer {
             405 | 501 => Error::Unsupported { wanted: call.wanted.clone(), at: place() },
             409 => Error::Conflict { wanted: call.wanted.clone(), at: place(), detail },
             429 => Error::RateLimited { host, retry_after: hint },
-            // Overloaded, and it says until when: that is the same to whoever waits.
-            503 if hint.is_some() => Error::RateLimited { host, retry_after: hint },
-            status => Error::Refused { at, status, detail },
+            status => Error::Refused { at, status, retry_after: hint, detail },
         };
         // A signed URL that has expired is refused by the host it leads to: the registry gives a new one.
         let is_expired = is_elsewhere && matches!(status.as_u16(), 400 | 401 | 403);

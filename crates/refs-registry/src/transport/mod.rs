@@ -32,5 +32,5 @@ pub(crate) use exchange::{Grant, Transport};
 pub(crate) use outgoing::Proof;
 pub(crate) use redirect::Bounds;
 pub(crate) use remote::Remote;
-pub(crate) use retry::{Budget, Failure};
+pub(crate) use retry::{Budget, Failure, retry_after};
 pub(crate) use zone::Zone;

@@ -71,7 +71,7 @@ async fn m153_no_bytes_at_all_are_no_blob_and_any_json_is_no_manifest() {
         Speech::of([format!("{head}content-length: {}\r\n\r\n{body}", body.len())])
     });
     let rig = Rig::new(vec![upstream("", peer.host())]);
-    assert_eq!(rig.get("/v2/o/r/manifests/v1").await.refusal(), "502 MANIFEST_INVALID");
+    assert_eq!(rig.get("/v2/o/r/manifests/v1").await.refusal(), "502 UNKNOWN");
 
     let head = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
     let peer = RawPeer::start(move |_| Speech::of([head]));

@@ -85,6 +85,7 @@ async fn failures_of_an_upstream_are_told_in_the_words_of_the_spec() {
         (500, "", "502 UNKNOWN"),
         (503, "", "502 UNKNOWN"),
         (418, "", "502 UNKNOWN"),
+        (503, "3600", "503 UNKNOWN"),
         // The last, as whoever asks again would be made to wait.
         (429, "7", "429 TOOMANYREQUESTS"),
     ];

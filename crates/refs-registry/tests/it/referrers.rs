@@ -266,7 +266,7 @@ async fn a_list_that_is_broken_is_an_error_and_not_the_absence_of_one() {
 async fn an_entry_that_is_no_descriptor_does_not_take_the_others_along() {
     let good = serde_json::to_string(&listed("one")).unwrap();
     let kind = MediaType::OCI_MANIFEST;
-    let unknown = format!(r#"{{"mediaType":"{kind}","digest":"md5:abc","size":1}}"#);
+    let unknown = format!(r#"{{"mediaType":"{kind}","digest":"nope","size":1}}"#);
     let unsized_ = format!(r#"{{"mediaType":"{kind}","digest":"{}"}}"#, subject().digest);
     for bad in [&*unknown, &*unsized_, r#"{"digest":7}"#, "{}", "null", "7", "[]"] {
         for media_type in [INDEX, JSON] {

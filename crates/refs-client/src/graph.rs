@@ -7,6 +7,7 @@ use refs_registry::{
     Descriptor, Manifest, MediaType,
     spec::{ArtifactManifest, Document},
 };
+use refs_url::Digest;
 
 use crate::{Result, tree::Role};
 
@@ -50,6 +51,22 @@ pub(crate) fn members(manifest: &Manifest) -> refs_registry::Result<Vec<(Role, D
             std::iter::once((Role::Config, image.config)).chain(layers).collect()
         }
     })
+}
+
+/// What `manifest` refers to.
+///
+/// # Errors
+/// As [`manifest_digests`].
+pub(crate) fn subject(manifest: &Manifest) -> refs_registry::Result<Option<Digest>> {
+    let subject = if manifest.descriptor.media_type.is_artifact() {
+        ArtifactManifest::parse(manifest)?.subject
+    } else {
+        match manifest.parse()? {
+            Document::Index(index) => index.subject,
+            Document::Image(image) => image.subject,
+        }
+    };
+    Ok(subject.map(|subject| subject.digest))
 }
 
 /// By its type: a cache of BuildKit is an index of layers.

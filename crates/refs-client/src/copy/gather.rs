@@ -15,7 +15,7 @@ use super::{
 use crate::{
     Children, Error, Result,
     error::GraphLimit,
-    graph::{members, sorted},
+    graph::{members, sorted, subject},
 };
 
 /// Manifests that are asked for at once.
@@ -44,12 +44,20 @@ pub(super) struct Top {
     pub(super) origin: Origin,
     /// Whether the destination has it, where that is known.
     pub(super) standing: Option<Standing>,
+    /// What it is listed as a referrer of; nothing, where it is none.
+    pub(super) about: Vec<Digest>,
 }
 
 impl Top {
     /// One that an index or a list of referrers has.
     pub(super) const fn listed(descriptor: Descriptor) -> Self {
-        Self { descriptor, manifest: None, origin: Origin::Source, standing: None }
+        Self { descriptor, manifest: None, origin: Origin::Source, standing: None, about: Vec::new() }
+    }
+
+    /// Whether `manifest` has none of the subjects that this is listed for. What is of no type that has one is not judged.
+    fn is_stray(&self, manifest: &Manifest) -> bool {
+        let refers = |subject: Option<Digest>| subject.is_some_and(|subject| self.about.contains(&subject));
+        !self.about.is_empty() && subject(manifest).is_ok_and(|subject| !refers(subject))
     }
 }
 
@@ -80,7 +88,12 @@ impl Gathered {
             });
             let mut looks = looks.buffered(AT_ONCE);
             let mut below = Vec::new();
-            while let Some((digest, (mut node, mut manifests))) = looks.try_next().await? {
+            while let Some((digest, looked)) = looks.try_next().await? {
+                let Some((mut node, mut manifests)) = looked else {
+                    // An index may list it as well.
+                    self.known.remove(&digest);
+                    continue;
+                };
                 manifests.retain(|listed| chosen.includes(listed));
                 node.manifests = manifests.iter().map(|listed| listed.digest.clone()).collect();
                 let listed = manifests.into_iter().filter(|listed| self.is_new(&listed.digest));
@@ -117,16 +130,17 @@ pub(super) fn too_large(ends: &Ends, limit: GraphLimit) -> Error {
     Error::GraphTooLarge { at: ends.from.clone(), limit }
 }
 
-/// One manifest, and those that it lists.
-async fn look(ends: &Ends, top: Top, options: &CopyOptions) -> Result<(Node, Vec<Descriptor>)> {
-    let Top { descriptor, manifest, origin, standing } = top;
+/// One manifest, and those that it lists; `None` for one that does not refer to what it is listed for. The destination would
+/// not list it, so that each copy wrote it again.
+async fn look(ends: &Ends, top: Top, options: &CopyOptions) -> Result<Option<(Node, Vec<Descriptor>)>> {
+    let Top { descriptor, manifest, origin, standing, .. } = &top;
     let node = |manifest, blobs, standing| Node { manifest, manifests: Vec::new(), blobs, standing };
     if ends.relation == Relation::Same && manifest.is_none() && options.children.is_none() {
         // Nothing has to move, and of an index the repository need not have all that it lists.
-        return Ok((node(None, Vec::new(), Standing::Present), Vec::new()));
+        return Ok(Some((node(None, Vec::new(), Standing::Present), Vec::new())));
     }
     let is_there = match (standing, origin) {
-        (Some(standing), _) => standing == Standing::Present,
+        (Some(standing), _) => *standing == Standing::Present,
         (None, Origin::Source) => ends.has_manifest(&descriptor.digest).await?,
         // In one repository, too, what was made is new.
         (None, Origin::Made) => ends.has_stored(&descriptor.digest).await?,
@@ -135,12 +149,16 @@ async fn look(ends: &Ends, top: Top, options: &CopyOptions) -> Result<(Node, Vec
     let is_whole =
         is_there && descriptor.media_type.is_image() && options.children.is_none() && ends.vouches_for_blobs();
     if is_whole && manifest.is_none() {
-        return Ok((node(None, Vec::new(), standing), Vec::new()));
+        return Ok(Some((node(None, Vec::new(), standing), Vec::new())));
     }
     let manifest = match manifest {
-        Some(manifest) => manifest,
-        None => read(ends, &descriptor).await?,
+        Some(manifest) => manifest.clone(),
+        None => read(ends, descriptor).await?,
     };
+    if top.is_stray(&manifest) {
+        tracing::warn!("{} is left out, as it does not refer to what {} lists it for", descriptor.digest, ends.from);
+        return Ok(None);
+    }
     let children = children(ends, &manifest, options)?;
     let foreign = if options.foreign == Foreign::Copy { children.foreign } else { Vec::new() };
     // Without what manifests say beside: that could be much, and is not needed.
@@ -148,7 +166,7 @@ async fn look(ends: &Ends, top: Top, options: &CopyOptions) -> Result<(Node, Vec
     let blobs = children.blobs.into_iter().chain(foreign).map(bare);
     let blobs = if is_whole { Vec::new() } else { blobs.collect() };
     let manifests = children.manifests.into_iter().map(bare).collect();
-    Ok((node(Some(manifest), blobs, standing), manifests))
+    Ok(Some((node(Some(manifest), blobs, standing), manifests)))
 }
 
 /// The manifest that something lists as `descriptor`.

@@ -1,7 +1,7 @@
 //! What refers to the manifests of a copy, and what refers to that.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet, hash_map::Entry},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -41,7 +41,28 @@ pub(super) async fn referrers(ends: &Ends, subjects: &[Digest], options: &CopyOp
         async move { of_one(&ends, &subject, filter, &count).await }
     });
     let lists: Vec<Vec<Top>> = lists.buffered(LISTS_AT_ONCE).try_collect().await?;
-    Ok(lists.into_iter().flatten().collect())
+    Ok(each_once(lists.into_iter().flatten()))
+}
+
+/// A referrer has one subject, but may be listed for others, too.
+fn each_once(listed: impl Iterator<Item = Top>) -> Vec<Top> {
+    let (mut tops, mut places) = (Vec::<Top>::new(), HashMap::new());
+    for mut top in listed {
+        match places.entry(top.descriptor.digest.clone()) {
+            Entry::Vacant(place) => {
+                place.insert(tops.len());
+                tops.push(top);
+            }
+            Entry::Occupied(place) => {
+                let first = &mut tops[*place.get()];
+                first.about.append(&mut top.about);
+                if top.standing == Some(Standing::Present) {
+                    first.standing = top.standing;
+                }
+            }
+        }
+    }
+    tops
 }
 
 /// What of `index`, which stays where it is, would be copied if that were. Nothing depends on it: where the source does not
@@ -92,7 +113,7 @@ async fn of_one(ends: &Ends, subject: &Digest, filter: Filter, count: &AtomicUsi
     let there = there(ends, subject, filter, &listed).await?;
     let top = |descriptor: Descriptor| {
         let standing = if there.contains(&descriptor.digest) { Standing::Present } else { Standing::Absent };
-        Top { standing: Some(standing), ..Top::listed(descriptor) }
+        Top { standing: Some(standing), about: vec![subject.clone()], ..Top::listed(descriptor) }
     };
     Ok(listed.into_iter().map(top).collect())
 }

@@ -236,7 +236,7 @@ impl Copying<'_> {
     /// Finds `root` and all manifests beneath it.
     async fn gather(&mut self, root: &Root, standing: Option<Standing>) -> Result<Found> {
         let manifest = Some(root.manifest.clone());
-        let top = Top { descriptor: root.manifest.descriptor.clone(), manifest, origin: root.origin, standing };
+        let top = Top { manifest, origin: root.origin, standing, ..Top::listed(root.manifest.descriptor.clone()) };
         self.gathered.add(self.ends, vec![top], &root.chosen, self.options).await.map(Found)
     }
 

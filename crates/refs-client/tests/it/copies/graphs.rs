@@ -3,6 +3,7 @@
 use proptest::{prelude::*, test_runner::TestCaseError};
 use refs_client::copy::{Fate, Outcome};
 use refs_store::Layout;
+use refs_testkit::Quirks;
 
 use super::*;
 
@@ -57,7 +58,7 @@ async fn a_layer_in_a_file_becomes_an_artifact() {
 
 #[tokio::test]
 async fn what_a_list_under_a_tag_says_to_refer_arrives_where_there_are_such_lists() {
-    for quirks in [refs_testkit::Quirks::docker_hub(), refs_testkit::Quirks::ghcr(), refs_testkit::Quirks::ecr()] {
+    for quirks in [Quirks::docker_hub(), Quirks::ghcr(), Quirks::ecr()] {
         let from = FakeRegistry::start().await;
         let index = graph(&*from.repository("o/from")).await;
         let to = FakeRegistry::builder().quirks(quirks.clone()).start().await;
@@ -136,5 +137,28 @@ proptest! {
     fn any_graph_arrives_whole_and_once(shape in shapes()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(check(&shape))?;
+    }
+}
+
+#[tokio::test]
+async fn what_is_listed_for_another_than_its_subject_is_left_out() {
+    let from = FakeRegistry::builder().quirks(Quirks::docker_hub()).start().await;
+    let (sink, to) = (from.repository("o/from"), FakeRegistry::start().await);
+    let root = Image::new().push(&*sink, &["v1"]).await.unwrap().descriptor;
+    let other = image_of(1).push(&*sink, &[]).await.unwrap().descriptor;
+    let about = |kind: &str, subject: &Descriptor| Image::new().artifact_type(kind).subject(subject);
+    let good = about("text/x-signature", &root).push(&*sink, &[]).await.unwrap().descriptor;
+    let stray = about("text/x-stray", &other).push(&*sink, &[]).await.unwrap().descriptor;
+    let list = image::index(vec![stray.clone(), other.clone(), good.clone()]).unwrap();
+    sink.put_manifest(&list, &[root.digest.referrers_tag()]).await.unwrap();
+    let client = anonymous();
+    let (here, there) = (place(&from, "o/from:v1"), place(&to, "o/to:v1"));
+    let copied = copy(&client, &here, &there).await;
+    assert_eq!((copied.referrers, copied.manifests.count), (1, 2));
+    assert_eq!(copy(&client, &here, &there).await.outcome, Outcome::Present);
+    let there = to.repository("o/to");
+    assert!(there.resolve(&Target::Digest(good.digest)).await.is_ok());
+    for out in [stray, other] {
+        assert!(there.resolve(&Target::Digest(out.digest)).await.is_err());
     }
 }

@@ -19,6 +19,9 @@ pub(crate) fn registry_hint(error: &Registry) -> Option<String> {
             format!("the credentials for {host} do not allow this: ask its owner for access")
         }
         Registry::RateLimited { .. } => "wait, or log in: most registries allow more to those they know".to_owned(),
+        Registry::Unreachable { host, .. } if error.was_connected() && error.tls_fault().is_none() => {
+            format!("{host} ended the connection without an answer: run it again, or look at what listens there")
+        }
         Registry::Unreachable { host, .. } => unreachable_hint(host, error.tls_fault()),
         Registry::Refused { status: 500..=599, retry_after: Some(wait), .. } => {
             format!("the registry has a problem: try again in {} s", wait.as_secs())

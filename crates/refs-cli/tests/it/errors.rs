@@ -2,9 +2,9 @@
 
 use std::{fs, net::TcpListener};
 
-use refs_testkit::{FakeRegistry, Fault, On};
+use refs_testkit::{Close, FakeRegistry, Fault, On};
 
-use crate::support::{Machine, ended, pushed, registry, small};
+use crate::support::{Machine, ended, noise, pushed, registry, small};
 
 /// A line of each command that reads the tag `tag` of the repository `at`.
 fn readers(at: &str, tag: &str) -> Vec<String> {
@@ -48,6 +48,24 @@ fn a_host_that_does_not_answer_is_unreachable() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let words = [&format!("cannot reach {port}: "), "refused", "\nhint: check that a registry listens on"];
     check(&with_source(), &all(&format!("{port}/o/r")), 7, &words);
+}
+
+#[test]
+fn a_connection_that_is_closed_without_an_answer_is_told_from_none() {
+    for close in [Close::Fin, Close::Reset] {
+        let registry = registry();
+        let cut = Fault::CutRequest { after: 1000, close };
+        let words = [
+            &format!("cannot reach {}: ", registry.host()),
+            &*format!("\nhint: {} ended the connection without an answer: run it again", registry.host()),
+        ];
+        let machine = Machine::new();
+        machine.write("source", &small().file("large.bin", noise(300_000)));
+        registry.fault(On::any("/uploads/").always(), cut);
+        machine.fails(&format!("push source {}/o/r:v1", registry.host()), 7, &words);
+        registry.fault(On::any("/v2/").always(), Fault::Drop(close));
+        check(&machine, &readers(&format!("{}/o/r", registry.host()), "v1"), 7, &words);
+    }
 }
 
 #[test]

@@ -43,6 +43,14 @@ impl Error {
         let Self::Unreachable { source, .. } = self else { return None };
         causes(source.as_ref()).find_map(TlsFault::of)
     }
+
+    /// Whether the host that can't be reached took the connection, and ended it without the answer of a registry.
+    #[must_use]
+    pub fn was_connected(&self) -> bool {
+        let Self::Unreachable { source, .. } = self else { return false };
+        let sent = causes(source.as_ref()).find_map(|cause| cause.downcast_ref::<reqwest::Error>());
+        sent.is_some_and(|error| error.is_request() && !error.is_connect())
+    }
 }
 
 /// Whether a handshake failed: what was refused once is refused again.

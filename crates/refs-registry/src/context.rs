@@ -233,7 +233,7 @@ pub enum Fault {
     /// A redirect that would lose security.
     #[error("a redirect to `{to}` is not followed: {reason}")]
     UnsafeRedirect {
-        /// The origin it leads to.
+        /// The origin it leads to, or the URL if that has none.
         to: String,
         /// What is wrong with it.
         reason: &'static str,

@@ -37,6 +37,9 @@ pub(crate) fn client_hint(error: &Error) -> Option<String> {
         }
         Error::NoMatchingVersion { left_out: Some(left_out), .. } => left_out.to_string(),
         Error::NoMatchingVersion { at, .. } => format!("`refs tags {} --semver` lists the versions", repository_of(at)),
+        Error::NoVersions { at, others: 0 } => {
+            format!("check the name; `refs push DIR {}:1.0.0` pushes a first version", repository_of(at))
+        }
         Error::NoVersions { at, .. } => format!(
             "a version has three numbers, such as 1.2.3 or v1.2.3-rc.1; `refs tags {}` lists the tags",
             repository_of(at)

@@ -9,7 +9,7 @@ pub use fault::{ArchiveFault, DestinationFault, GraphLimit, LayerLimit, Location
 use refs_registry::{MediaType, Platform, error::ConfigFault, error::Doing};
 use refs_url::{Digest, ParseError, Tag, version::Constraint, version::LeftOut};
 
-use self::said::{Behind, Listed, Quoted};
+use self::said::{Behind, Listed, NoneOf, Quoted};
 
 /// A result with an [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -246,11 +246,11 @@ pub enum Error {
         left_out: Option<Box<LeftOut>>,
     },
     /// No tag is a version.
-    #[error("none of the {others} tags of {at} is a version")]
+    #[error("{}", NoneOf(at, *others))]
     NoVersions {
         /// The repository.
         at: String,
-        /// How many tags there are, none of which is one.
+        /// How many tags there are, none of which is one; 0 where nothing was pushed yet.
         others: usize,
     },
     /// A tag was named, and a constraint that it does not satisfy.

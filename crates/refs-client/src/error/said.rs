@@ -38,3 +38,15 @@ impl<T: fmt::Display> fmt::Display for Listed<'_, T> {
         }
     }
 }
+
+/// The tags of a repository, none of which is a version.
+pub(super) struct NoneOf<'a>(pub(super) &'a str, pub(super) usize);
+
+impl fmt::Display for NoneOf<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self(at, 0) => write!(f, "{at} has no tags"),
+            Self(at, others) => write!(f, "none of the {others} tags of {at} is a version"),
+        }
+    }
+}

@@ -3,6 +3,7 @@
 
 use std::{
     collections::{HashSet, VecDeque},
+    future::{Ready, ready},
     hash::{BuildHasher, RandomState},
     sync::Arc,
 };
@@ -21,7 +22,7 @@ use crate::{
     error::{Fault, Place, Wanted},
     quirks::Page,
     spec::has_room,
-    transport::{Answer, Call, Remote, after, sized},
+    transport::{Answer, Call, Remote, after, shown, sized},
 };
 
 /// A page of a list is at most this long.
@@ -58,8 +59,15 @@ impl Repository {
             },
             other => other,
         })
+        .try_filter(is_new())
         .boxed()
     }
+}
+
+/// Says of each tag whether it is another one than the last: pages may overlap by one.
+fn is_new() -> impl FnMut(&Tag) -> Ready<bool> {
+    let mut last = None;
+    move |tag| ready(last.replace(tag.clone()).as_ref() != Some(tag))
 }
 
 /// The repositories of a registry.
@@ -173,8 +181,8 @@ impl<T> Pager<T> {
         let linked = here.join(target).ok().ok_or_else(|| answer.bad_header("link", target))?;
         // A proxy in front may be known to the registry by plain HTTP only; a host that differs is another one.
         if linked.host() != here.host() || !matches!(linked.scheme(), "http" | "https") {
-            let to = linked.origin().ascii_serialization();
-            return Err(answer.protocol(Fault::UnsafeRedirect { to, reason: "a list stays on its registry" }));
+            let (to, reason) = (shown(&linked), "a list stays on its registry");
+            return Err(answer.protocol(Fault::UnsafeRedirect { to, reason }));
         }
         let mut url = here.clone();
         if linked.path().starts_with(&self.home) {

@@ -14,7 +14,7 @@ use crate::{
     Error, Result, UploadState,
     error::{Fault, Setting, Wanted},
     quirks::MIB,
-    transport::{Answer, Body, Call, Failure, commit},
+    transport::{Answer, Body, Call, Failure, commit, shown},
 };
 
 /// A session that is neither ended nor told of is cancelled when it is dropped.
@@ -283,6 +283,6 @@ impl Repository {
         } else {
             return Ok(());
         };
-        Err(Fault::UnsafeRedirect { to: url.origin().ascii_serialization(), reason })
+        Err(Fault::UnsafeRedirect { to: shown(url), reason })
     }
 }

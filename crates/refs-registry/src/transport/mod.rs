@@ -30,7 +30,7 @@ pub(crate) use call::{Body, Call, FaultSlot};
 pub(crate) use endpoint::{after, commit, sized, tagged};
 pub(crate) use exchange::{Grant, Transport};
 pub(crate) use outgoing::Proof;
-pub(crate) use redirect::Bounds;
+pub(crate) use redirect::{Bounds, shown};
 pub(crate) use remote::Remote;
 pub(crate) use retry::{Budget, Failure, retry_after};
 pub(crate) use zone::Zone;

@@ -1,7 +1,7 @@
 //! Where a request may be sent on to.
 
 use http::{Method, StatusCode};
-use url::Url;
+use url::{Origin, Url};
 
 use super::{
     call::{Call, Follow},
@@ -47,8 +47,25 @@ impl Bounds {
         } else {
             return Ok(());
         };
-        Err(Fault::UnsafeRedirect { to: to.origin().ascii_serialization(), reason })
+        Err(Fault::UnsafeRedirect { to: shown(to), reason })
     }
+}
+
+/// As much of the URL in an answer as a message may have: its origin; of one that has none, such as `file:///…`, what comes
+/// before the query, which may hold a signature.
+pub(crate) fn shown(url: &Url) -> String {
+    match url.origin() {
+        origin @ Origin::Tuple(..) => origin.ascii_serialization(),
+        Origin::Opaque(_) if url.has_authority() => {
+            format!("{}://{}", url.scheme(), beginning(url.path(), url.host_str()))
+        }
+        Origin::Opaque(_) => format!("{}:{}", url.scheme(), beginning(url.path(), None)),
+    }
+}
+
+/// A host and a path, cut off where they are long: a registry can make them as long as a header may be.
+fn beginning(path: &str, host: Option<&str>) -> String {
+    host.unwrap_or_default().chars().chain(path.chars()).take(128).collect()
 }
 
 /// Whether `to` is an address that a host outside of its network could not reach, and `home` is outside.
@@ -70,6 +87,19 @@ mod tests {
             _ => "",
         };
         assert_eq!(said, expect, "{from} -> {to}");
+    }
+
+    #[test]
+    fn of_a_url_nothing_secret_is_shown() {
+        for (url, expect) in [
+            ("https://u:p@r.test:444/x?sig=1", "https://r.test:444"),
+            ("file:///etc/passwd", "file:///etc/passwd"),
+            ("x://u:p@host/path?sig=1#part", "x://host/path"),
+            ("data:,text", "data:,text"),
+        ] {
+            assert_eq!(shown(&Url::parse(url).unwrap()), expect);
+        }
+        assert_eq!(shown(&Url::parse(&format!("data:,{}", "a".repeat(1000))).unwrap()).len(), 5 + 128);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The tags that are versions, and the best of them.
 
+use std::fmt;
+
 use super::{Constraint, LeftOut, tagged::Tagged};
 use crate::Tag;
 
@@ -51,11 +53,22 @@ pub enum ChoiceError {
         left_out: Option<LeftOut>,
     },
     /// No tag is a version.
-    #[error("none of the {others} tags is a version")]
+    #[error("{}", NoneOf(*others))]
     NoVersions {
-        /// How many tags there are that are no versions.
+        /// How many tags there are that are no versions; none where nothing was pushed yet.
         others: usize,
     },
+}
+
+struct NoneOf(usize);
+
+impl fmt::Display for NoneOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => f.write_str("there are no tags"),
+            others => write!(f, "none of the {others} tags is a version"),
+        }
+    }
 }
 
 /// The tags that are versions with all three numbers, prereleases included, from the highest down, as they are written.
@@ -130,8 +143,8 @@ fn descending<'a>(versions: impl Iterator<Item = Tagged<'a>>) -> Vec<Tag> {
 /// Tags with commas between.
 struct Listed<'a>(&'a [Tag]);
 
-impl std::fmt::Display for Listed<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, tag) in self.0.iter().enumerate() {
             write!(f, "{}{tag}", if index == 0 { "" } else { ", " })?;
         }

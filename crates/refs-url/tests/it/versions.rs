@@ -128,7 +128,9 @@ fn errors_say_what_there_is_instead() {
             assert_eq!(error, ChoiceError::NoVersions { others });
         }
     }
-    assert_eq!(ChoiceError::NoVersions { others: 3 }.to_string(), "none of the 3 tags is a version");
+    for (others, words) in [(0, "there are no tags"), (3, "none of the 3 tags is a version")] {
+        assert_eq!(ChoiceError::NoVersions { others }.to_string(), words);
+    }
 }
 
 #[track_caller]

@@ -100,7 +100,28 @@ fn copy_hint(side: Side, what: Portion, at: &str, source: &Registry) -> Option<S
                     shows what is there";
         return Some(hint.to_owned());
     }
-    registry_hint(source)
+    damaged_hint(at, source).filter(|_| side == Side::Source).or_else(|| registry_hint(source))
+}
+
+/// What mends the layout that `at` is in, over which `error` came. A copy brings what has another size than it should, and takes
+/// what has the right one to be there.
+fn damaged_hint(at: &str, error: &Registry) -> Option<String> {
+    let Ok(Location::Layout { path, .. }) = Location::parse(at) else { return None };
+    let wanted = match error {
+        Registry::Size { .. } => {
+            return Some(format!("the layout is damaged: copy the artifact to {at} again, from where it came"));
+        }
+        Registry::Digest { wanted, .. } => wanted,
+        _ => return None,
+    };
+    let (Wanted::Blob(digest) | Wanted::BlobPart(digest) | Wanted::Manifest(Target::Digest(digest))) = wanted else {
+        return None;
+    };
+    let blob = format!("blobs/{}/{}", digest.algorithm_str(), digest.encoded());
+    // Behind the path of a layout, there may be a name in it.
+    let file = Some(path.join(&blob)).filter(|file| file.exists()).unwrap_or_else(|| blob.into());
+    let file = file.display();
+    Some(format!("`{file}` is damaged: remove it, and copy the artifact to {at} again, from where it came"))
 }
 
 /// Whether there may be no such repository, as registries have it.

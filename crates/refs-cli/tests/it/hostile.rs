@@ -1,5 +1,7 @@
 //! What comes over the wire damaged, or was made to do harm: nothing of it is left behind.
 
+use std::{fs, path::Path};
+
 use refs_registry::MediaType;
 use refs_testkit::{
     Close, FakeRegistry, Fault, Image, On,
@@ -115,6 +117,40 @@ fn a_length_that_lies_is_found_out() {
             machine.fails(&line, code, &[word]);
         }
     }
+}
+
+/// A layout whose largest blob has other bytes, as `harm` makes them, can't be copied from; what `mend` does with the path in the
+/// hint, and the copy that the hint names, make it whole.
+#[track_caller]
+fn check_layout(harm: fn(Vec<u8>) -> Vec<u8>, words: &[&str], mend: fn(&Path)) {
+    let machine = Machine::new();
+    let (_registry, at) = artifact(&machine);
+    machine.prints(&format!("cp -q {at} ocidir://layout:v1"));
+    let blobs = fs::read_dir(machine.path("layout/blobs/sha256")).unwrap().map(|blob| blob.unwrap().path());
+    let layer = blobs.max_by_key(|blob| blob.metadata().unwrap().len()).unwrap();
+    let bytes = harm(fs::read(&layer).unwrap());
+    fs::remove_file(&layer).unwrap();
+    fs::write(&layer, bytes).unwrap();
+    let file = format!("`layout/blobs/sha256/{}` is damaged", layer.file_name().unwrap().display());
+    let words: Vec<_> = words.iter().map(|word| word.replace("FILE", &file)).collect();
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    let copy = |to: &str| format!("cp ocidir://layout:v1 {to}");
+    machine.fails(&copy("ocidir://other:v1"), 8, &words);
+    machine.fails(&copy(&at.replace("o/r", "o/other")), 8, &words);
+    mend(&layer);
+    machine.prints(&format!("cp -q {at} ocidir://layout:v1"));
+    machine.prints(&copy("ocidir://other:v1 -q"));
+}
+
+#[test]
+fn what_is_damaged_in_a_layout_that_is_copied_from_is_named_with_what_mends_it() {
+    let flipped = |mut bytes: Vec<u8>| {
+        bytes[1000] ^= 1;
+        bytes
+    };
+    let again = "copy the artifact to ocidir://layout:v1 again";
+    check_layout(flipped, &["\nhint: FILE", "remove it", again], |file| fs::remove_file(file).unwrap());
+    check_layout(|bytes| bytes[..1000].to_vec(), &["\nhint: the layout is damaged", again], |_| ());
 }
 
 #[test]

@@ -98,6 +98,10 @@ fn what_none_satisfies_is_not_found_and_what_is_no_constraint_is_told_with_its_c
         3,
         &["none of the 1 tags", "`refs tags 127.0.0.1"],
     );
+    now(Image::new().file("a", "b").push(&*registry.repository("o/empty"), &[])).unwrap();
+    let empty = format!("{}/o/empty", registry.host());
+    let words = [&*format!("{empty} has no tags\n"), &format!("`refs push DIR {empty}:1.0.0` pushes a first version")];
+    machine.fails(&format!("resolve {empty} --constraint ^4"), 3, &words);
 }
 
 #[test]

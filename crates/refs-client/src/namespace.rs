@@ -191,7 +191,11 @@ fn check_blob(to: &Reference, digest: &Digest) -> Result<()> {
 async fn size_of(source: &dyn Source, reference: &Reference, digest: &Digest) -> Result<u64> {
     let size = source.stat_blob(digest).await?;
     let at = || reference.repository_ref().to_string().into();
-    Ok(size.ok_or_else(|| refs_registry::Error::NotFound { wanted: Wanted::Blob(digest.clone()), at: at() })?)
+    Ok(size.ok_or_else(|| refs_registry::Error::NotFound {
+        wanted: Wanted::Blob(digest.clone()),
+        at: at(),
+        code: None,
+    })?)
 }
 
 fn fault(reference: &Reference, fault: LocationFault) -> Error {

@@ -91,6 +91,7 @@ impl Registry {
                 404 => Error::NotFound {
                     wanted: Wanted::Host(self.host().clone()),
                     at: Place::registry(self.host().as_str()),
+                    code: None,
                 },
                 _ => {
                     let retry_after = retry_after(&answer.headers);

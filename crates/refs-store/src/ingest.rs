@@ -76,7 +76,7 @@ impl Ingest {
     /// Goes on with the file that `session` names, after its first `offset` bytes; what follows them was never
     /// acknowledged and is cut off. The bytes are hashed again: nothing else vouches for them.
     pub(crate) fn resume(folder: &Path, session: &str, offset: u64) -> Result<Self> {
-        let gone = || Error::NotFound { wanted: Wanted::Upload, at: Place::from(folder.to_string_lossy()) };
+        let gone = || Error::NotFound { wanted: Wanted::Upload, at: Place::from(folder.to_string_lossy()), code: None };
         let path = path_of(folder, session).ok_or_else(gone)?;
         let opened = open_file(OpenOptions::new().read(true).write(true), &path)?;
         let (file, bytes) = opened.ok_or_else(gone)?;

@@ -63,8 +63,11 @@ impl LayerFile {
         // A link is followed: its name was given by the caller, not found in a store.
         let place = std::fs::canonicalize(&path).unwrap_or_else(|_| path.to_path_buf());
         let found = open_file(OpenOptions::new().read(true), &place)?;
-        let (file, size) = found
-            .ok_or_else(|| Error::NotFound { wanted: Wanted::LayerFile, at: Place::from(path.to_string_lossy()) })?;
+        let (file, size) = found.ok_or_else(|| Error::NotFound {
+            wanted: Wanted::LayerFile,
+            at: Place::from(path.to_string_lossy()),
+            code: None,
+        })?;
         let mut hasher = Hasher::sha256();
         each_chunk(&file, &path, 0..size, |chunk| {
             hasher.update(chunk);
@@ -85,7 +88,7 @@ impl LayerFile {
     }
 
     fn missing(&self, wanted: Wanted) -> Error {
-        Error::NotFound { wanted, at: Place::from(self.path.to_string_lossy()) }
+        Error::NotFound { wanted, at: Place::from(self.path.to_string_lossy()), code: None }
     }
 
     /// The bytes `range` of the blob `digest`, and how many it has.

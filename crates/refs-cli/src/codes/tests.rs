@@ -147,7 +147,7 @@ fn every_error_of_a_repository_has_its_code() {
     let manifest = |fault| Wire::Manifest { wanted: wanted(), fault };
     let place = || Place::from("");
     let rows = [
-        (Wire::NotFound { wanted: wanted(), at: place() }, NOT_FOUND),
+        (Wire::NotFound { wanted: wanted(), at: place(), code: None }, NOT_FOUND),
         (
             Wire::Unauthorized { host: "a.b".parse().unwrap(), tried: Vec::new(), detail: Detail::default() },
             UNAUTHORIZED,

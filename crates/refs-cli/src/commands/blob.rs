@@ -80,7 +80,7 @@ async fn stat(session: &Session, args: &StatBlob) -> Result<(), Failure> {
     let Some(Target::Digest(digest)) = args.at.target() else { return Ok(()) };
     let Some(size) = size else {
         let (at, wanted) = (place(&args.at), Wanted::Blob(digest));
-        return Err(refs_registry::Error::NotFound { wanted, at: at.into() }.into());
+        return Err(refs_registry::Error::NotFound { wanted, at: at.into(), code: None }.into());
     };
     tell(session, &Shown { reference: args.at.to_string(), digest: digest.to_string(), size, uploaded: None })
 }

@@ -12,7 +12,7 @@ use crate::recorded::ago;
 
 pub(crate) fn registry_hint(error: &Registry) -> Option<String> {
     Some(match error {
-        Registry::NotFound { wanted, at } => not_found_hint(wanted, at),
+        Registry::NotFound { wanted, at, .. } => not_found_hint(wanted, at),
         Registry::Unauthorized { host, tried, .. } if tried.is_empty() => format!("log in with `refs login {host}`"),
         Registry::Unauthorized { host, .. } => format!("check the password, and log in with `refs login {host}`"),
         Registry::Denied { host, .. } => {

@@ -86,7 +86,8 @@ impl TokenService<'_> {
     /// Reads the answer to `call`. What it says of a refusal is kept, but for what it was shown in `grant` or `sent`.
     ///
     /// # Errors
-    /// `Unauthorized` where the credential is refused, `Denied` where it is the question.
+    /// `Unauthorized` where the credential is refused, `Denied` where it is the question, `Refused` where there is no such
+    /// service.
     async fn read(
         &self,
         (answer, asked): (Answer, Instant),
@@ -95,13 +96,15 @@ impl TokenService<'_> {
         sent: Option<&Secret>,
     ) -> Result<Token, Failure> {
         let at = answer.at.clone();
-        if let status @ (400 | 401 | 403) = answer.status.as_u16() {
+        // A 404 from here is no word of the registry's about what is wanted of that.
+        if let status @ (400 | 401 | 403 | 404 | 405 | 409 | 410 | 501) = answer.status.as_u16() {
             let detail = answer.detail(grant).await;
             let detail = sent.map_or_else(|| detail.clone(), |sent| detail.without(sent.reveal()));
             let (host, tried) = (self.host.clone(), Vec::new());
             return Err(Failure::last(match status {
                 401 => Error::Unauthorized { host, tried, detail },
-                _ => Error::Denied { host, at, tried, detail },
+                400 | 403 => Error::Denied { host, at, tried, detail },
+                status => Error::Refused { at, status, detail },
             }));
         }
         let mut answer = answer.accepted(call, self.host, grant).await?;

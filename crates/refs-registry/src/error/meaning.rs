@@ -97,10 +97,13 @@ impl Error {
     }
 
     /// The [code](https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes) that the registry gave
-    /// for its refusal: the first that is known here. `None` where it gave none, and for `NotFound`, `RateLimited` and
-    /// `Unsupported`, which say what it would.
+    /// for its refusal: the first that is known here. `None` where it gave none, and for `RateLimited` and `Unsupported`,
+    /// which say what it would.
     #[must_use]
     pub fn code(&self) -> Option<Code> {
+        if let Self::NotFound { code, .. } = self {
+            return *code;
+        }
         self.detail()?.codes().first().copied()
     }
 
@@ -171,7 +174,10 @@ mod tests {
     fn each_refusal_of_a_registry_has_its_meaning() {
         let (wanted, registry) = (|| Wanted::Upload, || Place::registry("r.test/a"));
         let said = |code| Detail::said(&format!("{code}: no"), vec![code]);
-        check(&Error::NotFound { wanted: wanted(), at: registry() }, (ErrorKind::NotFound, false, None, Some(404)));
+        for code in [None, Some(Code::ManifestUnknown)] {
+            let error = Error::NotFound { wanted: wanted(), at: registry(), code };
+            check(&error, (ErrorKind::NotFound, false, code, Some(404)));
+        }
         let error = Error::Unauthorized { host: host(), tried: Vec::new(), detail: said(Code::Unauthorized) };
         check(&error, (ErrorKind::Unauthorized, false, Some(Code::Unauthorized), Some(401)));
         let error = Error::Denied { host: host(), at: at(), tried: Vec::new(), detail: said(Code::Denied) };

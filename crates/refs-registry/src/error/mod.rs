@@ -36,6 +36,8 @@ pub enum Error {
         wanted: Wanted,
         /// Where it was looked for.
         at: Place,
+        /// The code that the registry itself gave: `None` where it gave none, and of a host that it led to.
+        code: Option<Code>,
     },
     /// The registry wants other credentials than those that were tried.
     #[error("{host} refused the credentials ({})", Tried(.tried))]

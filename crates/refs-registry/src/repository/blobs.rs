@@ -92,7 +92,7 @@ impl Repository {
     }
 
     fn no_blob(&self, digest: &Digest) -> Error {
-        Error::NotFound { wanted: Wanted::Blob(digest.clone()), at: self.place() }
+        Error::NotFound { wanted: Wanted::Blob(digest.clone()), at: self.place(), code: None }
     }
 
     /// The blob from `offset` on. Where the registry will not give that rest, the whole is still worth asking for.

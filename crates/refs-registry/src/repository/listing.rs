@@ -56,6 +56,7 @@ impl Repository {
             Error::NotFound { .. } => Error::NotFound {
                 wanted: Wanted::Repository(self.name.clone()),
                 at: Place::registry(self.host().as_str()),
+                code: None,
             },
             other => other,
         })

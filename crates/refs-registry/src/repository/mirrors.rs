@@ -115,6 +115,6 @@ impl Repository {
     /// `NotFound` when there is no such blob.
     pub(super) async fn found_blob(&self, digest: &Digest) -> Result<u64> {
         let size = self.head_blob(digest, Scopes::pull(&self.name)).await?;
-        size.ok_or_else(|| Error::NotFound { wanted: Wanted::Blob(digest.clone()), at: self.place() })
+        size.ok_or_else(|| Error::NotFound { wanted: Wanted::Blob(digest.clone()), at: self.place(), code: None })
     }
 }

@@ -23,7 +23,7 @@ impl Repository {
         if range.is_empty() {
             let total = self.stat_blob(digest).await?;
             let wanted = Wanted::Blob(digest.clone());
-            let total = total.ok_or_else(|| Error::NotFound { wanted, at: self.place() })?;
+            let total = total.ok_or_else(|| Error::NotFound { wanted, at: self.place(), code: None })?;
             return Ok(Part { range, total, stream: futures_util::stream::empty().boxed() });
         }
         let mut budget = self.remote.budget();

@@ -100,11 +100,13 @@ impl Answer {
             Some(repository) => Place::registry(&format!("{host}/{repository}")),
             None => Place::registry(host.as_str()),
         };
+        // What another host says is not the registry's word.
+        let own_code = detail.codes().first().copied().filter(|_| !is_elsewhere);
         let error = match status.as_u16() {
-            404 | 410 => Error::NotFound { wanted: call.wanted.clone(), at: place() },
+            404 | 410 => Error::NotFound { wanted: call.wanted.clone(), at: place(), code: own_code },
             // olareg says so of a session that it does not know.
             400 if detail.codes().contains(&Code::BlobUploadUnknown) => {
-                Error::NotFound { wanted: call.wanted.clone(), at: place() }
+                Error::NotFound { wanted: call.wanted.clone(), at: place(), code: own_code }
             }
             401 if !is_elsewhere => Error::Unauthorized { host, tried: Vec::new(), detail },
             403 if !is_elsewhere => Error::Denied { host, at, tried: Vec::new(), detail },

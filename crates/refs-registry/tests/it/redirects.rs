@@ -1,4 +1,7 @@
-use refs_registry::{Error, Method, RawRequest, Resume, Sink, Source, error::Fault};
+use refs_registry::{
+    Error, Method, RawRequest, Resume, Sink, Source,
+    error::{Code, Fault},
+};
 use refs_url::Digest;
 
 use crate::{
@@ -110,4 +113,19 @@ async fn m025_headers_of_the_callers_own_stay_with_the_registry() {
     let there = &elsewhere.seen()[0];
     assert_eq!((there.header("private-token"), there.header("x-jfrog-art-api")), (None, None));
     assert_eq!(there.header("range"), Some("bytes=0-3"));
+}
+
+#[tokio::test]
+async fn what_is_not_found_has_the_code_of_the_registry_and_of_no_other_host() {
+    let unknown = r#"{"errors":[{"code":"MANIFEST_UNKNOWN"}]}"#;
+    let check = async |peer: &Peer, expect| {
+        let error = repository(&anonymous(), peer).manifest(&tag("v1")).await.unwrap_err();
+        assert!(matches!(error, Error::NotFound { .. }), "{error:?}");
+        assert_eq!(error.code(), expect);
+    };
+    let said = Peer::start(move |_| Reply::status(404).body(unknown)).await;
+    check(&said, Some(Code::ManifestUnknown)).await;
+    check(&Peer::start(|_| Reply::status(404).body("<html>no such page")).await, None).await;
+    let to = said.url("/x");
+    check(&Peer::start(move |_| Reply::redirect(307, &*to)).await, None).await;
 }

@@ -72,7 +72,7 @@ impl Failing {
         let (wanted, at) = (Wanted::Repositories, "the test".into());
         match self.0 {
             ErrorKind::Unsupported => Error::Unsupported { wanted, at },
-            _ => Error::NotFound { wanted, at },
+            _ => Error::NotFound { wanted, at, code: None },
         }
     }
 }

@@ -136,3 +136,14 @@ async fn a_refresh_token_that_is_refused_makes_way_for_the_password() {
         assert!(shown.contains("*** is not known"), "{shown}");
     }
 }
+
+#[tokio::test]
+async fn a_service_that_is_not_there_is_no_registry_without_the_thing() {
+    for status in [404, 405, 409, 410, 501] {
+        let peer = registry(move |_| Reply::status(status)).await;
+        let error = ask(&peer, Vec::new(), &["a/b"]).await.unwrap_err();
+        assert!(matches!(error, Error::Refused { status: told, .. } if told == status), "{error:?}");
+        let told = format!("`GET {}` was answered with {status}", peer.url("/token"));
+        assert_eq!(error.to_string(), told);
+    }
+}

@@ -102,7 +102,7 @@ async fn failures_have_a_status_and_tell_nothing_of_the_inside() {
         (Error::Denied { host: host(), at: line(), tried: vec![], detail: Default::default() }, "403 DENIED"),
         (Error::RateLimited { host: host(), retry_after: None }, "429 TOOMANYREQUESTS"),
         (Error::Unsupported { wanted: Wanted::Tags, at: "internal".into() }, "405 UNSUPPORTED"),
-        (Error::NotFound { wanted: Wanted::Tags, at: "internal".into() }, "404 NAME_UNKNOWN"),
+        (Error::NotFound { wanted: Wanted::Tags, at: "internal".into(), code: None }, "404 NAME_UNKNOWN"),
         (wrong(), "502 DIGEST_INVALID"),
     ];
     for (error, expect) in rows {

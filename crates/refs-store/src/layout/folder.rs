@@ -113,7 +113,7 @@ impl Folder {
     }
 
     pub(super) fn not_found(&self, wanted: Wanted) -> Error {
-        Error::NotFound { wanted, at: self.place() }
+        Error::NotFound { wanted, at: self.place(), code: None }
     }
 
     pub(super) fn place(&self) -> Place {

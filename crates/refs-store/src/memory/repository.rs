@@ -62,7 +62,7 @@ impl Memory {
     }
 
     fn not_found(&self, wanted: Wanted) -> Error {
-        Error::NotFound { wanted, at: self.place() }
+        Error::NotFound { wanted, at: self.place(), code: None }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, Contents>> {

@@ -32,7 +32,7 @@ impl MemoryUpload {
     /// Goes on at `state.offset`; bytes behind it were never acknowledged and are dropped.
     pub(super) fn resume(memory: Memory, state: UploadState) -> Result<Self> {
         let UploadState { session, offset } = state;
-        let gone = || Error::NotFound { wanted: Wanted::Upload, at: memory.place() };
+        let gone = || Error::NotFound { wanted: Wanted::Upload, at: memory.place(), code: None };
         let bytes = memory.write(|contents| {
             let bytes = contents.sessions.get_mut(&session)?;
             let acknowledged = usize::try_from(offset).ok().filter(|offset| *offset <= bytes.len())?;

@@ -61,7 +61,7 @@ impl Counted {
     }
 
     fn found(&self, digest: &Digest) -> Result<Bytes> {
-        let missing = || Error::NotFound { wanted: Wanted::Blob(digest.clone()), at: "memory".into() };
+        let missing = || Error::NotFound { wanted: Wanted::Blob(digest.clone()), at: "memory".into(), code: None };
         self.blobs.get(digest).cloned().ok_or_else(missing)
     }
 
@@ -79,7 +79,7 @@ impl Source for Counted {
     }
 
     async fn manifest(&self, target: &Target) -> Result<Manifest> {
-        Err(Error::NotFound { wanted: Wanted::Manifest(target.clone()), at: "memory".into() })
+        Err(Error::NotFound { wanted: Wanted::Manifest(target.clone()), at: "memory".into(), code: None })
     }
 
     async fn blob(&self, digest: &Digest, from: Resume) -> Result<Blob> {

@@ -56,7 +56,7 @@ impl Slow {
     }
 
     fn fail(&self) {
-        let cut = Error::NotFound { wanted: Wanted::Blob(self.digest.clone()), at: "the upstream".into() };
+        let cut = Error::NotFound { wanted: Wanted::Blob(self.digest.clone()), at: "the upstream".into(), code: None };
         drop(self.feeds.lock().unwrap().last().unwrap().send(Err(cut)));
         self.end();
     }
@@ -72,14 +72,14 @@ struct SlowRegistry(Arc<Slow>);
 #[async_trait]
 impl Source for SlowRegistry {
     async fn resolve(&self, target: &Target) -> Result<Descriptor> {
-        Err(Error::NotFound { wanted: Wanted::Manifest(target.clone()), at: "here".into() })
+        Err(Error::NotFound { wanted: Wanted::Manifest(target.clone()), at: "here".into(), code: None })
     }
     async fn manifest(&self, target: &Target) -> Result<Manifest> {
-        Err(Error::NotFound { wanted: Wanted::Manifest(target.clone()), at: "here".into() })
+        Err(Error::NotFound { wanted: Wanted::Manifest(target.clone()), at: "here".into(), code: None })
     }
     async fn blob(&self, digest: &Digest, from: Resume) -> Result<Blob> {
         if *digest != self.0.digest {
-            return Err(Error::NotFound { wanted: Wanted::Blob(digest.clone()), at: "here".into() });
+            return Err(Error::NotFound { wanted: Wanted::Blob(digest.clone()), at: "here".into(), code: None });
         }
         self.0.reads.fetch_add(1, Ordering::SeqCst);
         let (feed, fed) = mpsc::unbounded_channel();

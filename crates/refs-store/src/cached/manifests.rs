@@ -4,7 +4,10 @@ use std::time::SystemTime;
 
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt, stream};
-use refs_registry::{Descriptor, ErrorKind, Manifest, Result};
+use refs_registry::{
+    Descriptor, Error, Manifest, Result,
+    error::{Code, Wanted},
+};
 use refs_url::{Digest, Tag, Target};
 
 use super::{Cached, freshness::Belief};
@@ -49,10 +52,23 @@ impl Cached {
         self.local.record(tag, &record).await;
     }
 
+    /// What the origin says that `tag` leads to.
+    pub(super) async fn resolved_by_origin(&self, tag: &Tag) -> Result<Descriptor> {
+        let target = Target::Tag(tag.clone());
+        let answer = self.origin.resolve(&target).await;
+        let is_bare = matches!(&answer, Err(Error::NotFound { code: None, .. }));
+        // A HEAD has no room for the reason why the tag is not found, and a GET has. It is asked where that matters.
+        if is_bare && self.local.known(tag).await.is_some_and(|record| record.last().is_some()) {
+            let answer = self.origin.manifest(&target).await;
+            return self.unless_gone(tag, answer).await.map(|manifest| manifest.descriptor);
+        }
+        self.unless_gone(tag, answer).await
+    }
+
     /// What the origin has answered about `tag`. That there is no such tag is noted where it has led somewhere.
-    pub(super) async fn unless_gone<T>(&self, tag: &Tag, answer: Result<T>) -> Result<T> {
+    async fn unless_gone<T>(&self, tag: &Tag, answer: Result<T>) -> Result<T> {
         if let Err(error) = &answer
-            && error.kind() == ErrorKind::NotFound
+            && says_gone(error, tag)
             && let Some(record) = self.local.known(tag).await
         {
             let since = Some(TagChange::Gone { seen: self.clock.date() });
@@ -87,7 +103,7 @@ impl Cached {
         {
             return Ok(self.own_manifest(&descriptor.digest).await);
         }
-        let current = self.unless_gone(tag, self.origin.resolve(&Target::Tag(tag.clone())).await).await?;
+        let current = self.resolved_by_origin(tag).await?;
         let Some(manifest) = self.local.manifest(&current.digest).await else { return Ok(None) };
         self.record(tag, &current).await;
         drop(flight);
@@ -162,4 +178,14 @@ impl Cached {
         let Some(Descriptor { digest, .. }) = self.believed(tag).await else { return false };
         self.local.is_member(&digest).await && self.local.has(&digest).await
     }
+}
+
+/// Whether a registry says by `error` that it has no such tag. A 404 without that word may be a proxy's or a lost login's, and
+/// a repository that is unknown may be one that may not be seen.
+fn says_gone(error: &Error, tag: &Tag) -> bool {
+    matches!(
+        error,
+        Error::NotFound { wanted: Wanted::Manifest(Target::Tag(wanted)), code: Some(Code::ManifestUnknown), .. }
+            if wanted == tag
+    )
 }

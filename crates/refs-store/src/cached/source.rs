@@ -208,7 +208,7 @@ impl Source for Cached {
         if let Some(descriptor) = self.believed(tag).await {
             return Ok(descriptor);
         }
-        let descriptor = self.unless_gone(tag, self.origin.resolve(target).await).await?;
+        let descriptor = self.resolved_by_origin(tag).await?;
         // Where nobody would believe a record, it is for those who read offline.
         self.record(tag, &descriptor).await;
         Ok(descriptor)

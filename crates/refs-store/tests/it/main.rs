@@ -20,6 +20,7 @@ mod faulty;
 mod fetches;
 mod flights;
 mod freshness;
+mod gone;
 mod images;
 mod layout;
 mod memory;

@@ -104,7 +104,7 @@ impl TokenService<'_> {
             return Err(Failure::last(match status {
                 401 => Error::Unauthorized { host, tried, detail },
                 400 | 403 => Error::Denied { host, at, tried, detail },
-                status => Error::Refused { at, status, detail },
+                status => Error::Refused { at, status, retry_after: None, detail },
             }));
         }
         let mut answer = answer.accepted(call, self.host, grant).await?;

@@ -208,7 +208,11 @@ mod tests {
         let wanted = || Wanted::Blob(Digest::sha256(b""));
         let cause = || Arc::new(io::Error::other("cause"));
         let digest = Digest::sha256(b"x");
-        check(Error::NotFound { wanted: wanted(), at: Place::layout("ocidir:///a") }, ErrorKind::NotFound, false);
+        check(
+            Error::NotFound { wanted: wanted(), at: Place::layout("ocidir:///a"), code: None },
+            ErrorKind::NotFound,
+            false,
+        );
         check(Error::Unreachable { host: host(), source: cause() }, ErrorKind::Unreachable, true);
         check(Error::Timeout { at: at(), after: Duration::from_secs(1) }, ErrorKind::Timeout, true);
         check(Error::Protocol { at: at(), fault: Fault::EarlyAnswer }, ErrorKind::Protocol, false);

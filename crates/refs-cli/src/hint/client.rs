@@ -103,8 +103,8 @@ fn copy_hint(side: Side, what: Portion, at: &str, source: &Registry) -> Option<S
     damaged_hint(at, source).filter(|_| side == Side::Source).or_else(|| registry_hint(source))
 }
 
-/// What mends the layout that `at` is in, over which `error` came. A copy brings what has another size than it should, and takes
-/// what has the right one to be there.
+/// What mends the layout that `at` is in, over which `error` came. A copy brings what has another size than it should, and
+/// takes what has the right one to be there.
 fn damaged_hint(at: &str, error: &Registry) -> Option<String> {
     let Ok(Location::Layout { path, .. }) = Location::parse(at) else { return None };
     let wanted = match error {

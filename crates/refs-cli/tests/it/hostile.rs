@@ -119,8 +119,8 @@ fn a_length_that_lies_is_found_out() {
     }
 }
 
-/// A layout whose largest blob has other bytes, as `harm` makes them, can't be copied from; what `mend` does with the path in the
-/// hint, and the copy that the hint names, make it whole.
+/// A layout whose largest blob has other bytes, as `harm` makes them, can't be copied from; what `mend` does with the path in
+/// the hint, and the copy that the hint names, make it whole.
 #[track_caller]
 fn check_layout(harm: fn(Vec<u8>) -> Vec<u8>, words: &[&str], mend: fn(&Path)) {
     let machine = Machine::new();

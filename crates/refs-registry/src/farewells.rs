@@ -1,11 +1,16 @@
 //! What registries are told when nobody waits for it any more.
 
-use std::{fmt, future::Future};
+use std::{
+    fmt,
+    future::{Future, pending},
+    panic::resume_unwind,
+};
 
 use tokio::{runtime::Handle, sync::watch};
 
-/// Sessions of uploads that were given up, and are being cancelled: a future that is dropped can't wait for that. A program
-/// that is about to end waits here, within a bound of its own. A clone is of the same farewells.
+/// Sessions of uploads that were given up, and are being cancelled, and those of which it isn't known yet whether they were
+/// begun: a future that is dropped can't wait for that. A program that is about to end waits here, within a bound of its own.
+/// A clone is of the same farewells.
 #[derive(Clone)]
 pub struct Farewells(watch::Sender<usize>);
 
@@ -24,6 +29,20 @@ impl Farewells {
             farewell.await;
             drop(unsaid);
         });
+    }
+
+    /// What `begun` ends with. It goes on when this is dropped, and what it ends with is dropped then: only who knows the
+    /// answer to a request can undo what it did.
+    pub(crate) async fn to_its_end<T: Send + 'static>(&self, begun: impl Future<Output = T> + Send + 'static) -> T {
+        let unsaid = Unsaid::one_more(&self.0);
+        match tokio::spawn(async move { (begun.await, unsaid) }).await {
+            Ok((end, _said)) => end,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => resume_unwind(panic),
+                // The runtime is being shut down, and whoever waits here is dropped, too.
+                Err(_shut_down) => pending().await,
+            },
+        }
     }
 }
 

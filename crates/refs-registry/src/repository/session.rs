@@ -59,8 +59,22 @@ impl Session {
 
     /// Begins one for the blob `digest`; for any that has a sha256 when that is not known yet.
     pub(super) async fn begin(repository: &Repository, digest: Option<&Digest>) -> Result<Self, Failure> {
-        let answer = repository.remote.once(&repository.session_call(digest)).await?;
-        Ok(Self::opened(repository, &answer)?)
+        Self::asked(repository, repository.session_call(digest), Self::opened).await
+    }
+
+    /// What `read` makes of the answer to `call`, which may begin one. Given up meanwhile, it is still answered, and a session
+    /// that was begun is cancelled.
+    pub(super) async fn asked<T: Send + 'static>(
+        repository: &Repository,
+        call: Call,
+        read: impl FnOnce(&Repository, &Answer) -> Result<T> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let asking = repository.clone();
+        let answered = async move {
+            let answer = asking.remote.once(&call).await?;
+            Ok(read(&asking, &answer)?)
+        };
+        repository.remote.options().farewells.to_its_end(answered).await
     }
 
     /// The one that `answer` has opened.

@@ -2,13 +2,18 @@
 //! (<https://github.com/opencontainers/distribution-spec/blob/main/spec.md>). Retries and `Retry-After` are in `retry`,
 //! uploads in pieces in `uploads`.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    future::poll_fn,
+    pin::pin,
+    sync::{Arc, Mutex},
+    task::Poll,
+};
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use refs_registry::{
-    Descriptor, Error, ErrorKind, Filter, Manifest, MediaType, Mounted, Options, Registries, Resume, Sink, Source,
-    Warnings, auth::Anonymous, error::ManifestFault,
+    Descriptor, Error, ErrorKind, Farewells, Filter, Manifest, MediaType, Mounted, Options, Registries, Repository,
+    Resume, Sink, Source, Warnings, auth::Anonymous, error::ManifestFault,
 };
 use refs_testkit::{FakeRegistry, Image};
 use refs_url::{Digest, RepoName};
@@ -129,6 +134,37 @@ async fn an_upload_that_is_given_up_is_deleted() {
     let upload = repository(&anonymous(), &peer).upload(None).await.unwrap();
     drop(upload.abort().await);
     assert_eq!(peer.lines().pop().unwrap(), "DELETE /v2/a/b/blobs/uploads/1");
+}
+
+/// That a session is deleted whose beginning was given up after it was asked for, and before the answer was heard.
+async fn check_unheard<T>(begin: impl AsyncFnOnce(Repository) -> T) {
+    let peer = Peer::start(|request| match request.method.as_str() {
+        "DELETE" => Reply::status(204),
+        _ => Reply::status(202).header("location", "/v2/a/b/blobs/uploads/1"),
+    })
+    .await;
+    let farewells = Farewells::default();
+    let options = Options { farewells: farewells.clone(), ..options(&TestClock::new(), vec![Arc::new(Anonymous)]) };
+    {
+        let mut begun = pin!(begin(repository(&Registries::new(options), &peer)));
+        poll_fn(|context| {
+            if peer.lines().iter().any(|line| line.starts_with("POST")) {
+                return Poll::Ready(());
+            }
+            assert!(begun.as_mut().poll(context).is_pending());
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+    }
+    farewells.said().await;
+    assert_eq!(peer.lines().pop().unwrap(), "DELETE /v2/a/b/blobs/uploads/1");
+}
+
+#[tokio::test]
+async fn an_upload_that_is_given_up_before_it_began_is_deleted() {
+    check_unheard(async |repository| repository.upload(None).await).await;
+    check_unheard(async |repository| repository.mount(&Digest::sha256(b"x"), &"c/d".parse().unwrap()).await).await;
 }
 
 /// "Mounting a blob": a 202 SHOULD be gone on with as an upload.

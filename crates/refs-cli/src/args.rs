@@ -386,7 +386,7 @@ pub(crate) struct Pull {
 #[derive(Debug, Args)]
 #[command(after_help = examples::RESOLVE)]
 pub(crate) struct Resolve {
-    /// The artifact; of TAG@DIGEST the tag must still lead to the digest
+    /// The artifact; of HOST/REPO:TAG@DIGEST the tag must still lead to the digest
     #[arg(value_name = "REF")]
     pub(crate) at: Location,
     /// The best version that satisfies this, such as `^1.2`, `~1.2.3` or `>=1.1, <2 || 3.x`; a tag in REF must satisfy it

@@ -35,19 +35,10 @@ pub(crate) fn client_hint(error: &Error) -> Option<String> {
         Error::PlatformUnknown { at, .. } => {
             format!("name one by its digest, as in {}@sha256:…; `refs inspect {at}` lists them", repository_of(at))
         }
-        Error::NoMatchingVersion { left_out: Some(left_out), .. } => left_out.to_string(),
-        Error::NoMatchingVersion { at, .. } => format!("`refs tags {} --semver` lists the versions", repository_of(at)),
-        Error::NoVersions { at, others: 0 } => {
-            format!("check the name; `refs push DIR {}:1.0.0` pushes a first version", repository_of(at))
-        }
-        Error::NoVersions { at, .. } => format!(
-            "a version has three numbers, such as 1.2.3 or v1.2.3-rc.1; `refs tags {}` lists the tags",
-            repository_of(at)
-        ),
-        Error::TagViolates { at, .. } => violation_hint(at),
-        Error::TagMoved { .. } => {
-            "leave out the tag to go by the digest, and the digest to take what the tag leads to now".to_owned()
-        }
+        Error::NoMatchingVersion { .. }
+        | Error::NoVersions { .. }
+        | Error::TagViolates { .. }
+        | Error::TagMoved { .. } => version_hint(error)?,
         Error::FileTooLarge { .. } => "allow more with `--max-file-size BYTES`, 0 for any".to_owned(),
         Error::TotalTooLarge { .. } => "allow more with `--max-total-size BYTES`, 0 for any".to_owned(),
         Error::TooManyEntries { .. } => "allow more with `--max-files N`, 0 for any".to_owned(),
@@ -66,6 +57,36 @@ pub(crate) fn client_hint(error: &Error) -> Option<String> {
         Error::Config { .. } => {
             "`refs inspect` tells what it is; `refs pull` extracts what is no container image".to_owned()
         }
+        Error::Corrupt { .. } | Error::Estargz { .. } | Error::FileDigest { .. } | Error::DiffId { .. } => {
+            layer_hint(error)?
+        }
+        _ => return None,
+    })
+}
+
+/// What to do next about a tag that was to be chosen, or to be what it was.
+fn version_hint(error: &Error) -> Option<String> {
+    Some(match error {
+        Error::NoMatchingVersion { left_out: Some(left_out), .. } => left_out.to_string(),
+        Error::NoMatchingVersion { at, .. } => format!("`refs tags {} --semver` lists the versions", repository_of(at)),
+        Error::NoVersions { at, others: 0 } => {
+            format!("check the name; `refs push DIR {}:1.0.0` pushes a first version", repository_of(at))
+        }
+        Error::NoVersions { at, .. } => format!(
+            "a version has three numbers, such as 1.2.3 or v1.2.3-rc.1; `refs tags {}` lists the tags",
+            repository_of(at)
+        ),
+        Error::TagViolates { at, .. } => violation_hint(at),
+        Error::TagMoved { .. } => {
+            "leave out the tag to go by the digest, and the digest to take what the tag leads to now".to_owned()
+        }
+        _ => return None,
+    })
+}
+
+/// What to do next about a layer that is not what it should be.
+fn layer_hint(error: &Error) -> Option<String> {
+    Some(match error {
         Error::Corrupt { fault: ArchiveFault::Changed, .. } => return None,
         Error::Corrupt { fault: ArchiveFault::NoDigestInTable(_), .. } => {
             "`refs pull --path '**'` goes by the table of contents alone".to_owned()

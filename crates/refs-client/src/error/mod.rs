@@ -86,7 +86,6 @@ pub enum Error {
         /// The layer's digest.
         layer: Digest,
         /// What is wrong with it.
-        #[source]
         source: refs_estargz::Error,
     },
     /// A directory can't be packed.
@@ -95,7 +94,6 @@ pub enum Error {
         /// The directory.
         path: PathBuf,
         /// What is in the way.
-        #[source]
         source: refs_estargz::Error,
     },
     /// A layer's archive is broken.
@@ -168,7 +166,6 @@ pub enum Error {
         /// The pattern as given.
         pattern: String,
         /// What is wrong with it.
-        #[source]
         source: globset::Error,
     },
     /// Patterns were given, and nothing in the artifact matches any.
@@ -383,7 +380,6 @@ pub enum Error {
         /// The file or folder.
         path: PathBuf,
         /// The system's own error.
-        #[source]
         source: io::Error,
     },
     /// What the caller gave to write a file's content to failed. A part may have been written.
@@ -392,7 +388,6 @@ pub enum Error {
         /// The file of the artifact whose content it was.
         path: String,
         /// What the writer said.
-        #[source]
         source: io::Error,
     },
     /// A thread that worked on this died, which is a defect of this library, or the system gave none to work on it.

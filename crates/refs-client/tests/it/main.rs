@@ -10,6 +10,7 @@ mod diffs;
 mod doubles;
 mod errors;
 mod exclusions;
+mod faulty_store;
 mod fetches;
 mod foreign;
 mod globs;

@@ -1,16 +1,15 @@
 //! Caches that can't hold what is read through them: whatever they do with it, one operation fetches nothing twice.
 
-use std::{collections::BTreeMap, fs, io, ops::Range, path::Path, sync::Arc};
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
-use async_trait::async_trait;
-use bytes::Bytes;
 use refs_client::{PullOptions, ReadOptions, UnpackOptions};
-use refs_registry::{Blob, Error, Part, Result, Resume, error::Doing};
-use refs_store::{Checked, DiskOptions, DiskStore, Fill, Origin, Store, TagRecord, Taken};
+use refs_store::{DiskOptions, DiskStore, Store};
 use refs_testkit::{FakeRegistry, Image, Tree};
-use refs_url::{Digest, Tag};
 
-use crate::setup::{anonymous, artifact, noise};
+use crate::{
+    faulty_store::FaultyStore,
+    setup::{anonymous, artifact, noise},
+};
 
 /// Enough for the cache to keep a beginning.
 const LAYER_BYTES: usize = 5 << 18;
@@ -111,99 +110,10 @@ async fn a_cache_that_does_not_show_what_it_took_costs_no_second_request() {
 #[tokio::test]
 async fn a_disk_that_is_full_costs_no_second_request() {
     for room in [0, LAYER_BYTES as u64 / 2] {
-        check(async |cache| Full { store: DiskStore::new(cache, &DiskOptions::default()), room }).await;
-    }
-}
-
-/// A store on a disk that is full after so many bytes of each blob.
-#[derive(Debug)]
-struct Full {
-    store: DiskStore,
-    room: u64,
-}
-
-struct FullFill {
-    fill: Box<dyn Fill>,
-    room: u64,
-}
-
-#[async_trait]
-impl Fill for FullFill {
-    async fn write(&mut self, chunk: Bytes) -> Result<()> {
-        match self.room.checked_sub(chunk.len() as u64) {
-            Some(room) => self.room = room,
-            None => return Err(Error::io(Doing::Write, "the cache", io::ErrorKind::StorageFull.into())),
-        }
-        self.fill.write(chunk).await
-    }
-
-    async fn commit(&mut self) -> Result<()> {
-        self.fill.commit().await
-    }
-
-    async fn taken(self: Box<Self>) -> Option<Taken> {
-        self.fill.taken().await
-    }
-}
-
-#[async_trait]
-impl Store for Full {
-    async fn stat(&self, digest: &Digest) -> Result<Option<u64>> {
-        self.store.stat(digest).await
-    }
-
-    async fn blob(&self, digest: &Digest, from: Resume) -> Result<Blob> {
-        self.store.blob(digest, from).await
-    }
-
-    async fn part(&self, origin: &Origin, digest: &Digest, range: Range<u64>) -> Result<Part> {
-        self.store.part(origin, digest, range).await
-    }
-
-    async fn fill(&self, origin: &Origin, digest: &Digest, size: u64) -> Result<Option<Box<dyn Fill>>> {
-        let fill = self.store.fill(origin, digest, size).await?;
-        Ok(fill.map(|fill| Box::new(FullFill { fill, room: self.room }) as Box<dyn Fill>))
-    }
-
-    async fn fill_part(
-        &self,
-        origin: &Origin,
-        digest: &Digest,
-        range: Range<u64>,
-        total: u64,
-    ) -> Result<Option<Box<dyn Fill>>> {
-        self.store.fill_part(origin, digest, range, total).await
-    }
-
-    async fn remove(&self, origin: &Origin, digest: &Digest) -> Result<()> {
-        self.store.remove(origin, digest).await
-    }
-
-    async fn quarantine(&self, origin: &Origin, digest: &Digest) -> Result<Checked> {
-        self.store.quarantine(origin, digest).await
-    }
-
-    async fn record(&self, origin: &Origin, tag: &Tag, record: &TagRecord) -> Result<()> {
-        self.store.record(origin, tag, record).await
-    }
-
-    async fn recorded(&self, origin: &Origin, tag: &Tag) -> Result<Option<TagRecord>> {
-        self.store.recorded(origin, tag).await
-    }
-
-    async fn add_member(&self, origin: &Origin, digest: &Digest) -> Result<()> {
-        self.store.add_member(origin, digest).await
-    }
-
-    async fn is_member(&self, origin: &Origin, digest: &Digest) -> Result<bool> {
-        self.store.is_member(origin, digest).await
-    }
-
-    async fn pin(&self, digest: &Digest) -> Result<()> {
-        self.store.pin(digest).await
-    }
-
-    async fn unpin(&self, digest: &Digest) -> Result<()> {
-        self.store.unpin(digest).await
+        check(async |cache| FaultyStore {
+            room: Some(room),
+            ..FaultyStore::new(DiskStore::new(cache, &DiskOptions::default()))
+        })
+        .await;
     }
 }

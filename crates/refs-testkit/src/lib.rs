@@ -18,6 +18,7 @@ mod registry;
 pub mod scripted;
 pub mod tls;
 mod tree;
+mod until;
 mod wire;
 
 pub use faults::{Close, Fault, On};
@@ -29,3 +30,4 @@ pub use quirks::Quirks;
 pub use raw::RawPeer;
 pub use registry::{Builder, FakeRegistry};
 pub use tree::Tree;
+pub use until::until;

@@ -15,6 +15,7 @@ use http::{Request, Response};
 use http_body_util::Empty;
 use refs_server::{Body, Health, Options, Peer, Probe, ServeOptions, Server, serve};
 use refs_store::Memories;
+use refs_testkit::until;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -113,9 +114,7 @@ async fn a_server_about_to_stop_answers_until_all_have_taken_notice() {
         async move { serve(listener, server, &options, async { stopped.await.unwrap() }).await }
     });
     stop.send(()).unwrap();
-    while server.health().await != Health::Draining {
-        tokio::task::yield_now().await;
-    }
+    until(async || server.health().await == Health::Draining).await;
     for (path, expect) in [("/healthz", "HTTP/1.1 503 "), ("/v2/", "HTTP/1.1 200 ")] {
         let mut peer = TcpStream::connect(address).await.unwrap();
         peer.write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes())

@@ -14,6 +14,7 @@ use http_body_util::StreamBody;
 use hyper::body::Frame;
 use refs_server::{Options, Server};
 use refs_store::Layouts;
+use refs_testkit::until;
 
 use crate::{
     client::digest,
@@ -112,9 +113,7 @@ fn an_upload_outlives_a_server_that_ends_amid_a_request() {
             let first = first.clone();
             async move { first.answer(request).await }
         });
-        while ask(&first, &format!("GET {location}"), &[], "").await.header("range") != "0-2" {
-            tokio::task::yield_now().await;
-        }
+        until(async || ask(&first, &format!("GET {location}"), &[], "").await.header("range") == "0-2").await;
         location
     });
     drop(runtime);

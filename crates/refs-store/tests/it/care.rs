@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use refs_registry::{Descriptor, Result, Resume};
 use refs_store::{DiskOptions, DiskStore, Held, PruneOptions, Pruned, Store, TagRecord, Verified, Verifying};
-use refs_testkit::{check_layout, require_layout};
+use refs_testkit::{check_layout, require_layout, until};
 use refs_url::Digest;
 
 use crate::{
@@ -28,9 +28,7 @@ async fn begin(store: &DiskStore, content: &str) -> Result<()> {
     let mut fill = store.fill(&here(), &digest(content), TOTAL).await?.unwrap();
     fill.write(Bytes::from_static(b"begun")).await?;
     drop(fill);
-    while store.left().is_empty() {
-        tokio::task::yield_now().await;
-    }
+    until(async || !store.left().is_empty()).await;
     Ok(())
 }
 
@@ -185,9 +183,7 @@ async fn all_is_pruned_but_what_is_pinned_and_what_is_filled() -> Result<()> {
     let reading = store.blob(&digest("one"), Resume::START).await?;
     let partials = folder.path().join("cache/origins/secured/a.io/org/a/_partials/sha256");
     let written = || fs::read_dir(&partials).unwrap().map(|file| file.unwrap().metadata().unwrap().len()).sum::<u64>();
-    while written() < 2 * "begun".len() as u64 {
-        tokio::task::yield_now().await;
-    }
+    until(async || written() >= 2 * "begun".len() as u64).await;
 
     foreseen(&store, &PruneOptions { max_bytes: Some(4), unread_since: None }).await?;
     let expected = foreseen(&store, &EVERYTHING).await?;

@@ -9,6 +9,7 @@ use std::{
 use bytes::Bytes;
 use refs_registry::{ErrorKind, Result, Resume};
 use refs_store::{DiskOptions, DiskStore, Layout, MemoryStore, Store};
+use refs_testkit::until;
 
 use crate::{
     content::{digest, drain, fails, push, read, tag, text},
@@ -214,8 +215,6 @@ async fn a_fill_that_is_given_up_leaves_no_file() -> Result<()> {
     given_up.write(Bytes::from("tw")).await?;
     drop(given_up);
     let ingest = folder.path().join("cache/ingest");
-    while std::fs::read_dir(&ingest).unwrap().count() > 0 {
-        tokio::task::yield_now().await;
-    }
+    until(async || std::fs::read_dir(&ingest).unwrap().count() == 0).await;
     Ok(())
 }

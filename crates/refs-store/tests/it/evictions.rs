@@ -9,6 +9,7 @@ use std::{
 use bytes::Bytes;
 use refs_registry::{ErrorKind, Resolver, Result, Resume};
 use refs_store::{Cached, DiskOptions, DiskStore, Fetches, Store};
+use refs_testkit::until;
 use tempfile::TempDir;
 
 use crate::{
@@ -83,9 +84,7 @@ async fn nothing_goes_while_those_read_it_who_were_there_as_it_came() -> Result<
     let source = registries().source(&origin.host, &origin.repository)?;
     let cached = Arc::new(Cached::new(source, origin, Arc::clone(&place.store)));
     let reading = Fetches::default().blob(&cached, &digest(&content)).await?.blob;
-    while place.store.stat(&digest(&content)).await?.is_none() {
-        tokio::task::yield_now().await;
-    }
+    until(async || place.store.stat(&digest(&content)).await.unwrap().is_some()).await;
     for letter in ["a", "b", "c", "d"] {
         fill(&*place.store, &letter.repeat(MIB)).await?;
         assert_eq!(place.store.stat(&digest(&content)).await?, Some(MIB as u64), "it is read");
@@ -156,9 +155,7 @@ async fn what_is_pinned_while_others_are_evicted_stays() -> Result<()> {
         let store = store.clone();
         tokio::spawn(async move { fill(&store, &"x".repeat(99)).await })
     };
-    while !evicting.is_finished() && open("evict").try_lock().is_ok() {
-        tokio::task::yield_now().await;
-    }
+    until(async || evicting.is_finished() || open("evict").try_lock().is_err()).await;
     // As another process does that has the lock.
     std::fs::write(cache.join("pins/sha256").join(digest("one").encoded()), "").unwrap();
     drop(held);

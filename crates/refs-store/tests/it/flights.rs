@@ -10,7 +10,7 @@ use std::{
 use futures_util::{StreamExt, future};
 use refs_registry::{ErrorKind, Manifest, Resolver, Result, Resume, Source};
 use refs_store::{DiskOptions, DiskStore, MemoryStore};
-use refs_testkit::{Fault, On, require_layout};
+use refs_testkit::{Fault, On, require_layout, until};
 use refs_url::Target;
 
 use crate::{
@@ -185,9 +185,7 @@ async fn m149_who_waits_for_a_process_that_is_killed_goes_on_where_it_was() -> R
     leader.env(LEADER, format!("{} {wanted} {}", place.registry.host(), cache.display()));
     let mut leader = leader.spawn().unwrap();
     let lock = cache.join("locks").join(format!("sha256-{}", wanted.encoded()));
-    while fs::metadata(&lock).map_or(0, |lock| lock.len()) < STALLED_AT / 2 {
-        tokio::task::yield_now().await;
-    }
+    until(async || fs::metadata(&lock).is_ok_and(|lock| lock.len() >= STALLED_AT / 2)).await;
 
     let next = place.cached("o/r");
     let mut waiting = Box::pin(next.blob(&wanted, Resume::START));

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use refs_registry::{ErrorKind, Options, Registries, Resolver, Result, Resume, Retry, Source, Wire};
 use refs_store::{CachedResolver, DiskOptions, DiskStore, Left, Origin, Store};
-use refs_testkit::{Close, FakeRegistry, Fault, On, Seen};
+use refs_testkit::{Close, FakeRegistry, Fault, On, Seen, until};
 use refs_url::RepoName;
 use tempfile::TempDir;
 
@@ -72,9 +72,7 @@ impl Place {
             let file = fs::File::open(path).unwrap();
             file.metadata().unwrap().len() == bytes && file.try_lock().is_ok()
         };
-        while !self.partials().iter().any(is_left) {
-            tokio::task::yield_now().await;
-        }
+        until(async || self.partials().iter().any(is_left)).await;
     }
 
     fn partials(&self) -> Vec<PathBuf> {
@@ -135,9 +133,7 @@ async fn a_reader_that_leaves_leaves_what_it_has_read() -> Result<()> {
     let (first, rest) = blob.stream.into_future().await;
     let bytes = first.unwrap()?.len() as u64;
     drop(rest);
-    while store.left().is_empty() {
-        tokio::task::yield_now().await;
-    }
+    until(async || !store.left().is_empty()).await;
     assert_eq!(store.left(), [Left { digest: digest(&LONG), bytes, total: TOTAL }]);
     assert!(read(&*place.cached_in("o/r", store.clone()), &digest(&LONG)).await? == *LONG);
     assert_eq!(store.left(), []);
@@ -233,9 +229,7 @@ async fn what_one_repository_began_no_other_gets() -> Result<()> {
 async fn whoever_comes_while_it_is_filled_reads_from_the_registry() -> Result<()> {
     let place = Place::new().await?;
     let first = place.cached("o/r").blob(&digest(&LONG), Resume::START).await?;
-    while place.partials().is_empty() {
-        tokio::task::yield_now().await;
-    }
+    until(async || !place.partials().is_empty()).await;
     let options = DiskOptions { patience: Duration::ZERO, ..DiskOptions::default() };
     let impatient = DiskStore::new(place.folder.path().join("cache"), &options);
     assert!(read(&*place.cached_in("o/r", impatient), &digest(&LONG)).await? == *LONG);
@@ -263,9 +257,7 @@ async fn beginnings_are_bounded_in_number() -> Result<()> {
         let mut fill = store.fill(&place.origin(), &digest(&number.to_string()), TOTAL).await?.unwrap();
         fill.write(Bytes::from_static(b"begun")).await?;
         drop(fill);
-        while store.left().len() <= number {
-            tokio::task::yield_now().await;
-        }
+        until(async || store.left().len() > number).await;
     }
     assert_eq!(place.partials().len(), 64);
     Ok(())

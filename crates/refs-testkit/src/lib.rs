@@ -25,7 +25,7 @@ pub use faults::{Close, Fault, On};
 pub use http2::Http2Peer;
 pub use image::Image;
 pub use invariants::{Flaw, check_layout, require_layout};
-pub use log::Seen;
+pub use log::{Seen, open_uploads};
 pub use quirks::Quirks;
 pub use raw::RawPeer;
 pub use registry::{Builder, FakeRegistry};

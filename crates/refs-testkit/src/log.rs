@@ -1,6 +1,7 @@
 //! What a fake registry was asked, and what it answered.
 
 use std::{
+    collections::HashSet,
     fmt,
     sync::{
         Arc, Mutex, PoisonError,
@@ -123,4 +124,15 @@ impl Entry {
             ..self.begun.clone()
         }
     }
+}
+
+/// How many sessions of uploads were begun in `seen` and have not ended, as a blob or by being cancelled. One that is not known
+/// when it is cancelled has become a blob whose answer nobody waited for.
+#[must_use]
+pub fn open_uploads(seen: &[Seen]) -> usize {
+    let uploads = || seen.iter().filter(|seen| seen.path.contains("/blobs/uploads/"));
+    let begun = uploads().filter(|seen| seen.method == Method::POST && seen.status == 202).count();
+    let has_ended = |seen: &&Seen| matches!((seen.method.as_str(), seen.status), ("PUT", 201) | ("DELETE", 204 | 404));
+    let ended: HashSet<&str> = uploads().filter(has_ended).map(|seen| seen.path.as_str()).collect();
+    begun.saturating_sub(ended.len())
 }

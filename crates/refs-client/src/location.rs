@@ -24,8 +24,10 @@ pub enum Location {
     Layout {
         /// The directory of the layout, with the name behind it.
         path: PathBuf,
-        /// The tag or digest in it.
-        target: Option<Target>,
+        /// The tag in it.
+        tag: Option<Tag>,
+        /// The digest of what is in it.
+        digest: Option<Digest>,
     },
     /// A layer by itself, in a file on disk: `file://PATH`. Any tar archive, gzip or not, eStargz or not.
     File(PathBuf),
@@ -53,14 +55,17 @@ impl Location {
         Ok(Self::Registry(reference))
     }
 
+    /// The layout at `path` as a whole: no tag, no digest.
+    #[must_use]
+    pub fn layout(path: impl Into<PathBuf>) -> Self {
+        Self::Layout { path: path.into(), tag: None, digest: None }
+    }
+
     /// The tag or digest that is named. The digest, when both are.
     #[must_use]
     pub fn target(&self) -> Option<Target> {
-        match self {
-            Self::Registry(reference) => reference.target(),
-            Self::Layout { target, .. } => target.clone(),
-            Self::File(_) => None,
-        }
+        let digest = self.digest().cloned().map(Target::Digest);
+        digest.or_else(|| self.tag().cloned().map(Target::Tag))
     }
 
     /// The host and repository of a registry.
@@ -89,7 +94,7 @@ impl Location {
     pub fn at_digest(self, digest: Digest) -> Self {
         match self {
             Self::Registry(reference) => Self::Registry(reference.without_tag().with_digest(digest)),
-            Self::Layout { path, .. } => Self::Layout { path, target: Some(Target::Digest(digest)) },
+            Self::Layout { path, .. } => Self::Layout { path, tag: None, digest: Some(digest) },
             Self::File(_) => self,
         }
     }
@@ -99,7 +104,7 @@ impl Location {
     pub fn at_tag(self, tag: Tag) -> Self {
         match self {
             Self::Registry(reference) => Self::Registry(reference.without_digest().with_tag(tag)),
-            Self::Layout { path, .. } => Self::Layout { path, target: Some(Target::Tag(tag)) },
+            Self::Layout { path, .. } => Self::Layout { path, tag: Some(tag), digest: None },
             Self::File(_) => self,
         }
     }
@@ -109,16 +114,48 @@ impl Location {
     pub fn tag(&self) -> Option<&Tag> {
         match self {
             Self::Registry(reference) => reference.tag(),
-            Self::Layout { target: Some(Target::Tag(tag)), .. } => Some(tag),
-            Self::Layout { .. } | Self::File(_) => None,
+            Self::Layout { tag, .. } => tag.as_ref(),
+            Self::File(_) => None,
         }
     }
 
-    /// The same, and what it leads to: the digest addresses, and a registry's tag is kept beside it.
-    pub(crate) fn pinned(self, digest: Digest) -> Self {
+    /// The digest that is named, whether or not a tag is, too.
+    #[must_use]
+    pub fn digest(&self) -> Option<&Digest> {
+        match self {
+            Self::Registry(reference) => reference.digest(),
+            Self::Layout { digest, .. } => digest.as_ref(),
+            Self::File(_) => None,
+        }
+    }
+
+    /// The same with this tag; a digest stays. A file has no tags, and stays as it is.
+    #[must_use]
+    pub fn with_tag(self, tag: Tag) -> Self {
+        match self {
+            Self::Registry(reference) => Self::Registry(reference.with_tag(tag)),
+            Self::Layout { path, digest, .. } => Self::Layout { path, tag: Some(tag), digest },
+            Self::File(_) => self,
+        }
+    }
+
+    /// The same with this digest, which it is addressed by; a tag stays. A file has but one artifact, and stays as it is.
+    #[must_use]
+    pub fn with_digest(self, digest: Digest) -> Self {
         match self {
             Self::Registry(reference) => Self::Registry(reference.with_digest(digest)),
-            other => other.at_digest(digest),
+            Self::Layout { path, tag, .. } => Self::Layout { path, tag, digest: Some(digest) },
+            Self::File(_) => self,
+        }
+    }
+
+    /// The repository as a whole: the same without tag and digest.
+    #[must_use]
+    pub fn repository(&self) -> Self {
+        match self {
+            Self::Registry(reference) => Self::Registry(reference.repository_ref()),
+            Self::Layout { path, .. } => Self::layout(path),
+            Self::File(_) => self.clone(),
         }
     }
 
@@ -176,13 +213,12 @@ impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Registry(reference) => write!(f, "{reference}"),
-            Self::Layout { path, target } => {
+            Self::Layout { path, tag, digest } => {
                 write!(f, "ocidir://{}", path.display())?;
-                match target {
-                    Some(Target::Tag(tag)) => write!(f, ":{tag}"),
-                    Some(Target::Digest(digest)) => write!(f, "@{digest}"),
-                    None => Ok(()),
+                if let Some(tag) = tag {
+                    write!(f, ":{tag}")?;
                 }
+                digest.as_ref().map_or(Ok(()), |digest| write!(f, "@{digest}"))
             }
             Self::File(path) => write!(f, "file://{}", path.display()),
         }
@@ -212,10 +248,9 @@ fn layout(text: &str, rest: &str) -> Result<Location> {
         Some(colon) => (&path[..after_slash + colon], Some(&path[after_slash + colon + 1..])),
         None => (path, None),
     };
-    let tag = tag.map(str::parse).transpose().map_err(bad)?.map(Target::Tag);
+    let tag = tag.map(str::parse).transpose().map_err(bad)?;
     let digest = digest.map(|digest: &str| digest.parse()).transpose().map_err(|error: ParseError| bad(error))?;
-    let target = digest.map(Target::Digest).or(tag);
-    Ok(Location::Layout { path: non_empty(text, path)?, target })
+    Ok(Location::Layout { path: non_empty(text, path)?, tag, digest })
 }
 
 fn non_empty(text: &str, path: &str) -> Result<PathBuf> {
@@ -227,24 +262,45 @@ fn non_empty(text: &str, path: &str) -> Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[track_caller]
-    fn check(text: &str, path: &str, target: Option<&str>) {
+    fn check(text: &str, path: &str, tag: Option<&str>, digest: Option<&str>) {
         let parsed = Location::parse(text).unwrap();
-        let target = target.map(|target| target.parse().unwrap());
-        assert_eq!(parsed, Location::Layout { path: path.into(), target });
+        let (tag, digest) = (tag.map(|tag| tag.parse().unwrap()), digest.map(|digest| digest.parse().unwrap()));
+        assert_eq!(parsed, Location::Layout { path: path.into(), tag, digest });
     }
 
     #[test]
-    fn layout_paths_and_targets_are_told_apart() {
-        check("ocidir://a", "a", None);
-        check("ocidir://a:v1", "a", Some("v1"));
-        check("ocidir:///tmp/a:b/c:v1", "/tmp/a:b/c", Some("v1"));
-        check("ocidir:///tmp/x@y/c", "/tmp/x@y/c", None);
+    fn layout_paths_tags_and_digests_are_told_apart() {
+        check("ocidir://a", "a", None, None);
+        check("ocidir://a:v1", "a", Some("v1"), None);
+        check("ocidir:///tmp/a:b/c:v1", "/tmp/a:b/c", Some("v1"), None);
+        check("ocidir:///tmp/x@y/c", "/tmp/x@y/c", None, None);
         let digest = format!("sha256:{}", "a".repeat(64));
-        check(&format!("ocidir://a@{digest}"), "a", Some(&digest));
-        check(&format!("ocidir://a:v1@{digest}"), "a", Some(&digest));
+        check(&format!("ocidir://a@{digest}"), "a", None, Some(&digest));
+        check(&format!("ocidir://a:v1@{digest}"), "a", Some("v1"), Some(&digest));
+        check(&format!("ocidir://a:ghcr.io/o/r:v1@{digest}"), "a:ghcr.io/o/r", Some("v1"), Some(&digest));
+    }
+
+    proptest! {
+        #[test]
+        fn what_names_a_layout_is_shown_as_it_was_written(
+            path in "[a-z@:./ -]{1,12}",
+            tag in proptest::option::of("[A-Za-z0-9_][A-Za-z0-9._-]{0,8}"),
+            digest in proptest::option::of("sha256:[0-9a-f]{64}"),
+        ) {
+            let with = |mark: &str, part: &Option<String>| part.as_ref().map(|part| format!("{mark}{part}")).unwrap_or_default();
+            let text = format!("ocidir://{path}{}{}", with(":", &tag), with("@", &digest));
+            if let Ok(parsed) = Location::parse(&text) {
+                prop_assert_eq!(parsed.to_string(), text.as_str());
+                prop_assert_eq!(parsed.digest().map(ToString::to_string), digest);
+                prop_assert_eq!(tag.as_deref().is_none_or(|tag| parsed.tag().is_some_and(|found| found.as_str() == tag)), true);
+                prop_assert_eq!(Location::parse(&parsed.to_string()).unwrap(), parsed);
+            }
+        }
     }
 
     #[test]

@@ -61,7 +61,7 @@ fn check_free(folder: &Path) -> refs_registry::Result<()> {
 async fn writable(path: &Path) -> Result<(PathBuf, Option<String>)> {
     let (folder, name) = found(path).await?;
     if let Some(name) = name.as_ref().filter(|name| !is_of_repository(name)) {
-        let at = Location::Layout { path: path.to_owned(), target: None };
+        let at = Location::layout(path);
         return Err(at.fault(LocationFault::BadName(name.clone())));
     }
     Ok((folder, name))

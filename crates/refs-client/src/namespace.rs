@@ -122,7 +122,8 @@ impl<R: Resolver + ?Sized> Namespace<R> {
         let target = reference.target().ok_or_else(|| fault(reference, LocationFault::NoTarget))?;
         let source = self.source(reference)?;
         if let (Tags::Verified, Some(tag), Some(_)) = (self.tags, reference.tag(), reference.digest()) {
-            check_unmoved(reference, &source.resolve(&Target::Tag(tag.clone())).await?)?;
+            let found = source.resolve(&Target::Tag(tag.clone())).await?;
+            check_unmoved(&reference.clone().into(), &found)?;
         }
         Ok((source, target))
     }

@@ -3,7 +3,7 @@
 use futures_util::TryStreamExt;
 use refs_registry::{Descriptor, Platform};
 use refs_store::TagRecord;
-use refs_url::{Digest, Reference, Tag};
+use refs_url::{Digest, Tag, Target};
 
 use crate::{Client, Error, Location, Result, artifact::Artifact, error::LocationFault, named};
 
@@ -23,9 +23,9 @@ impl Client {
     /// # Errors
     /// `TagMoved` when it does not; else as [`resolve_tag`](Client::resolve_tag).
     pub async fn resolve_unmoved(&self, at: &Location) -> Result<Descriptor> {
-        let (Location::Registry(reference), Some(tag)) = (at, at.tag()) else { return self.resolve_tag(at).await };
+        let Some(tag) = at.tag() else { return self.resolve_tag(at).await };
         let found = self.resolve_tag(&at.clone().at_tag(tag.clone())).await?;
-        check_unmoved(reference, &found)?;
+        check_unmoved(at, &found)?;
         Ok(found)
     }
 
@@ -84,7 +84,7 @@ impl Client {
             return Ok(self.list_tags(at).await?.iter().map(ToString::to_string).collect());
         };
         let mut names = named::open(path).await?.names().await?;
-        let place = Location::Layout { path: path.clone(), target: None };
+        let place = at.repository();
         names.retain(|name| Location::parse(&format!("{place}:{name}")).is_ok_and(|at| at.target().is_some()));
         Ok(names)
     }
@@ -95,22 +95,22 @@ impl Client {
     /// # Errors
     /// As [`list_tags`](Client::list_tags).
     pub async fn tag_elsewhere(&self, at: &Location) -> Result<Vec<Location>> {
-        let (Location::Layout { path, .. }, Some(tag)) = (at, at.tag()) else { return Ok(Vec::new()) };
-        let whole = Location::Layout { path: named::folder(path).await?, target: None };
+        let (Location::Layout { path, .. }, Some(Target::Tag(tag))) = (at, at.target()) else { return Ok(Vec::new()) };
+        let whole = Location::layout(named::folder(path).await?);
         let names = self.list_names(&whole).await?;
         let places = names.iter().filter_map(|name| Location::parse(&format!("{whole}:{name}")).ok());
-        Ok(places.filter(|place| place.tag() == Some(tag) && place != at).collect())
+        Ok(places.filter(|place| place.tag() == Some(&tag) && place != at).collect())
     }
 }
 
-/// That a tag of `reference` which leads to `found` leads to its digest, if it has one.
+/// That the tag of `at`, which leads to `found`, leads to the digest beside it, if there is one.
 ///
 /// # Errors
 /// `TagMoved`.
-pub(crate) fn check_unmoved(reference: &Reference, found: &Descriptor) -> Result<()> {
-    match (reference.tag(), reference.digest()) {
+pub(crate) fn check_unmoved(at: &Location, found: &Descriptor) -> Result<()> {
+    match (at.tag(), at.digest()) {
         (Some(tag), Some(digest)) if found.digest != *digest => Err(Error::TagMoved {
-            at: reference.repository_ref().to_string(),
+            at: at.repository().to_string(),
             tag: tag.clone(),
             expected: Box::new(digest.clone()),
             actual: Box::new(found.digest.clone()),

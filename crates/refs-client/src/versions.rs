@@ -54,8 +54,8 @@ pub struct FetchAllOptions {
 /// A version, and what it led to when it was asked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ResolvedVersion {
-    /// Where it is, by its digest: whoever reads it there reads this very version, wherever its tag has moved since. Beside
-    /// the digest a reference has the tag.
+    /// Where it is, by its digest: whoever reads it there reads this very version, wherever its tag has moved since. It has
+    /// the tag beside the digest.
     pub at: Location,
     /// The tag, unless a digest was asked for by itself.
     pub tag: Option<Tag>,
@@ -99,8 +99,7 @@ impl Client {
             return Ok(listed.into_iter().next().map(|repository| repository.tags).unwrap_or_default());
         }
         let names = listed.into_iter().filter_map(|repository| repository.name).collect();
-        let place = Location::Layout { path: path.clone(), target: None };
-        Err(place.fault(LocationFault::SeveralRepositories(names)))
+        Err(at.repository().fault(LocationFault::SeveralRepositories(names)))
     }
 
     /// `at`, if it names a tag or a digest; else the repository at the tag of its highest version that satisfies
@@ -136,7 +135,7 @@ impl Client {
         let chosen = client.choose(at, constraint, options).await?;
         let descriptor = client.resolve_unmoved(&chosen).await?;
         let tag = chosen.tag().cloned();
-        Ok(ResolvedVersion { at: chosen.pinned(descriptor.digest.clone()), tag, descriptor })
+        Ok(ResolvedVersion { at: chosen.with_digest(descriptor.digest.clone()), tag, descriptor })
     }
 
     /// Fetches all versions of the repository at `at`, or those that satisfy a constraint, into the client's store, a few at
@@ -222,7 +221,7 @@ impl Client {
 fn is_chosen(at: &Location) -> bool {
     match at {
         Location::Registry(reference) => reference.has_explicit_tag(),
-        Location::Layout { target, .. } => target.is_some(),
+        Location::Layout { .. } => at.target().is_some(),
         Location::File(_) => false,
     }
 }

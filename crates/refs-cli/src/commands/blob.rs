@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use refs_client::{Error, Location, Sent};
+use refs_client::{Error, Sent};
 use refs_registry::{
     Descriptor,
     error::{Doing, Wanted},
@@ -79,18 +79,10 @@ async fn stat(session: &Session, args: &StatBlob) -> Result<(), Failure> {
     let size = session.client().blob_size(&args.at).await?;
     let Some(Target::Digest(digest)) = args.at.target() else { return Ok(()) };
     let Some(size) = size else {
-        let (at, wanted) = (place(&args.at), Wanted::Blob(digest));
+        let (at, wanted) = (args.at.repository().to_string(), Wanted::Blob(digest));
         return Err(refs_registry::Error::NotFound { wanted, at: at.into(), code: None }.into());
     };
     tell(session, &Shown { reference: args.at.to_string(), digest: digest.to_string(), size, uploaded: None })
-}
-
-fn place(at: &Location) -> String {
-    match at {
-        Location::Registry(reference) => reference.repository_ref().to_string(),
-        Location::Layout { path, .. } => format!("ocidir://{}", path.display()),
-        Location::File(_) => at.to_string(),
-    }
 }
 
 fn tell(session: &Session, shown: &Shown) -> Result<(), Failure> {

@@ -128,15 +128,14 @@ fn there_are(others: &[Location]) -> String {
 
 /// The one thing that `at` names. A push prints a tag with its digest, and whoever pastes that may mean either.
 fn unambiguous(at: Location) -> Result<Location, Fault> {
-    let Location::Registry(reference) = &at else { return Ok(at) };
-    match (reference.tag(), reference.digest()) {
-        (Some(_), Some(_)) => Err(Fault::Ambiguous {
+    match (&at, at.tag(), at.digest()) {
+        (_, Some(tag), Some(digest)) => Err(Fault::Ambiguous {
             at: at.to_string(),
-            tag: reference.clone().without_digest().to_string(),
-            manifest: reference.clone().without_tag().to_string(),
+            tag: at.clone().at_tag(tag.clone()).to_string(),
+            manifest: at.clone().at_digest(digest.clone()).to_string(),
         }),
         // `docker://` adds a tag that nobody has named.
-        _ if reference.tag_is_default() => Ok(Location::Registry(reference.repository_ref())),
+        (Location::Registry(reference), ..) if reference.tag_is_default() => Ok(at.repository()),
         _ => Ok(at),
     }
 }

@@ -39,11 +39,5 @@ pub(super) async fn run(session: &Session, args: Retag) -> Result<(), Failure> {
 
 /// `HOST/REPO:TAG@DIGEST`, or the same of a layout.
 pub(super) fn reference(at: &Location, tag: &Tag, digest: &Digest) -> String {
-    match at {
-        Location::Registry(reference) => {
-            reference.clone().with_tag(tag.clone()).with_digest(digest.clone()).to_string()
-        }
-        Location::Layout { path, .. } => format!("ocidir://{}:{tag}@{digest}", path.display()),
-        Location::File(path) => format!("file://{}", path.display()),
-    }
+    at.clone().with_tag(tag.clone()).with_digest(digest.clone()).to_string()
 }

@@ -38,7 +38,7 @@ fn fault(at: &Location) -> Option<LocationFault> {
         Location::File(_) => return Some(LocationFault::Untagged),
         // `docker://NAME` has a tag that nobody wrote.
         Location::Registry(reference) => reference.has_explicit_tag(),
-        Location::Layout { target, .. } => target.is_some(),
+        Location::Layout { .. } => at.target().is_some(),
     };
     names_one.then_some(LocationFault::TargetNotAllowed)
 }

@@ -69,7 +69,7 @@ impl Known {
     /// What `path` may become, behind the scheme of layouts: a path, and behind that of a layout and its `:` what it lists.
     fn layouts(&self, path: &str, suffix: &str) -> Vec<String> {
         let Some((layout, begun)) = layouts::split(path) else { return layouts::directories(path, suffix) };
-        let whole = Location::Layout { path: layout.into(), target: None };
+        let whole = Location::layout(layout);
         let names = self.wait(self.session.client().list_names(&whole)).and_then(Result::ok).unwrap_or_default();
         // Strangers have named what is listed, but not the path.
         let names = sorted(names.iter().filter_map(|name| layouts::next(name, begun, suffix)));

@@ -19,9 +19,8 @@ pub(crate) fn destination_hint(error: &Error) -> Option<String> {
 /// The repository of what is at `at`, as a command takes it.
 pub(super) fn repository_of(at: &str) -> String {
     match Location::parse(at) {
-        Ok(Location::Registry(reference)) => reference.repository_ref().to_string(),
-        Ok(Location::Layout { path, .. }) => Location::Layout { path, target: None }.to_string(),
         Ok(Location::File(_)) | Err(_) => "REPO".to_owned(),
+        Ok(at) => at.repository().to_string(),
     }
 }
 

@@ -69,6 +69,34 @@ fn a_tag_beside_a_digest_must_still_lead_to_it() {
     assert_eq!(machine.prints(&format!("resolve {at}@{old}")), format!("{at}@{old}\n"));
 }
 
+#[test]
+fn a_tag_beside_a_digest_in_a_layout_is_compared_by_resolve_alone() {
+    let machine = Machine::new();
+    machine.write("source", &small());
+    let pinned = machine.prints("push source ocidir://lay:1.0.0").trim_end().to_owned();
+    let by_digest = pinned.replace(":1.0.0@", "@");
+    for line in ["resolve AT", "resolve AT --constraint ^1", "resolve AT --offline"] {
+        assert_eq!(machine.prints(&line.replace("AT", &pinned)), format!("{by_digest}\n"));
+    }
+    machine.fails(&format!("resolve {pinned} --constraint ^2"), 2, &["`^2`"]);
+    machine.write("source", &small().file("new", "new"));
+    let moved = machine.prints("push source ocidir://lay:1.0.0");
+    let now = moved.trim_end().split_once('@').unwrap().1;
+    let words = ["tag `1.0.0` of ocidir://lay", &format!("leads to {now} now"), "hint: leave out the tag"];
+    for line in ["resolve AT", "resolve AT --constraint ^1"] {
+        machine.fails(&line.replace("AT", &pinned), 11, &words);
+    }
+    machine.fails(&format!("resolve {}", pinned.replace("1.0.0", "none")), 3, &["manifest `none` not found"]);
+
+    assert!(!machine.prints(&format!("ls {pinned}")).contains("new"));
+    assert_eq!(machine.prints(&format!("manifest {pinned}")), machine.prints(&format!("manifest {by_digest}")));
+    let both = format!("`refs rm ocidir://lay:1.0.0` deletes the tag alone, `refs rm {by_digest}` the manifest");
+    machine.fails(&format!("rm {pinned} --yes"), 2, &["names a tag and a digest", &both]);
+    let copy = pinned.replace("://lay:", "://copy:");
+    assert_eq!(machine.prints(&format!("cp {pinned} {copy} -q")), format!("{copy}\n"));
+    assert_eq!(machine.prints("tags ocidir://copy"), "1.0.0\n");
+}
+
 /// The digest of an image of one file that says `content`, under `tags`.
 fn put_as(registry: &FakeRegistry, content: &str, tags: &[&str]) -> Digest {
     let image = Image::new().file("said.txt", content.to_owned());

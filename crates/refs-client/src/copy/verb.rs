@@ -90,14 +90,7 @@ pub(crate) struct Named {
 
 impl Named {
     fn of(to: &Location) -> Self {
-        match (to, to.target()) {
-            (Location::Registry(reference), _) => {
-                Self { tag: reference.tag().cloned(), digest: reference.digest().cloned() }
-            }
-            (_, Some(Target::Tag(tag))) => Self { tag: Some(tag), digest: None },
-            (_, Some(Target::Digest(digest))) => Self { tag: None, digest: Some(digest) },
-            (_, None) => Self { tag: None, digest: None },
-        }
+        Self { tag: to.tag().cloned(), digest: to.digest().cloned() }
     }
 
     /// That the digest, if there is one, is that of what is copied.

@@ -6,7 +6,7 @@ use indicatif::HumanDuration;
 use jiff::Timestamp;
 use refs_client::Location;
 use refs_store::{TagChange, TagRecord};
-use refs_url::{Tag, Target};
+use refs_url::{Digest, Tag, Target};
 use serde::Serialize;
 
 use crate::wiring::Session;
@@ -31,13 +31,25 @@ impl Recorded {
     pub(crate) async fn of(session: &Session, at: &Location) -> refs_client::Result<Option<Self>> {
         let Some(Target::Tag(tag)) = at.target().filter(|_| session.knows_only_cached(at)) else { return Ok(None) };
         let record = session.client().recorded_tag(at).await?;
-        Ok(record.map(|record| {
-            let tag_moved_to = match &record.since {
-                Some(TagChange::Moved { to, .. }) => Some(to.digest.to_string()),
-                Some(TagChange::Gone { .. }) | None => None,
-            };
-            Self { tag, tag_seen: timestamp(record.seen), tag_moved_to, record }
-        }))
+        Ok(record.map(|record| Self::new(tag, record)))
+    }
+
+    /// The same, where the command gave `digest` for the tag: that may be the registry's last word, be it in the cache or not.
+    pub(crate) fn given(self, digest: &Digest) -> Self {
+        match self.record.since {
+            Some(TagChange::Moved { to, seen }) if to.digest == *digest => {
+                Self::new(self.tag, TagRecord::new(*to, seen))
+            }
+            _ => self,
+        }
+    }
+
+    fn new(tag: Tag, record: TagRecord) -> Self {
+        let tag_moved_to = match &record.since {
+            Some(TagChange::Moved { to, .. }) => Some(to.digest.to_string()),
+            Some(TagChange::Gone { .. }) | None => None,
+        };
+        Self { tag, tag_seen: timestamp(record.seen), tag_moved_to, record }
     }
 
     /// Says it on stderr.

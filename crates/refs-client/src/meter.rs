@@ -135,6 +135,10 @@ impl Source for Metered {
         self.inner.resolve(target).await
     }
 
+    async fn last_told(&self, tag: &Tag) -> Result<Descriptor> {
+        self.inner.last_told(tag).await
+    }
+
     async fn manifest(&self, target: &Target) -> Result<Manifest> {
         let manifest = self.inner.manifest(target).await?;
         self.meter.add_fetched(manifest.raw.len() as u64);

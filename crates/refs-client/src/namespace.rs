@@ -19,7 +19,8 @@ use crate::{
 /// a blob wherever it is.
 ///
 /// What it is over decides what it can do: over a `dyn Resolver` it reads, over a `dyn Writable` it copies, too. Where a
-/// reference has a tag and a digest, the tag is looked up, and must lead to the digest;
+/// reference has a tag and a digest, the tag is looked up, and must lead to the digest, by what its registry last said where
+/// nobody can be asked;
 /// [`trusting_digests`](Self::trusting_digests) leaves that out.
 #[derive(Debug)]
 pub struct Namespace<R: ?Sized = dyn Writable> {
@@ -122,7 +123,7 @@ impl<R: Resolver + ?Sized> Namespace<R> {
         let target = reference.target().ok_or_else(|| fault(reference, LocationFault::NoTarget))?;
         let source = self.source(reference)?;
         if let (Tags::Verified, Some(tag), Some(_)) = (self.tags, reference.tag(), reference.digest()) {
-            let found = source.resolve(&Target::Tag(tag.clone())).await?;
+            let found = source.last_told(tag).await?;
             check_unmoved(&reference.clone().into(), &found)?;
         }
         Ok((source, target))

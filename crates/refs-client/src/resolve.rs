@@ -18,13 +18,14 @@ impl Client {
         Ok(source.resolve(&target).await?)
     }
 
-    /// The same; but where `at` has a tag beside its digest, the tag is what is asked for, and must still lead to the digest.
+    /// The same; but where `at` has a tag beside its digest, the tag is what is asked for, and must still lead to the digest. An
+    /// offline client goes by what the registry last said of the tag, whether or not its store has that.
     ///
     /// # Errors
     /// `TagMoved` when it does not; else as [`resolve_tag`](Client::resolve_tag).
     pub async fn resolve_unmoved(&self, at: &Location) -> Result<Descriptor> {
-        let Some(tag) = at.tag() else { return self.resolve_tag(at).await };
-        let found = self.resolve_tag(&at.clone().at_tag(tag.clone())).await?;
+        let (Some(tag), Some(_)) = (at.tag(), at.digest()) else { return self.resolve_tag(at).await };
+        let found = self.source(at).await?.last_told(tag).await?;
         check_unmoved(at, &found)?;
         Ok(found)
     }

@@ -33,6 +33,15 @@ pub trait Source: Debug + Send + Sync {
     /// `NotFound` when there is none.
     async fn resolve(&self, target: &Target) -> Result<Descriptor>;
 
+    /// What `tag` was last said to lead to. It is what [`resolve`](Source::resolve) gives, but where nobody can be asked: what is
+    /// told there last may not be there, and `resolve` gives what was told before, if that is.
+    ///
+    /// # Errors
+    /// As [`resolve`](Source::resolve).
+    async fn last_told(&self, tag: &Tag) -> Result<Descriptor> {
+        self.resolve(&Target::Tag(tag.clone())).await
+    }
+
     /// The manifest at `target`: the bytes as stored, verified.
     ///
     /// # Errors

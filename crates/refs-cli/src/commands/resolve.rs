@@ -40,7 +40,7 @@ pub(super) async fn run(session: &Session, args: Resolve) -> Result<(), Failure>
         (Some(platform), _) => session.client().resolve_platform(&at, platform).await?,
     };
     // A reference with a tag and a digest says that the one leads to the other.
-    let is_of_tag = descriptor.is_none_or(|descriptor| descriptor.digest == found.digest);
+    let is_of_tag = descriptor.as_ref().is_none_or(|descriptor| descriptor.digest == found.digest);
     let chosen = tag.clone().filter(|tag| args.at.tag() != Some(tag));
     let reference = match &chosen {
         Some(tag) if is_of_tag => format!("{}@{}", args.at.clone().at_tag(tag.clone()), found.digest),
@@ -50,6 +50,8 @@ pub(super) async fn run(session: &Session, args: Resolve) -> Result<(), Failure>
         Some(tag) => Recorded::of(session, &args.at.clone().at_tag(tag.clone())).await?,
         None => None,
     };
+    let given = descriptor.map_or_else(|| found.digest.clone(), |descriptor| descriptor.digest);
+    let recorded = recorded.map(|recorded| recorded.given(&given));
     recorded.iter().for_each(|recorded| recorded.tell(session));
     let mut output = session.output();
     output.result(&Resolved {

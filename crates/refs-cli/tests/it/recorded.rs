@@ -65,7 +65,15 @@ fn a_tag_that_has_moved_to_what_is_not_kept_is_given_as_it_was_and_that_is_said(
     assert_eq!((&json["digest"], &json["tagMovedTo"]), (&old.as_str().into(), &new.as_str().into()));
     assert_eq!(machine.read("here"), machine.read("before"));
 
+    // Beside a digest, the tag is compared with what the registry said last.
+    assert_eq!(machine.prints(&format!("resolve {at}@{new} --offline -q")), resolved(&new));
+    let json = machine.json(&format!("resolve {at}@{new} --offline"));
+    assert_eq!((&json["digest"], json.get("tagMovedTo")), (&new.as_str().into(), None));
+    machine.fails(&format!("resolve {at}@{old} --offline"), 11, &["tag `v1` of", &format!("leads to {new} now")]);
+
     machine.prints(&format!("pull {}/o/r@{new} new", registry.host()));
+    machine.prints(&format!("resolve {at}@{new} --offline -q"));
+    machine.fails(&format!("resolve {at}@{old} --offline"), 11, &["tag `v1` of"]);
     let json = machine.json(&format!("pull {at} there --offline"));
     assert_eq!((&json["digest"], json.get("tagMovedTo")), (&new.as_str().into(), None));
     assert_eq!(machine.read("there"), machine.read("new"));

@@ -11,7 +11,7 @@ use refs_client::{
 use refs_registry::{
     ChainResolver, Descriptor, ErrorKind, Manifest, MediaType, Resolver, Sink, StaticResolver, Writable,
 };
-use refs_store::{Layouts, Memories, Memory};
+use refs_store::{CachedResolver, Layouts, Memories, Memory, MemoryStore};
 use refs_testkit::{FakeRegistry, Image};
 use refs_url::{Digest, Reference};
 
@@ -75,6 +75,28 @@ async fn a_tag_beside_a_digest_must_lead_to_it_unless_digests_are_trusted() {
     let copied = namespace.copy_manifest(&moved, &reference("example.com/o/r:v1"), &CopyOptions::default()).await;
     assert!(matches!(copied, Err(Error::TagMoved { .. })), "{copied:?}");
     assert_eq!(namespace.trusting_digests().get_manifest(&moved).await.unwrap(), old);
+}
+
+#[tokio::test]
+async fn offline_a_tag_beside_a_digest_is_what_its_registry_said_last() {
+    let (memories, _, old) = small().await;
+    let (registries, store) = (Arc::new(memories.clone()), Arc::new(MemoryStore::new()));
+    let cached = CachedResolver::new(registries.clone(), store.clone());
+    let online = Namespace::new(Arc::new(cached) as Arc<dyn Resolver>);
+    let offline = Namespace::new(Arc::new(CachedResolver::offline(registries, store)) as Arc<dyn Resolver>);
+    let tag = reference("localhost/o/r:v1");
+    online.get_manifest(&tag).await.unwrap();
+    let sink = memories.repository(&"localhost".parse().unwrap(), &"o/r".parse().unwrap());
+    let new = Image::new().file("a", "other").push(&sink, &["v1"]).await.unwrap();
+    assert_eq!(online.resolve_manifest(&tag).await.unwrap(), new.descriptor);
+
+    let [was, is] = [&old, &new].map(|image| tag.clone().with_digest(image.descriptor.digest.clone()));
+    assert_eq!(offline.get_manifest(&tag).await.unwrap(), old);
+    let moved = offline.get_manifest(&was).await;
+    assert!(matches!(moved, Err(Error::TagMoved { .. })), "{moved:?}");
+    assert_eq!(kind(&offline.get_manifest(&is).await.unwrap_err()), ErrorKind::NotCached);
+    online.get_manifest(&is).await.unwrap();
+    assert_eq!(offline.get_manifest(&is).await.unwrap(), new);
 }
 
 #[tokio::test]

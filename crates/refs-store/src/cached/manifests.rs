@@ -34,6 +34,14 @@ impl Cached {
         }
     }
 
+    /// What the origin last said that `tag` leads to, kept or not, where nobody else can be asked.
+    pub(super) async fn last_recorded(&self, tag: &Tag) -> Option<Descriptor> {
+        if self.belief != Belief::All {
+            return None;
+        }
+        self.recorded(tag).await?.last().map(|(last, _)| last.clone())
+    }
+
     /// Notes what the origin has just said that `tag` leads to, and by that, that it has it. A record that leads to what is
     /// kept stays, with a note, where it would lead to nothing.
     pub(super) async fn record(&self, tag: &Tag, descriptor: &Descriptor) {

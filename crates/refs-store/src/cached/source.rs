@@ -214,6 +214,13 @@ impl Source for Cached {
         Ok(descriptor)
     }
 
+    async fn last_told(&self, tag: &Tag) -> Result<Descriptor> {
+        match self.last_recorded(tag).await {
+            Some(descriptor) => Ok(descriptor),
+            None => self.resolve(&Target::Tag(tag.clone())).await,
+        }
+    }
+
     async fn manifest(&self, target: &Target) -> Result<Manifest> {
         let asked = self.clock.date();
         let kept = match target {

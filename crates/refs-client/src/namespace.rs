@@ -143,8 +143,7 @@ impl<R: Writable + ?Sized> Namespace<R> {
         let ends = self.ends(from, to, self.source(from)?)?;
         let size = size_of(&*ends.source, from, digest).await?;
         let descriptor = Descriptor::new(MediaType::new(ANY), digest.clone(), size);
-        let fate = copy_blob(&ends, &descriptor).await?;
-        Ok(CopiedBlob { descriptor, fate })
+        copy_blob(&ends, descriptor).await
     }
 
     /// Copies the manifest that `from` leads to, all that it leads to itself, and what refers to any of that, as

@@ -171,6 +171,16 @@ pub trait Sink: Source {
         fill(self.upload(None).await?, stream, &blob.digest).await.map(|()| Sent::Uploaded)
     }
 
+    /// The bytes of the beginning of `blob` that are here, of one that is not here as a whole. A [`put_blob`](Sink::put_blob) out
+    /// of another place ([`Replay::Blob`](crate::Replay::Blob)) goes on behind them, unless it finds them to be wrong.
+    ///
+    /// # Errors
+    /// Whatever kept the place from telling.
+    async fn begun(&self, blob: &Descriptor) -> Result<u64> {
+        let _keeps_none = blob;
+        Ok(0)
+    }
+
     /// Stores a manifest under its digest and under each of `tags`. What it refers to must be there already.
     ///
     /// # Errors

@@ -318,8 +318,12 @@ fn abandoned(path: &Path, before: SystemTime) -> Result<Option<(File, u64)>> {
 
 /// How many bytes there are of the upload `session` in `folder`, if it has one.
 pub(crate) fn uploaded(folder: &Path, session: &str) -> Result<Option<u64>> {
-    let Some(path) = path_of(folder, session) else { return Ok(None) };
-    match fs::symlink_metadata(&path) {
+    path_of(folder, session).map_or(Ok(None), |path| file_bytes(&path))
+}
+
+/// The bytes of the file at `path`, if there is one; a link is none.
+pub(crate) fn file_bytes(path: &Path) -> Result<Option<u64>> {
+    match fs::symlink_metadata(path) {
         Ok(metadata) => Ok(metadata.is_file().then_some(metadata.len())),
         Err(error) if is_absent(&error) => Ok(None),
         Err(error) => Err(Error::io(Doing::Read, path, error)),

@@ -65,6 +65,8 @@ struct Blob {
     digest: String,
     size: u64,
     fate: &'static str,
+    /// The bytes that would be moved.
+    moved: u64,
 }
 
 impl Report {
@@ -74,6 +76,7 @@ impl Report {
             digest: blob.descriptor.digest.to_string(),
             size: blob.descriptor.size,
             fate: word(blob.fate),
+            moved: blob.moved_bytes,
         };
         let is_planned = copied.outcome == Outcome::Planned;
         Self {
@@ -125,8 +128,12 @@ impl From<Tally> for Blobs {
 /// What the copy goes by; of a dry run, what there would be to do.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Blob { digest, size, fate } in &self.blobs {
-            writeln!(f, "{fate:<8}{digest} {}", Bytes(*size))?;
+        for Blob { digest, size, fate, moved } in &self.blobs {
+            write!(f, "{fate:<8}{digest} ")?;
+            if (1..*size).contains(moved) {
+                write!(f, "{} of ", Bytes(*moved))?;
+            }
+            writeln!(f, "{}", Bytes(*size))?;
         }
         f.write_str(&escape(&self.reference))?;
         if self.outcome == Outcome::Planned { write!(f, ": {}", Figures(self)) } else { Ok(()) }

@@ -380,10 +380,14 @@ fn a_copy_into_a_layout_that_was_killed_fetches_the_rest_of_a_layer() {
     child.wait().unwrap();
     let left = come();
     from.clear_faults();
+    let (rest, planned) = (SIZE as u64 - left, machine.json(&format!("{line} --dry-run")));
+    assert_eq!((&planned["copied"]["bytes"], &planned["blobs"][0]["moved"]), (&rest.into(), &rest.into()), "{planned}");
+    assert_eq!(planned["blobs"][0]["size"], SIZE, "{planned}");
     from.take_requests();
-    says(&machine, &line);
+    let copied = machine.json(&line);
+    assert_eq!(copied["copied"]["bytes"], rest, "{copied}");
     let read = from.take_requests().into_iter().filter(|seen| seen.path.ends_with(large.encoded()));
-    assert_eq!(read.map(|seen| seen.sent).collect::<Vec<_>>(), [SIZE as u64 - left]);
+    assert_eq!(read.map(|seen| seen.sent).collect::<Vec<_>>(), [rest]);
     assert_eq!(std::fs::read_dir(machine.path("layout/ingest")).unwrap().count(), 0);
     assert_eq!(std::fs::read(machine.path("layout/blobs/sha256").join(large.encoded())).unwrap(), noise(SIZE));
 }

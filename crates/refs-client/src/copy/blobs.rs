@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 
 use super::{
     copied::{CopiedBlob, Fate},
-    ends::{Ends, Relation},
+    ends::{Ends, Relation, may_be_absent},
     noted::Noted,
     options::{CopyOptions, Mode},
 };
@@ -35,11 +35,11 @@ pub(super) async fn copy_blobs(
         async move {
             let weight = if blob.size < SMALL_BYTES { SMALL } else { LARGE };
             let _room = room.acquire_many(weight).await.map_err(|_closed| Error::Worker)?;
-            let fate = match mode {
-                Mode::Copy => copy_blob(&ends, &blob).await?,
-                Mode::DryRun => foresee(&ends, &blob).await?,
+            let copied = match mode {
+                Mode::Copy => copy_blob(&ends, blob).await?,
+                Mode::DryRun => foresee(&ends, blob).await?,
             };
-            Ok::<_, Error>((place, CopiedBlob { descriptor: blob, fate }))
+            Ok::<_, Error>((place, copied))
         }
     });
     let copied = copied.buffer_unordered(most * LARGE as usize / SMALL as usize);
@@ -49,31 +49,31 @@ pub(super) async fn copy_blobs(
 }
 
 /// Makes `blob` part of the destination.
-pub(crate) async fn copy_blob(ends: &Ends, blob: &Descriptor) -> Result<Fate> {
-    let fate = match &ends.relation {
-        Relation::Same => Fate::Present,
-        Relation::Beside(from) if ends.may_mount(blob).await? => match ends.sink.mount(&blob.digest, from).await {
-            Ok(Mounted::Mounted) => Fate::Mounted,
+pub(crate) async fn copy_blob(ends: &Ends, blob: Descriptor) -> Result<CopiedBlob> {
+    let copied = match &ends.relation {
+        Relation::Same => CopiedBlob::unmoved(blob, Fate::Present),
+        Relation::Beside(from) if ends.may_mount(&blob).await? => match ends.sink.mount(&blob.digest, from).await {
+            Ok(Mounted::Mounted) => CopiedBlob::unmoved(blob, Fate::Mounted),
             Ok(Mounted::Upload(upload)) => go_on(ends, blob, upload).await?,
             Err(error) => return Err(ends.unwritten(error)),
         },
         Relation::Beside(_) | Relation::Apart => put(ends, blob).await?,
     };
-    if fate != Fate::Copied {
-        ends.meter.add_skipped(blob.size);
+    if copied.fate != Fate::Copied {
+        ends.meter.add_skipped(copied.descriptor.size);
     }
-    Ok(fate)
+    Ok(copied)
 }
 
 /// Sends `blob` in the session that a registry has begun in place of mounting it, unless the blob turns out to be there.
-async fn go_on(ends: &Ends, blob: &Descriptor, upload: Box<dyn Upload>) -> Result<Fate> {
+async fn go_on(ends: &Ends, blob: Descriptor, upload: Box<dyn Upload>) -> Result<CopiedBlob> {
     let present = ends.sink.stat_blob(&blob.digest).await;
     if let Ok(Some(_)) = present {
         // It expires by itself, too.
         drop(upload.abort().await);
-        return Ok(Fate::Present);
+        return Ok(CopiedBlob::unmoved(blob, Fate::Present));
     }
-    let noted = Noted::new(Arc::clone(&ends.source), blob);
+    let noted = Noted::new(Arc::clone(&ends.source), &blob);
     let opened = noted.blob(&blob.digest, Resume::START).await;
     let sent = match opened {
         Ok(opened) => fill(upload, opened.stream, &blob.digest).await,
@@ -83,7 +83,7 @@ async fn go_on(ends: &Ends, blob: &Descriptor, upload: Box<dyn Upload>) -> Resul
         }
     };
     match sent {
-        Ok(()) => Ok(Fate::Copied),
+        Ok(()) => Ok(CopiedBlob::copied(blob, noted.come())),
         // By itself it is sent from where it broke off.
         Err(error) if noted.failure().is_none() && is_passing(error.kind()) => {
             tracing::debug!(digest = %blob.digest, %error, "the session broke; the blob is sent in another one");
@@ -94,29 +94,33 @@ async fn go_on(ends: &Ends, blob: &Descriptor, upload: Box<dyn Upload>) -> Resul
 }
 
 /// Sends `blob`, unless the destination has it.
-pub(super) async fn put(ends: &Ends, blob: &Descriptor) -> Result<Fate> {
-    let noted = Noted::new(Arc::clone(&ends.source), blob);
+pub(super) async fn put(ends: &Ends, blob: Descriptor) -> Result<CopiedBlob> {
+    let noted = Noted::new(Arc::clone(&ends.source), &blob);
     let replay = Replay::Blob(Arc::new(noted.clone()), blob.digest.clone());
-    match ends.sink.put_blob(blob, replay.into()).await {
-        Ok(Sent::Uploaded) => Ok(Fate::Copied),
-        Ok(Sent::Present) => Ok(Fate::Present),
+    match ends.sink.put_blob(&blob, replay.into()).await {
+        Ok(Sent::Uploaded) => Ok(CopiedBlob::copied(blob, noted.come())),
+        Ok(Sent::Present) => Ok(CopiedBlob::unmoved(blob, Fate::Present)),
         Err(error) => Err(ends.blamed(&noted, error)),
     }
 }
 
 /// What would become of `blob`.
-async fn foresee(ends: &Ends, blob: &Descriptor) -> Result<Fate> {
+async fn foresee(ends: &Ends, blob: Descriptor) -> Result<CopiedBlob> {
     if ends.relation == Relation::Same {
-        return Ok(Fate::Present);
+        return Ok(CopiedBlob::unmoved(blob, Fate::Present));
     }
+    let may_mount = ends.relation != Relation::Apart;
     match ends.sink.stat_blob(&blob.digest).await {
-        Ok(Some(size)) if ends.sink.vouches_for_blobs() || size == blob.size => Ok(Fate::Present),
-        // Of another size it is replaced.
-        Ok(Some(_)) => Ok(Fate::Copied),
-        Ok(None) => Ok(if ends.relation == Relation::Apart { Fate::Copied } else { Fate::Mounted }),
-        Err(error) if super::ends::may_be_absent(error.kind()) => {
-            Ok(if ends.relation == Relation::Apart { Fate::Copied } else { Fate::Mounted })
+        Ok(Some(size)) if ends.sink.vouches_for_blobs() || size == blob.size => {
+            return Ok(CopiedBlob::unmoved(blob, Fate::Present));
         }
-        Err(error) => Err(ends.unwritten(error)),
+        // Of another size it is replaced.
+        Ok(Some(_)) => {}
+        Err(error) if !may_be_absent(error.kind()) => return Err(ends.unwritten(error)),
+        Ok(None) | Err(_) if may_mount => return Ok(CopiedBlob::unmoved(blob, Fate::Mounted)),
+        Ok(None) | Err(_) => {}
     }
+    let begun = ends.sink.begun(&blob).await.map_err(|error| ends.unwritten(error))?;
+    let rest = blob.size.saturating_sub(begun);
+    Ok(CopiedBlob::copied(blob, rest))
 }

@@ -56,6 +56,8 @@ pub struct CopiedBlob {
     pub descriptor: Descriptor,
     /// What became of it.
     pub fate: Fate,
+    /// The bytes of it that were moved, or, of a dry run, that would be: not those that a layout had from a copy that was cut off.
+    pub moved_bytes: u64,
 }
 
 /// What became of a blob, or, of a dry run, what would.
@@ -79,12 +81,32 @@ pub struct Tally {
 }
 
 impl Copied {
-    /// The blobs with this fate, together.
+    /// The blobs with this fate, together. Of those that were copied, the bytes are those that were moved.
     #[must_use]
     pub fn tally(&self, fate: Fate) -> Tally {
         let mut tally = Tally::default();
-        self.blobs.iter().filter(|blob| blob.fate == fate).for_each(|blob| tally.add(blob.descriptor.size));
+        self.blobs.iter().filter(|blob| blob.fate == fate).for_each(|blob| tally.add(blob.counted()));
         tally
+    }
+}
+
+impl CopiedBlob {
+    /// One of which no byte was moved.
+    pub(super) const fn unmoved(descriptor: Descriptor, fate: Fate) -> Self {
+        Self { descriptor, fate, moved_bytes: 0 }
+    }
+
+    /// One of which `moved_bytes` were moved: what was moved twice counts once.
+    pub(super) fn copied(descriptor: Descriptor, moved_bytes: u64) -> Self {
+        let moved_bytes = moved_bytes.min(descriptor.size);
+        Self { descriptor, fate: Fate::Copied, moved_bytes }
+    }
+
+    const fn counted(&self) -> u64 {
+        match self.fate {
+            Fate::Copied => self.moved_bytes,
+            Fate::Mounted | Fate::Present => self.descriptor.size,
+        }
     }
 }
 

@@ -2,12 +2,15 @@
 
 use std::{
     ops::Range,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
-use futures_util::StreamExt;
+use futures_util::{StreamExt, TryStreamExt};
 use refs_registry::{
     Blob, ByteStream, Descriptor, Error, Filter, Manifest, Part, Result, Resume, Source, error::Wanted,
 };
@@ -20,16 +23,23 @@ pub(super) struct Noted {
     /// The bytes that the manifest says the blob has.
     size: u64,
     failure: Arc<Mutex<Option<Error>>>,
+    /// The bytes that were read.
+    come: Arc<AtomicU64>,
 }
 
 impl Noted {
     pub(super) fn new(inner: Arc<dyn Source>, blob: &Descriptor) -> Self {
-        Self { inner, size: blob.size, failure: Arc::default() }
+        Self { inner, size: blob.size, failure: Arc::default(), come: Arc::default() }
     }
 
     /// How the last reading failed, if it did.
     pub(super) fn failure(&self) -> Option<Error> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The bytes that were read, each as often as it was.
+    pub(super) fn come(&self) -> u64 {
+        self.come.load(Ordering::Relaxed)
     }
 
     fn note<T>(&self, read: Result<T>) -> Result<T> {
@@ -40,7 +50,13 @@ impl Noted {
 
     fn watch(&self, stream: ByteStream) -> ByteStream {
         let noted = self.clone();
-        stream.map(move |chunk| noted.note(chunk)).boxed()
+        let counted = stream.inspect_ok({
+            let come = Arc::clone(&self.come);
+            move |chunk| {
+                come.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+            }
+        });
+        counted.map(move |chunk| noted.note(chunk)).boxed()
     }
 }
 

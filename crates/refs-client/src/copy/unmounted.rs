@@ -23,18 +23,20 @@ pub(super) async fn send(ends: &Ends, blobs: &mut [CopiedBlob], options: &CopyOp
     let mounted: Vec<(usize, Descriptor)> = mounted.map(|(place, blob)| (place, blob.descriptor.clone())).collect();
     let sent = stream::iter(mounted).map(|(place, blob)| {
         let ends = ends.clone();
-        async move { send_one(&ends, &blob).await.map(|fate| fate.map(|fate| (place, fate))) }
+        async move { send_one(&ends, blob).await.map(|sent| sent.map(|sent| (place, sent))) }
     });
-    let sent: Vec<Option<(usize, Fate)>> = sent.buffer_unordered(options.blobs_at_once.get()).try_collect().await?;
-    let sent: Vec<(usize, Fate)> = sent.into_iter().flatten().collect();
-    for (place, fate) in &sent {
-        blobs[*place].fate = *fate;
+    let sent: Vec<Option<(usize, CopiedBlob)>> =
+        sent.buffer_unordered(options.blobs_at_once.get()).try_collect().await?;
+    let mut count = 0;
+    for (place, copied) in sent.into_iter().flatten() {
+        blobs[place] = copied;
+        count += 1;
     }
-    Ok(sent.len())
+    Ok(count)
 }
 
 /// Sends `blob`, unless it is there.
-async fn send_one(ends: &Ends, blob: &Descriptor) -> Result<Option<Fate>> {
+async fn send_one(ends: &Ends, blob: Descriptor) -> Result<Option<CopiedBlob>> {
     let digest = &blob.digest;
     if ends.sink.stat_blob(digest).await.map_err(|error| ends.unwritten(error))?.is_some() {
         return Ok(None);

@@ -13,7 +13,7 @@ use refs_url::{Algorithm, Digest};
 use super::{folder::Folder, upload::LayoutUpload};
 use crate::{
     file::blocking,
-    ingest::{Ingest, make_folder},
+    ingest::{Ingest, file_bytes, make_folder},
 };
 
 /// A shorter one is fetched anew as quickly as its rest.
@@ -22,6 +22,13 @@ const MIN_BYTES: u64 = 1 << 20;
 /// Whether the beginning of `blob` is kept. Others than sha256 are not hashed while they come in.
 pub(super) fn is_kept(blob: &Descriptor) -> bool {
     blob.size >= MIN_BYTES && blob.digest.algorithm() == Algorithm::Sha256
+}
+
+/// The bytes that an earlier attempt has left of `blob`. More than it has can't be its beginning.
+pub(super) fn left(folder: &Folder, blob: &Descriptor) -> Result<u64> {
+    let path = folder.ingest().join(name(&blob.digest));
+    let bytes = if is_kept(blob) { file_bytes(&path)? } else { None };
+    Ok(bytes.filter(|bytes| *bytes <= blob.size).unwrap_or_default())
 }
 
 /// Copies `blob` out of `source`, from where an earlier attempt ended; says whether it did, which it doesn't while another does,

@@ -241,6 +241,11 @@ impl Sink for Layout {
         fill(self.upload(None).await?, stream, &blob.digest).await.map(|()| Sent::Uploaded)
     }
 
+    async fn begun(&self, blob: &Descriptor) -> Result<u64> {
+        let blob = blob.clone();
+        self.run(move |folder| begun::left(folder, &blob)).await
+    }
+
     async fn put_manifest(&self, manifest: &Manifest, tags: &[Tag]) -> Result<Stored> {
         let (manifest, tags) = (manifest.clone(), tags.to_vec());
         self.run(move |folder| folder.put_manifest(&manifest, &tags)).await

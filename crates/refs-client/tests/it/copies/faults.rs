@@ -197,21 +197,51 @@ async fn a_referrer_that_was_written_and_not_listed_is_listed_by_the_next_copy()
 }
 
 #[tokio::test]
-async fn a_manifest_that_lies_about_sizes_is_refused() {
+async fn a_manifest_that_lies_about_the_size_of_a_blob_is_refused() {
     let (from, to) = (FakeRegistry::start().await, FakeRegistry::start().await);
     let sink = from.repository("o/from");
     let image = Image::new().file("a", "a").push(&*sink, &[]).await.unwrap();
     let refs_registry::spec::Document::Image(mut lie) = image.parse().unwrap() else { panic!("no image") };
     lie.layers[0].size += 1;
     sink.put_manifest(&Manifest::image(&lie).unwrap(), &["v1".parse().unwrap()]).await.unwrap();
-    let listed = Descriptor { size: image.descriptor.size + 1, ..image.descriptor };
-    sink.put_manifest(&image::index(vec![listed]).unwrap(), &["v2".parse().unwrap()]).await.unwrap();
-    for tag in ["v1", "v2"] {
-        let source = place(&from, &format!("o/from:{tag}"));
-        let error = anonymous().copy(&source, &place(&to, "o/to:v1"), &CopyOptions::default()).await.unwrap_err();
-        assert_eq!(side(&error), (Side::Source, ErrorKind::Size), "{error:?}");
-    }
+    let (source, target) = (place(&from, "o/from:v1"), place(&to, "o/to:v1"));
+    let error = anonymous().copy(&source, &target, &CopyOptions::default()).await.unwrap_err();
+    assert_eq!(side(&error), (Side::Source, ErrorKind::Size), "{error:?}");
     assert_eq!(tagged(&to, "o/to", "v1").await, None);
+}
+
+#[tokio::test]
+async fn what_lists_a_manifest_with_another_size_is_not_believed_and_the_digest_is() {
+    // A list under a tag is the client's own, and says whatever it was given.
+    let quirks = Quirks { referrers: quirks::Referrers::Missing, ..Quirks::default() };
+    let from = FakeRegistry::builder().quirks(quirks).start().await;
+    let to = FakeRegistry::start().await;
+    let sink = from.repository("o/from");
+    let wrong = |listed: Descriptor| Descriptor { size: listed.size + 5_000_000, ..listed };
+    let image = Image::new().file("a", "a").push(&*sink, &[]).await.unwrap().descriptor;
+    let listed = Descriptor { platform: Some(platform("linux/amd64")), ..wrong(image) };
+    let index = image::index(vec![listed]).unwrap();
+    sink.put_manifest(&index, &["v1".parse().unwrap()]).await.unwrap();
+    let note = Image::new().artifact_type("text/x-note").file("note", "note").subject(&index.descriptor);
+    let note = note.push(&*sink, &[]).await.unwrap().descriptor;
+    let list = image::index(vec![wrong(note)]).unwrap();
+    sink.put_manifest(&list, &[index.descriptor.digest.referrers_tag()]).await.unwrap();
+
+    let (client, source) = (anonymous(), place(&from, "o/from:v1"));
+    let layout = tempfile::tempdir().unwrap();
+    let into = at(&format!("ocidir://{}:v1", layout.path().join("layout").display()));
+    for target in [&place(&to, "o/to:v1"), &into] {
+        let copied = copy(&client, &source, target).await;
+        assert_eq!((copied.manifests.count, copied.referrers), (3, 1), "{target}");
+    }
+    for at in [&source, &into] {
+        let options = ReadOptions { platform: Some(platform("linux/amd64")), ..ReadOptions::default() };
+        assert_eq!(client.list_files(at, &options).await.unwrap().entries().count(), 1, "{at}");
+        let here = layout.path().join("here");
+        let options = PullOptions { read: options, existing: Existing::Replace, ..PullOptions::default() };
+        client.pull(at, &here, &options).await.unwrap();
+        assert_eq!(std::fs::read(here.join("a")).unwrap(), b"a");
+    }
 }
 
 #[tokio::test]

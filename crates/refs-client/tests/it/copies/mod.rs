@@ -11,7 +11,9 @@ mod requests;
 use std::{collections::BTreeMap, sync::Arc};
 
 use futures_util::TryStreamExt;
-use refs_client::{Client, Copied, CopyOptions, Error, Location, Portion, Side, manifest_digests};
+use refs_client::{
+    Client, Copied, CopyOptions, Error, Existing, Location, Portion, PullOptions, ReadOptions, Side, manifest_digests,
+};
 use refs_registry::{Descriptor, Manifest, MediaType, Platform, Resume, Sink, Source};
 use refs_store::Memories;
 use refs_testkit::{FakeRegistry, Image, image};

@@ -12,6 +12,7 @@ mod flight;
 #[doc(hidden)]
 pub mod fuzzing;
 mod growing;
+mod health;
 mod ingest;
 mod joint;
 mod journal;
@@ -39,6 +40,7 @@ pub use cached::{Cached, CachedOptions, CachedResolver, Fetches, Freshness, Kept
 pub use disk::{DiskOptions, DiskStore, Held, Left, ListedImage, PruneOptions, Pruned, StoreInfo, Verified, Verifying};
 pub use flight::Flight;
 pub use growing::Growing;
+pub use health::{Health, Verdict};
 pub use joint::{FetchedBlob, FetchedBy};
 pub use journal::{Journal, UploadProgress};
 pub use layer_file::LayerFile;

@@ -56,6 +56,7 @@ pub(super) struct Mirror {
     official_namespace: Option<Spanned<String>>,
     tag_ttl: Option<Time>,
     stale_for: Option<Time>,
+    patience: Option<Time>,
     username: Option<Spanned<Hidden>>,
     password: Option<Spanned<Hidden>>,
     password_file: Option<Spanned<PathBuf>>,
@@ -92,6 +93,7 @@ fn planned_of(table: Spanned<Mirror>, folder: &Path, place: &Text<'_>) -> Result
     let tags = TagOptions {
         freshness: table.tag_ttl.map_or(tags.freshness, |Time(ttl)| Freshness::Within(ttl)),
         stale: table.stale_for.map_or(tags.stale, |Time(stale)| stale),
+        patience: table.patience.map_or(tags.patience, |Time(patience)| patience),
         ..tags
     };
     let login = table.login(folder, place)?;

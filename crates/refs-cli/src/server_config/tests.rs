@@ -213,7 +213,7 @@ fn all_that_is_said_is_taken() {
         "listen = '0.0.0.0:5000'\nroot = 'data'\nmetrics = '127.0.0.1:9'\naccess-log = 'json'\n\
          store-size = '40GiB'\n[limits]\nconnections = 7\nrequests = 6\nrequests-per-client = 5\nuploads = 4\nheader-timeout = '3s'\n\
          body-idle = '2s'\nwrite-idle = '1s'\nupload-idle = '9s'\nnotice = '8s'\ngrace = '7s'\n\
-         [[mirror]]\nprefix = 'p'\nurl = 'http://x.test'\ntag-ttl = '1m'\nstale-for = '2m'\nusername = 'u'\n\
+         [[mirror]]\nprefix = 'p'\nurl = 'http://x.test'\ntag-ttl = '1m'\nstale-for = '2m'\npatience = '3s'\nusername = 'u'\n\
          password-file = 'secret'\n",
     )
     .unwrap();
@@ -230,6 +230,7 @@ fn all_that_is_said_is_taken() {
     assert_eq!((options.body_idle, options.upload_idle), (seconds(2), seconds(9)));
     let planned = &read.mirrors[0];
     assert_eq!(planned.tags.freshness, refs_store::Freshness::Within(seconds(60)));
+    assert_eq!(planned.tags.patience, seconds(3));
     assert_eq!((planned.tags.stale, planned.mirrored.security), (seconds(120), Some(Security::Plain)));
     let login = planned.login.as_ref().unwrap();
     assert_eq!((login.username.as_str(), login.password.reveal()), ("u", "hunter2"));

@@ -16,7 +16,7 @@ use refs_registry::{Blob, Clock, Descriptor, Error, ErrorKind, Filter, Manifest,
 use refs_store::{Origin, Store};
 use refs_url::{Digest, Tag, Target};
 
-use super::{refused::Refused, sizes::Sizes};
+use super::{refused::Refused, silence::Silence, sizes::Sizes};
 use crate::observer::Observers;
 
 /// What one request has moved from an upstream.
@@ -68,6 +68,7 @@ pub(super) struct Asked {
     pub(super) store: Arc<dyn Store>,
     pub(super) refused: Arc<Refused>,
     pub(super) sizes: Arc<Sizes>,
+    pub(super) silence: Arc<Silence>,
     /// How long what is missing is not asked for.
     pub(super) pause: Duration,
     pub(super) clock: Arc<dyn Clock>,
@@ -97,6 +98,7 @@ impl Asked {
     async fn told<T>(&self, step: u8, ask: impl Future<Output = Result<T>>) -> Result<T> {
         self.trail.add(step);
         let answer = ask.await;
+        self.silence.heard(answer.as_ref().err());
         self.observers.asked(&self.origin.host, answer.as_ref().err().map(Error::kind));
         answer
     }

@@ -3,6 +3,7 @@
 mod asked;
 mod refused;
 mod repository;
+mod silence;
 mod sizes;
 mod upstreams;
 

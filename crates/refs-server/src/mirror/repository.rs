@@ -7,16 +7,22 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures_core::stream::BoxStream;
+use futures_core::{future::BoxFuture, stream::BoxStream};
+use futures_util::FutureExt;
 use http::{
     HeaderName,
     header::{AGE, WARNING},
 };
 use refs_registry::{Blob, Clock, Descriptor, Error, ErrorKind, Filter, Manifest, Part, Result, Resume, Source};
-use refs_store::{Cached, FetchedBlob, FetchedBy, Fetches, Origin};
+use refs_store::{Cached, FetchedBlob, FetchedBy, Fetches, Freshness, Origin};
 use refs_url::{Digest, Host, Tag, Target};
 
-use super::{TagOptions, Trail, refused::Refused, sizes::Sizes};
+use super::{
+    TagOptions, Trail,
+    refused::Refused,
+    silence::{Silence, Waited},
+    sizes::Sizes,
+};
 use crate::{Found, answer::Reply, call::Read, watch::Notes};
 
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
@@ -34,6 +40,7 @@ pub(crate) struct Mirrored {
     /// The blob whose size was asked for.
     pub(super) sized: OnceLock<Digest>,
     pub(super) tags: TagOptions,
+    pub(super) silence: Arc<Silence>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) trail: Arc<Trail>,
     pub(super) record: OnceLock<Record>,
@@ -50,6 +57,12 @@ pub(super) struct Record {
 enum Believed {
     Fresh,
     Stale,
+}
+
+/// What the upstream last said that a tag leads to, which may be given while it can't be asked.
+struct Known {
+    digest: Digest,
+    age: Duration,
 }
 
 impl Mirrored {
@@ -83,31 +96,84 @@ impl Mirrored {
         }
     }
 
+    /// What comes of `ask`, which is after `tag`, or what `of` makes of the manifest that it was last known to lead to, when
+    /// the upstream can't be asked, or says nothing for too long.
+    async fn by_tag<T: Send + 'static>(
+        &self,
+        tag: &Tag,
+        mut ask: BoxFuture<'static, Result<T>>,
+        of: fn(Manifest) -> T,
+    ) -> Result<T> {
+        let known = self.known(tag).await;
+        let answer = match known.filter(|known| !self.is_fresh(known)) {
+            None => ask.await,
+            Some(known) => {
+                match self.silence.broken_by(&mut ask, self.tags.patience, &*self.clock).await {
+                    Waited::Answered(answer) => answer,
+                    waited => match self.kept(&known).await {
+                        Ok(manifest) => {
+                            let is_asking = matches!(waited, Waited::InVain) || !self.trail.is_untouched();
+                            if is_asking {
+                                // What comes of it is kept. Others only wait for that.
+                                tokio::spawn(ask.map(drop));
+                            }
+                            tracing::debug!(%tag, age = known.age.as_secs(), "a tag is given as it was known");
+                            return Ok(of(manifest));
+                        }
+                        // The upstream would have to be asked for that, too.
+                        Err(_) => ask.await,
+                    },
+                }
+            }
+        };
+        match answer {
+            Ok(answer) => {
+                self.note_age(tag).await;
+                Ok(answer)
+            }
+            Err(error) => self.stale(tag, error).await.map(of),
+        }
+    }
+
+    /// What `tag` was last known to lead to, unless that is too long ago. When it was gone before, it is no staler now.
+    async fn known(&self, tag: &Tag) -> Option<Known> {
+        let record = self.cached.recorded(tag).await?;
+        let (descriptor, seen) = record.last()?;
+        let age = age(seen, self.clock.date()).filter(|age| *age < self.tags.stale)?;
+        Some(Known { digest: descriptor.digest.clone(), age })
+    }
+
+    /// Whether the upstream need not be asked.
+    fn is_fresh(&self, known: &Known) -> bool {
+        matches!(self.tags.freshness, Freshness::Within(limit) if known.age < limit)
+    }
+
+    /// The manifest that is known, if it is kept.
+    async fn kept(&self, Known { digest, age }: &Known) -> Result<Manifest> {
+        let manifest = self.kept.manifest(&Target::Digest(digest.clone())).await?;
+        drop(self.record.set(Record { age: *age, believed: Believed::Stale }));
+        Ok(manifest)
+    }
+
     /// The manifest that the upstream last said that `tag` leads to, when it can't be asked now because of `error`.
     async fn stale(&self, tag: &Tag, error: Error) -> Result<Manifest> {
         if !is_out_of_reach(&error) {
             return Err(error);
         }
-        let Some(record) = self.cached.recorded(tag).await else { return Err(error) };
-        // When it was gone before, it is no staler now.
-        let Some((descriptor, seen)) = record.last() else { return Err(error) };
-        let Some(age) = age(seen, self.clock.date()).filter(|age| *age < self.tags.stale) else { return Err(error) };
+        let Some(known) = self.known(tag).await else { return Err(error) };
         // The upstream would have to be asked for what is not kept, and is out of reach.
-        let Ok(manifest) = self.kept.manifest(&Target::Digest(descriptor.digest.clone())).await else {
-            return Err(error);
-        };
+        let Ok(manifest) = self.kept(&known).await else { return Err(error) };
         if !self.trail.is_untouched() {
-            tracing::warn!(%error, %tag, age = age.as_secs(), "a tag is given as it was known, as it can't be asked for");
+            let age = known.age.as_secs();
+            tracing::warn!(%error, %tag, age, "a tag is given as it was known, as it can't be asked for");
             self.refused.note(&self.origin, tag, &error, self.clock.now(), self.tags.pause);
         }
-        drop(self.record.set(Record { age, believed: Believed::Stale }));
         Ok(manifest)
     }
 
-    /// Remembers how old what was given for `target` is, if it was given without the upstream's word.
-    async fn note_age(&self, target: &Target) {
-        if let Target::Tag(tag) = target
-            && self.trail.is_untouched()
+    /// Remembers how old what was given for `tag` is, if it was given without the upstream's word.
+    async fn note_age(&self, tag: &Tag) {
+        if self.trail.is_untouched()
             && let Some(record) = self.cached.recorded(tag).await
             && let Some(age) = age(record.asked(), self.clock.date())
         {
@@ -119,23 +185,17 @@ impl Mirrored {
 #[async_trait]
 impl Source for Mirrored {
     async fn resolve(&self, target: &Target) -> Result<Descriptor> {
-        match (self.cached.resolve(target).await, target) {
-            (Err(error), Target::Tag(tag)) => self.stale(tag, error).await.map(|manifest| manifest.descriptor),
-            (resolved, _) => {
-                self.note_age(target).await;
-                resolved
-            }
-        }
+        let Target::Tag(tag) = target else { return self.cached.resolve(target).await };
+        let (cached, target) = (Arc::clone(&self.cached), target.clone());
+        let ask = async move { cached.resolve(&target).await };
+        self.by_tag(tag, ask.boxed(), |manifest| manifest.descriptor).await
     }
 
     async fn manifest(&self, target: &Target) -> Result<Manifest> {
-        match (self.cached.manifest(target).await, target) {
-            (Err(error), Target::Tag(tag)) => self.stale(tag, error).await,
-            (manifest, _) => {
-                self.note_age(target).await;
-                manifest
-            }
-        }
+        let Target::Tag(tag) = target else { return self.cached.manifest(target).await };
+        let (cached, target) = (Arc::clone(&self.cached), target.clone());
+        let ask = async move { cached.manifest(&target).await };
+        self.by_tag(tag, ask.boxed(), |manifest| manifest).await
     }
 
     async fn blob(&self, digest: &Digest, from: Resume) -> Result<Blob> {

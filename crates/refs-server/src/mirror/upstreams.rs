@@ -10,7 +10,7 @@ use refs_registry::{Clock, Resolver, Source, SystemClock};
 use refs_store::{Cached, CachedOptions, Fetches, Freshness, Origin, Store};
 use refs_url::{Host, RepoName};
 
-use super::{Mirrored, Trail, asked::Asked, refused::Refused, sizes::Sizes};
+use super::{Mirrored, Trail, asked::Asked, refused::Refused, silence::Silence, sizes::Sizes};
 use crate::{
     Code, Refusal, Route, RouteError,
     observer::Observers,
@@ -39,12 +39,20 @@ pub struct Mirror(Arc<Inner>);
 struct Inner {
     routes: Routes,
     /// In the order of the routes.
-    behind: Vec<(Arc<dyn Resolver>, TagOptions)>,
+    behind: Vec<Behind>,
     store: Arc<dyn Store>,
     fetches: Fetches,
     refused: Arc<Refused>,
     sizes: Arc<Sizes>,
     clock: Arc<dyn Clock>,
+}
+
+/// What is behind a route.
+#[derive(Debug)]
+struct Behind {
+    registry: Arc<dyn Resolver>,
+    tags: TagOptions,
+    silence: Arc<Silence>,
 }
 
 /// A registry that a [`Mirror`] reads.
@@ -66,8 +74,12 @@ pub struct TagOptions {
     /// How long ago the upstream may have said what a tag leads to for that to be given while the upstream is out of reach,
     /// fails, or wants fewer requests. 24 hours by default; zero for never.
     pub stale: Duration,
+    /// How long the upstream is waited for where a tag may be given as it was last known. If it has said nothing by then, that
+    /// is given, and what it still says is kept for the next. 5 seconds by default; zero for not at all.
+    pub patience: Duration,
     /// How long a tag is not asked for again that the upstream does not have, or that was given as it was last known because
-    /// the upstream could not be asked. 10 seconds by default.
+    /// the upstream could not be asked; and how long none is asked for that may be given so, when the upstream was silent.
+    /// 10 seconds by default.
     pub pause: Duration,
 }
 
@@ -83,6 +95,7 @@ impl Default for TagOptions {
         Self {
             freshness: Freshness::Within(Duration::from_secs(5 * 60)),
             stale: Duration::from_secs(24 * 60 * 60),
+            patience: Duration::from_secs(5),
             pause: Duration::from_secs(10),
         }
     }
@@ -101,7 +114,7 @@ impl Mirror {
     /// When two of them claim the same names.
     pub fn new(upstreams: Vec<Upstream>, store: Arc<dyn Store>, options: &MirrorOptions) -> Result<Self, RouteError> {
         let routes = Routes::new(upstreams.iter().map(|upstream| upstream.route.clone()).collect())?;
-        let behind = upstreams.into_iter().map(|upstream| (upstream.registry, upstream.tags)).collect();
+        let behind = upstreams.into_iter().map(Behind::from).collect();
         let MirrorOptions { clock } = options.clone();
         Ok(Self(Arc::new(Inner {
             routes,
@@ -136,15 +149,16 @@ impl Mirror {
         };
         let Destination { route, repository } = found.ok_or_else(no_such_upstream)?;
         let host = inner.routes.host(route);
-        let (registry, tags) = &inner.behind[route];
-        let source = registry.source(host, &repository).map_err(|error| Refusal::of_read(&error))?;
-        let origin = Origin { wire: registry.wire(host), host: host.clone(), repository };
-        Ok(inner.mirrored(source, origin, *tags, observers.clone()))
+        let behind = &inner.behind[route];
+        let source = behind.registry.source(host, &repository).map_err(|error| Refusal::of_read(&error))?;
+        let origin = Origin { wire: behind.registry.wire(host), host: host.clone(), repository };
+        Ok(inner.mirrored(source, origin, behind, observers.clone()))
     }
 }
 
 impl Inner {
-    fn mirrored(&self, source: Arc<dyn Source>, origin: Origin, tags: TagOptions, observers: Observers) -> Mirrored {
+    fn mirrored(&self, source: Arc<dyn Source>, origin: Origin, behind: &Behind, observers: Observers) -> Mirrored {
+        let Behind { tags, silence, .. } = behind;
         let (trail, clock) = (Arc::<Trail>::default(), Arc::clone(&self.clock));
         let asked = Asked {
             source,
@@ -153,6 +167,7 @@ impl Inner {
             store: Arc::clone(&self.store),
             refused: Arc::clone(&self.refused),
             sizes: Arc::clone(&self.sizes),
+            silence: Arc::clone(silence),
             pause: tags.pause,
             clock: Arc::clone(&clock),
             observers,
@@ -167,11 +182,18 @@ impl Inner {
             refused: Arc::clone(&self.refused),
             sizes: Arc::clone(&self.sizes),
             sized: OnceLock::new(),
-            tags,
+            tags: *tags,
+            silence: Arc::clone(silence),
             clock,
             trail,
             record: OnceLock::new(),
         }
+    }
+}
+
+impl From<Upstream> for Behind {
+    fn from(Upstream { registry, tags, .. }: Upstream) -> Self {
+        Self { registry, tags, silence: Arc::new(Silence::new(tags.pause)) }
     }
 }
 

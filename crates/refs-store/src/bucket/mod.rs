@@ -2,7 +2,6 @@
 
 mod coming;
 mod fill;
-mod health;
 mod names;
 mod objects;
 #[cfg(any(feature = "aws", feature = "gcp", feature = "azure"))]

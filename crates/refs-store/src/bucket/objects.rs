@@ -13,10 +13,8 @@ use object_store::{
 };
 use refs_registry::{Error, Result, error::Doing};
 
-use super::{
-    health::{Health, LeftOut, Verdict},
-    options::BucketOptions,
-};
+use super::options::BucketOptions;
+use crate::health::{Health, Verdict};
 
 /// The objects of one bucket. A request that takes too long has failed, and after some that failed none is sent for a while.
 #[derive(Clone)]
@@ -25,6 +23,11 @@ pub(super) struct Objects {
     options: Arc<BucketOptions>,
     health: Arc<Health>,
 }
+
+/// Why a bucket was not asked.
+#[derive(Debug, thiserror::Error)]
+#[error("the bucket has failed lately, and is left out for a while")]
+struct LeftOut;
 
 /// Whether what was to be written is what is there now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,4 +5,5 @@ mod hostile;
 mod reads;
 pub(crate) mod rig;
 mod shared;
+mod silent;
 mod tags;

@@ -1,7 +1,7 @@
 //! A mirror over a store on disk, asked without a socket in between.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -17,26 +17,42 @@ use refs_server::{Mirror, MirrorOptions, Options, Route, Server, TagOptions, Ups
 use refs_store::{DiskOptions, DiskStore};
 use refs_testkit::{FakeRegistry, Image};
 use refs_url::{Digest, Host, RepoName};
+use tokio::sync::watch;
 
 /// A clock that goes on when it is told to.
 #[derive(Debug)]
 pub(super) struct Calendar {
     begun: (Instant, SystemTime),
-    passed: Mutex<Duration>,
+    passed: watch::Sender<Duration>,
+    /// How many wait for it to go on.
+    sleepers: watch::Sender<usize>,
 }
+
+/// One who waits.
+struct Sleeper<'a>(&'a watch::Sender<usize>);
 
 #[async_trait]
 impl Clock for Calendar {
     fn now(&self) -> Instant {
-        self.begun.0 + *self.passed.lock().unwrap()
+        self.begun.0 + *self.passed.borrow()
     }
 
-    async fn sleep(&self, _wait: Duration) {
-        panic!("a mirror waits for nothing")
+    async fn sleep(&self, wait: Duration) {
+        let mut passed = self.passed.subscribe();
+        let until = *passed.borrow() + wait;
+        self.sleepers.send_modify(|sleepers| *sleepers += 1);
+        let _asleep = Sleeper(&self.sleepers);
+        passed.wait_for(|passed| *passed >= until).await.unwrap();
     }
 
     fn date(&self) -> SystemTime {
-        self.begun.1 + *self.passed.lock().unwrap()
+        self.begun.1 + *self.passed.borrow()
+    }
+}
+
+impl Drop for Sleeper<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|sleepers| *sleepers -= 1);
     }
 }
 
@@ -78,7 +94,12 @@ impl Rig {
 
     pub(super) fn new(upstreams: Vec<Upstream>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let calendar = Arc::new(Calendar { begun: (Instant::now(), SystemTime::now()), passed: Mutex::default() });
+        let calendar = Calendar {
+            begun: (Instant::now(), SystemTime::now()),
+            passed: watch::Sender::default(),
+            sleepers: watch::Sender::default(),
+        };
+        let calendar = Arc::new(calendar);
         Self::over(folder, calendar, upstreams)
     }
 
@@ -97,7 +118,12 @@ impl Rig {
     }
 
     pub(super) fn pass(&self, time: Duration) {
-        *self.calendar.passed.lock().unwrap() += time;
+        self.calendar.passed.send_modify(|passed| *passed += time);
+    }
+
+    /// Ends when so many wait for time to pass.
+    pub(super) async fn waiting(&self, count: usize) {
+        self.calendar.sleepers.subscribe().wait_for(|sleepers| *sleepers == count).await.unwrap();
     }
 
     pub(super) async fn get(&self, path: &str) -> Given {

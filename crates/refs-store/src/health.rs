@@ -1,13 +1,15 @@
-//! Whether a bucket is asked, or left out for a while, as it has failed lately.
+//! Whether a place elsewhere is asked, or left out for a while, as it has failed lately.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-/// What has become of the last requests to a bucket.
+/// What has become of the last requests to a place elsewhere, such as a bucket.
+///
+/// It knows no clock: whoever asks says what time it is.
 #[derive(Debug)]
-pub(super) struct Health {
+pub struct Health {
     /// So many failures in a row are too many.
     most: u32,
     pause: Duration,
@@ -20,26 +22,26 @@ struct State {
     left_out_until: Option<Instant>,
 }
 
-/// Why a bucket was not asked.
-#[derive(Debug, thiserror::Error)]
-#[error("the bucket has failed lately, and is left out for a while")]
-pub(super) struct LeftOut;
-
 /// What a failure has led to.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The place is asked as before.
     GoesOn,
+    /// It is left out from now on.
     LeftOut,
 }
 
 impl Health {
-    pub(super) fn new(most: u32, pause: Duration) -> Self {
+    /// A place of which nothing is known yet. After `most` failures in a row, of which there is one at least, it is left out
+    /// for `pause`.
+    #[must_use]
+    pub fn new(most: u32, pause: Duration) -> Self {
         Self { most: most.max(1), pause, state: Mutex::default() }
     }
 
     /// Whether to ask it `now`. When it was left out for long enough, one request may try it, and another if that comes to
     /// nothing.
-    pub(super) fn is_asked(&self, now: Instant) -> bool {
+    pub fn is_asked(&self, now: Instant) -> bool {
         let mut state = self.state();
         match state.left_out_until {
             None => true,
@@ -51,11 +53,13 @@ impl Health {
         }
     }
 
-    pub(super) fn has_answered(&self) {
+    /// Takes note of an answer: what has failed before counts no more.
+    pub fn has_answered(&self) {
         *self.state() = State::default();
     }
 
-    pub(super) fn has_failed(&self, now: Instant) -> Verdict {
+    /// Takes note of a failure `now`, and says what follows from it.
+    pub fn has_failed(&self, now: Instant) -> Verdict {
         let mut state = self.state();
         state.failed = state.failed.saturating_add(1);
         if state.failed < self.most {

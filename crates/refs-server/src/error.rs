@@ -127,6 +127,10 @@ impl Refusal {
 
 fn of_either(error: &Error) -> Refusal {
     match error {
+        // What a registry says of it: a tag whose repository it hides is not gone.
+        Error::NotFound { wanted, code: Some(code), .. } if *wanted != Wanted::Upload => {
+            Refusal::not_found(wanted).coded(*code)
+        }
         Error::NotFound { wanted, .. } | Error::NotCached { wanted, .. } => Refusal::not_found(wanted),
         Error::Unauthorized { .. } | Error::Denied { .. } => {
             broken(error, StatusCode::FORBIDDEN, "the registry behind this server denies it").coded(Code::Denied)

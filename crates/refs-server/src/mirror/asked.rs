@@ -12,7 +12,9 @@ use std::{
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
 use futures_util::StreamExt;
-use refs_registry::{Blob, Clock, Descriptor, Error, ErrorKind, Filter, Manifest, Part, Result, Resume, Source};
+use refs_registry::{
+    Blob, Clock, Descriptor, Error, ErrorKind, Filter, Manifest, Part, Result, Resume, Source, error::Code,
+};
 use refs_store::{Origin, Store};
 use refs_url::{Digest, Tag, Target};
 
@@ -81,7 +83,9 @@ impl Asked {
         let Target::Tag(tag) = target else {
             return self.told(step, ask).await;
         };
-        if let Some(error) = self.refused.of(&self.origin, tag, self.clock.now()) {
+        if let Some(error) = self.refused.of(&self.origin, tag, self.clock.now())
+            && (step == Trail::WORD || !is_bare(&error))
+        {
             return Err(error);
         }
         let answer = self.told(step, ask).await;
@@ -89,7 +93,10 @@ impl Asked {
             && error.kind() == ErrorKind::NotFound
         {
             self.refused.note(&self.origin, tag, error, self.clock.now(), self.pause);
-            self.forget(tag).await;
+            // Whoever was told no reason asks for it next, if there is something to forget.
+            if !is_bare(error) {
+                self.forget(tag).await;
+            }
         }
         answer
     }
@@ -141,7 +148,8 @@ impl Source for Asked {
     }
 
     async fn manifest(&self, target: &Target) -> Result<Manifest> {
-        self.unless_refused(target, Trail::CONTENT, self.source.manifest(target)).await
+        let ask = async { self.source.manifest(target).await.map_err(unexplained) };
+        self.unless_refused(target, Trail::CONTENT, ask).await
     }
 
     async fn blob(&self, digest: &Digest, from: Resume) -> Result<Blob> {
@@ -168,5 +176,18 @@ impl Source for Asked {
 
     fn referrers(&self, subject: &Digest, filter: Filter) -> BoxStream<'_, Result<Descriptor>> {
         self.listed(self.source.referrers(subject, filter))
+    }
+}
+
+/// Whether there is no reason with it, as in what answers a HEAD.
+const fn is_bare(error: &Error) -> bool {
+    matches!(error, Error::NotFound { code: None, .. })
+}
+
+/// What is not found for no reason that was given may be hidden, or a proxy's answer: it is not said to be missing.
+fn unexplained(error: Error) -> Error {
+    match error {
+        Error::NotFound { wanted, at, code: None } => Error::NotFound { wanted, at, code: Some(Code::Unknown) },
+        error => error,
     }
 }

@@ -58,7 +58,7 @@ async fn m157_a_password_for_the_mirror_stays_there() {
     let folder = tempfile::tempdir().unwrap();
     let server = mirror(&folder, peer.host(), "unused.test:1".parse().unwrap());
     let answer = ask_with(&server, "GET /v2/own/o/r/manifests/v1", authorization("dev").as_deref()).await;
-    assert_eq!(answer.summary(), "404 MANIFEST_UNKNOWN");
+    assert_eq!(answer.summary(), "404 UNKNOWN");
     let heads = peer.heads().join("\n").to_lowercase();
     assert!(heads.contains("get /v2/o/r/manifests/v1") && !heads.contains("authorization"), "{heads}");
 }

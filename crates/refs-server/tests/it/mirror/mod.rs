@@ -1,6 +1,7 @@
 //! A mirror in front of registries.
 
 mod access;
+mod hidden;
 mod hostile;
 mod reads;
 pub(crate) mod rig;

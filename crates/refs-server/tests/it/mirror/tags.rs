@@ -81,7 +81,7 @@ async fn failures_of_an_upstream_are_told_in_the_words_of_the_spec() {
     let rows = [
         (401, "", "403 DENIED"),
         (403, "", "403 DENIED"),
-        (404, "", "404 MANIFEST_UNKNOWN"),
+        (404, "", "404 UNKNOWN"),
         (500, "", "502 UNKNOWN"),
         (503, "", "502 UNKNOWN"),
         (418, "", "502 UNKNOWN"),

@@ -4,7 +4,7 @@ use std::{
     collections::{HashMap, hash_map::Entry},
     hash::{BuildHasher, RandomState},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -13,6 +13,7 @@ use std::{
 use http::{StatusCode, header::RETRY_AFTER};
 use refs_registry::{Upload, UploadState};
 use refs_url::RepoName;
+use tokio::sync::{MutexGuard, watch};
 
 use crate::{Code, Refusal, UploadId};
 
@@ -31,9 +32,18 @@ pub(crate) struct Session {
     pub(crate) id: UploadId,
     pub(crate) repository: RepoName,
     /// `None` when the upload has ended while someone waited for the lock.
-    pub(crate) upload: tokio::sync::Mutex<Option<Held>>,
+    upload: tokio::sync::Mutex<Option<Held>>,
+    /// How many requests have wanted it.
+    claims: watch::Sender<u64>,
     received: AtomicU64,
     used: Mutex<Instant>,
+}
+
+/// What one request has of the upload of a session, until a newer one wants it.
+pub(crate) struct Claim<'a> {
+    pub(crate) held: MutexGuard<'a, Option<Held>>,
+    nth: u64,
+    claims: watch::Receiver<u64>,
 }
 
 /// An upload, as far as this process has to do with it.
@@ -138,9 +148,22 @@ impl Session {
             id,
             repository: repository.clone(),
             upload: tokio::sync::Mutex::new(Some(held)),
+            claims: watch::Sender::default(),
             received: AtomicU64::new(received),
             used: Mutex::new(now),
         }
+    }
+
+    /// The upload, once who has it has left, as the newest is who the client still listens to: the connections of others may
+    /// be dead, which shows late.
+    pub(crate) async fn claim(&self) -> Claim<'_> {
+        let mut nth = 0;
+        self.claims.send_modify(|claims| {
+            *claims += 1;
+            nth = *claims;
+        });
+        let claims = self.claims.subscribe();
+        Claim { held: self.upload.lock().await, nth, claims }
     }
 
     /// The bytes that have arrived so far.
@@ -159,13 +182,21 @@ impl Session {
     }
 }
 
+impl Claim<'_> {
+    /// Ends when a newer request wants the upload.
+    pub(crate) async fn is_lost(&mut self) {
+        // It outlives the claim, as the session does.
+        drop(self.claims.wait_for(|claims| *claims > self.nth).await);
+    }
+}
+
 fn too_many() -> Refusal {
     Refusal::new(StatusCode::TOO_MANY_REQUESTS, Code::TooManyRequests, "too many uploads are under way")
         .with(RETRY_AFTER, 10)
 }
 
 /// A lock that a panic elsewhere does not spoil: each of these maps and times is whole at any moment.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

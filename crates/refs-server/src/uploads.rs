@@ -2,6 +2,7 @@
 
 use std::{num::NonZeroU64, ops::RangeInclusive, sync::Arc, time::Instant};
 
+use bytes::Bytes;
 use futures_util::TryStreamExt;
 use http::{
     HeaderMap, StatusCode,
@@ -15,7 +16,7 @@ use crate::{
     answer::{DOCKER_CONTENT_DIGEST, DOCKER_UPLOAD_UUID, OCI_CHUNK_MIN_LENGTH, Outcome, Reply},
     body::Incoming,
     neighbours::Neighbours,
-    session::{Held, Session, Sessions},
+    session::{Claim, Held, Session, Sessions},
 };
 
 /// The uploads of one repository, for the time of one request.
@@ -47,15 +48,15 @@ impl Uploads<'_> {
 
     pub(crate) async fn append(&self, id: UploadId, body: &mut Incoming) -> Outcome {
         let session = self.find(id).await?;
-        self.receive(&session, body).await?;
+        drop(self.receive(&session, body).await?);
         Ok(self.state(StatusCode::ACCEPTED, &session))
     }
 
     pub(crate) async fn finish(&self, id: UploadId, digest: &Digest, body: &mut Incoming) -> Outcome {
         let session = self.find(id).await?;
         known_algorithm(digest)?;
-        self.receive(&session, body).await?;
-        let upload = self.taken(&session, &mut *session.upload.lock().await).await?;
+        let mut claim = self.receive(&session, body).await?;
+        let upload = self.taken(&session, &mut claim.held).await?;
         let committed = upload.commit(digest).await;
         // Not before: until its file is gone, the upload could be found once more.
         self.sessions.end(id);
@@ -69,7 +70,7 @@ impl Uploads<'_> {
 
     pub(crate) async fn cancel(&self, id: UploadId) -> Outcome {
         let session = self.find(id).await?;
-        let mut held = session.upload.lock().await;
+        let mut held = session.claim().await.held;
         if let Some(Held::Left(state)) = &mut *held {
             // What is to be removed need not be hashed first.
             state.offset = 0;
@@ -100,12 +101,12 @@ impl Uploads<'_> {
         Ok(self.created(digest))
     }
 
-    /// Hands `body` to the upload of `session`. When the body breaks off, what came of it stays, so that the client can ask
-    /// how much that was and go on.
-    async fn receive(&self, session: &Session, body: &mut Incoming) -> Result<(), Refusal> {
-        let mut held = session.upload.lock().await;
-        let mut upload = self.taken(session, &mut held).await?;
-        let fed = self.feed(session, &mut *upload, body).await;
+    /// Hands `body` to the upload of `session`. When the body breaks off, or a newer request wants the upload, what came of it
+    /// stays, so that the client can ask how much that was and go on.
+    async fn receive<'s>(&self, session: &'s Session, body: &mut Incoming) -> Result<Claim<'s>, Refusal> {
+        let mut claim = session.claim().await;
+        let mut upload = self.taken(session, &mut claim.held).await?;
+        let fed = self.feed(session, &mut *upload, &mut claim, body).await;
         if let Err(Broken::Store(error)) = fed {
             // Nobody can tell how much of the chunk was taken, so there is nothing to go on from. The first failure is the one
             // to report; what can't be removed now is removed when it has expired.
@@ -113,17 +114,23 @@ impl Uploads<'_> {
             self.sessions.end(session.id);
             return Err(Refusal::of_write(&error));
         }
-        *held = Some(Held::Open(upload));
+        *claim.held = Some(Held::Open(upload));
         match fed {
             Err(Broken::Request(refusal)) => Err(refusal),
-            _ => Ok(()),
+            _ => Ok(claim),
         }
     }
 
-    async fn feed(&self, session: &Session, upload: &mut dyn Upload, body: &mut Incoming) -> Result<(), Broken> {
+    async fn feed(
+        &self,
+        session: &Session,
+        upload: &mut dyn Upload,
+        claim: &mut Claim<'_>,
+        body: &mut Incoming,
+    ) -> Result<(), Broken> {
         let announced = self.announced(session).map_err(Broken::Request)?;
         let mut came = 0;
-        while let Some(chunk) = body.try_next().await.map_err(Broken::Request)? {
+        while let Some(chunk) = next_unless_overtaken(claim, body).await.map_err(Broken::Request)? {
             let bytes = chunk.len() as u64;
             came += bytes;
             if announced.is_some_and(|announced| came > announced) {
@@ -218,6 +225,18 @@ enum Broken {
     Request(Refusal),
     /// The store is.
     Store(Error),
+}
+
+/// What comes next of `body`, which may be nothing for long.
+async fn next_unless_overtaken(claim: &mut Claim<'_>, body: &mut Incoming) -> Result<Option<Bytes>, Refusal> {
+    tokio::select! {
+        biased;
+        () = claim.is_lost() => {
+            let message = "a newer request goes on with this upload";
+            Err(Refusal::new(StatusCode::CONFLICT, Code::BlobUploadInvalid, message))
+        }
+        next = body.try_next() => next,
+    }
 }
 
 /// Refuses what could not be verified in the end, before the bytes have come.

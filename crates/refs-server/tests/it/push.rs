@@ -212,6 +212,49 @@ async fn an_upload_goes_on_after_its_client_broke_off() {
     assert_eq!((rest.status().as_u16(), header(&rest, "range")), (202, "0-5"));
 }
 
+/// Sends `first` of a chunk that then stops coming; gives what it comes to once the server has that.
+async fn stalled(
+    peer: &Peer,
+    location: &str,
+    first: &'static str,
+    range: &str,
+) -> (tokio::sync::mpsc::UnboundedSender<Piece>, tokio::task::JoinHandle<String>) {
+    let (feed, body) = fed_body();
+    feed.send(Ok(first)).unwrap();
+    let patch = peer.ask("PATCH", location).body(reqwest::Body::wrap_stream(body)).send();
+    let patch = tokio::spawn(async move { refusal(patch.await.unwrap()).await });
+    while header(&peer.send("GET", location).await, "range") != range {}
+    (feed, patch)
+}
+
+#[tokio::test]
+async fn an_upload_goes_on_at_once_when_the_connection_before_has_died() {
+    let peer = Peer::start().await;
+    let location = begin(&peer).await;
+    let (_feed, first) = stalled(&peer, &location, "abc", "0-2").await;
+    let (_other, second) = stalled(&peer, &location, "def", "0-5").await;
+    assert_eq!(first.await.unwrap(), "409 BLOB_UPLOAD_INVALID");
+    let early = peer.put(("PATCH", &location), &[("content-range", "3-5")], "def").await;
+    assert_eq!((early.status().as_u16(), header(&early, "range")), (416, "0-5"));
+    assert_eq!(second.await.unwrap(), "409 BLOB_UPLOAD_INVALID");
+    let rest = peer.put(("PATCH", &location), &[("content-range", "6-8")], "ghi").await;
+    assert_eq!((rest.status().as_u16(), header(&rest, "range")), (202, "0-8"));
+    let (_feed, third) = stalled(&peer, &location, "jkl", "0-11").await;
+    let done = peer.put(("PUT", &format!("{location}?digest={}", digest("abcdefghijkl"))), &[], "").await;
+    assert_eq!((done.status().as_u16(), third.await.unwrap().as_str()), (201, "409 BLOB_UPLOAD_INVALID"));
+    assert!(is_there(&peer, "abcdefghijkl").await);
+}
+
+#[tokio::test]
+async fn an_upload_is_cancelled_though_its_connection_has_died() {
+    let peer = Peer::start().await;
+    let location = begin(&peer).await;
+    let (_feed, patch) = stalled(&peer, &location, "abc", "0-2").await;
+    assert_eq!(peer.send("DELETE", &location).await.status(), 204);
+    assert_eq!(patch.await.unwrap(), "409 BLOB_UPLOAD_INVALID");
+    assert_eq!(refusal(peer.send("GET", &location).await).await, "404 BLOB_UPLOAD_UNKNOWN");
+}
+
 #[tokio::test]
 async fn a_blob_is_mounted_where_it_is_and_else_uploaded() {
     let peer = Peer::start().await;

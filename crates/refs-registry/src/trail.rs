@@ -108,6 +108,11 @@ impl Shared {
         Resume { shared: Some(self.clone()), ..self.snapshot().resume() }
     }
 
+    /// Whether it has seen the bytes before `at`, and maybe more.
+    pub(crate) fn has_seen(&self, at: u64) -> bool {
+        self.lock().verify.seen() >= at
+    }
+
     /// Whether it is about `size` bytes of `digest`, and has seen those before `at` and no others.
     pub(crate) fn is_at(&self, at: u64, digest: &Digest, size: u64) -> bool {
         let trail = self.lock();

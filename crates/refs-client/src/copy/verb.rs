@@ -33,8 +33,7 @@ impl Client {
     ///
     /// With a tag, `to` leads to the copy in the end, after all else is there, the referrers included; without one the copy
     /// goes by its digest. A digest in `to` must be that of what is copied. What is copied is read past the client's store, and
-    /// not kept there. Of a client whose registries are sent pieces (`Options::piece_bytes`), each piece of a blob is a
-    /// reading of its own at the source.
+    /// not kept there.
     ///
     /// # Security
     /// Every byte that is moved is hashed on its way. What the destination says of its own is believed: that it has a blob,

@@ -1,9 +1,10 @@
 //! Bodies on their way out.
 
 use std::{
+    fmt,
     ops::Range,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
@@ -18,28 +19,53 @@ use crate::{ByteStream, Error, Replay, Result, Resume, Verify, error::Wanted, tr
 /// What has been found of a blob that is sent in parts, some of them more than once. Clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Proof {
-    /// Of the sending that began last, which goes on from the one before.
-    found: Arc<Mutex<Shared>>,
+    course: Arc<Mutex<Course>>,
     digest: Digest,
     size: u64,
 }
 
+/// How far the sending has come that began last.
+struct Course {
+    /// Its check, which goes on from that of the one before.
+    found: Shared,
+    /// What it has left of its stream, for the part that comes next.
+    rest: Option<Rest>,
+}
+
+/// A stream that was read up to the end of a part, and a little further.
+struct Rest {
+    at: u64,
+    ahead: Bytes,
+    stream: ByteStream,
+}
+
+impl fmt::Debug for Course {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rest = self.rest.as_ref().map(|rest| rest.at);
+        f.debug_struct("Course").field("found", &self.found).field("rest", &rest).finish()
+    }
+}
+
 impl Proof {
     pub(crate) fn new(digest: &Digest, size: u64) -> Result<Self> {
-        let found = Arc::new(Mutex::new(Shared::new(Verify::new(digest, size, Resume::START)?)));
-        Ok(Self { found, digest: digest.clone(), size })
+        let found = Shared::new(Verify::new(digest, size, Resume::START)?);
+        let course = Arc::new(Mutex::new(Course { found, rest: None }));
+        Ok(Self { course, digest: digest.clone(), size })
     }
 
-    /// The check for who sends from `start` on, which begins at the byte to read from: at `start`, or before it where the
-    /// bytes between are to be hashed again.
-    fn from(&self, start: u64) -> Result<Shared> {
-        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        // Who begins anew sends all of it again, whatever was sent before.
-        *found = match start {
-            0 => Shared::new(Verify::new(&self.digest, self.size, Resume::START)?),
-            _ => found.again(start),
-        };
-        Ok(found.clone())
+    /// The check for who sends from `start` on, and what an earlier sending has left of its stream there. Where there is none
+    /// the check begins at the byte to read from: at `start`, or before it where the bytes between are to be hashed again.
+    fn from(&self, start: u64) -> Result<(Shared, Option<Rest>)> {
+        let mut course = self.lock();
+        let rest = course.rest.take().filter(|rest| rest.at == start && course.found.has_seen(start));
+        if rest.is_none() {
+            // Who begins anew sends all of it again, whatever was sent before.
+            course.found = match start {
+                0 => Shared::new(Verify::new(&self.digest, self.size, Resume::START)?),
+                _ => course.found.again(start),
+            };
+        }
+        Ok((course.found.clone(), rest))
     }
 
     /// Takes in `chunk`, which begins at `at`, as far as it is new. At the end of the blob it says whether all were right.
@@ -52,25 +78,29 @@ impl Proof {
     fn short(&self, at: u64) -> Error {
         Error::Size { wanted: Wanted::Blob(self.digest.clone()), expected: self.size, actual: at }
     }
+
+    fn lock(&self) -> MutexGuard<'_, Course> {
+        self.course.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-/// The bytes `range` of the blob that `proof` is about, from `replay`. Its last bytes are held back until all have been found
-/// right: what was sent before and is still there, too, as what is read again has to be the same. An error is left in
-/// `fault`, too.
+/// The bytes `range` of the blob that `proof` is about, from `replay`, which is read once for parts that follow each other.
+/// Its last bytes are held back until all have been found right: what was sent before and is still there, too, as what is
+/// read again has to be the same. An error is left in `fault`, too.
 pub(crate) async fn checked(replay: &Replay, range: Range<u64>, proof: Proof, fault: FaultSlot) -> Result<ByteStream> {
-    let found = proof.from(range.start)?;
-    let at = found.resume().offset();
-    let mut stream = if range.end == proof.size {
-        replay.open_sharing(&found).await?
-    } else {
-        // What a source reads beyond `range` is read again for the next part, and would count as known by then.
-        replay.open(at).await?
+    let (found, left) = proof.from(range.start)?;
+    let Rest { at, ahead, mut stream } = match left {
+        Some(rest) => rest,
+        None => {
+            let at = found.resume().offset();
+            Rest { at, ahead: Bytes::new(), stream: replay.open_sharing(&found).await? }
+        }
     };
     if proof.size == 0 {
         // No step below reads of an empty blob, which may have been given bytes all the same.
         proof.take_in(&found, 0, &stream.next().await.transpose()?.unwrap_or_default())?;
     }
-    let outgoing = Outgoing { stream, at, range, proof, found };
+    let outgoing = Outgoing { stream, ahead, at, range, proof, found };
     let chunks = futures_util::stream::try_unfold(outgoing, move |mut outgoing| {
         let fault = fault.clone();
         async move {
@@ -84,6 +114,8 @@ pub(crate) async fn checked(replay: &Replay, range: Range<u64>, proof: Proof, fa
 /// A part of a blob that is being sent.
 struct Outgoing {
     stream: ByteStream,
+    /// What was read of it and not looked at.
+    ahead: Bytes,
     /// The byte to be read next.
     at: u64,
     range: Range<u64>,
@@ -95,19 +127,36 @@ impl Outgoing {
     /// The next bytes to send; `None` at the end.
     async fn next(&mut self) -> Result<Option<Bytes>> {
         while self.at < self.range.end {
-            let Some(mut chunk) = self.stream.next().await.transpose()? else { return Err(self.proof.short(self.at)) };
+            let Some(mut chunk) = self.read().await? else { return Err(self.proof.short(self.at)) };
             if self.range.end < self.proof.size {
-                chunk.truncate(usize::try_from(self.range.end - self.at).unwrap_or(usize::MAX));
+                let room = usize::try_from(self.range.end - self.at).unwrap_or(usize::MAX);
+                self.ahead = chunk.split_off(room.min(chunk.len()));
             }
             self.proof.take_in(&self.found, self.at, &chunk)?;
             let unsent = usize::try_from(self.range.start.saturating_sub(self.at)).unwrap_or(usize::MAX);
             self.at += chunk.len() as u64;
+            if self.at == self.range.end {
+                self.leave();
+            }
             let chunk = chunk.slice(unsent.min(chunk.len())..);
             if !chunk.is_empty() {
                 return Ok(Some(chunk));
             }
         }
         Ok(None)
+    }
+
+    async fn read(&mut self) -> Result<Option<Bytes>> {
+        let ahead = std::mem::take(&mut self.ahead);
+        if ahead.is_empty() { self.stream.next().await.transpose() } else { Ok(Some(ahead)) }
+    }
+
+    /// Leaves the stream to the part that comes next, if one does.
+    fn leave(&mut self) {
+        if self.at < self.proof.size {
+            let stream = std::mem::replace(&mut self.stream, futures_util::stream::empty().boxed());
+            self.proof.lock().rest = Some(Rest { at: self.at, ahead: std::mem::take(&mut self.ahead), stream });
+        }
     }
 }
 

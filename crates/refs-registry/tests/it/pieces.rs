@@ -1,21 +1,21 @@
 //! Uploads in several requests, and the ways of the registries that want them.
 
-use std::num::NonZeroU64;
+use std::{num::NonZeroU64, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use refs_registry::{Descriptor, MediaType, Options, Payload, Registries, Result, Sink, auth::Anonymous};
+use refs_registry::{Descriptor, MediaType, Options, Payload, Registries, Replay, Result, Sink, auth::Anonymous};
 
 use crate::{
     peer::{Peer, Reply},
-    setup::{TestClock, bytes, options, repository},
+    setup::{TestClock, anonymous, bytes, options, repository},
     ways::{Cut, Told, Ways, registry},
 };
 
 const LEN: usize = 20_000;
 
 pub(crate) fn in_pieces(piece_bytes: u64) -> Registries {
-    let options = options(&TestClock::new(), vec![std::sync::Arc::new(Anonymous)]);
+    let options = options(&TestClock::new(), vec![Arc::new(Anonymous)]);
     Registries::new(Options { piece_bytes: NonZeroU64::new(piece_bytes), ..options })
 }
 
@@ -161,4 +161,28 @@ async fn pieces_are_as_long_as_the_registry_wants_them_but_for_the_last() {
     repository(&in_pieces(5_000), &peer).put_blob(&layer(&blob), payload).await.unwrap();
     let seen: Vec<_> = peer.seen().iter().map(|request| request.body.len()).filter(|len| *len > 0).collect();
     assert_eq!(seen, [12_000, 8_000]);
+}
+
+/// Copies a blob in pieces to a registry with these cuts, and compares the ranges that are asked of its source.
+async fn check_reads(cuts: Vec<Cut>, expect: &[Option<&str>]) {
+    const MIB: usize = 1 << 20;
+    let blob = bytes(3 * MIB + 100);
+    let given = blob.clone();
+    let from = Peer::start(move |request| Reply::blob(request, &given)).await;
+    let (peer, kept) = registry(Ways { cuts, ..Ways::default() }).await;
+    let replay = Replay::Blob(Arc::new(repository(&anonymous(), &from)), layer(&blob).digest);
+    // A piece ends in the middle of what comes from the source.
+    let registries = in_pieces(MIB as u64 + 7);
+    repository(&registries, &peer).put_blob(&layer(&blob), replay.into()).await.unwrap();
+    let read = from.seen();
+    let ranges: Vec<_> = read.iter().map(|request| request.header("range")).collect();
+    assert_eq!(ranges, expect);
+    assert!(kept.lock().unwrap().blobs == [blob]);
+}
+
+#[tokio::test]
+async fn a_blob_is_read_once_for_all_the_pieces_that_it_is_sent_in() {
+    check_reads(vec![], &[None]).await;
+    // From the last byte whose hash is known, before what the registry has.
+    check_reads(vec![Cut::None, Cut::After(100, Reply::dropped())], &[None, Some("bytes=1048576-")]).await;
 }

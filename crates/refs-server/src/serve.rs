@@ -65,6 +65,7 @@ pub async fn serve(listener: TcpListener, server: Server, options: &ServeOptions
     let permits = Arc::new(Semaphore::new(options.connections.min(Semaphore::MAX_PERMITS)));
     let mut tasks = JoinSet::new();
     tasks.spawn(reclaim(server.clone()));
+    tasks.spawn(make_room(server.clone()));
     let mut sweep = tokio::time::interval(SWEEP);
     let stop = async {
         stop.await;
@@ -100,6 +101,16 @@ async fn reclaim(server: Server) {
     loop {
         tick.tick().await;
         server.reclaim_uploads(SystemTime::now()).await;
+    }
+}
+
+/// Lets go what a mirror holds beyond its bound, now and then. It never ends by itself.
+async fn make_room(server: Server) {
+    const EVERY: Duration = Duration::from_secs(30);
+    let mut tick = tokio::time::interval(EVERY);
+    loop {
+        tick.tick().await;
+        server.make_room().await;
     }
 }
 

@@ -202,6 +202,14 @@ impl Server {
         }
     }
 
+    /// Has the store of a mirror let go what it holds beyond its bound: what had to go while it was read stays until somebody
+    /// looks again, which something that comes into the store does, too.
+    pub async fn make_room(&self) {
+        if let Reads::Mirror(mirror) = &self.0.reads {
+            mirror.make_room().await;
+        }
+    }
+
     async fn outcome(&self, head: &request::Parts, mut body: Incoming, notes: &Notes) -> Outcome {
         if let Some(gate) = &self.0.gate
             && head.uri.path() == TOKEN_PATH

@@ -48,11 +48,21 @@ impl Bound {
         note_time(added, Since::Added);
         let usage = root.join(USAGE_FILE);
         let (total, now) = append(&usage, bytes).map_err(|error| Error::io(Doing::Write, &usage, error))?;
-        if total.is_some_and(|total| total <= self.max_bytes) { Ok(()) } else { self.sweep(root, added, now) }
+        if total.is_some_and(|total| total <= self.max_bytes) { Ok(()) } else { self.sweep(root, Some(added), now) }
+    }
+
+    /// Makes room where the store at `root` has too many bytes: when it was to be made before, somebody read or filled what
+    /// had to go.
+    pub(crate) fn make_room(self, root: &Path) -> Result<()> {
+        let usage = root.join(USAGE_FILE);
+        let Some((file, _)) = open_file(OpenOptions::new().read(true), &usage)? else { return Ok(()) };
+        let noted = file.metadata().and_then(|metadata| Ok((metadata.modified()?, numbers(file)?)));
+        let (now, (numbers, _)) = noted.map_err(|error| Error::io(Doing::Read, &usage, error))?;
+        if sum(&numbers) <= self.max_bytes { Ok(()) } else { self.sweep(root, None, now) }
     }
 
     /// Looks what there is, and removes as much of it as is too much, but not `added`. One process does that at a time.
-    fn sweep(self, root: &Path, added: &Path, now: SystemTime) -> Result<()> {
+    fn sweep(self, root: &Path, added: Option<&Path>, now: SystemTime) -> Result<()> {
         let _held = match Lock::take(&root.join(LOCK_FILE), Duration::ZERO) {
             Ok(lock) => lock,
             Err(Error::Busy { .. }) => return Ok(()),
@@ -69,7 +79,7 @@ impl Bound {
     }
 
     /// Removes some of `kept`, which has `total` bytes, but not `added`; gives how many bytes have gone.
-    fn evict(self, root: &Path, added: &Path, kept: Vec<Kept>, total: u64) -> Result<u64> {
+    fn evict(self, root: &Path, added: Option<&Path>, kept: Vec<Kept>, total: u64) -> Result<u64> {
         // A little more than needed, so that not every fill has to look.
         let target = self.max_bytes - self.max_bytes / 10;
         // Nobody reads what is in quarantine.
@@ -80,7 +90,7 @@ impl Bound {
         let mut removing = Removing::at(root);
         queues.evict(self.max_bytes, target, |item| {
             let path = root.join(&item.name);
-            let goes = path != added && removing.remove(&path, Readers::AreSpared)?;
+            let goes = Some(path.as_path()) != added && removing.remove(&path, Readers::AreSpared)?;
             gone += if goes { item.bytes } else { 0 };
             Ok::<_, Error>(if goes { Turn::Gone } else { Turn::Stays })
         })?;
@@ -186,12 +196,21 @@ fn append(usage: &Path, bytes: u64) -> io::Result<(Option<u64>, SystemTime)> {
     file.write_all(&bytes.to_le_bytes())?;
     let now = file.metadata()?.modified()?;
     file.rewind()?;
-    let mut numbers = Vec::new();
-    file.take((MAX_NUMBERS * NUMBER_BYTES) as u64).read_to_end(&mut numbers)?;
-    let (numbers, rest) = numbers.as_chunks::<NUMBER_BYTES>();
-    let says = rest.is_empty() && (2..MAX_NUMBERS).contains(&numbers.len());
-    let total = || numbers.iter().fold(0_u64, |total, number| total.saturating_add(u64::from_le_bytes(*number)));
-    Ok((says.then(total), now))
+    let (numbers, is_whole) = numbers(file)?;
+    let says = is_whole && (2..MAX_NUMBERS).contains(&numbers.len());
+    Ok((says.then(|| sum(&numbers)), now))
+}
+
+/// The numbers in a file of usage, of which there are not too many, and whether each was written in full.
+fn numbers(file: File) -> io::Result<(Vec<u64>, bool)> {
+    let mut bytes = Vec::new();
+    file.take((MAX_NUMBERS * NUMBER_BYTES) as u64).read_to_end(&mut bytes)?;
+    let (numbers, rest) = bytes.as_chunks::<NUMBER_BYTES>();
+    Ok((numbers.iter().map(|number| u64::from_le_bytes(*number)).collect(), rest.is_empty()))
+}
+
+fn sum(numbers: &[u64]) -> u64 {
+    numbers.iter().fold(0, |total, number| total.saturating_add(*number))
 }
 
 /// A file of content, or of a part.

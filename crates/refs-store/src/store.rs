@@ -148,6 +148,15 @@ pub trait Store: Debug + Send + Sync {
         Ok(None)
     }
 
+    /// Makes room where more is kept than should be, as what had to go was being read or filled when something came. It costs
+    /// little where nothing is to be done.
+    ///
+    /// # Errors
+    /// `Io`; `Full`.
+    async fn make_room(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// The journal of an upload to `origin`, which is told from others by the words `upload`; `None` where nothing is
     /// written down, and while another has it open.
     ///

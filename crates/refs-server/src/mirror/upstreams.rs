@@ -127,6 +127,13 @@ impl Mirror {
         })))
     }
 
+    /// See [`Store::make_room`].
+    pub(crate) async fn make_room(&self) {
+        if let Err(error) = self.0.store.make_room().await {
+            tracing::warn!(%error, "there is no room made in the store of the mirror");
+        }
+    }
+
     /// What the repository is called here that is `name` of an upstream's `host`; `None` where that is its name already, as
     /// no host was named.
     pub(crate) fn known_as(&self, host: Option<&Host>, name: &RepoName) -> Result<Option<RepoName>, Refusal> {

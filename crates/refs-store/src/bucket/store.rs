@@ -241,6 +241,10 @@ impl Store for BucketStore {
         self.disk.folder()
     }
 
+    async fn make_room(&self) -> Result<()> {
+        self.disk.make_room().await
+    }
+
     async fn fill(&self, origin: &Origin, digest: &Digest, size: u64) -> Result<Option<Box<dyn Fill>>> {
         let fill = self.disk.fill(origin, digest, size).await?;
         Ok(fill.map(|on_disk| self.shared(digest, size, on_disk)))

@@ -196,6 +196,14 @@ impl Store for DiskStore {
         Some(&self.path)
     }
 
+    async fn make_room(&self) -> Result<()> {
+        if !self.is_made() {
+            return Ok(());
+        }
+        let (root, bound) = (Arc::clone(&self.path), self.bound);
+        blocking(&self.path, move || bound.make_room(&root)).await
+    }
+
     async fn stat(&self, digest: &Digest) -> Result<Option<u64>> {
         self.layout().await?.stat_blob(digest).await
     }

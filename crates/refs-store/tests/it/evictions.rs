@@ -97,6 +97,36 @@ async fn nothing_goes_while_those_read_it_who_were_there_as_it_came() -> Result<
     Ok(())
 }
 
+#[tokio::test]
+async fn what_stayed_for_its_readers_goes_when_they_have_left() -> Result<()> {
+    const MIB: usize = 1 << 20;
+    let (store, _folder) = bounded(3 << 20);
+    store.make_room().await?;
+    let contents = ["a", "b", "c", "d", "e"].map(|letter| letter.repeat(MIB));
+    let mut readings = Vec::new();
+    for content in &contents {
+        fill(&store, content).await?;
+        readings.push(store.blob(&digest(content), Resume::START).await?.stream);
+    }
+    let kept = async || {
+        let mut kept = 0;
+        for content in &contents {
+            kept += usize::from(store.stat(&digest(content)).await?.is_some());
+        }
+        Ok::<_, refs_registry::Error>(kept)
+    };
+    store.make_room().await?;
+    assert_eq!(kept().await?, 5, "they are read");
+    for (reading, content) in readings.into_iter().zip(&contents) {
+        assert!(text(reading).await? == *content);
+    }
+    store.make_room().await?;
+    assert_eq!(kept().await?, 2);
+    store.make_room().await?;
+    assert_eq!(kept().await?, 2, "there is room");
+    Ok(())
+}
+
 /// More than there may be beginnings that wait for their rest.
 #[tokio::test]
 async fn what_many_fill_at_once_is_all_kept() -> Result<()> {

@@ -1,6 +1,9 @@
 //! One fetch of content for all of a process who want it, each of whom reads it from its first byte on as it comes.
 
-use std::sync::Arc;
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use async_trait::async_trait;
 use refs_registry::{Blob, ByteStream, Result, Resume, Source};
@@ -18,7 +21,14 @@ use crate::{
 /// A fetch is a task of its own: it goes on when the reader leaves who began it. When all have left, it goes on to its end if
 /// that is near, and otherwise leaves what there is for the next.
 #[derive(Debug, Clone, Default)]
-pub struct Fetches(Joint<Key>);
+pub struct Fetches {
+    joint: Joint<Key>,
+    apart: Apart,
+}
+
+/// What was fetched past the store, for each who reads it: the log has said so.
+#[derive(Debug, Clone, Default)]
+struct Apart(Arc<Mutex<HashSet<Digest>>>);
 
 /// By repository: the one may be denied what the other is given, and nothing vouches for a beginning but where it came from.
 /// Whoever wants the same for another repository waits for all of it, by its [flight](crate::Store::flight).
@@ -34,20 +44,39 @@ impl Fetches {
             return Ok(FetchedBlob { blob, by: FetchedBy::Itself });
         }
         let key = (cached.origin_name().clone(), digest.clone());
-        let fetching = FromOrigin { cached: Arc::clone(cached), digest: digest.clone() };
-        self.0.blob(key, digest, Arc::new(fetching)).await
+        let fetching = FromOrigin { cached: Arc::clone(cached), digest: digest.clone(), apart: self.apart.clone() };
+        self.joint.blob(key, digest, Arc::new(fetching)).await
+    }
+}
+
+impl Apart {
+    /// So many are remembered, then none.
+    const MOST: usize = 10_000;
+
+    fn is_new(&self, digest: &Digest) -> bool {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.len() >= Self::MOST {
+            seen.clear();
+        }
+        seen.insert(digest.clone())
     }
 }
 
 struct FromOrigin {
     cached: Arc<Cached>,
     digest: Digest,
+    apart: Apart,
 }
 
 #[async_trait]
 impl Fetching for FromOrigin {
     async fn fetched(&self) -> Result<Fetched> {
-        self.cached.fetched_or_kept(&self.digest).await
+        let fetched = self.cached.fetched_or_kept(&self.digest).await?;
+        if fetched.growing.is_none() && !self.cached.is_kept(&self.digest).await && self.apart.is_new(&self.digest) {
+            let (digest, size) = (&self.digest, fetched.blob.size);
+            tracing::warn!(%digest, size, "the store does not take a blob, and each who reads it costs a fetch");
+        }
+        Ok(fetched)
     }
 
     async fn alone(&self) -> Result<Blob> {

@@ -1,6 +1,12 @@
 //! One fetch for all who want a blob at a time.
 
-use std::{ops::Range, sync::Arc};
+use std::{
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -159,6 +165,51 @@ async fn a_blob_that_is_missing_is_asked_for_once_by_those_who_wait_and_then_aga
     put(&*place.repository(), "missing").await?;
     for read in readings(&place, &missing).await {
         assert_eq!(read?, "missing");
+    }
+    Ok(())
+}
+
+/// Counts what is warned of.
+#[derive(Clone, Default)]
+struct Warnings(Arc<AtomicUsize>);
+
+impl tracing::Subscriber for Warnings {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() == tracing::Level::WARN
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test]
+async fn a_blob_that_the_store_does_not_take_is_warned_of_once() -> Result<()> {
+    let warnings = Warnings::default();
+    let _guard = tracing::subscriber::set_default(warnings.clone());
+    let options = DiskOptions { max_bytes: 10, ..DiskOptions::default() };
+    let place = Place::new(|path| Arc::new(DiskStore::new(path, &options))).await;
+    let (small, large, larger) = ("small", "l".repeat(11), "l".repeat(12));
+    let origin = place.origin("o/r");
+    let source = registries().source(&origin.host, &origin.repository)?;
+    let cached = Arc::new(Cached::new(source, origin, Arc::clone(&place.store)));
+    let fetches = Fetches::default();
+    for (content, expected) in [(small, 0), (&large, 1), (&large, 1), (small, 1), (&larger, 2)] {
+        put(&*place.repository(), content).await?;
+        assert_eq!(text(fetches.blob(&cached, &digest(content)).await?.blob.stream).await?, content);
+        assert_eq!(warnings.0.load(Ordering::Relaxed), expected, "{}", content.len());
     }
     Ok(())
 }

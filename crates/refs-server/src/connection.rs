@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode, Version, header::HOST};
 use http_body_util::BodyExt;
 use hyper::{
     body::{Frame, Incoming, SizeHint},
@@ -31,7 +31,7 @@ use tokio::{
 use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 
-use crate::{Body, BoxError, Peer, Server};
+use crate::{Body, BoxError, Code, Peer, Refusal, Server, answer};
 
 /// How connections are spoken to.
 pub(crate) struct Speaker {
@@ -156,9 +156,20 @@ impl Asked {
         // Only the connection knows, and who is told where to get a token has to.
         request.extensions_mut().insert(self.by);
         request.extensions_mut().insert(self.peer);
-        let response = self.server.answer(request).await;
+        let response = match unaddressed(&request) {
+            Some(refusal) => answer::finish(Err(refusal)),
+            None => self.server.answer(request).await,
+        };
         Ok(response.map(|body| BodyExt::boxed_unsync(Counting { body, _until_the_last: counted })))
     }
+}
+
+/// Why a request is refused that does not say once whom it is for, as HTTP/1.1 wants it
+/// ([RFC 9112](https://www.rfc-editor.org/rfc/rfc9112#section-3.2)).
+fn unaddressed<B>(request: &Request<B>) -> Option<Refusal> {
+    let hosts = request.headers().get_all(HOST).iter().count();
+    let is_refused = request.version() == Version::HTTP_11 && hosts != 1;
+    is_refused.then(|| Refusal::new(StatusCode::BAD_REQUEST, Code::Unknown, "the request has no `Host`, or several"))
 }
 
 /// The body of an answer, whose request is under way until its last byte has left.

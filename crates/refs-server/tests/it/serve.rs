@@ -89,6 +89,21 @@ async fn a_client_that_says_nothing_is_left() {
 }
 
 #[tokio::test]
+async fn a_request_says_once_whom_it_is_for() {
+    let serving = start(ServeOptions::default()).await;
+    for (said, expected) in [
+        ("HTTP/1.1\r\n", "400"),
+        ("HTTP/1.1\r\nhost: x\r\nhost: y\r\n", "400"),
+        ("HTTP/1.1\r\nhost: x\r\n", "200"),
+        ("HTTP/1.1\r\nhost:\r\n", "200"),
+        ("HTTP/1.0\r\n", "200"),
+    ] {
+        let mut stream = connect(serving.address, format!("GET /v2/ {said}\r\n").as_bytes()).await;
+        assert_eq!(status(&mut stream).await, expected, "{said}");
+    }
+}
+
+#[tokio::test]
 async fn connections_beyond_the_limit_wait_for_their_turn() {
     let serving = start(ServeOptions { connections: 1, ..ServeOptions::default() }).await;
     let mut first = connect(serving.address, PING).await;

@@ -104,11 +104,23 @@ impl Sessions {
 
     /// The session `id`, if it is one of `repository`.
     pub(crate) fn find(&self, repository: &RepoName, id: UploadId, now: Instant) -> Result<Arc<Session>, Refusal> {
-        let open = lock(&self.open);
+        let mut open = lock(&self.open);
         let session = open.get(&id).filter(|session| session.repository == *repository);
         let session = session.ok_or_else(Refusal::no_such_upload)?;
-        *lock(&session.used) = now;
-        Ok(Arc::clone(session))
+        if self.is_alive(session, now) {
+            session.touch(now);
+            return Ok(Arc::clone(session));
+        }
+        // One that has expired is not revived by asking for it.
+        let expired = open.remove(&id);
+        drop(open);
+        drop(expired);
+        Err(Refusal::no_such_upload())
+    }
+
+    /// How long nobody may go on with one.
+    pub(crate) const fn idle(&self) -> Duration {
+        self.idle
     }
 
     /// How many there are.
@@ -123,16 +135,18 @@ impl Sessions {
 
     /// Forgets the sessions that were idle for too long, and with them what had been uploaded, unless its place keeps that.
     pub(crate) fn expire(&self, now: Instant) {
-        // Someone else who holds a session is at work on it, however long ago that work began.
-        let is_alive = |session: &Arc<Session>| {
-            Arc::strong_count(session) > 1 || now.saturating_duration_since(*lock(&session.used)) < self.idle
-        };
         let mut open = lock(&self.open);
-        let (alive, expired) = open.drain().partition(|(_, session)| is_alive(session));
+        let (alive, expired) = open.drain().partition(|(_, session)| self.is_alive(session, now));
         *open = alive;
         drop(open);
         // An upload may remove a file when it is dropped; nobody has to wait for that.
         drop::<HashMap<_, _>>(expired);
+    }
+
+    /// Whether `session`, one of those that are open, may be gone on with.
+    fn is_alive(&self, session: &Arc<Session>, now: Instant) -> bool {
+        // Someone else who holds it is at work on it, however long ago that work began.
+        Arc::strong_count(session) > 1 || now.saturating_duration_since(*lock(&session.used)) < self.idle
     }
 
     fn next_id(&self) -> UploadId {
@@ -255,7 +269,6 @@ mod tests {
         assert!(sessions.find(&repository(), id, start + IDLE / 2).is_ok());
         sessions.expire(start + IDLE);
         assert!(sessions.find(&repository(), id, start + IDLE).is_ok());
-        sessions.expire(start + 2 * IDLE);
         assert_eq!(sessions.find(&repository(), id, start + 2 * IDLE).err(), Some(Refusal::no_such_upload()));
     }
 

@@ -1,6 +1,11 @@
 //! Blobs on their way in.
 
-use std::{num::NonZeroU64, ops::RangeInclusive, sync::Arc, time::Instant};
+use std::{
+    num::NonZeroU64,
+    ops::RangeInclusive,
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
@@ -197,8 +202,15 @@ impl Uploads<'_> {
         if found.is_ok() || !self.sink.keeps_uploads() {
             return found;
         }
-        let left = self.sink.find_upload(&id.to_string()).await.map_err(|error| Refusal::of_write(&error))?;
-        self.sessions.adopt(self.repository, id, left.ok_or_else(Refusal::no_such_upload)?, now)
+        let left = async || {
+            let left = self.sink.find_upload(&id.to_string()).await.map_err(|error| Refusal::of_write(&error))?;
+            left.ok_or_else(Refusal::no_such_upload)
+        };
+        left().await?;
+        // One that has expired waits there for nobody but who removes it.
+        let before = SystemTime::now().checked_sub(self.sessions.idle()).unwrap_or(SystemTime::UNIX_EPOCH);
+        self.sink.forget_uploads(before).await.map_err(|error| Refusal::of_write(&error))?;
+        self.sessions.adopt(self.repository, id, left().await?, now)
     }
 
     fn state(&self, status: StatusCode, session: &Session) -> Reply {

@@ -154,6 +154,21 @@ async fn uploads_expire_whoever_began_them() {
 }
 
 #[tokio::test]
+async fn an_upload_that_has_expired_is_not_revived() {
+    let root = tempfile::tempdir().unwrap();
+    let (root, first) = (root.path(), server(root.path()));
+    let location = begin(&first).await;
+    patch(&first, &location, "0-2", "abc").await;
+    drop(first);
+    let file = fs::File::options().write(true).open(&left(root)[0]).unwrap();
+    file.set_modified(SystemTime::now() - IDLE - IDLE).unwrap();
+    drop(file);
+    let second = server(root);
+    assert_eq!(ask(&second, &format!("GET {location}"), &[], "").await.summary(), "404 BLOB_UPLOAD_UNKNOWN");
+    assert!(left(root).is_empty());
+}
+
+#[tokio::test]
 async fn what_is_refused_leaves_nothing() {
     let root = tempfile::tempdir().unwrap();
     let (root, first) = (root.path(), server(root.path()));

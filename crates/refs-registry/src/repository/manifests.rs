@@ -24,7 +24,7 @@ pub(crate) const ACCEPT: HeaderValue = HeaderValue::from_static(
 impl Repository {
     pub(super) async fn head_manifest(&self, target: &Target) -> Result<Descriptor> {
         match self.remote.send(&self.manifest_call(Method::HEAD, target), &mut self.remote.budget()).await {
-            Ok(answer) => match described(target, &answer)? {
+            Ok(answer) => match described(target, &answer)?.filter(|_| answer.status == StatusCode::OK) {
                 Some(descriptor) => Ok(descriptor),
                 // ECR and Red Hat's registry leave headers out.
                 None => Ok(self.read_manifest(target).await?.descriptor),
@@ -43,6 +43,10 @@ impl Repository {
         let wanted = Wanted::Manifest(target.clone());
         let call = Call { scopes, ..self.manifest_call(Method::GET, target) };
         let (answer, raw) = self.remote.document(&call, Manifest::MAX_BYTES).await?;
+        // A part of one, or what something on the way has made of it.
+        if answer.status != StatusCode::OK {
+            return Err(answer.protocol(Fault::BadBody("the whole manifest as the registry has it")));
+        }
         let announced = answer.header(&header::CONTENT_TYPE).map(MediaType::new);
         let digest = match (checked_digest(target, &answer, &raw), &announced) {
             // The digest of one that is signed is that of what was signed.

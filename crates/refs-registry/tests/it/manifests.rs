@@ -43,6 +43,25 @@ async fn a_head_that_says_too_little_is_followed_by_get() {
 }
 
 #[tokio::test]
+async fn what_is_no_whole_manifest_of_the_registry_is_refused() {
+    for status in [203, 206] {
+        let digest = Digest::sha256(RAW.as_bytes());
+        let peer = Peer::start(move |_| {
+            let reply = Reply::status(status).body(RAW).header("content-type", INDEX);
+            reply.header("docker-content-digest", digest.as_str())
+        });
+        let peer = peer.await;
+        let repository = repository(&anonymous(), &peer);
+        for error in [
+            repository.resolve(&tag("v1")).await.unwrap_err(),
+            repository.manifest(&tag("v1")).await.map(drop).unwrap_err(),
+        ] {
+            assert!(matches!(error, Error::Protocol { fault: Fault::BadBody(_), .. }), "{status}: {error}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_there_is_named() {
     let body = r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}"#;
     let peer = Peer::start(move |_| Reply::status(404).body(body)).await;

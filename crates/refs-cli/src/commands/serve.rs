@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     args::Serve,
+    hint,
     server_config::Planned,
     serving::{Lines, Plan, Root, measure},
     signals::{self, Stopped},
@@ -155,6 +156,7 @@ fn repositories(root: &Path, options: Options) -> Result<Server, Failure> {
 /// A server of what the mirrored registries have, which keeps it in the root.
 async fn mirror(session: &Session, plan: &Plan, root: &Path, options: &Options) -> Result<(Server, Shared), Failure> {
     let planned = &plan.mirrors;
+    hint::cache::serve_from(root);
     let defaults = DiskOptions::default();
     let disk = DiskOptions { max_bytes: plan.store_size.unwrap_or(defaults.max_bytes), ..defaults };
     let disk = DiskStore::new(root, &disk);

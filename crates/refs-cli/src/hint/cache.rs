@@ -3,7 +3,8 @@
 use std::{
     io,
     os::unix::fs::{MetadataExt, PermissionsExt},
-    path::Path,
+    path::{Path, PathBuf},
+    sync::OnceLock,
 };
 
 use refs_registry::{Error, ErrorKind};
@@ -12,9 +13,34 @@ use rustix::process::geteuid;
 use super::machine;
 use crate::wiring::cache_folder;
 
+/// What a mirror keeps things in, in the place of the user's cache.
+static ROOT: OnceLock<PathBuf> = OnceLock::new();
+
+/// From now on, what goes wrong with a store goes wrong with that of a mirror, which is in `root`.
+pub(crate) fn serve_from(root: &Path) {
+    // One program serves from one.
+    drop(ROOT.set(root.to_owned()));
+}
+
 /// What helps beside a warning that the cache is left alone.
 pub(crate) fn beside_warning(error: &Error) -> String {
+    if let Some(root) = ROOT.get() {
+        return for_server(error, root);
+    }
     format!("{}`REFS_CACHE_DIR` names another folder, `--no-cache` does without", mending(error))
+}
+
+/// What helps a mirror that keeps things in `root`.
+fn for_server(error: &Error, root: &Path) -> String {
+    let root = root.display();
+    let remedy = match error.kind() {
+        ErrorKind::Full => format!("make space where `{root}` is, or have less kept there with `--store-size`"),
+        _ => match machine::of(error) {
+            Some(remedy) => remedy.to_owned(),
+            None => format!("look after `{root}`, where the mirror keeps things"),
+        },
+    };
+    format!("{remedy}; `--root` names another folder")
 }
 
 /// What helps a command that looks after the cache.
@@ -66,4 +92,25 @@ fn is_of_others(folder: &Path) -> bool {
 fn is_shared(folder: &Path) -> bool {
     const OTHERS_WRITE: u32 = 0o022;
     folder.metadata().is_ok_and(|metadata| metadata.permissions().mode() & OTHERS_WRITE != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use refs_registry::error::Doing;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(kind: io::ErrorKind, expected: &str) {
+        let error = Error::io(Doing::Write, "/srv/kept/blobs", kind.into());
+        assert_eq!(for_server(&error, Path::new("/srv/kept")), expected);
+    }
+
+    #[test]
+    fn what_helps_a_server_names_its_own_folder() {
+        let space = "make space where `/srv/kept` is, or have less kept there with `--store-size`";
+        check(io::ErrorKind::StorageFull, &format!("{space}; `--root` names another folder"));
+        let look = "look after `/srv/kept`, where the mirror keeps things; `--root` names another folder";
+        check(io::ErrorKind::PermissionDenied, look);
+    }
 }

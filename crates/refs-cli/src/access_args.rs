@@ -41,6 +41,9 @@ pub(crate) struct Entry {
     /// What single users may do, which the file alone can say
     #[arg(skip)]
     pub(crate) grants: Vec<Grant>,
+    /// Where the file says whom each of them is for
+    #[arg(skip)]
+    pub(crate) granted_at: Vec<String>,
 }
 
 /// How users say who they are.
@@ -61,6 +64,8 @@ pub(crate) enum EntryError {
     Unread { path: PathBuf, source: io::Error },
     #[error("`{}` is no htpasswd file", .path.display())]
     Users { path: PathBuf, source: HtpasswdError },
+    #[error("`{at}`: there is no user `{user}` in `{}`", .users.display())]
+    Stranger { at: String, user: String, users: PathBuf },
     #[error("`{}` is no key for tokens", .path.display())]
     Key { path: PathBuf, source: ShortKey },
     #[error("no key for tokens could be made")]
@@ -84,18 +89,24 @@ impl Entry {
             tls_cert,
             tls_key,
             grants: file.grants,
+            granted_at: file.granted_at,
         }
     }
 
     /// Who may come in; everyone, where no users are named. Users may do everything, unless there are grants: then those
-    /// count alone, so that a name that is misspelt in one is allowed nothing, rather than all.
+    /// count alone.
     ///
     /// # Errors
-    /// Files that can't be read, or say something else.
+    /// Files that can't be read, or say something else; a grant for nobody, as of a name that is misspelt.
     pub(crate) fn access(&self) -> Result<Option<Access>, EntryError> {
         let Some(path) = &self.htpasswd else { return Ok(None) };
         let users = Htpasswd::parse(&String::from_utf8_lossy(&read(path)?));
         let users = users.map_err(|source| EntryError::Users { path: path.clone(), source })?;
+        for (grant, at) in self.grants.iter().zip(&self.granted_at) {
+            if !users.has(&grant.user) {
+                return Err(EntryError::Stranger { at: at.clone(), user: grant.user.clone(), users: path.clone() });
+            }
+        }
         let scheme = match self.auth.unwrap_or_default() {
             Auth::Basic => Scheme::Basic,
             Auth::Bearer => {

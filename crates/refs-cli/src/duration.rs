@@ -11,6 +11,14 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     read(text).map_err(|fault| fault.told("90s, 5m or 1h30m"))
 }
 
+/// The same, and `0s` for no time at all, which means something there.
+pub(crate) fn parse_or_none(text: &str) -> Result<Duration, String> {
+    match read(text) {
+        Err(Fault::Zero) => Ok(Duration::ZERO),
+        read => read.map_err(|fault| fault.told("90s, 5m or 1h30m")),
+    }
+}
+
 /// How old something is: `30d`, `1w`, `1d12h`.
 pub(crate) fn parse_age(text: &str) -> Result<Duration, String> {
     read(text).map_err(|fault| fault.told("30d, 12h or 1d12h"))
@@ -102,6 +110,8 @@ mod tests {
             assert_eq!(told, Err(format!("{reason}expected a time, such as {examples}; {units}")));
         };
         check(parse("5"), "a unit is missing: ", "90s, 5m or 1h30m");
+        assert_eq!(parse_or_none("0s"), Ok(Duration::ZERO));
+        check(parse_or_none("5"), "a unit is missing: ", "90s, 5m or 1h30m");
         check(parse("0s"), "it is no time at all: ", "90s, 5m or 1h30m");
         check(parse_age("x"), "", "30d, 12h or 1d12h");
         check(parse_age("1000000000000w"), "it is too long: ", "30d, 12h or 1d12h");

@@ -1,9 +1,10 @@
 //! `--mirror PREFIX=URL`
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use refs_registry::hosts::Security;
 use refs_server::Route;
+use refs_store::Freshness;
 use refs_url::{Host, ParseError, RepoName};
 
 /// A registry that is mirrored, and how it is spoken to.
@@ -38,6 +39,11 @@ pub(crate) fn parse_url(url: &str) -> Option<Mirrored> {
     let host = Host::parse(host).ok()?;
     let beneath = name(beneath.trim_end_matches('/')).ok()?;
     Some(Mirrored { route: Route { beneath, ..Route::new(host) }, security })
+}
+
+/// How far a tag is believed that is believed for `time`: for none at all, the registry is asked each time.
+pub(crate) const fn believed_for(time: Duration) -> Freshness {
+    if time.is_zero() { Freshness::Revalidate } else { Freshness::Within(time) }
 }
 
 /// A name that may be missing.

@@ -29,8 +29,8 @@ pub(crate) struct Serve {
     /// Nothing can be pushed then
     #[arg(long = "mirror", value_name = "PREFIX=URL", value_parser = mirror_args::parse)]
     pub(crate) mirrors: Vec<Mirrored>,
-    /// How long a mirror believes what it knows of a tag [default: 5m]
-    #[arg(long, value_name = "TIME", value_parser = duration::parse, requires = "mirrored")]
+    /// How long a mirror believes what it knows of a tag; with 0s it asks each time [default: 5m]
+    #[arg(long, value_name = "TIME", value_parser = duration::parse_or_none, requires = "mirrored")]
     pub(crate) tag_ttl: Option<Duration>,
     /// How much a mirror keeps on disk, such as 40GiB [default: 4GiB]
     #[arg(long, value_name = "SIZE", value_parser = size::parse, requires = "mirrored")]

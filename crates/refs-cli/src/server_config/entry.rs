@@ -36,7 +36,7 @@ pub(super) struct AuthFiles {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct GrantTable {
-    user: String,
+    user: Spanned<String>,
     prefix: Option<Spanned<String>>,
     actions: Vec<Action>,
 }
@@ -81,6 +81,7 @@ fn users(auth: AuthFiles, folder: &Path, place: &Text<'_>) -> Result<Entry, Faul
         anonymous_pull: auth.anonymous_pull,
         token_key: auth.token_key.map(|key| folder.join(key.into_inner())),
         token_url: auth.token_url.map(url).transpose()?,
+        granted_at: auth.grants.iter().map(|table| place.named(table.user.span())).collect(),
         grants: auth.grants.into_iter().map(|table| table.grant(place)).collect::<Result<_, _>>()?,
         ..Entry::default()
     })
@@ -90,7 +91,11 @@ impl GrantTable {
     fn grant(self, place: &Text<'_>) -> Result<Grant, Fault> {
         let prefix = self.prefix.filter(|prefix| !prefix.get_ref().is_empty());
         let actions = self.actions.into_iter().fold(Actions::NONE, |all, action| all | action.into());
-        Ok(Grant { user: self.user, prefix: prefix.map(|prefix| place.name(&prefix)).transpose()?, actions })
+        Ok(Grant {
+            user: self.user.into_inner(),
+            prefix: prefix.map(|prefix| place.name(&prefix)).transpose()?,
+            actions,
+        })
     }
 }
 

@@ -45,6 +45,11 @@ impl Text<'_> {
         }))
     }
 
+    /// The same with the file's name before it.
+    pub(super) fn named(&self, span: Range<usize>) -> String {
+        format!("{}{}", self.path.display(), self.place(Some(span)))
+    }
+
     /// The name of a repository, which may be the beginning of others'.
     pub(super) fn name(&self, text: &Spanned<String>) -> Result<RepoName, Fault> {
         let fault = |source| Fault::Name { path: self.path.to_owned(), at: self.place(Some(text.span())), source };

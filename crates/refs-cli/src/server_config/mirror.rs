@@ -8,7 +8,6 @@ use std::{
 
 use refs_registry::auth::{Chain, Credential, Credentials, Secret, Static};
 use refs_server::{Route, TagOptions};
-use refs_store::Freshness;
 use refs_url::{Host, RepoName};
 use serde::Deserialize;
 use toml::Spanned;
@@ -16,7 +15,7 @@ use toml::Spanned;
 use super::{
     Fault,
     fault::Text,
-    values::{Hidden, Time},
+    values::{Hidden, TimeOrNone},
 };
 use crate::mirror_args::{self, Mirrored};
 
@@ -54,15 +53,15 @@ pub(super) struct Mirror {
     #[serde(default)]
     default: bool,
     official_namespace: Option<Spanned<String>>,
-    tag_ttl: Option<Time>,
-    stale_for: Option<Time>,
-    patience: Option<Time>,
+    tag_ttl: Option<TimeOrNone>,
+    stale_for: Option<TimeOrNone>,
+    patience: Option<TimeOrNone>,
     username: Option<Spanned<Hidden>>,
     password: Option<Spanned<Hidden>>,
     password_file: Option<Spanned<PathBuf>>,
 }
 
-/// What the tables ask for; two of one that is the default besides having a prefix.
+/// What the tables ask for, which no two of them do for the same names; two of one that is the default besides having a prefix.
 pub(super) fn plan(tables: Vec<Spanned<Mirror>>, folder: &Path, place: &Text<'_>) -> Result<Vec<Planned>, Fault> {
     let mut planned: Vec<Planned> = Vec::new();
     for table in tables {
@@ -70,6 +69,11 @@ pub(super) fn plan(tables: Vec<Spanned<Mirror>>, folder: &Path, place: &Text<'_>
         for one in planned_of(table, folder, place)? {
             if planned.iter().any(|other| is_another_for_the_same(other, &one)) {
                 let message = "two logins for the same repositories: what one may read, the mirror would give to both";
+                return Err(place.wrong(Some(span), message));
+            }
+            let has_its_prefix = |other: &&Planned| other.mirrored.route.prefix == one.mirrored.route.prefix;
+            if let Some(other) = planned.iter().find(has_its_prefix) {
+                let message = format!("the names of `{}` lead to `{}` already", one.mirrored, other.mirrored);
                 return Err(place.wrong(Some(span), message));
             }
             planned.push(one);
@@ -91,9 +95,9 @@ fn planned_of(table: Spanned<Mirror>, folder: &Path, place: &Text<'_>) -> Result
     let prefix = table.prefix.as_ref().map(|text| name(text, place)).transpose()?.flatten();
     let tags = TagOptions::default();
     let tags = TagOptions {
-        freshness: table.tag_ttl.map_or(tags.freshness, |Time(ttl)| Freshness::Within(ttl)),
-        stale: table.stale_for.map_or(tags.stale, |Time(stale)| stale),
-        patience: table.patience.map_or(tags.patience, |Time(patience)| patience),
+        freshness: table.tag_ttl.map_or(tags.freshness, |TimeOrNone(ttl)| mirror_args::believed_for(ttl)),
+        stale: table.stale_for.map_or(tags.stale, |TimeOrNone(stale)| stale),
+        patience: table.patience.map_or(tags.patience, |TimeOrNone(patience)| patience),
         ..tags
     };
     let login = table.login(folder, place)?;

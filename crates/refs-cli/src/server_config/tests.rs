@@ -238,6 +238,16 @@ fn all_that_is_said_is_taken() {
 }
 
 #[test]
+fn times_of_tags_may_be_none_at_all() {
+    let none = "tag-ttl = '0s'\nstale-for = '0s'\npatience = '0s'\n";
+    let read = parse(&format!("[[mirror]]\nprefix = 'p'\nurl = 'x.test'\n{none}")).unwrap();
+    let tags = read.mirrors[0].tags;
+    assert_eq!((tags.stale, tags.patience), (Duration::ZERO, Duration::ZERO));
+    assert_eq!(tags.freshness, refs_store::Freshness::Revalidate);
+    assert!(parse("[limits]\ngrace = '0s'\n").is_err());
+}
+
+#[test]
 fn the_files_that_are_given_to_copy_are_read() {
     for (text, mirrors) in
         [(include_str!("../../../../deploy/registry.toml"), 0), (include_str!("../../../../deploy/mirror.toml"), 4)]

@@ -13,6 +13,10 @@ use crate::{duration, size};
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Time(pub(super) Duration);
 
+/// A time that may be none at all: `0s`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TimeOrNone(pub(super) Duration);
+
 /// How many bytes, as flags have it: `40GiB`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Size(pub(super) u64);
@@ -25,6 +29,13 @@ impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
         duration::parse(&text).map(Self).map_err(D::Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for TimeOrNone {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        duration::parse_or_none(&text).map(Self).map_err(D::Error::custom)
     }
 }
 

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use refs_server::TagOptions;
-use refs_store::Freshness;
 
 use crate::{
     access_args::Entry,
+    mirror_args::believed_for,
     operation_args::{AccessLog, Operation},
     own_args::Serve,
     server_config::{Fault, Limits, Planned, ServerConfig},
@@ -45,7 +45,7 @@ impl Plan {
             mirrors = file.mirrors;
         }
         if let Some(ttl) = args.tag_ttl {
-            mirrors.iter_mut().for_each(|planned| planned.tags.freshness = Freshness::Within(ttl));
+            mirrors.iter_mut().for_each(|planned| planned.tags.freshness = believed_for(ttl));
         }
         let access_log_file = access_log_file.or(file.access_log_file);
         let usual = if access_log_file.is_some() { AccessLog::Text } else { AccessLog::None };

@@ -114,6 +114,17 @@ fn a_file_says_what_is_served_and_flags_beat_it() {
 }
 
 #[test]
+fn a_grant_for_nobody_is_refused_with_its_line() {
+    let machine = Machine::new();
+    fs::write(machine.path("users"), "ci:$2y$05$abcdefghijklmnopqrstuuHNbAKRhpaujgo33bRWs.NLUTJO3lOy2\n").unwrap();
+    let grant = |user: &str| format!("[[auth.grant]]\nuser = '{user}'\nactions = ['pull']\n");
+    let text = format!("[auth]\nhtpasswd = 'users'\n{}{}", grant("ci"), grant("cl"));
+    fs::write(machine.path("server.toml"), text).unwrap();
+    let words = ["`server.toml:7:8`: there is no user `cl` in `users`"];
+    machine.fails("serve --listen 127.0.0.1:0 --root kept --server-config server.toml", 1, &words);
+}
+
+#[test]
 fn a_file_that_is_wrong_is_refused_with_its_line() {
     let machine = Machine::new();
     let check = |text: &str, words: &[&str]| {
@@ -123,6 +134,10 @@ fn a_file_that_is_wrong_is_refused_with_its_line() {
     check("rooot = 'x'\n", &["`server.toml:1:1`: unknown field `rooot`"]);
     check("[tls]\ncert = 'c'\n", &["`server.toml:1:1`: missing field `key`"]);
     check("[[mirror]]\nurl = 'x.test'\n", &["`server.toml:1:1`: a mirror needs a `prefix`"]);
+    check("store-size = '1GiB'\n", &["`store-size` bounds what a mirror keeps, and there is no mirror"]);
+    let mirror = |url: &str| format!("[[mirror]]\nprefix = 'a'\nurl = '{url}'\n");
+    let twice = format!("{}{}", mirror("x.test"), mirror("y.test"));
+    check(&twice, &["`server.toml:4:1`: the names of `a=y.test` lead to `a=x.test` already"]);
     machine.fails("serve --server-config none.toml", 2, &["cannot read `none.toml`"]);
     machine.fails("serve --tag-ttl 5m", 2, &["--mirror", "--server-config"]);
     machine.fails("serve --listen 127.0.0.1:0 --root ../data --access-log-file no/log", 1, &["access log", "no/log"]);

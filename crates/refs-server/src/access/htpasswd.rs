@@ -68,6 +68,12 @@ impl Htpasswd {
         Ok(read)
     }
 
+    /// Whether there is such a user.
+    #[must_use]
+    pub fn has(&self, user: &str) -> bool {
+        self.users.contains_key(user)
+    }
+
     /// The hash to check a password of `user` against: for one who is not there, one that no password has, and that costs no
     /// less to check than any other.
     pub(super) fn hash(&self, user: &str) -> (Known, String) {

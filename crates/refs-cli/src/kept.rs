@@ -27,7 +27,7 @@ pub(crate) fn tell(cache: Option<&DiskStore>) {
     if sent > 0 {
         let sent = Bytes(sent);
         say(&format!(
-            "the registry has the first {sent}; the same command packs anew and sends the rest only, if the registry still has it"
+            "the registry has {sent} of what was on its way; the same command sends the rest only, if the registry still has it"
         ));
     }
 }

@@ -58,7 +58,7 @@ impl Session {
             _ => command.registries(),
         };
         let piece_bytes = match command {
-            // What is copied can be read again from where it broke off, but each piece would be a reading of its own.
+            // A copy knows which of its blobs are worth pieces, and that their bytes can be read again.
             Command::Cp(_) => None,
             _ => Some(PIECE_BYTES),
         };

@@ -52,8 +52,8 @@ impl Client {
 
     /// The same client, which reads repositories of registries through `store`: what it has by digest is not fetched, and
     /// a tag that has not moved costs one request without a body. Layouts and files on disk are read as they are. A push of
-    /// a large layer writes down there how far it has come, so that one that broke off can go on. Without a store, nothing
-    /// is kept.
+    /// a large layer, and a copy of a large blob, write down there how far they have come, so that one that broke off can go
+    /// on. Without a store, nothing is kept.
     #[must_use]
     pub fn with_store(self, store: Arc<dyn Store>) -> Self {
         Self { store: Some(store), ..self }

@@ -164,7 +164,7 @@ impl<R: Writable + ?Sized> Namespace<R> {
         let relation = Relation::of(from, to);
         let (from, to) = (from.to_string(), to.to_string());
         let meter = Arc::new(Meter::default());
-        Ok(Ends { source, sink, from, to, relation, meter })
+        Ok(Ends { source, sink, from, to, relation, journals: None, meter })
     }
 }
 

@@ -8,6 +8,7 @@ mod farewells;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod hosts;
+mod notes;
 mod options;
 mod payload;
 mod probe;
@@ -27,6 +28,7 @@ mod warning;
 
 pub use error::{Error, ErrorKind, Result};
 pub use farewells::Farewells;
+pub use notes::{Noted, Notes};
 pub use options::{Options, Proxies, Retry, Timeouts};
 pub use payload::{Payload, Replay};
 pub use probe::{Aspect, Finding, Outcome, Uploads};

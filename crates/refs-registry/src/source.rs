@@ -16,7 +16,7 @@ use futures_util::StreamExt;
 use refs_url::{Digest, Hasher, RepoName, Tag, Target};
 use serde::{Deserialize, Serialize};
 
-use crate::{Descriptor, Manifest, MediaType, Payload, Result, trail::Shared};
+use crate::{Descriptor, Manifest, MediaType, Noted, Payload, Replay, Result, trail::Shared};
 
 /// Bytes as they arrive. The stream ends after its first error.
 pub type ByteStream = BoxStream<'static, Result<Bytes>>;
@@ -179,6 +179,21 @@ pub trait Sink: Source {
     async fn begun(&self, blob: &Descriptor) -> Result<u64> {
         let _keeps_none = blob;
         Ok(0)
+    }
+
+    /// Stores a blob unless it is there already, as [`put_blob`](Sink::put_blob) does, and goes on with what an earlier call
+    /// has sent of it, if `noted` tells of it and the place still has it. After an error that may pass, what the place has
+    /// stays there for the next call. A place that keeps what has come of a blob by itself has no use for notes.
+    ///
+    /// # Security
+    /// Of a blob that is gone on with, only the rest is read from `replay`, and is not hashed here: that all is what the digest
+    /// says is for the place to find out, which hashes what becomes a blob. If it refuses that, all is sent anew, and hashed.
+    ///
+    /// # Errors
+    /// As [`put_blob`](Sink::put_blob).
+    async fn put_noted(&self, blob: &Descriptor, replay: Replay, noted: &Noted) -> Result<Sent> {
+        let _by_itself = noted;
+        self.put_blob(blob, replay.into()).await
     }
 
     /// Stores a manifest under its digest and under each of `tags`. What it refers to must be there already.

@@ -188,7 +188,7 @@ fn m151_a_push_that_is_interrupted_says_what_is_sent() {
     // The answer to the second piece may be on its way.
     let words = |sent| {
         format!(
-            "hint: the registry has the first {sent} MiB; the same command packs anew and sends the rest only, if the registry still has it\n"
+            "hint: the registry has {sent} MiB of what was on its way; the same command sends the rest only, if the registry still has it\n"
         )
     };
     assert!(["8.00", "16.00"].map(words).contains(&said), "{said}");
@@ -216,4 +216,58 @@ fn a_push_whose_session_fails_for_ever_begins_another() {
     machine.prints(&format!("push source {}/o/r:v1 --retries 0", registry.host()));
     let begun = registry.take_requests().iter().filter(|seen| seen.method == "POST").count();
     assert!(begun >= 1, "{begun}");
+}
+
+/// What a large layer goes to a registry in.
+const COPIED: usize = 64 << 20;
+
+/// Copies a layer of a piece and a half until the registry has the piece and some more, and sends `signal`; gives what was
+/// said, and the size of the layer.
+fn stopped_in_a_layer(machine: &Machine, from: &FakeRegistry, to: &FakeRegistry, signal: Signal) -> (String, u64) {
+    let layer = vec![7; COPIED + COPIED / 2];
+    let size = layer.len() as u64;
+    put(from, &Image::new().layer(MediaType::OCI_LAYER, layer));
+    from.fault(On::get("/blobs/").always(), Fault::Stall { after: COPIED as u64 + (4 << 20) });
+    let mut command = machine.command(&format!("cp {}/o/r:v1 {}/o/r:v1", from.host(), to.host()));
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_until(|| {
+        let requests = to.requests();
+        let pieces = requests.iter().filter(|seen| seen.method == "PATCH");
+        pieces.filter(|seen| seen.status == 202 || seen.received >= 2 << 20).count() == 2
+    });
+    kill_process(Pid::from_child(&child), signal).unwrap();
+    let said = finished(child).stderr;
+    from.clear_faults();
+    from.take_requests();
+    to.take_requests();
+    (said, size)
+}
+
+#[test]
+fn a_copy_between_registries_that_was_killed_moves_the_rest_of_a_layer() {
+    for signal in [Signal::KILL, Signal::INT] {
+        let (machine, from, to) = (Machine::new(), registry(), registry());
+        let (said, size) = stopped_in_a_layer(&machine, &from, &to, signal);
+        let hint = "hint: the registry has 64.00 MiB of what was on its way; the same command sends the rest only";
+        assert_eq!(said.contains(hint), signal == Signal::INT, "{said}");
+        assert_eq!(machine.run(&format!("cp {}/o/r:v1 {}/o/r:v1", from.host(), to.host())).code, 0);
+        let read: u64 = from.requests().iter().filter(|seen| seen.path.contains("/blobs/")).map(|seen| seen.sent).sum();
+        let sent: u64 = to.requests().iter().filter(|seen| seen.method == "PATCH").map(|seen| seen.received).sum();
+        assert_eq!(read, sent);
+        assert!((COPIED as u64 / 2 - (4 << 20)..=size - COPIED as u64).contains(&sent), "{sent} of {size}");
+        assert_eq!(fs::read_dir(machine.cache().join("uploads")).unwrap().count(), 0);
+    }
+}
+
+#[test]
+fn without_the_cache_a_layer_is_sent_as_one() {
+    let (machine, from, to) = (Machine::new(), registry(), registry());
+    let (layer, size) = (vec![7; COPIED + 1], COPIED as u64 + 1);
+    put(&from, &Image::new().layer(MediaType::OCI_LAYER, layer));
+    assert_eq!(machine.run(&format!("cp {}/o/r:v1 {}/o/r:v1 --no-cache", from.host(), to.host())).code, 0);
+    let sent = to.requests().into_iter().filter(|seen| seen.received > 1000 && seen.path.contains("/uploads/"));
+    assert_eq!(
+        sent.map(|seen| (seen.method.to_string(), seen.received)).collect::<Vec<_>>(),
+        [("PUT".to_owned(), size)]
+    );
 }

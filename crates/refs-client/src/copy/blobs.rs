@@ -93,11 +93,19 @@ async fn go_on(ends: &Ends, blob: Descriptor, upload: Box<dyn Upload>) -> Result
     }
 }
 
-/// Sends `blob`, unless the destination has it.
+/// Sends `blob`, unless the destination has it; the rest of it, where an earlier copy has sent a part.
 pub(super) async fn put(ends: &Ends, blob: Descriptor) -> Result<CopiedBlob> {
     let noted = Noted::new(Arc::clone(&ends.source), &blob);
     let replay = Replay::Blob(Arc::new(noted.clone()), blob.digest.clone());
-    match ends.sink.put_blob(&blob, replay.into()).await {
+    let notes = match &ends.journals {
+        Some(journals) => journals.of(&blob).await,
+        None => None,
+    };
+    let sent = match &notes {
+        Some(notes) => ends.sink.put_noted(&blob, replay, notes).await,
+        None => ends.sink.put_blob(&blob, replay.into()).await,
+    };
+    match sent {
         Ok(Sent::Uploaded) => Ok(CopiedBlob::copied(blob, noted.come())),
         Ok(Sent::Present) => Ok(CopiedBlob::unmoved(blob, Fate::Present)),
         Err(error) => Err(ends.blamed(&noted, error)),

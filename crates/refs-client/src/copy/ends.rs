@@ -5,7 +5,7 @@ use std::sync::Arc;
 use refs_registry::{Descriptor, Error as RegistryError, ErrorKind, Sink, Source};
 use refs_url::{Digest, Reference, RepoName, Tag, Target};
 
-use super::noted::Noted;
+use super::{journal::Journals, noted::Noted};
 use crate::{
     Error, Meter, Result,
     error::{Portion, Side},
@@ -21,6 +21,8 @@ pub(crate) struct Ends {
     /// What the destination is called in errors.
     pub(crate) to: String,
     pub(crate) relation: Relation,
+    /// Where it is written down how far large blobs have come, if it is.
+    pub(crate) journals: Option<Journals>,
     /// What counts what need not be moved. What is moved is counted by the source, if it is.
     pub(crate) meter: Arc<Meter>,
 }

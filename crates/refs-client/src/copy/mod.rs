@@ -1,7 +1,7 @@
 //! Copies artifacts from one repository to another: all that a manifest leads to, and what refers to it.
 //!
 //! What has to be there for a manifest to be read is there before it, so that an interrupted copy leaves nothing broken
-//! behind, and the next one moves what is missing. [`Client::copy`](crate::Client::copy) begins one, by locations;
+//! behind, and the next one moves what is missing, and goes on in what was on its way. [`Client::copy`](crate::Client::copy) begins one, by locations;
 //! [`Namespace`](crate::Namespace), by references.
 
 mod blobs;
@@ -10,6 +10,7 @@ mod copied;
 mod ends;
 mod gather;
 mod graph;
+mod journal;
 mod manifests;
 mod noted;
 mod options;

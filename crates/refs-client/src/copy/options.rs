@@ -1,6 +1,10 @@
 //! What to copy, and how.
 
-use std::{fmt, num::NonZeroUsize, sync::Arc};
+use std::{
+    fmt,
+    num::{NonZeroU64, NonZeroUsize},
+    sync::Arc,
+};
 
 use refs_registry::{MediaType, Platform};
 
@@ -19,6 +23,10 @@ pub struct CopyOptions {
     pub children: Option<ChildrenBy>,
     /// Blobs that are on their way at once; 4. Those of less than a mebibyte count half.
     pub blobs_at_once: NonZeroUsize,
+    /// A longer blob is sent to a registry in pieces of so many bytes, after each of which another copy can go on with it;
+    /// 64 MiB. It is sent as one by a client without a store, where nobody would know of the pieces, and to a registry that
+    /// takes no pieces of that length.
+    pub piece_bytes: NonZeroU64,
     /// Whether anything is written; it is.
     pub mode: Mode,
 }
@@ -26,12 +34,14 @@ pub struct CopyOptions {
 impl Default for CopyOptions {
     fn default() -> Self {
         const AT_ONCE: NonZeroUsize = NonZeroUsize::new(4).unwrap();
+        const PIECE_BYTES: NonZeroU64 = NonZeroU64::new(64 << 20).unwrap();
         Self {
             platforms: Platforms::All,
             referrers: Referrers::All,
             foreign: Foreign::Leave,
             children: None,
             blobs_at_once: AT_ONCE,
+            piece_bytes: PIECE_BYTES,
             mode: Mode::Copy,
         }
     }

@@ -15,6 +15,7 @@ use super::{
     ends::{Ends, Relation, failure},
     gather::{AT_ONCE, Gathered, Top, too_large},
     graph::Standing,
+    journal::Journals,
     manifests::{unseen_blobs, write, write_manifests},
     options::{CopyOptions, Mode},
     referrers::{self, about_referrers, left_behind, referrers},
@@ -35,8 +36,15 @@ impl Client {
     /// goes by its digest. A digest in `to` must be that of what is copied. What is copied is read past the client's store, and
     /// not kept there.
     ///
+    /// The client's store is where it is written down how far blobs of more than [`CopyOptions::piece_bytes`] have come at a
+    /// registry. A copy that was killed, run again with the same store, goes on in the upload that the registry still has, and
+    /// reads the rest alone of the source; where there is none any more, and for a client without a store, such a blob begins
+    /// anew.
+    ///
     /// # Security
-    /// Every byte that is moved is hashed on its way. What the destination says of its own is believed: that it has a blob,
+    /// Every byte that is moved is hashed on its way. Of a blob that is gone on with, the bytes that were sent before are not
+    /// read again, so that it is the destination that finds out whether all are what the digest says, when the upload ends;
+    /// what it refuses is sent anew, and hashed here. What the destination says of its own is believed: that it has a blob,
     /// that it has mounted one, and that what it takes a manifest of is there. Blobs that it said to have mounted are looked
     /// for only when it refuses the manifest. Of a registry that lies, and takes the manifest all the same, the copy lacks
     /// blobs; whoever pulls it finds that out, and gets nothing wrong. A layout's files are looked at, by their sizes.
@@ -46,7 +54,7 @@ impl Client {
     /// `PlatformNotFound` and its like for a platform that there is no image for; `GraphTooLarge`; `Copy` with the side that
     /// failed, and whether that was over the artifact or over what refers to it. After an error the tag is as it was before,
     /// and what was copied stays: blobs and manifests, by their digests, of which the artifact itself may be one. The same
-    /// copy again moves what is missing.
+    /// copy again moves what is missing, and the rest of what was on its way.
     pub async fn copy(&self, from: &Location, to: &Location, options: &CopyOptions) -> Result<Copied> {
         if let Location::File(_) = to {
             return Err(to.fault(LocationFault::File));
@@ -63,9 +71,16 @@ impl Client {
         named.check(&names.1, &root)?;
         let sink =
             self.destination(to, options.mode).await.map_err(|error| side_of(Side::Destination, &names.1, error))?;
-        let ends = Ends { source, sink, from: names.0, to: names.1, relation, meter };
+        let journals = self.journals(to, options);
+        let ends = Ends { source, sink, from: names.0, to: names.1, relation, journals, meter };
         // Boxed: a copy holds the state of many requests.
         Box::pin(copy(&ends, root, named.tag, options)).await
+    }
+
+    /// Where it is written down how far large blobs have come at `to`; a layout keeps what has come of them by itself.
+    fn journals(&self, to: &Location, options: &CopyOptions) -> Option<Journals> {
+        let (Location::Registry(reference), Some(store)) = (to, &self.store) else { return None };
+        Some(Journals::new(Arc::clone(store), self.origin(reference), options.piece_bytes))
     }
 
     /// The repository at `to`. A dry run does not make a layout that is not there.

@@ -7,6 +7,7 @@ mod listing;
 mod manifests;
 mod mirrors;
 mod mount;
+mod noting;
 mod parts;
 mod pieces;
 mod probe;
@@ -29,8 +30,8 @@ pub(crate) use manifests::ACCEPT;
 pub(crate) use mirrors::MirrorHost;
 
 use crate::{
-    Blob, Descriptor, Filter, Manifest, Mounted, Part, Payload, Result, Resume, Sent, Sink, Source, Stored, Upload,
-    UploadState,
+    Blob, Descriptor, Filter, Manifest, Mounted, Noted, Part, Payload, Replay, Result, Resume, Sent, Sink, Source,
+    Stored, Upload, UploadState,
     auth::Scopes,
     error::{Place, Wanted},
     hosts::Serves,
@@ -159,6 +160,15 @@ impl Sink for Repository {
             Payload::Again(replay) => self.put_replay(blob, &replay).await?,
             Payload::Once(stream) => self.put_stream(blob, stream).await?,
         }
+        Ok(Sent::Uploaded)
+    }
+
+    async fn put_noted(&self, blob: &Descriptor, replay: Replay, noted: &Noted) -> Result<Sent> {
+        if self.head_blob(&blob.digest, Scopes::push(&self.name)).await?.is_some() {
+            noted.notes.clear().await;
+            return Ok(Sent::Present);
+        }
+        self.put_by_notes(blob, &replay, noted).await?;
         Ok(Sent::Uploaded)
     }
 

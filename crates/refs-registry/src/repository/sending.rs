@@ -8,11 +8,12 @@ use refs_url::Digest;
 use super::{
     Repository,
     blobs::PROGRESS_BYTES,
+    noting::Noting,
     pieces::{Lesson, Limits, Reach, Seen, Step, lesson},
     session::{Session, Standing},
 };
 use crate::{
-    Descriptor, Error, ErrorKind, Pieces, Replay, Result, WholeBy,
+    Descriptor, Error, ErrorKind, Noted, Pieces, Replay, Result, WholeBy,
     auth::Scopes,
     error::Wanted,
     transport::{Body, Budget, Call, Failure, FaultSlot, Proof},
@@ -28,6 +29,8 @@ pub(super) struct Sending {
     progress: u64,
     /// The bytes of a piece as the user wants them.
     asked: Option<u64>,
+    /// Where it is written down how far it has come, if it is.
+    noting: Option<Noting>,
     whole_by: WholeBy,
     /// The piece that was refused last.
     refused: Option<Range<u64>>,
@@ -48,6 +51,20 @@ impl<'a> Held<'a> {
     pub(super) fn blob(blob: &Descriptor, replay: &'a Replay) -> Result<Self> {
         let proof = Proof::new(&blob.digest, blob.size)?;
         Ok(Self::Blob { replay, size: blob.size, proof, fault: FaultSlot::default() })
+    }
+
+    /// The rest of a blob, whose beginning somebody else has sent; all of it, should the registry have lost that.
+    pub(super) fn rest(blob: &Descriptor, replay: &'a Replay) -> Self {
+        let proof = Proof::of_rest(&blob.digest, blob.size);
+        Self::Blob { replay, size: blob.size, proof, fault: FaultSlot::default() }
+    }
+
+    /// Whether all that was sent in the last session was checked here.
+    pub(super) fn is_checked(&self) -> bool {
+        match self {
+            Self::Blob { proof, .. } => proof.is_of_all(),
+            Self::Bytes { .. } => true,
+        }
     }
 
     const fn start(&self) -> u64 {
@@ -111,10 +128,16 @@ impl Sending {
             budget: repository.remote.budget(),
             progress: 0,
             asked: repository.remote.piece_bytes(),
+            noting: None,
             whole_by: repository.remote.quirks().whole_by,
             refused: None,
             cause: None,
         }
+    }
+
+    /// One that is written down.
+    pub(super) fn noting(repository: &Repository, session: Session, noted: &Noted) -> Self {
+        Self { noting: Some(Noting::new(noted)), ..Self::new(repository, session) }
     }
 
     /// The bytes of a piece when the end is not known; `None` to send all in one request. Pieces stay of that size.
@@ -134,12 +157,21 @@ impl Sending {
     pub(super) fn limits(&self) -> Limits {
         let mut quirks = self.repository.remote.quirks();
         quirks.whole_by = self.whole_by;
-        Limits { asked: self.asked, quirks, least: self.session.least() }
+        let noted = || self.noting.as_ref().and_then(|noting| noting.piece(&quirks));
+        Limits { asked: self.asked.or_else(noted), quirks, least: self.session.least() }
+    }
+
+    /// Whether nothing but its being written down has it sent in pieces.
+    pub(super) fn is_in_pieces(&self) -> bool {
+        self.asked.is_none() && self.limits().asked.is_some()
     }
 
     /// Sends what is `held` until the `goal` is reached. After an error the session is where it was, or gone.
     pub(super) async fn drive(&mut self, held: &Held<'_>, goal: Goal<'_>) -> Result<()> {
         loop {
+            if let Some(noting) = &mut self.noting {
+                noting.note(&self.session).await;
+            }
             let step = self.next(held, goal);
             let taken = match self.take(&step, held, goal).await {
                 Ok(taken) => taken,
@@ -158,6 +190,11 @@ impl Sending {
         if (self.session.is_told() || is_deaf) && !is_wrong {
             return;
         }
+        self.give_up().await;
+    }
+
+    /// Ends the session, which nobody is to go on with.
+    pub(super) async fn give_up(&mut self) {
         if let Err(error) = self.session.cancel().await {
             // The first failure is the one to report; a session that can't be cancelled expires by itself.
             tracing::debug!(%error, "the session is left to expire");

@@ -26,8 +26,9 @@ pub(crate) struct Proof {
 
 /// How far the sending has come that began last.
 struct Course {
-    /// Its check, which goes on from that of the one before.
-    found: Shared,
+    /// Its check, which goes on from that of the one before; `None` while it goes on with what was sent by somebody else, who
+    /// has left the state of no hasher: then the place that has all of it is who finds out what it is.
+    found: Option<Shared>,
     /// What it has left of its stream, for the part that comes next.
     rest: Option<Rest>,
 }
@@ -46,37 +47,57 @@ impl fmt::Debug for Course {
     }
 }
 
+impl Course {
+    fn begin(found: Option<Shared>) -> Arc<Mutex<Self>> {
+        Arc::new(Mutex::new(Self { found, rest: None }))
+    }
+}
+
 impl Proof {
     pub(crate) fn new(digest: &Digest, size: u64) -> Result<Self> {
         let found = Shared::new(Verify::new(digest, size, Resume::START)?);
-        let course = Arc::new(Mutex::new(Course { found, rest: None }));
-        Ok(Self { course, digest: digest.clone(), size })
+        Ok(Self { course: Course::begin(Some(found)), digest: digest.clone(), size })
+    }
+
+    /// That of the rest of a blob, whose beginning was sent by somebody else. Who begins anew sends all of it, and is checked.
+    pub(crate) fn of_rest(digest: &Digest, size: u64) -> Self {
+        Self { course: Course::begin(None), digest: digest.clone(), size }
+    }
+
+    /// Whether what was sent last goes back to the first byte.
+    pub(crate) fn is_of_all(&self) -> bool {
+        self.lock().found.is_some()
     }
 
     /// The check for who sends from `start` on, and what an earlier sending has left of its stream there. Where there is none
     /// the check begins at the byte to read from: at `start`, or before it where the bytes between are to be hashed again.
-    fn from(&self, start: u64) -> Result<(Shared, Option<Rest>)> {
+    fn from(&self, start: u64) -> Result<(Option<Shared>, Option<Rest>)> {
         let mut course = self.lock();
-        let rest = course.rest.take().filter(|rest| rest.at == start && course.found.has_seen(start));
+        let has_seen = |found: &Shared| found.has_seen(start);
+        let rest = course.rest.take().filter(|rest| rest.at == start && course.found.as_ref().is_none_or(has_seen));
         if rest.is_none() {
             // Who begins anew sends all of it again, whatever was sent before.
             course.found = match start {
-                0 => Shared::new(Verify::new(&self.digest, self.size, Resume::START)?),
-                _ => course.found.again(start),
+                0 => Some(Shared::new(Verify::new(&self.digest, self.size, Resume::START)?)),
+                _ => course.found.as_ref().map(|found| found.again(start)),
             };
         }
         Ok((course.found.clone(), rest))
     }
 
     /// Takes in `chunk`, which begins at `at`, as far as it is new. At the end of the blob it says whether all were right.
-    fn take_in(&self, found: &Shared, at: u64, chunk: &[u8]) -> Result<()> {
+    fn take_in(&self, found: Option<&Shared>, at: u64, chunk: &[u8]) -> Result<()> {
+        let end = at + chunk.len() as u64;
+        let Some(found) = found else {
+            return if end > self.size { Err(self.of_size(end)) } else { Ok(()) };
+        };
         found.take_in(at, chunk)?;
-        if at + chunk.len() as u64 >= self.size { found.verdict() } else { Ok(()) }
+        if end >= self.size { found.verdict() } else { Ok(()) }
     }
 
-    /// What is wrong when there is nothing from `at` on.
-    fn short(&self, at: u64) -> Error {
-        Error::Size { wanted: Wanted::Blob(self.digest.clone()), expected: self.size, actual: at }
+    /// What is wrong when there are `actual` bytes.
+    fn of_size(&self, actual: u64) -> Error {
+        Error::Size { wanted: Wanted::Blob(self.digest.clone()), expected: self.size, actual }
     }
 
     fn lock(&self) -> MutexGuard<'_, Course> {
@@ -91,14 +112,11 @@ pub(crate) async fn checked(replay: &Replay, range: Range<u64>, proof: Proof, fa
     let (found, left) = proof.from(range.start)?;
     let Rest { at, ahead, mut stream } = match left {
         Some(rest) => rest,
-        None => {
-            let at = found.resume().offset();
-            Rest { at, ahead: Bytes::new(), stream: replay.open_sharing(&found).await? }
-        }
+        None => open(replay, range.start, found.as_ref()).await?,
     };
     if proof.size == 0 {
         // No step below reads of an empty blob, which may have been given bytes all the same.
-        proof.take_in(&found, 0, &stream.next().await.transpose()?.unwrap_or_default())?;
+        proof.take_in(found.as_ref(), 0, &stream.next().await.transpose()?.unwrap_or_default())?;
     }
     let outgoing = Outgoing { stream, ahead, at, range, proof, found };
     let chunks = futures_util::stream::try_unfold(outgoing, move |mut outgoing| {
@@ -111,6 +129,15 @@ pub(crate) async fn checked(replay: &Replay, range: Range<u64>, proof: Proof, fa
     Ok(chunks.boxed())
 }
 
+/// The bytes of `replay` for who sends from `start` on, whose check is `found`.
+async fn open(replay: &Replay, start: u64, found: Option<&Shared>) -> Result<Rest> {
+    let (at, stream) = match found {
+        Some(found) => (found.resume().offset(), replay.open_sharing(found).await?),
+        None => (start, replay.open(start).await?),
+    };
+    Ok(Rest { at, ahead: Bytes::new(), stream })
+}
+
 /// A part of a blob that is being sent.
 struct Outgoing {
     stream: ByteStream,
@@ -120,19 +147,19 @@ struct Outgoing {
     at: u64,
     range: Range<u64>,
     proof: Proof,
-    found: Shared,
+    found: Option<Shared>,
 }
 
 impl Outgoing {
     /// The next bytes to send; `None` at the end.
     async fn next(&mut self) -> Result<Option<Bytes>> {
         while self.at < self.range.end {
-            let Some(mut chunk) = self.read().await? else { return Err(self.proof.short(self.at)) };
+            let Some(mut chunk) = self.read().await? else { return Err(self.proof.of_size(self.at)) };
             if self.range.end < self.proof.size {
                 let room = usize::try_from(self.range.end - self.at).unwrap_or(usize::MAX);
                 self.ahead = chunk.split_off(room.min(chunk.len()));
             }
-            self.proof.take_in(&self.found, self.at, &chunk)?;
+            self.proof.take_in(self.found.as_ref(), self.at, &chunk)?;
             let unsent = usize::try_from(self.range.start.saturating_sub(self.at)).unwrap_or(usize::MAX);
             self.at += chunk.len() as u64;
             if self.at == self.range.end {

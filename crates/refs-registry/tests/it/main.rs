@@ -17,6 +17,7 @@ mod listing;
 mod manifests;
 mod mirrors;
 mod names;
+mod noted;
 mod notices;
 mod once;
 mod origins;

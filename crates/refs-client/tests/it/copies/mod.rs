@@ -7,6 +7,7 @@ mod layouts;
 mod limits;
 mod options;
 mod requests;
+mod resumed;
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -1,0 +1,66 @@
+//! Large blobs on their way to a registry, which a later copy can go on with.
+
+use std::{num::NonZeroU64, sync::Arc};
+
+use async_trait::async_trait;
+use refs_registry::{Descriptor, Noted, Notes, UploadState};
+use refs_store::{Journal, Origin, Store, UploadProgress};
+use refs_url::Digest;
+
+/// Where it is written down how far blobs have come at one destination.
+#[derive(Debug, Clone)]
+pub(crate) struct Journals {
+    store: Arc<dyn Store>,
+    to: Arc<Origin>,
+    piece_bytes: NonZeroU64,
+}
+
+impl Journals {
+    /// For what is sent to `to` in pieces of `piece_bytes`, in `store`.
+    pub(super) fn new(store: Arc<dyn Store>, to: Origin, piece_bytes: NonZeroU64) -> Self {
+        Self { store, to: Arc::new(to), piece_bytes }
+    }
+
+    /// The notes on the upload of `blob`, wherever it comes from. None for one that is sent at once, while another process
+    /// sends the same, and when the store fails: it goes on without them.
+    pub(super) async fn of(&self, blob: &Descriptor) -> Option<Noted> {
+        if blob.size <= self.piece_bytes.get() {
+            return None;
+        }
+        let opened = self.store.journal(&self.to, &format!("blob\n{}", blob.digest)).await;
+        let journal = opened.unwrap_or_else(|error| {
+            tracing::debug!(%error, "the upload is not written down");
+            None
+        });
+        Some(Noted { notes: Arc::new(Written(journal?)), piece_bytes: self.piece_bytes })
+    }
+}
+
+/// The notes on one blob.
+#[derive(Debug)]
+struct Written(Journal);
+
+#[async_trait]
+impl Notes for Written {
+    async fn last(&self) -> Option<UploadState> {
+        let read = self.0.read().await.unwrap_or_else(|error| {
+            tracing::debug!(%error, "what an earlier upload has written down can't be read");
+            None
+        });
+        read.map(|progress| progress.upload)
+    }
+
+    async fn write(&self, state: &UploadState) {
+        // Of a blob its digest says what its first bytes are, as far as these can be known without reading them again.
+        let progress = UploadProgress { upload: state.clone(), hashed: 0, digest: Digest::sha256(b"") };
+        if let Err(error) = self.0.write(&progress).await {
+            tracing::debug!(%error, "the upload is not written down any more");
+        }
+    }
+
+    async fn clear(&self) {
+        if let Err(error) = self.0.clear().await {
+            tracing::debug!(%error, "what was written down of the upload stays");
+        }
+    }
+}

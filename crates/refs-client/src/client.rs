@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_core::stream::BoxStream;
 use futures_util::FutureExt;
 use refs_registry::{Platform, Sink, Source, Writable};
-use refs_store::{Cached, CachedOptions, Freshness, MemoryStore, Origin, Store};
+use refs_store::{Cached, CachedOptions, Fetches, Freshness, MemoryStore, Origin, Store};
 use refs_url::{Host, Reference, RepoName, Tag, Target};
 
 use crate::{
@@ -39,6 +39,8 @@ pub struct Client {
     registries: Arc<dyn Writable>,
     pub(crate) store: Option<Arc<dyn Store>>,
     reach: Reach,
+    /// What clones of this client fetch at a time.
+    fetches: Fetches,
     meter: Arc<Meter>,
 }
 
@@ -47,7 +49,7 @@ impl Client {
     /// `refs_store::Memories` for a test.
     #[must_use]
     pub fn new(registries: Arc<dyn Writable>) -> Self {
-        Self { registries, store: None, reach: Reach::default(), meter: Arc::default() }
+        Self { registries, store: None, reach: Reach::default(), fetches: Fetches::default(), meter: Arc::default() }
     }
 
     /// The same client, which reads repositories of registries through `store`: what it has by digest is not fetched, and
@@ -334,7 +336,7 @@ impl Client {
                 let source = self.registries.source(reference.host(), reference.repository())?;
                 let options = CachedOptions { freshness, ..CachedOptions::default() };
                 let source = Arc::new(Metered::new(source, Arc::clone(meter)));
-                Cached::with_options(source, origin.clone(), store, &options)
+                Cached::with_options(source, origin.clone(), store, &options).sharing(&self.fetches)
             }
         };
         Ok((cached, origin))

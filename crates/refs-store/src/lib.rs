@@ -36,7 +36,7 @@ mod times;
 pub use bucket::NoBucket;
 #[cfg(feature = "object-store")]
 pub use bucket::{Bucket, BucketOptions, BucketStore};
-pub use cached::{Cached, CachedOptions, CachedResolver, Fetches, Freshness, Kept};
+pub use cached::{Cached, CachedOptions, CachedResolver, FetchedPart, Fetches, Freshness, Kept};
 pub use disk::{DiskOptions, DiskStore, Held, Left, ListedImage, PruneOptions, Pruned, StoreInfo, Verified, Verifying};
 pub use flight::Flight;
 pub use growing::Growing;

@@ -106,6 +106,16 @@ pub trait Store: Debug + Send + Sync {
         total: u64,
     ) -> Result<Option<Box<dyn Fill>>>;
 
+    /// Removes the parts that came from `origin` of content that had another size than `total` then; says whether there were
+    /// any. A store may leave that to the next part that is committed, beside which those never show.
+    ///
+    /// # Errors
+    /// `Io`.
+    async fn drop_other_parts(&self, origin: &Origin, digest: &Digest, total: u64) -> Result<bool> {
+        let _later = (origin, digest, total);
+        Ok(false)
+    }
+
     /// Keeps a note on how to read parts of what the content inflates to, in the place of the one before, whether or not the
     /// store has the content. A store may leave it; one with a bound counts it as content.
     ///

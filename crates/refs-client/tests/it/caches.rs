@@ -13,8 +13,9 @@ use refs_testkit::{FakeRegistry, Image, Tree};
 use refs_url::Digest;
 use tempfile::TempDir;
 
-use crate::setup::{
-    IN_MEMORY, MANIFEST, anonymous, artifact, at, names, noise, paths, patterns, pull_of, push, pushed,
+use crate::{
+    faulty_store::FaultyStore,
+    setup::{IN_MEMORY, MANIFEST, anonymous, artifact, at, names, noise, paths, patterns, pull_of, push, pushed},
 };
 
 /// A registry, and a cache for what is read of it.
@@ -267,4 +268,21 @@ async fn a_push_and_a_layout_pass_the_cache_by() {
     push(&place.client(), &small(), &layout).await;
     place.pull(&layout).await;
     assert!(!place.cache().exists());
+}
+
+#[tokio::test]
+async fn fifty_readers_of_one_file_are_one_manifest_one_table_and_one_part() {
+    let tree = large();
+    let place = Place::with(&tree).await;
+    let store = DiskStore::new(place.cache(), &DiskOptions::default());
+    let store = FaultyStore { gate: Some(tokio::sync::Barrier::new(50)), ..FaultyStore::new(store) };
+    let one = anonymous().with_store(Arc::new(store));
+    let reads = (0..50).map(|_| {
+        let (client, here) = (one.clone(), place.tagged());
+        async move { client.read_file(&here, "a/2", &ReadOptions::default(), Vec::new()).await.unwrap() }
+    });
+    for read in futures_util::future::join_all(reads).await {
+        assert_eq!(read, b"two");
+    }
+    place.asked(&[GET_TAG, &place.get_layer(), &place.get_layer()]);
 }

@@ -9,8 +9,9 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use refs_registry::{Blob, Error, Part, Result, Resume, error::Doing};
-use refs_store::{Checked, DiskStore, Fill, Origin, Store, TagRecord, Taken};
+use refs_store::{Checked, DiskStore, Fill, Flight, Origin, Store, TagRecord, Taken};
 use refs_url::{Digest, Tag};
+use tokio::sync::Barrier;
 
 /// Why a part can't be read.
 pub(crate) type Reason = fn(&Digest) -> Error;
@@ -24,13 +25,15 @@ pub(crate) struct FaultyStore {
     pub(crate) room: Option<u64>,
     /// No part of this is given, for this reason.
     pub(crate) unreadable: Option<(Digest, Reason)>,
+    /// Those who look for what follows a part that they do not find wait here for each other: nobody asks before all do.
+    pub(crate) gate: Option<Barrier>,
     /// How often it was told to hash something.
     pub(crate) hashed: AtomicUsize,
 }
 
 impl FaultyStore {
     pub(crate) const fn new(store: DiskStore) -> Self {
-        Self { store, room: None, unreadable: None, hashed: AtomicUsize::new(0) }
+        Self { store, room: None, unreadable: None, gate: None, hashed: AtomicUsize::new(0) }
     }
 }
 
@@ -71,7 +74,14 @@ impl Store for FaultyStore {
     async fn part(&self, origin: &Origin, digest: &Digest, range: Range<u64>) -> Result<Part> {
         match &self.unreadable {
             Some((layer, fault)) if layer == digest => Err(fault(digest)),
-            _ => self.store.part(origin, digest, range).await,
+            _ => {
+                let looks_ahead = range.is_empty();
+                let part = self.store.part(origin, digest, range).await;
+                if let (Some(gate), true, Err(_)) = (&self.gate, looks_ahead, &part) {
+                    gate.wait().await;
+                }
+                part
+            }
         }
     }
 
@@ -91,6 +101,10 @@ impl Store for FaultyStore {
         total: u64,
     ) -> Result<Option<Box<dyn Fill>>> {
         self.store.fill_part(origin, digest, range, total).await
+    }
+
+    async fn flight(&self, digest: &Digest) -> Result<Option<Flight>> {
+        self.store.flight(digest).await
     }
 
     async fn remove(&self, origin: &Origin, digest: &Digest) -> Result<()> {

@@ -14,7 +14,7 @@ use http::{
     header::{AGE, WARNING},
 };
 use refs_registry::{Blob, Clock, Descriptor, Error, ErrorKind, Filter, Manifest, Part, Result, Resume, Source};
-use refs_store::{Cached, FetchedBlob, FetchedBy, Fetches, Freshness, Origin};
+use refs_store::{Cached, FetchedBlob, FetchedBy, FetchedPart, Fetches, Freshness, Origin};
 use refs_url::{Digest, Host, Tag, Target};
 
 use super::{
@@ -210,7 +210,11 @@ impl Source for Mirrored {
     }
 
     async fn blob_part(&self, digest: &Digest, range: Range<u64>) -> Result<Part> {
-        self.cached.blob_part(digest, range).await
+        let FetchedPart { part, by } = self.cached.fetched_part(digest, range).await?;
+        if by == FetchedBy::Another {
+            self.trail.add_content();
+        }
+        Ok(part)
     }
 
     async fn stat_blob(&self, digest: &Digest) -> Result<Option<u64>> {

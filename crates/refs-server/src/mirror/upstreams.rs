@@ -181,8 +181,9 @@ impl Inner {
         };
         let options = CachedOptions { freshness: tags.freshness, clock: Arc::clone(&clock) };
         let store = Arc::clone(&self.store);
+        let cached = Cached::with_options(Arc::new(asked), origin.clone(), Arc::clone(&store), &options);
         Mirrored {
-            cached: Arc::new(Cached::with_options(Arc::new(asked), origin.clone(), Arc::clone(&store), &options)),
+            cached: Arc::new(cached.sharing(&self.fetches)),
             kept: Cached::offline(origin.clone(), store),
             origin,
             fetches: self.fetches.clone(),

@@ -269,6 +269,10 @@ impl Store for BucketStore {
         self.disk.fill_part(origin, digest, range, total).await
     }
 
+    async fn drop_other_parts(&self, origin: &Origin, digest: &Digest, total: u64) -> Result<bool> {
+        self.disk.drop_other_parts(origin, digest, total).await
+    }
+
     async fn keep_seek_index(&self, digest: &Digest, index: Bytes) -> Result<()> {
         passed_by(self.objects.replace(&self.names.seek_index(digest), index.clone()).await);
         self.disk.keep_seek_index(digest, index).await

@@ -1,4 +1,4 @@
-//! One fetch of content for all of a process who want it, each of whom reads it from its first byte on as it comes.
+//! One fetch for all of a process who want the same, each of whom reads it from its first byte on as it comes.
 
 use std::{
     collections::HashSet,
@@ -9,20 +9,22 @@ use async_trait::async_trait;
 use refs_registry::{Blob, ByteStream, Result, Resume, Source};
 use refs_url::Digest;
 
-use super::Cached;
+use super::{Cached, part_fetches::PartFetches};
 use crate::{
     joint::{Fetched, FetchedBlob, FetchedBy, Fetching, Joint},
     store::Origin,
 };
 
-/// The fetches of blobs into one store that are under way in this process, for those who answer many readers at a time. A
-/// clone is of the same fetches.
+/// The fetches of blobs and of their parts that are under way in this process, for those who read much at a time through one
+/// store. A clone is of the same fetches.
 ///
-/// A fetch is a task of its own: it goes on when the reader leaves who began it. When all have left, it goes on to its end if
-/// that is near, and otherwise leaves what there is for the next.
+/// A fetch of a part goes on as long as somebody reads it. That of a whole blob is a task of its own: it goes on when the
+/// reader leaves who began it. When all have left, it goes on to its end if that is near, and otherwise leaves what there is
+/// for the next.
 #[derive(Debug, Clone, Default)]
 pub struct Fetches {
-    joint: Joint<Key>,
+    blobs: Joint<Key>,
+    pub(super) parts: PartFetches,
     apart: Apart,
 }
 
@@ -45,7 +47,7 @@ impl Fetches {
         }
         let key = (cached.origin_name().clone(), digest.clone());
         let fetching = FromOrigin { cached: Arc::clone(cached), digest: digest.clone(), apart: self.apart.clone() };
-        self.joint.blob(key, digest, Arc::new(fetching)).await
+        self.blobs.blob(key, digest, Arc::new(fetching)).await
     }
 }
 

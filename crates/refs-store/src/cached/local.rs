@@ -5,7 +5,7 @@ use std::{
     ops::Range,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -34,12 +34,15 @@ pub(super) struct Local {
     touched: Mutex<Touched>,
     /// Nothing is given: readers want all of it anew, or something that can't be does not go away.
     pub(super) is_passed_by: AtomicBool,
+    /// The number of the first fetch of a part that has nothing of what was found fault with.
+    not_before: AtomicU64,
 }
 
 impl Local {
     pub(super) fn new(store: Arc<dyn Store>, origin: Origin, purpose: Purpose) -> Self {
         let is_passed_by = AtomicBool::new(purpose == Purpose::Write);
-        Self { shared: Arc::new(Shared::new(store, origin, purpose)), touched: Mutex::default(), is_passed_by }
+        let (shared, not_before) = (Arc::new(Shared::new(store, origin, purpose)), AtomicU64::new(0));
+        Self { shared, touched: Mutex::default(), is_passed_by, not_before }
     }
 
     /// Nothing is ever kept, or looked for.
@@ -153,6 +156,11 @@ impl Local {
         Some(Part { range, total, stream: self.watched(digest, stream) })
     }
 
+    /// The part, if it is kept and the origin is known to have it.
+    pub(super) async fn own_part(&self, digest: &Digest, range: Range<u64>) -> Option<Part> {
+        if self.is_member(digest).await { self.part(digest, range).await } else { None }
+    }
+
     /// The content as a file, if it is kept so, and undamaged.
     pub(super) async fn file(&self, digest: &Digest) -> Option<File> {
         let store = self.readable()?;
@@ -163,6 +171,12 @@ impl Local {
     pub(super) async fn flight(&self, digest: &Digest) -> Option<Flight> {
         let store = self.readable().and_then(|_| self.shared.writable())?;
         self.shared.taken(store.flight(digest).await).flatten()
+    }
+
+    /// The right to fetch the part, once nobody else does. It may be kept by then.
+    pub(super) async fn part_flight(&self, digest: &Digest, range: &Range<u64>) -> Option<Flight> {
+        let (Origin { wire, host, repository }, Range { start, end }) = (&self.shared.origin, range);
+        self.flight(&Digest::sha256(format!("{wire:?} {host}/{repository}@{digest} {start}-{end}").as_bytes())).await
     }
 
     /// The right to ask what the tag leads to, once nobody else does. It may be recorded by then.
@@ -223,13 +237,19 @@ impl Local {
         Some(Beginning { total, resume, stream: self.watched(digest, stream), keeping: self.keeping(digest, fill) })
     }
 
-    /// Begins to keep the end of a blob of `total` bytes, or what comes right before the end that is kept.
-    pub(super) async fn fill_tail(&self, digest: &Digest, range: &Range<u64>, total: u64) -> Option<Keeping> {
-        let store = self.shared.writable()?;
-        if range.end < total && store.part(&self.shared.origin, digest, range.end..total).await.is_err() {
-            return None;
+    /// Drops what is kept of a blob that was said to have another size than `total`, which is what the origin says now.
+    pub(super) async fn drop_other_parts(&self, digest: &Digest, total: u64) {
+        let Some(store) = self.shared.writable() else { return };
+        if self.shared.taken(store.drop_other_parts(&self.shared.origin, digest, total).await) == Some(true) {
+            tracing::warn!(%digest, total, "a blob has another size than it had: the parts that were kept are dropped");
         }
-        self.fill_part(digest, range, total).await
+    }
+
+    /// The size of the blob in bytes, of which all from `end` on is kept.
+    pub(super) async fn blob_before_end(&self, digest: &Digest, end: u64) -> Option<u64> {
+        let (store, origin) = (self.shared.writable()?, &self.shared.origin);
+        let Part { total, .. } = store.part(origin, digest, end..end).await.ok()?;
+        store.part(origin, digest, end..total).await.ok().map(|part| part.total)
     }
 
     /// Begins to keep a part of a blob of `total` bytes.
@@ -239,6 +259,16 @@ impl Local {
         let keeping = self.keeping(digest, fill?);
         self.touched().kept_in_part.insert(digest.clone());
         Some(keeping)
+    }
+
+    /// The number of the first fetch of a part that readers may join.
+    pub(super) fn not_before(&self) -> u64 {
+        self.not_before.load(Ordering::Relaxed)
+    }
+
+    /// Readers have found fault with what came: they may join no fetch before this one.
+    pub(super) fn join_none_before(&self, number: u64) {
+        self.not_before.store(number, Ordering::Relaxed);
     }
 
     /// Whether no part of the blob was asked for before.

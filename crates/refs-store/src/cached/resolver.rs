@@ -8,14 +8,16 @@ use futures_util::{StreamExt, stream};
 use refs_registry::{Error, Resolver, Result, Source, Wire, error::Wanted};
 use refs_url::{Host, RepoName};
 
-use super::{Cached, CachedOptions};
+use super::{Cached, CachedOptions, Fetches};
 use crate::store::{Origin, Store};
 
-/// A [`Resolver`] whose repositories are read through a [`Store`] that they share, each as a [`Cached`].
+/// A [`Resolver`] whose repositories are read through a [`Store`] that they share, each as a [`Cached`]; those who read the
+/// same part of a blob at a time share one request for it.
 #[derive(Debug, Clone)]
 pub struct CachedResolver {
     behind: Behind,
     store: Arc<dyn Store>,
+    fetches: Fetches,
 }
 
 #[derive(Debug, Clone)]
@@ -34,14 +36,14 @@ impl CachedResolver {
     /// The same, each as `options` say.
     #[must_use]
     pub fn with_options(origin: Arc<dyn Resolver>, store: Arc<dyn Store>, options: CachedOptions) -> Self {
-        Self { behind: Behind::Origin(origin, options), store }
+        Self { behind: Behind::Origin(origin, options), store, fetches: Fetches::default() }
     }
 
     /// What `store` has of repositories, each as [`Cached::offline`] gives it. `wires` says what lies between a host and here,
     /// by which the store tells origins apart, and is asked for nothing else.
     #[must_use]
     pub fn offline(wires: Arc<dyn Resolver>, store: Arc<dyn Store>) -> Self {
-        Self { behind: Behind::Nothing { wires }, store }
+        Self { behind: Behind::Nothing { wires }, store, fetches: Fetches::default() }
     }
 }
 
@@ -52,7 +54,7 @@ impl Resolver for CachedResolver {
         let store = Arc::clone(&self.store);
         Ok(Arc::new(match &self.behind {
             Behind::Origin(behind, options) => {
-                Cached::with_options(behind.source(host, repository)?, origin, store, options)
+                Cached::with_options(behind.source(host, repository)?, origin, store, options).sharing(&self.fetches)
             }
             Behind::Nothing { .. } => Cached::offline(origin, store),
         }))

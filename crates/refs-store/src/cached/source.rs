@@ -13,19 +13,16 @@ use refs_url::{Digest, Tag, Target};
 
 use super::{
     aside::Aside,
+    fetches::Fetches,
     freshness::{Belief, CachedOptions, Freshness},
     local::Local,
     nowhere::Nowhere,
     shared::Purpose,
-    tee::tee_part,
 };
 use crate::{
     record::{TagChange, TagRecord},
     store::{Origin, Store},
 };
-
-/// A longer part is not kept without the rest: it is no table of contents.
-const MAX_PART_BYTES: u64 = 32 << 20;
 
 /// A repository whose content is taken from a [`Store`] where it is there, and kept there when it has come.
 ///
@@ -59,6 +56,8 @@ pub struct Cached {
     pub(super) clock: Arc<dyn Clock>,
     /// What is kept for an operation, beside the store.
     pub(super) aside: Option<Arc<Aside>>,
+    /// What others fetch, who share it.
+    pub(super) fetches: Fetches,
 }
 
 /// Since when a store has a blob that it was to [keep](Cached::keep).
@@ -91,7 +90,14 @@ impl Cached {
             Freshness::Refresh => Purpose::Write,
         };
         let local = Arc::new(Local::new(store, origin, purpose));
-        Self { origin: source, local, belief: freshness.into(), clock, aside: None }
+        Self { origin: source, local, belief: freshness.into(), clock, aside: None, fetches: Fetches::default() }
+    }
+
+    /// The same, whose readers join the `fetches` of parts that others have under way, and let others join theirs. All of them
+    /// must have the same credentials for a repository.
+    #[must_use]
+    pub fn sharing(self, fetches: &Fetches) -> Self {
+        Self { fetches: fetches.clone(), ..self }
     }
 
     /// What `store` has of the repository `origin`, without the repository: no source is behind it that could open a socket,
@@ -109,6 +115,7 @@ impl Cached {
             belief: Belief::All,
             clock: Arc::new(SystemClock),
             aside: None,
+            fetches: Fetches::default(),
         }
     }
 
@@ -134,6 +141,7 @@ impl Cached {
             belief: Belief::Nothing,
             clock: Arc::new(SystemClock),
             aside: None,
+            fetches: Fetches::default(),
         }
     }
 
@@ -263,29 +271,7 @@ impl Source for Cached {
     }
 
     async fn blob_part(&self, digest: &Digest, range: Range<u64>) -> Result<Part> {
-        if let Some(aside) = &self.aside
-            && let Some(part) = aside.part(digest, range.clone())?
-        {
-            return Ok(part);
-        }
-        let is_first = self.local.is_first_part(digest);
-        if self.local.is_member(digest).await
-            && let Some(part) = self.local.part(digest, range.clone()).await
-        {
-            return Ok(part);
-        }
-        let Part { range, total, stream } = self.origin.blob_part(digest, range).await?;
-        let bytes = range.end.saturating_sub(range.start);
-        let fill = match bytes {
-            1..=MAX_PART_BYTES if is_first => self.local.fill_part(digest, &range, total).await,
-            1..=MAX_PART_BYTES => self.local.fill_tail(digest, &range, total).await,
-            _ => None,
-        };
-        let stream = match fill {
-            Some(fill) => tee_part(stream, fill, bytes),
-            None => stream,
-        };
-        Ok(Part { range, total, stream })
+        self.fetched_part(digest, range).await.map(|fetched| fetched.part)
     }
 
     async fn stat_blob(&self, digest: &Digest) -> Result<Option<u64>> {
@@ -331,11 +317,12 @@ impl Source for Cached {
 
     fn keeping_in(&self, folder: &Path) -> Option<Arc<dyn Source>> {
         let (origin, local, clock) = (Arc::clone(&self.origin), Arc::clone(&self.local), Arc::clone(&self.clock));
-        let aside = Arc::new(Aside::new(folder));
-        Some(Arc::new(Self { origin, local, belief: self.belief, clock, aside: Some(aside) }))
+        let (aside, fetches) = (Some(Arc::new(Aside::new(folder))), self.fetches.clone());
+        Some(Arc::new(Self { origin, local, belief: self.belief, clock, aside, fetches }))
     }
 
     async fn distrust(&self) -> bool {
+        self.local.join_none_before(self.fetches.parts.next_number());
         self.local.distrust().await
     }
 }

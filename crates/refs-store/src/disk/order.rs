@@ -8,6 +8,7 @@ use refs_url::Digest;
 use super::{
     notes::make_folders_of,
     partials::{self, Left, Remains},
+    parts,
 };
 use crate::{
     evict::Bound,
@@ -26,10 +27,23 @@ pub(super) struct Order {
     pub(super) size: u64,
     /// What the file will be called.
     pub(super) name: PathBuf,
-    /// The folder of what nobody needs once the file is there.
-    pub(super) obsolete: Option<PathBuf>,
+    /// What nobody needs once the file is there.
+    pub(super) obsolete: Obsolete,
     pub(super) place: Place,
     pub(super) remains: Remains,
+}
+
+/// What goes when a file has come.
+#[derive(Debug)]
+pub(super) enum Obsolete {
+    Nothing,
+    /// All in the folder.
+    All(PathBuf),
+    /// The parts in the folder of content that had another size.
+    PartsUnlessOf {
+        folder: PathBuf,
+        total: u64,
+    },
 }
 
 /// Where bytes are before all of them are there.
@@ -82,10 +96,14 @@ impl Order {
     }
 
     fn drop_obsolete(&self) -> Result<()> {
-        let Some(folder) = &self.obsolete else { return Ok(()) };
-        match fs::remove_dir_all(folder) {
-            Err(error) if !is_absent(&error) => Err(Error::io(Doing::Remove, folder, error)),
-            _ => Ok(()),
+        match &self.obsolete {
+            Obsolete::Nothing => Ok(()),
+            Obsolete::All(folder) => match fs::remove_dir_all(folder) {
+                Err(error) if !is_absent(&error) => Err(Error::io(Doing::Remove, folder, error)),
+                _ => Ok(()),
+            },
+            // Whichever of two comes last finds the other: they never stay together.
+            Obsolete::PartsUnlessOf { folder, total } => parts::drop_others(folder, *total).map(drop),
         }
     }
 }

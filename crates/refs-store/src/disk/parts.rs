@@ -11,7 +11,10 @@ use refs_registry::{Error, Result, error::Doing};
 use refs_url::Digest;
 
 use super::PARTS_FOLDER;
-use crate::file::{is_absent, open_file};
+use crate::{
+    evict::names,
+    file::{is_absent, open_file},
+};
 
 /// A part that is kept: which bytes of how many.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +49,22 @@ pub(super) fn find(folder: &Path, range: &Range<u64>) -> Result<Option<(File, Pa
         }
     }
     Ok(None)
+}
+
+/// Removes the parts in `folder` of content that had another size than `total`; says whether there were any.
+pub(super) fn drop_others(folder: &Path, total: u64) -> Result<bool> {
+    let mut had_any = false;
+    for path in names(folder)? {
+        let kept = path.file_name().and_then(|name| Kept::parse(name.to_str()?));
+        if kept.is_some_and(|kept| kept.total != total) {
+            fs::remove_file(&path).or_else(|error| match error {
+                error if is_absent(&error) => Ok(()),
+                error => Err(Error::io(Doing::Remove, &path, error)),
+            })?;
+            had_any = true;
+        }
+    }
+    Ok(had_any)
 }
 
 impl Kept {

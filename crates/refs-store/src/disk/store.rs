@@ -22,10 +22,10 @@ use super::{
     home, indexes,
     known::{Known, Look},
     notes::{is_marked, latest_marks, mark, mark_durably, read_record, tag_names, unmark, write_record},
-    order::{Order, Place as Filling},
+    order::{Obsolete, Order, Place as Filling},
     origins::wire_name,
     partials::{self, Left, Remains},
-    parts::Kept,
+    parts::{self, Kept},
     removal,
 };
 use crate::{
@@ -167,12 +167,21 @@ impl DiskStore {
         let folder = self.layout().await?.folder();
         let name = folder.blob_path(digest);
         let (digest, remains) = (digest.clone(), self.remains.clone());
-        Ok(Order { folder, bound: self.bound, digest, size, name, obsolete: None, place: Filling::Anonymous, remains })
+        Ok(Order {
+            folder,
+            bound: self.bound,
+            digest,
+            size,
+            name,
+            obsolete: Obsolete::Nothing,
+            place: Filling::Anonymous,
+            remains,
+        })
     }
 
     /// For whole content.
     async fn whole(&self, origin: &Origin, digest: &Digest, size: u64, place: Filling) -> Result<Order> {
-        let obsolete = Some(self.parts_of(origin, digest));
+        let obsolete = Obsolete::All(self.parts_of(origin, digest));
         Ok(Order { obsolete, place, ..self.order(digest, size).await? })
     }
 
@@ -290,8 +299,15 @@ impl Store for DiskStore {
         if size > self.bound.max_bytes {
             return Ok(None);
         }
-        let name = self.parts_of(origin, digest).join(Kept { range, total }.file_name());
-        Ok(Some(Box::new(DiskFill::begin(Order { name, ..self.order(digest, size).await? }))))
+        let folder = self.parts_of(origin, digest);
+        let name = folder.join(Kept { range, total }.file_name());
+        let obsolete = Obsolete::PartsUnlessOf { folder, total };
+        Ok(Some(Box::new(DiskFill::begin(Order { name, obsolete, ..self.order(digest, size).await? }))))
+    }
+
+    async fn drop_other_parts(&self, origin: &Origin, digest: &Digest, total: u64) -> Result<bool> {
+        let folder = self.parts_of(origin, digest);
+        self.run(move |_| parts::drop_others(&folder, total)).await
     }
 
     async fn quarantine(&self, origin: &Origin, digest: &Digest) -> Result<Checked> {

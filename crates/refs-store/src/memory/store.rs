@@ -132,6 +132,17 @@ impl Notes {
         self.recency.touch(&Item::Parts(origin.clone(), digest.clone()));
         Some(Part { range: range.clone(), total: kept.total, stream: stream::iter([Ok(bytes)]).boxed() })
     }
+
+    /// Forgets the parts of content that had another size than `total`, as all of them had then; says whether there were any.
+    fn drop_other_parts(&mut self, origin: &Origin, digest: &Digest, total: u64) -> bool {
+        let of = (origin.clone(), digest.clone());
+        let is_other = self.parts.get(&of).is_some_and(|parts| parts.iter().any(|part| part.total != total));
+        if is_other {
+            self.parts.remove(&of);
+            self.recency.remove(&Item::Parts(of.0, of.1));
+        }
+        is_other
+    }
 }
 
 #[async_trait]
@@ -170,6 +181,10 @@ impl Store for MemoryStore {
     ) -> Result<Option<Box<dyn Fill>>> {
         let size = range.end.saturating_sub(range.start);
         Ok((size <= self.max_bytes).then(|| self.begin(origin, digest, size, Filled::Part { range, total })))
+    }
+
+    async fn drop_other_parts(&self, origin: &Origin, digest: &Digest, total: u64) -> Result<bool> {
+        Ok(self.notes().drop_other_parts(origin, digest, total))
     }
 
     async fn keep_seek_index(&self, digest: &Digest, index: Bytes) -> Result<()> {
@@ -308,6 +323,7 @@ impl Fill for MemoryFill {
                 store.content.write(|contents| contents.blobs.insert(of.1, bytes));
             }
             Filled::Part { range, total } => {
+                notes.drop_other_parts(origin, digest, *total);
                 let part = KeptPart { range: range.clone(), total: *total, bytes };
                 notes.recency.add(Item::Parts(origin.clone(), digest.clone()), *size);
                 notes.parts.entry(of).or_default().push(part);

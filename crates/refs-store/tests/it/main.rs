@@ -25,6 +25,7 @@ mod images;
 mod layout;
 mod memory;
 mod names;
+mod parts;
 mod place;
 mod readings;
 mod resumed;

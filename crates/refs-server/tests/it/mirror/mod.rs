@@ -3,6 +3,7 @@
 mod access;
 mod hidden;
 mod hostile;
+mod ranges;
 mod reads;
 pub(crate) mod rig;
 mod shared;

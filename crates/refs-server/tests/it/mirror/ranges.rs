@@ -1,0 +1,40 @@
+//! Ranges of blobs that many ask for at a time.
+
+use futures_util::future::join_all;
+use refs_testkit::{Close, FakeRegistry, Fault, On};
+
+use super::rig::{Rig, blob};
+
+#[tokio::test]
+async fn thirty_clients_who_ask_for_one_cold_range_cost_one_request_for_it() {
+    let registry = FakeRegistry::start().await;
+    let digest = blob(&registry, "o/r", &[7; 3_000_000]).await;
+    let rig = Rig::of(&registry);
+    let path = format!("/v2/o/r/blobs/{digest}");
+    let ask = || rig.ask("GET", &path, &[("range", "bytes=1000000-1999999")]);
+    for given in join_all((0..30).map(|_| ask())).await {
+        assert_eq!((given.status, given.header("content-range")), (206, "bytes 1000000-1999999/3000000"));
+        assert!(given.bytes() == [7; 1_000_000]);
+    }
+    let gets = registry.take_requests().into_iter().filter(|request| request.method == http::Method::GET);
+    assert_eq!(gets.map(|request| request.sent).collect::<Vec<_>>(), [1_000_000]);
+    assert_eq!(ask().await.cache(), (206, "HIT"));
+}
+
+#[tokio::test]
+async fn clients_of_a_range_whose_upstream_is_cut_are_given_the_rest_by_another_request() {
+    let registry = FakeRegistry::start().await;
+    let digest = blob(&registry, "o/r", &[7; 3_000_000]).await;
+    registry.fault(On::get("/blobs/"), Fault::Cut { after: 500_000, close: Close::Fin });
+    let rig = Rig::of(&registry);
+    let path = format!("/v2/o/r/blobs/{digest}");
+    let ask = || rig.ask("GET", &path, &[("range", "bytes=1000000-1999999")]);
+    let given = join_all((0..30).map(|_| ask())).await;
+    let whole = given.iter().filter_map(|given| given.body.as_deref()).filter(|body| *body == [7; 1_000_000]);
+    // The one who began may be cut off with the upstream.
+    assert!(whole.count() >= 29);
+    let gets = registry.requests().into_iter().filter(|request| request.method == http::Method::GET);
+    let ranges: Vec<_> = gets.filter_map(|request| request.range).collect();
+    assert_eq!(ranges.len(), 2, "{ranges:?}");
+    assert!(ranges[1].ends_with("-1999999"), "{ranges:?}");
+}

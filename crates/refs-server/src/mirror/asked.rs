@@ -18,7 +18,7 @@ use refs_registry::{
 use refs_store::{Origin, Store};
 use refs_url::{Digest, Tag, Target};
 
-use super::{refused::Refused, silence::Silence, sizes::Sizes};
+use super::{heads::Heads, refused::Refused, silence::Silence, sizes::Sizes};
 use crate::observer::Observers;
 
 /// What one request has moved from an upstream.
@@ -70,6 +70,7 @@ pub(super) struct Asked {
     pub(super) store: Arc<dyn Store>,
     pub(super) refused: Arc<Refused>,
     pub(super) sizes: Arc<Sizes>,
+    pub(super) heads: Arc<Heads>,
     pub(super) silence: Arc<Silence>,
     /// How long what is missing is not asked for.
     pub(super) pause: Duration,
@@ -167,7 +168,9 @@ impl Source for Asked {
         if let Some(size) = self.sizes.of(&self.origin, digest) {
             return Ok(Some(size));
         }
-        self.told(Trail::WORD, self.source.stat_blob(digest)).await
+        // Each who waits is given the upstream's word; the observers are told of the one request.
+        self.trail.add(Trail::WORD);
+        self.heads.answer(&self.origin, digest, self.told(Trail::WORD, self.source.stat_blob(digest))).await
     }
 
     fn tags(&self, after: Option<Tag>) -> BoxStream<'_, Result<Tag>> {

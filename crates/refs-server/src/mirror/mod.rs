@@ -1,6 +1,7 @@
 //! A mirror: repositories of registries elsewhere, read through one store.
 
 mod asked;
+mod heads;
 mod refused;
 mod repository;
 mod silence;

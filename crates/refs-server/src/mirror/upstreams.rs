@@ -10,7 +10,7 @@ use refs_registry::{Clock, Resolver, Source, SystemClock};
 use refs_store::{Cached, CachedOptions, Fetches, Freshness, Origin, Store};
 use refs_url::{Host, RepoName};
 
-use super::{Mirrored, Trail, asked::Asked, refused::Refused, silence::Silence, sizes::Sizes};
+use super::{Mirrored, Trail, asked::Asked, heads::Heads, refused::Refused, silence::Silence, sizes::Sizes};
 use crate::{
     Code, Refusal, Route, RouteError,
     observer::Observers,
@@ -44,6 +44,7 @@ struct Inner {
     fetches: Fetches,
     refused: Arc<Refused>,
     sizes: Arc<Sizes>,
+    heads: Arc<Heads>,
     clock: Arc<dyn Clock>,
 }
 
@@ -123,6 +124,7 @@ impl Mirror {
             fetches: Fetches::default(),
             refused: Arc::default(),
             sizes: Arc::default(),
+            heads: Arc::default(),
             clock,
         })))
     }
@@ -174,6 +176,7 @@ impl Inner {
             store: Arc::clone(&self.store),
             refused: Arc::clone(&self.refused),
             sizes: Arc::clone(&self.sizes),
+            heads: Arc::clone(&self.heads),
             silence: Arc::clone(silence),
             pause: tags.pause,
             clock: Arc::clone(&clock),

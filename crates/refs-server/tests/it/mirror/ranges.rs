@@ -16,9 +16,28 @@ async fn thirty_clients_who_ask_for_one_cold_range_cost_one_request_for_it() {
         assert_eq!((given.status, given.header("content-range")), (206, "bytes 1000000-1999999/3000000"));
         assert!(given.bytes() == [7; 1_000_000]);
     }
-    let gets = registry.take_requests().into_iter().filter(|request| request.method == http::Method::GET);
-    assert_eq!(gets.map(|request| request.sent).collect::<Vec<_>>(), [1_000_000]);
+    let requests = registry.take_requests();
+    assert_eq!(requests, [format!("HEAD {path}"), format!("GET {path}")]);
+    assert_eq!(requests[1].sent, 1_000_000);
     assert_eq!(ask().await.cache(), (206, "HIT"));
+}
+
+#[tokio::test]
+async fn thirty_clients_who_ask_for_the_size_of_one_cold_blob_cost_one_request_at_a_time() {
+    let registry = FakeRegistry::start().await;
+    let digest = blob(&registry, "o/r", b"hello world").await;
+    let rig = Rig::of(&registry);
+    let path = format!("/v2/o/r/blobs/{digest}");
+    let absent = format!("/v2/o/r/blobs/{}", refs_url::Digest::sha256(b"absent"));
+    for (path, status) in [(&path, 200), (&absent, 404)] {
+        for given in join_all((0..30).map(|_| rig.head(path))).await {
+            assert_eq!(given.status, status);
+        }
+        assert_eq!(registry.take_requests(), [format!("HEAD {path}")]);
+        // What it told counts for those alone who waited.
+        assert_eq!(rig.head(path).await.status, status);
+        assert_eq!(registry.take_requests(), [format!("HEAD {path}")]);
+    }
 }
 
 #[tokio::test]

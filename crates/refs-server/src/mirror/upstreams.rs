@@ -32,6 +32,10 @@ use crate::{
 ///
 /// Content that one repository has brought in is given for another one only after the upstream has said that this one has it,
 /// too.
+///
+/// A whole blob is given in full only when its digest holds. A part of one can't be hashed: it is given as the upstream gave
+/// it, and so it is out of the store, after a restart as well, until the whole blob has come and was verified. Whoever reads
+/// parts has to verify them, as readers of estargz do chunk by chunk.
 #[derive(Debug, Clone)]
 pub struct Mirror(Arc<Inner>);
 

@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use refs_testkit::{Close, FakeRegistry, Fault, On};
 
-use super::rig::{Rig, blob};
+use super::rig::{Rig, blob, upstream};
 
 #[tokio::test]
 async fn thirty_clients_who_ask_for_one_cold_range_cost_one_request_for_it() {
@@ -56,4 +56,24 @@ async fn clients_of_a_range_whose_upstream_is_cut_are_given_the_rest_by_another_
     let ranges: Vec<_> = gets.filter_map(|request| request.range).collect();
     assert_eq!(ranges.len(), 2, "{ranges:?}");
     assert!(ranges[1].ends_with("-1999999"), "{ranges:?}");
+}
+
+#[tokio::test]
+async fn parts_that_nobody_could_verify_go_when_the_whole_blob_was_verified() {
+    let registry = FakeRegistry::start().await;
+    let content: Vec<u8> = (0..100_000).map(|n: u32| (n / 7) as u8).collect();
+    let digest = blob(&registry, "o/r", &content).await;
+    registry.fault(On::get("/blobs/"), Fault::Flip { at: 5 });
+    let mut rig = Rig::of(&registry);
+    let path = format!("/v2/o/r/blobs/{digest}");
+    for cache in ["MISS", "HIT"] {
+        let given = rig.ask("GET", &path, &[("range", "bytes=100-199")]).await;
+        assert_eq!(given.cache(), (206, cache));
+        assert_ne!(given.bytes(), &content[100..200], "no digest is of it");
+        rig = rig.restarted(vec![upstream("", registry.host())]);
+    }
+    let whole = rig.get(&path).await;
+    assert_eq!((whole.cache(), whole.bytes() == content), ((200, "MISS"), true));
+    let given = rig.ask("GET", &path, &[("range", "bytes=100-199")]).await;
+    assert_eq!((given.cache(), given.bytes()), ((206, "HIT"), &content[100..200]));
 }

@@ -288,17 +288,24 @@ mod tests {
     proptest! {
         #[test]
         fn what_names_a_layout_is_shown_as_it_was_written(
-            path in "[a-z@:./ -]{1,12}",
+            path in "([a-z@:. -]{0,6}/){0,2}[a-z. -]{1,6}",
             tag in proptest::option::of("[A-Za-z0-9_][A-Za-z0-9._-]{0,8}"),
             digest in proptest::option::of("sha256:[0-9a-f]{64}"),
         ) {
-            let with = |mark: &str, part: &Option<String>| part.as_ref().map(|part| format!("{mark}{part}")).unwrap_or_default();
+            let with = |mark: &str, part: &Option<String>| {
+                part.as_ref().map(|part| format!("{mark}{part}")).unwrap_or_default()
+            };
             let text = format!("ocidir://{path}{}{}", with(":", &tag), with("@", &digest));
+            let parsed = Location::parse(&text).unwrap();
+            prop_assert_eq!(parsed.to_string(), text);
+            prop_assert_eq!(parsed.tag().map(ToString::to_string), tag);
+            prop_assert_eq!(parsed.digest().map(ToString::to_string), digest);
+        }
+
+        #[test]
+        fn whatever_is_read_as_a_layout_is_shown_so(text in "ocidir://[a-f0-9@:./ -]{1,24}") {
             if let Ok(parsed) = Location::parse(&text) {
-                prop_assert_eq!(parsed.to_string(), text.as_str());
-                prop_assert_eq!(parsed.digest().map(ToString::to_string), digest);
-                prop_assert_eq!(tag.as_deref().is_none_or(|tag| parsed.tag().is_some_and(|found| found.as_str() == tag)), true);
-                prop_assert_eq!(Location::parse(&parsed.to_string()).unwrap(), parsed);
+                prop_assert_eq!(parsed.to_string(), text);
             }
         }
     }

@@ -71,6 +71,7 @@ pub use refs_estargz::{Entry as FileEntry, Kind};
 pub use refs_registry::Sent;
 pub use refs_store::Freshness;
 pub use rootfs::{UnpackOptions, Unpacked};
+pub use select::literal_pattern;
 pub use tree::{Beneath, Node, Role, TreeOptions};
 pub use unpack::{Existing, Limits};
 pub use versions::{FetchAllOptions, FetchedVersion, ResolvedVersion, VersionOptions};

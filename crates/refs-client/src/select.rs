@@ -93,6 +93,17 @@ impl Selection {
     }
 }
 
+/// The pattern that means `path`, whatever characters it has: one with a `/` at its end means all below it, too.
+#[must_use]
+pub fn literal_pattern(path: &str) -> String {
+    let mut pattern = String::with_capacity(path.len());
+    for c in path.chars() {
+        // In brackets, also `\` is a character as others are.
+        if "*?[]{}\\".contains(c) { pattern.extend(['[', c, ']']) } else { pattern.push(c) }
+    }
+    pattern
+}
+
 fn normalised(pattern: &str) -> String {
     let mut rest = pattern;
     while let Some(shorter) = rest.strip_prefix("./").or_else(|| rest.strip_prefix('/')) {
@@ -107,6 +118,7 @@ fn normalised(pattern: &str) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
+    use proptest::prelude::*;
     use refs_estargz::Kind;
 
     use super::*;
@@ -156,6 +168,29 @@ mod tests {
         check("*/x/**", &["a/x/y", "b/x/y/z"], &["x/y", "a/b/x/y"]);
         check("a/**/b/**/c", &["a/b/c", "a/1/b/2/3/c"], &["a/c", "a/1/c"]);
         check("**", &["a", "a/b/c"], &[]);
+    }
+
+    #[test]
+    fn what_is_written_for_a_path_means_that_alone() {
+        for (path, pattern) in
+            [("a/[b]", "a/[[]b[]]"), ("*?", "[*][?]"), ("{a,b}", "[{]a,b[}]"), (r"a\b", r"a[\]b"), ("a-!^", "a-!^")]
+        {
+            assert_eq!(literal_pattern(path), pattern);
+        }
+        check(&literal_pattern("a[b]*"), &["a[b]*"], &["ab", "abc", "a[b]c", "a[b]*/x"]);
+        check(&literal_pattern("a[b]/"), &["a[b]/c"], &["ab/c", "a[b]"]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_path_is_meant_by_its_pattern_and_others_are_not(
+            path in r"[ab*?\[\]{}!^,\\ -]{1,8}",
+            other in r"[ab*?\[\]{}!^,\\ -]{1,8}",
+        ) {
+            let selection = Selection::new(&[literal_pattern(&path)]).unwrap();
+            prop_assert!(selection.contains(&entry(&path)));
+            prop_assert_eq!(selection.contains(&entry(&other)), other == path);
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use clap_complete::{
 };
 use refs_client::Location;
 
-use super::{bash::BASH, fish::FISH, known::Known, plain::is_plain, zsh::ZSH};
+use super::{bash::BASH, fish::FISH, known::Known, plain::is_plain, typed::Typed, zsh::ZSH};
 use crate::args::{Cli, Global};
 
 /// With this in the environment, which names a shell, the program completes the words behind `--` and does nothing else.
@@ -30,7 +30,7 @@ pub(crate) fn answer(shell: &OsStr) -> ExitCode {
     let mut answer = Vec::new();
     let folder = env::current_dir().ok();
     if let Some(shell) = shell.to_str().and_then(completer)
-        && let Ok(()) = shell.write_complete(&mut command(&words), words, folder.as_deref(), &mut answer)
+        && let Ok(()) = shell.write_complete(&mut command(&meant(shell, &words)), words, folder.as_deref(), &mut answer)
     {
         if shell.is(Powershell.name()) {
             answer = plain_lines(&answer);
@@ -62,6 +62,14 @@ pub(crate) fn script(shell: Shell) -> io::Result<Vec<u8>> {
 
 fn completer(shell: &str) -> Option<&'static dyn EnvCompleter> {
     SHELLS.into_iter().find(|completer| completer.is(shell))
+}
+
+/// `words` without quotes, which bash alone leaves on them.
+fn meant(shell: &dyn EnvCompleter, words: &[OsString]) -> Vec<OsString> {
+    if !shell.is(BASH.name()) {
+        return words.to_vec();
+    }
+    words.iter().map(|word| Typed::read(&word.to_string_lossy()).meant.into()).collect()
 }
 
 /// The command line, whose arguments know what they may be after `words`.
@@ -102,7 +110,8 @@ fn offering(arg: Arg, known: Option<&Arc<Known>>) -> Arg {
 fn question(arg: &Arg) -> Option<fn(&Known, &str) -> Vec<String>> {
     let name = arg.get_value_names().and_then(|names| names.first());
     match (arg.get_id().as_str(), name.map(|name| name.as_str())) {
-        ("path" | "patterns", _) => Some(Known::paths),
+        ("path", _) => Some(Known::paths),
+        ("patterns", _) => Some(Known::patterns),
         (_, Some("REF" | "SRC" | "DST" | "OLD" | "NEW" | "HOST|REF")) => Some(Known::references),
         (_, Some("REPO")) => Some(|known, word| known.repositories(word, "")),
         (_, Some("REPO@DIGEST")) => Some(|known, word| known.repositories(word, "@")),

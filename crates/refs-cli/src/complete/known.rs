@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use refs_client::{FileEntry, Location, ReadOptions};
+use refs_client::{FileEntry, Location, ReadOptions, literal_pattern};
 use refs_store::{Origin, Store};
 use refs_url::Reference;
 use tokio::runtime::{Builder, Runtime};
@@ -84,14 +84,25 @@ impl Known {
 
     /// Files of the artifact, and for all below a directory the directory.
     pub(super) fn paths(&self, word: &str) -> Vec<String> {
+        self.files(word, str::to_owned)
+    }
+
+    /// The same as patterns, each of which means what is called so and nothing else.
+    pub(super) fn patterns(&self, word: &str) -> Vec<String> {
+        self.files(word, literal_pattern)
+    }
+
+    /// Files of the artifact, `written` as they are offered. Whoever begins to type one need not know how it is written.
+    fn files(&self, word: &str, written: impl Fn(&str) -> String) -> Vec<String> {
         let Some(at) = self.at.as_ref().filter(|at| self.may_have(at)) else { return Vec::new() };
         let options = ReadOptions::default();
         let listing = self.wait(self.session.client().list_files(at, &options)).and_then(Result::ok);
         let entries = listing.iter().flat_map(|listing| listing.entries());
         sorted(entries.filter(|entry| !entry.is_directory()).filter_map(|FileEntry { path, .. }| {
-            let rest = path.strip_prefix(word).filter(|rest| !rest.is_empty())?;
-            let end = rest.find('/').map_or(path.len(), |slash| word.len() + slash + 1);
-            Some(path[..end].to_owned())
+            let pattern = written(&path);
+            let is_all = path == word && pattern != word;
+            let begun = next(&pattern, word).map(str::to_owned).or_else(|| next(&path, word).map(&written));
+            begun.or_else(|| is_all.then_some(pattern))
         }))
     }
 
@@ -114,6 +125,13 @@ impl Known {
     fn wait<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         self.runtime.block_on(async { tokio::time::timeout(PATIENCE, work).await }).ok()
     }
+}
+
+/// What `path` is one step behind `word`: all of it, or a directory.
+fn next<'a>(path: &'a str, word: &str) -> Option<&'a str> {
+    let rest = path.strip_prefix(word).filter(|rest| !rest.is_empty())?;
+    let end = rest.find('/').map_or(path.len(), |slash| word.len() + slash + 1);
+    Some(&path[..end])
 }
 
 /// What may be offered, each once: the adapters quote it, or leave it out. An option is none of it.

@@ -8,7 +8,7 @@ pub(super) fn is_plain(word: &str) -> bool {
 
 /// Whether `word` may be offered where it is quoted: names are written so by people, and nothing in them is run or expanded.
 pub(super) fn is_harmless(word: &str) -> bool {
-    word.chars().all(|c| is_plain_character(c) || " ()[]'&#".contains(c)) && !word.starts_with('=')
+    word.chars().all(|c| is_plain_character(c) || " ()[]'&#*?{}\\".contains(c)) && !word.starts_with('=')
 }
 
 pub(super) fn is_plain_character(c: char) -> bool {
@@ -40,12 +40,10 @@ mod tests {
 
     #[test]
     fn what_people_write_in_names_is_offered_where_it_is_quoted() {
-        for word in ["a b", "Tom's file (1) [a] & #2", "v1"] {
+        for word in ["a b", "Tom's file (1) [a] & #2", "v1", "*", "what?", "{a}", "a\\b"] {
             assert!(is_harmless(word), "{word}");
         }
-        for word in
-            ["$(reboot)", "`x`", "a;b", "a|b", "a\nb", "a\u{1b}[2Jb", "~root", "*", "a\"b", "a\\b", "a>b", "!a", "=ls"]
-        {
+        for word in ["$(reboot)", "`x`", "a;b", "a|b", "a\nb", "a\u{1b}[2Jb", "~root", "a\"b", "a>b", "!a", "=ls"] {
             assert!(!is_harmless(word), "{word}");
         }
     }

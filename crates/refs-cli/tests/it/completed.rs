@@ -152,8 +152,58 @@ fn paths_are_those_of_a_table_of_contents_that_the_cache_has() {
     check(&machine, &registry, "refs cat HOST/o/r:v1 ", &[".sow-ref.yaml", "README.md", "bin/", "guide/", "notes/"]);
     check(&machine, &registry, "refs cat HOST/o/r:v1 notes/", &[r"notes/a\ b", "notes/c"]);
     check(&machine, &registry, "refs ls HOST/o/r:v1 --path gui", &["guide/"]);
+    for quote in ["\"", "'"] {
+        check(&machine, &registry, &format!("refs ls {quote}HOST/o/r:v1{quote} --path gui"), &["guide/"]);
+        check(&machine, &registry, &format!("refs cat {quote}HOST/o/r:v1{quote} gui"), &["guide/"]);
+    }
     check(&machine, &registry, "refs cat HOST/o/r:next R", &[]);
     check(&machine, &registry, "refs cat HOST/o/r:v1 nothing", &[]);
+}
+
+/// Names, and how a pattern has them.
+const STRANGE: [(&str, &str); 5] =
+    [("[d]", "[[]d[]]"), ("*", "[*]"), ("what?", "what[?]"), ("{e,f}", "[{]e,f[}]"), (r"a\b", r"a[\]b")];
+
+#[test]
+fn names_that_a_pattern_would_read_otherwise_are_offered_as_it_means_them() {
+    let (machine, registry) = (Machine::new(), registry());
+    let at = format!("{}/o/r:v1", registry.host());
+    let tree = STRANGE.iter().fold(small().file("odd/d", "").file("odd/[dir]/f", ""), |tree, (name, _)| {
+        tree.file(&format!("odd/{name}"), "")
+    });
+    machine.write("source", &tree);
+    machine.prints(&format!("push source {at}"));
+    machine.prints(&format!("ls {at}"));
+    let offered = |shell: &str, word: &str| {
+        let mut command = machine.command("");
+        command.env("REFS_COMPLETE", shell).args(["--", "refs", "ls", &at, "--path", word]);
+        ended(&mut command).text().lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let mut expected: Vec<String> = STRANGE.iter().map(|(_, pattern)| format!("odd/{pattern}")).collect();
+    expected.extend(["odd/d".to_owned(), "odd/[[]dir[]]/".to_owned()]);
+    expected.sort();
+    for shell in ["zsh", "fish"] {
+        assert_eq!(offered(shell, "odd/"), expected, "{shell}");
+        assert_eq!(offered(shell, "odd/[[]di"), ["odd/[[]dir[]]/"], "{shell}");
+        assert_eq!(offered(shell, "odd/[[]dir[]]/"), ["odd/[[]dir[]]/f"], "{shell}");
+    }
+    for (name, pattern) in STRANGE {
+        let mut command = machine.command(&format!("ls {at} --path"));
+        let shown = format!("odd/{name}\n").replace('\\', r"\\");
+        assert_eq!(ended(command.arg(format!("odd/{pattern}"))).printed(), shown);
+    }
+    registry.take_requests();
+    let quoted: Vec<String> = STRANGE.iter().map(|(_, pattern)| in_bash(pattern)).collect();
+    for (begun, expected) in [("[d]", &quoted[0]), ("wha", &quoted[2]), ("a", &quoted[4])] {
+        check(&machine, &registry, &format!("refs ls HOST/o/r:v1 --path odd/{begun}"), &[&format!("odd/{expected}")]);
+    }
+    check(&machine, &registry, "refs cat HOST/o/r:v1 odd/wh", &[r"odd/what\?"]);
+}
+
+/// `pattern`, with what bash would expand quoted.
+fn in_bash(pattern: &str) -> String {
+    let quote = |c: char| if c.is_alphanumeric() || c == ',' { vec![c] } else { vec!['\\', c] };
+    pattern.chars().flat_map(quote).collect()
 }
 
 #[test]
@@ -198,6 +248,7 @@ fn at_a_terminal_bash_completes_what_has_to_be_quoted_as_it_was_begun() {
         ("refs ls 'ocidir://it", r"refs ls 'ocidir://it'\''s/'"),
         ("refs ls ocidir://it", r"refs ls ocidir://it\'s/"),
         (&format!("refs cat {at} notes/a"), &format!(r"refs cat {at} notes/a\ b ")),
+        (&format!(r#"refs ls "{at}" --path gui"#), &format!(r#"refs ls "{at}" --path guide/"#)),
         (&format!("refs cat {at} 'notes/a"), &format!("refs cat {at} 'notes/a b' ")),
         ("refs push a", "refs push a"),
     ];

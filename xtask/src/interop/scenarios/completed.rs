@@ -40,7 +40,7 @@ const SETUPS: [&str; 2] = [
 ];
 /// A line, what zsh makes of it, and what fish says that its last word may become. `REPO` is a repository that was read
 /// before.
-const ROWS: [(&str, &str, &str); 9] = [
+const ROWS: [(&str, &str, &str); 11] = [
     ("refs pul", "refs pull ", "pull"),
     ("refs ls HOST/interop/sam", "refs ls REPO:", "REPO:"),
     ("refs ls REPO:", "refs ls REPO:v1 ", "REPO:v1"),
@@ -49,6 +49,8 @@ const ROWS: [(&str, &str, &str); 9] = [
     (r#"refs ls "ocidir://lay d"#, r#"refs ls "ocidir://lay dir/"#, "ocidir://lay dir/"),
     (r"refs ls ocidir://lay\ dir/", r"refs ls ocidir://lay\ dir/own:", "ocidir://lay dir/own:"),
     (r"refs ls ocidir://lay\ dir/own:", r"refs ls ocidir://lay\ dir/own:v1 ", "ocidir://lay dir/own:v1"),
+    (r"refs ls ocidir://odd:v1 --path ", r"refs ls ocidir://odd:v1 --path \[\[\]a\[\]\]\[\*\].md ", "[[]a[]][*].md"),
+    (r#"refs cat "ocidir://odd:v1" "#, r#"refs cat "ocidir://odd:v1" \[a\]\*.md "#, "[a]*.md"),
     ("refs ls ocidir://run", r"refs ls ocidir://run\$\(touch\ made\)/", "ocidir://run$(touch made)/"),
 ];
 
@@ -85,12 +87,16 @@ fn ground(bench: &Bench<'_>, shell: &str, path: &str) -> Result<PathBuf> {
     let reference = pushed(bench)?;
     bench.refs(&["ls", &reference])?.stdout()?;
     let folder = bench.path("ground");
-    for name in ["functions", "lay dir", "run$(touch made)"] {
+    for name in ["functions", "lay dir", "run$(touch made)", "source"] {
         let made = folder.join(name);
         fs::create_dir_all(&made).map_err(Error::file("create", &made))?;
     }
-    let layout = format!("ocidir://{}/lay dir/own:v1", folder.display());
-    bench.refs(&["push".as_ref(), bench.trees.sample.as_os_str(), OsStr::new(&layout)])?.stdout()?;
+    let odd = folder.join("source/[a]*.md");
+    fs::write(&odd, "").map_err(Error::file("write", &odd))?;
+    for (source, layout) in [(&bench.trees.sample, "lay dir/own:v1"), (&folder.join("source"), "odd:v1")] {
+        let layout = format!("ocidir://{}/{layout}", folder.display());
+        bench.refs(&["push".as_ref(), source.as_os_str(), OsStr::new(&layout)])?.stdout()?;
+    }
     let (script, path) = (bench.refs(&["completions", shell])?.stdout()?, folder.join(path));
     fs::write(&path, script).map_err(Error::file("write", &path))?;
     Ok(folder)

@@ -16,7 +16,6 @@ pub(crate) use crate::registry_args::{
 };
 use crate::{
     duration, examples,
-    place::Place,
     values::{constraint, count, key_value, level, media_type, platform, size, some},
 };
 
@@ -192,45 +191,6 @@ impl Command {
         let is_of_files = matches!(self, Ls(_) | Cat(_) | Inspect(_) | Pull(_) | Unpack(_) | Diff(_));
         let is_of_names = matches!(self, Resolve(_) | Tags(_) | Manifest(_) | Tree(_) | Referrers(_));
         is_of_files || is_of_names || matches!(self, Self::Blob(Blob::Get(_) | Blob::Stat(_)))
-    }
-
-    /// The registries that the command may show given credentials to, each once. A login sees to that itself.
-    pub(crate) fn registries(&self) -> Vec<Host> {
-        let at = match self {
-            Self::Doctor(Doctor { at: Place::Host(host), .. }) => return vec![host.clone()],
-            Self::Doctor(Doctor { at: Place::At(at), .. }) => at,
-            Self::Cp(cp) => return cp.registries(),
-            Self::Push(push) => &push.to,
-            Self::Ls(ls) => &ls.at,
-            Self::Cat(cat) => &cat.at,
-            Self::Inspect(inspect) => &inspect.at,
-            Self::Pull(pull) => &pull.at,
-            Self::Unpack(unpack) => &unpack.at,
-            Self::Resolve(resolve) => &resolve.at,
-            Self::Tags(tags) => &tags.at,
-            Self::Repos(repos) => return vec![repos.host.clone()],
-            Self::Referrers(referrers) => &referrers.at,
-            Self::Tree(tree) => &tree.at,
-            Self::Tag(retag) => &retag.at,
-            Self::Rm(rm) => &rm.at,
-            Self::Manifest(manifest) => &manifest.at,
-            Self::Api(api) => return vec![api.target.host.clone()],
-            Self::Blob(blob) => blob.at(),
-            Self::Diff(diff) => return diff.registries(),
-            Self::Serve(serve) => return serve.registries(),
-            Self::Cache(Cache::Fetch(fetch)) => return fetch.registries(),
-            Self::Pack(_)
-            | Self::Login(_)
-            | Self::Logout(_)
-            | Self::Cache(_)
-            | Self::Demo
-            | Self::Completions(_)
-            | Self::Man(_) => return Vec::new(),
-        };
-        match at {
-            Location::Registry(reference) => vec![reference.host().clone()],
-            _ => Vec::new(),
-        }
     }
 }
 

@@ -5,7 +5,6 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use refs_client::Location;
 use refs_registry::Platform;
-use refs_url::Host;
 
 use crate::{
     duration,
@@ -33,19 +32,6 @@ pub(crate) struct Fetch {
     /// Which image of an index, such as linux/arm64 [default: linux on this machine's processor]
     #[arg(long, value_name = "PLATFORM", value_parser = platform)]
     pub(crate) platform: Option<Platform>,
-}
-
-impl Fetch {
-    /// The registries that are asked, each once.
-    pub(crate) fn registries(&self) -> Vec<Host> {
-        let mut hosts = Vec::new();
-        for (host, _) in self.at.iter().filter_map(|at| at.registry().ok()) {
-            if !hosts.contains(host) {
-                hosts.push(host.clone());
-            }
-        }
-        hosts
-    }
 }
 
 #[derive(Debug, Args)]

@@ -2,7 +2,6 @@
 
 use clap::Args;
 use refs_client::Location;
-use refs_url::Host;
 
 use crate::{args::Read, examples};
 
@@ -23,17 +22,4 @@ pub(crate) struct Diff {
     pub(crate) times: bool,
     #[command(flatten)]
     pub(crate) read: Read,
-}
-
-impl Diff {
-    /// The registries that both are in, each once.
-    pub(crate) fn registries(&self) -> Vec<Host> {
-        let host = |at: &Location| match at {
-            Location::Registry(reference) => Some(reference.host().clone()),
-            Location::Layout { .. } | Location::File(_) => None,
-        };
-        let mut hosts: Vec<Host> = [&self.old, &self.new].into_iter().filter_map(host).collect();
-        hosts.dedup();
-        hosts
-    }
 }

@@ -60,16 +60,6 @@ pub(crate) struct Cp {
     pub(crate) dry_run: bool,
 }
 
-impl Cp {
-    /// The registries of both sides, each once.
-    pub(crate) fn registries(&self) -> Vec<Host> {
-        let hosts = [&self.from, &self.to].into_iter().filter_map(|at| at.registry().ok());
-        let mut hosts: Vec<Host> = hosts.map(|(host, _)| host.clone()).collect();
-        hosts.dedup();
-        hosts
-    }
-}
-
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   refs repos registry.example:5000

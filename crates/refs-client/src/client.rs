@@ -1,7 +1,7 @@
 //! The facade: opens a place, calls the verb.
 
 use std::{
-    io::Write,
+    io::{self, Write},
     path::Path,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -109,7 +109,8 @@ impl Client {
             Location::Layout { path, .. } => {
                 let layout = named::create(path).await?;
                 // A process that was killed leaves what it was uploading; nobody has come back for it since yesterday.
-                layout.reclaim(SystemTime::now() - Duration::from_secs(24 * 60 * 60)).await?;
+                let reclaimed = layout.reclaim(SystemTime::now() - Duration::from_secs(24 * 60 * 60)).await;
+                reclaimed.map(drop).or_else(unless_forbidden)?;
                 Ok(Arc::new(layout))
             }
             Location::File(_) => Err(at.fault(LocationFault::File)),
@@ -351,6 +352,18 @@ impl Client {
         let file = layer::open_file(path).await?;
         let target = file.target();
         Ok((Arc::new(Metered::local(Arc::new(file), Arc::clone(meter))), target))
+    }
+}
+
+/// What others have left in a layout is theirs to remove. Whether it can be written to shows when it is.
+fn unless_forbidden(error: refs_registry::Error) -> refs_registry::Result<()> {
+    use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    match &error {
+        refs_registry::Error::Io { source, .. } if matches!(source.kind(), PermissionDenied | ReadOnlyFilesystem) => {
+            tracing::debug!(%error, "what unfinished uploads have left stays");
+            Ok(())
+        }
+        _ => Err(error),
     }
 }
 

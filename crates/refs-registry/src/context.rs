@@ -125,7 +125,17 @@ impl fmt::Display for Place {
 
 /// A request in an error or a log: the method and the URL without its query, which may hold a signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RequestLine(Arc<str>);
+pub struct RequestLine {
+    text: Arc<str>,
+    to: Asked,
+}
+
+/// Whom a request asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Registry,
+    TokenService,
+}
 
 impl RequestLine {
     /// `method` on `url`, without userinfo, query and fragment, and with the first 1,024 characters of the path: a registry
@@ -135,13 +145,25 @@ impl RequestLine {
         let host = url.host_str().unwrap_or_default();
         let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
         let path: String = url.path().chars().take(1024).collect();
-        Self(format!("{method} {}://{host}{port}{path}", url.scheme()).into())
+        let text = format!("{method} {}://{host}{port}{path}", url.scheme()).into();
+        Self { text, to: Asked::Registry }
+    }
+
+    /// The same of a request for a token.
+    pub(crate) fn asking_token_service(self) -> Self {
+        Self { to: Asked::TokenService, ..self }
+    }
+
+    /// Whether it asks the token service that a registry names, and not the registry itself.
+    #[must_use]
+    pub const fn is_to_token_service(&self) -> bool {
+        matches!(self.to, Asked::TokenService)
     }
 }
 
 impl fmt::Display for RequestLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}`", self.0)
+        write!(f, "`{}`", self.text)
     }
 }
 

@@ -63,6 +63,7 @@ pub(crate) fn code(failure: &Failure) -> u8 {
         Failure::Damaged => INTEGRITY,
         Failure::Serve { source, .. } if source.kind() == io::ErrorKind::InvalidInput => USAGE,
         Failure::Comparing(failure) | Failure::Told(failure) | Failure::Kept(failure) => code(failure),
+        Failure::Hinted { failure, .. } => code(failure),
         Failure::Stdout(_)
         | Failure::Different
         | Failure::Write { .. }
@@ -79,6 +80,7 @@ pub(crate) fn code(failure: &Failure) -> u8 {
 pub(crate) fn may_pass(failure: &Failure) -> bool {
     let wire = match failure {
         Failure::Comparing(failure) | Failure::Told(failure) | Failure::Kept(failure) => return may_pass(failure),
+        Failure::Hinted { failure, .. } => return may_pass(failure),
         Failure::Fetch { source: error, .. } | Failure::Client(error) => error.registry(),
         Failure::Registry(error) | Failure::Cache(error) => Some(error),
         _ => None,

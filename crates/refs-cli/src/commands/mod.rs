@@ -34,6 +34,7 @@ mod unpack;
 
 use std::{io, path::PathBuf, time::Duration};
 
+use refs_client::Location;
 use refs_store::DiskStore;
 
 use crate::{
@@ -41,6 +42,7 @@ use crate::{
     args::{Cli, Command},
     codes::{INTEGRITY, code},
     credentials,
+    hint::hint_by_place,
     signals::{Stopped, until_stopped},
     wiring::Session,
 };
@@ -90,6 +92,13 @@ pub(crate) enum Failure {
     /// What the cache has does not hold, and nobody else was to be asked.
     #[error(transparent)]
     Kept(Box<Self>),
+    /// One that the places of the command tell what to do about.
+    #[error("{failure}")]
+    Hinted {
+        hint: String,
+        #[source]
+        failure: Box<Self>,
+    },
     /// One of several, which was told of when it came.
     #[error(transparent)]
     Told(Box<Self>),
@@ -124,6 +133,14 @@ impl Failure {
         }
     }
 
+    /// The same, with what to do next. What a comparison failed of decides its exit code.
+    fn hinted(self, hint: String) -> Self {
+        match self {
+            Self::Comparing(failure) => Self::Comparing(Box::new(failure.hinted(hint))),
+            failure => Self::Hinted { hint, failure: Box::new(failure) },
+        }
+    }
+
     /// Whether the reader of stdout has left, which is its right.
     pub(crate) fn is_broken_pipe(&self) -> bool {
         let (Self::Stdout(error) | Self::Client(refs_client::Error::Io { source: error, .. })) = self else {
@@ -140,6 +157,8 @@ pub(crate) async fn run(cli: Cli, cache: Option<DiskStore>) -> Result<Result<(),
     }
     let deadline = cli.global.timeout;
     let reads_cache_alone = cli.global.offline && !cli.command.registries().is_empty();
+    let may_read_cache_alone = !cli.global.offline && cli.command.can_be_offline();
+    let places: Vec<Location> = cli.command.locations().into_iter().cloned().collect();
     let session = match Session::new(cli.global, &cli.command, cache) {
         Ok(session) => session,
         Err(fault) => return Ok(Err(fault.into())),
@@ -151,7 +170,16 @@ pub(crate) async fn run(cli: Cli, cache: Option<DiskStore>) -> Result<Result<(),
         Some(deadline) => tokio::time::timeout(deadline, done).await.unwrap_or(Ok(Err(Failure::Deadline(deadline)))),
     };
     session.part().await;
-    if reads_cache_alone { outcome.map(|done| done.map_err(Failure::of_cache)) } else { outcome }
+    let failure = match outcome? {
+        Ok(()) => return Ok(Ok(())),
+        Err(failure) if reads_cache_alone => failure.of_cache(),
+        Err(failure) => failure,
+    };
+    let offline = session.cache().filter(|_| may_read_cache_alone).map(|_cache| session.client().clone().offline());
+    Ok(Err(match hint_by_place(&failure, &places, offline.as_ref()).await {
+        Some(hint) => failure.hinted(hint),
+        None => failure,
+    }))
 }
 
 async fn dispatch(session: &Session, command: Command) -> Result<Result<(), Failure>, Stopped> {

@@ -1,7 +1,7 @@
 //! What to do about a cache that can't be used.
 
 use std::{
-    io,
+    fs, io,
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::OnceLock,
@@ -53,6 +53,24 @@ pub(crate) fn of_damaged() -> String {
     "it comes from the cache: `refs cache fetch REF` fetches anew what is damaged there, and keeps it".to_owned()
 }
 
+/// What is to be known where there is no cache to read, if there is none.
+pub(crate) fn absent() -> Option<String> {
+    let Some(folder) = cache_folder() else {
+        let hint = "there is no cache, as there is no home to keep one in: `REFS_CACHE_DIR` names a folder for it, where what \
+                    is read without `--offline` is kept";
+        return Some(hint.to_owned());
+    };
+    // To look for tags makes the folder.
+    let is_empty = fs::read_dir(folder.join("blobs")).map_or(true, |mut blobs| blobs.next().is_none());
+    is_empty.then(|| {
+        let folder = folder.display();
+        format!(
+            "there is no cache at `{folder}` yet: what is read without `--offline` is kept there; `REFS_CACHE_DIR` names \
+             another folder"
+        )
+    })
+}
+
 /// What would make the cache usable, if that is known, as the first of several things to do.
 fn mending(error: &Error) -> String {
     if let Some(remedy) = machine::of(error) {
@@ -67,6 +85,7 @@ fn mending(error: &Error) -> String {
     };
     let shown = path.display();
     match source.kind() {
+        _ if cache_folder().is_some_and(|folder| &folder == path && !path.exists()) => String::new(),
         io::ErrorKind::PermissionDenied => {
             let folder = cache_folder().unwrap_or_else(|| path.clone());
             format!("give yourself the right to read and write all in `{}`, ", folder.display())

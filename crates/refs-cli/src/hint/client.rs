@@ -1,8 +1,10 @@
 //! What to do next about the error of a verb.
 
+use std::path::{Path, PathBuf};
+
 use refs_client::{ArchiveFault, DestinationFault, Error, Location, LocationFault, Portion, Side, SourceFault};
 use refs_registry::{Error as Registry, ErrorKind, error::Wanted};
-use refs_url::{Target, version::semver_tags};
+use refs_url::{Digest, Target, version::semver_tags};
 
 use super::{
     place::{directory_hint, reference_hint, repository_of, transport_hint},
@@ -126,7 +128,7 @@ fn copy_hint(side: Side, what: Portion, at: &str, source: &Registry) -> Option<S
 
 /// What mends the layout that `at` is in, over which `error` came. A copy brings what has another size than it should, and
 /// takes what has the right one to be there.
-fn damaged_hint(at: &str, error: &Registry) -> Option<String> {
+pub(super) fn damaged_hint(at: &str, error: &Registry) -> Option<String> {
     let Ok(Location::Layout { path, .. }) = Location::parse(at) else { return None };
     let wanted = match error {
         Registry::Size { .. } => {
@@ -138,15 +140,30 @@ fn damaged_hint(at: &str, error: &Registry) -> Option<String> {
     let (Wanted::Blob(digest) | Wanted::BlobPart(digest) | Wanted::Manifest(Target::Digest(digest))) = wanted else {
         return None;
     };
-    let blob = format!("blobs/{}/{}", digest.algorithm_str(), digest.encoded());
-    // Behind the path of a layout, there may be a name in it.
-    let file = Some(path.join(&blob)).filter(|file| file.exists()).unwrap_or_else(|| blob.into());
+    let file = blob_file(&path, digest);
     let file = file.display();
     Some(format!("`{file}` is damaged: remove it, and copy the artifact to {at} again, from where it came"))
 }
 
+/// What would mend the layout that `at` is in, if `error` came of that and the layer was not made so.
+pub(super) fn damaged_layer_hint(at: &str, error: &Error) -> Option<String> {
+    let Ok(Location::Layout { path, .. }) = Location::parse(at) else { return None };
+    let (Error::Estargz { layer, .. } | Error::Corrupt { layer, .. } | Error::DiffId { layer, .. }) = error else {
+        return None;
+    };
+    let (file, hint) = (blob_file(&path, layer), layer_hint(error).filter(|_| client_code(error) == INTEGRITY)?);
+    let file = file.display();
+    Some(format!("{hint}; if `{file}` is damaged, remove it, and copy the artifact to {at} again, from where it came"))
+}
+
+/// The file of a blob. Behind the path of a layout, there may be a name in it: then it is told by its path in the layout.
+fn blob_file(path: &Path, digest: &Digest) -> PathBuf {
+    let blob = format!("blobs/{}/{}", digest.algorithm_str(), digest.encoded());
+    Some(path.join(&blob)).filter(|file| file.exists()).unwrap_or_else(|| blob.into())
+}
+
 /// Whether there may be no such repository, as registries have it.
-const fn is_refused(kind: ErrorKind) -> bool {
+pub(super) const fn is_refused(kind: ErrorKind) -> bool {
     matches!(
         kind,
         ErrorKind::NotFound

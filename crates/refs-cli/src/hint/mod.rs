@@ -3,12 +3,14 @@
 pub(crate) mod cache;
 mod client;
 pub(crate) mod machine;
+mod named;
 mod place;
 mod registry;
 
 use std::io;
 
 pub(crate) use client::client_hint;
+pub(crate) use named::hint_by_place;
 pub(crate) use place::{destination_hint, host_hint};
 pub(crate) use registry::registry_hint;
 
@@ -24,6 +26,7 @@ fn hint_of(failure: &Failure) -> Option<String> {
         Failure::Client(error) | Failure::Fetch { source: error, .. } => client_hint(error),
         Failure::Offline(error) => Some(offline_hint(error)),
         Failure::Kept(_) => Some(cache::of_damaged()),
+        Failure::Hinted { hint, .. } => Some(hint.clone()),
         Failure::Registry(error) => registry_hint(error),
         Failure::Cache(error) => Some(cache::for_keeper(error)),
         Failure::Credentials(fault) => fault.hint(),

@@ -1,14 +1,16 @@
 //! What to do next about the error of a registry, or of a store on this machine.
 
-use std::io;
+use std::{io, path::Path};
 
 use refs_registry::{
     Error as Registry,
     error::{Code, Doing, Lost, Place, Setting, TlsFault, Wanted},
 };
+use refs_store::Layout;
 use refs_url::Host;
 
-use crate::recorded::ago;
+use super::cache::absent;
+use crate::{recorded::ago, wiring::cache_folder};
 
 pub(crate) fn registry_hint(error: &Registry) -> Option<String> {
     Some(match error {
@@ -27,16 +29,16 @@ pub(crate) fn registry_hint(error: &Registry) -> Option<String> {
             format!("the registry has a problem: try again in {} s", wait.as_secs())
         }
         Registry::Refused { status: 500..=599, .. } => "the registry has a problem: try again later".to_owned(),
+        Registry::Refused { at, status: 400..=499, .. } if at.is_to_token_service() => {
+            "the registry's token service gives no token: check the name of the repository, for which one is asked, and the \
+             credentials; `refs doctor REF` shows which are used, `refs login HOST` keeps others"
+                .to_owned()
+        }
         Registry::Settings { what, .. } => setting_hint(what)?.to_owned(),
         Registry::Size { .. } => {
             "what lists it says another size; nothing was kept of it: try again, then ask the owner".to_owned()
         }
-        Registry::Io { source, .. } if source.kind() == io::ErrorKind::DirectoryNotEmpty => {
-            "it is no image layout: name one, or a directory that is new or empty".to_owned()
-        }
-        Registry::Io { doing: Doing::Create, source, .. } if is_no_place(source.kind()) => {
-            "nothing can be made there: name another place, or get the right to write in this one".to_owned()
-        }
+        Registry::Io { doing, path, source } => io_hint(*doing, path, source.kind())?,
         Registry::Digest { .. } => {
             "the bytes are not what their digest says; nothing was kept of them: try again, then ask the owner"
                 .to_owned()
@@ -44,25 +46,52 @@ pub(crate) fn registry_hint(error: &Registry) -> Option<String> {
         Registry::Unsupported { wanted: Wanted::Delete, .. } => {
             "the registry's owner may have switched deleting off, or has another way to do it".to_owned()
         }
-        Registry::NotCached { wanted: Wanted::Tags | Wanted::Referrers(_), .. } => {
-            "without `--offline` the registry is asked".to_owned()
-        }
-        Registry::NotCached { lost: Some(Lost::Damaged(_)), .. } => {
-            "`refs cache fetch REF` fetches it anew, and keeps all of it, as a pull need not do".to_owned()
-        }
-        Registry::NotCached { lost: Some(Lost::Gone { seen, was }), of, .. } => {
-            let place = of.as_ref().map_or_else(|| "REPO".to_owned(), ToString::to_string);
-            format!("it said so {}; what is kept of what the tag led to is `{place}@{was}`", ago(*seen))
-        }
-        Registry::NotCached { .. } => {
-            "it is fetched without `--offline`; `refs cache fetch REF` keeps all of an image, which a pull of some files or \
-             over an older version does not"
-                .to_owned()
+        Registry::NotCached { wanted, of, lost } => {
+            absent().unwrap_or_else(|| not_cached_hint(wanted, of.as_ref(), lost.as_ref()))
         }
         Registry::Full { .. } => "make space and run it again".to_owned(),
         Registry::Busy { .. } => "wait for the other process, or stop it".to_owned(),
         _ => return None,
     })
+}
+
+/// What to do next about what the cache does not have.
+fn not_cached_hint(wanted: &Wanted, of: Option<&Place>, lost: Option<&Lost>) -> String {
+    match (wanted, lost) {
+        (Wanted::Tags | Wanted::Referrers(_), _) => "without `--offline` the registry is asked".to_owned(),
+        (_, Some(Lost::Damaged(_))) => {
+            "`refs cache fetch REF` fetches it anew, and keeps all of it, as a pull need not do".to_owned()
+        }
+        (_, Some(Lost::Gone { seen, was })) => {
+            let place = of.map_or_else(|| "REPO".to_owned(), ToString::to_string);
+            format!("it said so {}; what is kept of what the tag led to is `{place}@{was}`", ago(*seen))
+        }
+        _ => "it is fetched without `--offline`; `refs cache fetch REF` keeps all of an image, which a pull of some files or \
+              over an older version does not"
+            .to_owned(),
+    }
+}
+
+/// What to do next about a place on the disk that failed.
+fn io_hint(doing: Doing, path: &Path, kind: io::ErrorKind) -> Option<String> {
+    use io::ErrorKind::{DirectoryNotEmpty, PermissionDenied, ReadOnlyFilesystem};
+    let written = layout_of(path).filter(|_layout| !matches!(doing, Doing::Read | Doing::List));
+    Some(match (kind, written) {
+        (DirectoryNotEmpty, _) => "it is no image layout: name one, or a directory that is new or empty".to_owned(),
+        (PermissionDenied | ReadOnlyFilesystem, Some(layout)) => format!(
+            "the layout `{}` can't be written to: get the right to write in it, or name another place",
+            layout.display()
+        ),
+        _ if doing == Doing::Create && is_no_place(kind) => {
+            "nothing can be made there: name another place, or get the right to write in this one".to_owned()
+        }
+        _ => return None,
+    })
+}
+
+/// The layout that `path` is in. The cache has hints of its own.
+fn layout_of(path: &Path) -> Option<&Path> {
+    path.ancestors().find(|folder| Layout::is_at(folder)).filter(|layout| cache_folder().as_deref() != Some(layout))
 }
 
 /// Whether nothing can be made at a path, be the disk as it may.

@@ -18,6 +18,7 @@ mod entry;
 mod errors;
 mod files;
 mod generated;
+mod hints;
 mod hostile;
 mod hosts;
 mod inspect;

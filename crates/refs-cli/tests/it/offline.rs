@@ -7,7 +7,7 @@ use refs_testkit::{FakeRegistry, Image, Tree};
 use refs_url::Host;
 use serde_json::Value;
 
-use crate::support::{Machine, noise, now, pushed, registry, small};
+use crate::support::{Machine, ended, noise, now, pushed, registry, small};
 
 /// A machine that has pulled `o/r:v1`, from a registry that is gone.
 fn pulled() -> (Machine, Host) {
@@ -256,4 +256,34 @@ fn a_damaged_layout_is_not_blamed_on_the_cache() {
     fs::write(&layer, bytes).unwrap();
     let run = machine.fails("pull ocidir://layout:v1 here --offline", 8, &["hint: "]);
     assert!(!run.stderr.contains("the cache"), "{}", run.stderr);
+}
+
+#[test]
+fn without_a_cache_the_hint_says_that_there_is_none() {
+    let machine = Machine::new();
+    let hint = format!("hint: there is no cache at `{}` yet: ", machine.cache().display());
+    for line in ["ls localhost:1/o/r:v1", "tags localhost:1/o/r", "cat localhost:1/o/r:v1 a"] {
+        let words = ["is not in the cache", &hint, "`REFS_CACHE_DIR` names another folder"];
+        let run = machine.fails(&format!("{line} --offline"), 3, &words);
+        assert!(!run.stderr.contains("cache fetch"), "{}", run.stderr);
+    }
+    let mut homeless = machine.command("ls localhost:1/o/r:v1 --offline");
+    homeless.env_remove("REFS_CACHE_DIR").env_remove("HOME");
+    ended(&mut homeless).failed(3, &["is not in the cache", "hint: there is no cache, as there is no home"]);
+}
+
+#[test]
+fn what_the_cache_has_of_a_registry_that_is_down_is_told_of() {
+    let (machine, host) = pulled();
+    machine.prints("push before ocidir://layout:v1");
+    let words = ["hint: check that a registry listens on ", "; what the cache has of it is read with `--offline`\n"];
+    for line in ["ls AT:v1", "cat AT:v1 guide/one.md", "pull AT:v1 after", "resolve AT:v1", "tags AT", "manifest AT:v1"]
+    {
+        machine.fails(&line.replace("AT", &format!("{host}/o/r")), 7, &words);
+    }
+    machine.fails(&format!("diff {host}/o/r:v1 ocidir://layout:v1"), 7, &words);
+    for line in ["ls HOST/o/other:v1", "tags HOST/o/other", "push before HOST/o/r:v1", "cp HOST/o/r:v1 HOST/o/to:v1"] {
+        let run = machine.fails(&line.replace("HOST", host.as_str()), 7, &[words[0]]);
+        assert!(!run.stderr.contains("--offline"), "{}", run.stderr);
+    }
 }

@@ -146,3 +146,55 @@ fn what_is_left_of_a_destination_is_named_with_what_removes_it() {
     assert!(machine.path(&left).join("tree/theirs/file").is_file());
     assert!(machine.path("here/README.md").is_file());
 }
+
+#[test]
+fn a_layout_that_may_not_be_written_to_is_named_with_what_to_do() {
+    let machine = machine();
+    machine.prints("cp -q ocidir://layout:v1 ocidir://other:v1");
+    let lock = machine.path("layout/lock");
+    let lines = [
+        "push source ocidir://layout:v2",
+        "cp ocidir://other:v1 ocidir://layout:v3",
+        "tag ocidir://layout:v1 v4",
+        "rm ocidir://layout:v1 --yes",
+        "blob put ocidir://layout source/README.md",
+    ];
+    for (mode, word) in [(0o444, "cannot lock `layout/lock`"), (0o644, "cannot create `layout/ingest")] {
+        fs::set_permissions(&lock, Permissions::from_mode(mode)).unwrap();
+        set_modes(&machine.path("layout"), 0o500);
+        for line in lines {
+            let hint =
+                "hint: the layout `layout` can't be written to: get the right to write in it, or name another place";
+            let run = run(&machine, line).failed(1, &[hint]);
+            assert!(run.stderr.contains(word) || line.starts_with("blob"), "{line}: {}", run.stderr);
+        }
+        set_modes(&machine.path("layout"), 0o700);
+    }
+    assert_eq!(machine.prints("tags ocidir://layout"), "v1\n");
+}
+
+#[test]
+fn what_others_have_left_in_a_layout_does_not_stop_who_may_write_there() {
+    let machine = machine();
+    let left = machine.path("layout/ingest/left");
+    fs::create_dir_all(left.parent().unwrap()).unwrap();
+    fs::write(&left, "").unwrap();
+    fs::set_permissions(&left, Permissions::from_mode(0o000)).unwrap();
+    run(&machine, "push source ocidir://layout:v2").printed();
+    assert!(left.exists());
+}
+
+#[test]
+fn a_cache_that_can_not_be_made_is_not_said_to_be_read() {
+    let (machine, registry) = (Machine::new(), registry());
+    pushed(&machine, &registry, &small());
+    let above = machine.cache().parent().unwrap().to_owned();
+    fs::remove_dir_all(machine.cache()).ok();
+    fs::set_permissions(&above, Permissions::from_mode(0o500)).unwrap();
+    let run = run(&machine, &format!("ls {}/o/r:v1", registry.host()));
+    fs::set_permissions(&above, Permissions::from_mode(0o700)).unwrap();
+    let warning = format!("warning: the cache is left alone: cannot create `{}`: ", machine.cache().display());
+    assert!(run.code == 0 && run.stderr.starts_with(&warning), "{}", run.stderr);
+    assert!(run.stderr.contains("\nhint: `REFS_CACHE_DIR` names another folder"), "{}", run.stderr);
+    assert_eq!(run.stderr.matches("warning").count(), 1, "{}", run.stderr);
+}

@@ -176,6 +176,12 @@ impl Call {
 
     /// The request as errors and logs show it.
     pub(crate) fn line(&self) -> RequestLine {
-        RequestLine::new(&self.method, &self.url)
+        self.line_to(&self.url)
+    }
+
+    /// The same where it was sent on to `url`.
+    pub(crate) fn line_to(&self, url: &Url) -> RequestLine {
+        let line = RequestLine::new(&self.method, url);
+        if self.wanted == Wanted::Token { line.asking_token_service() } else { line }
     }
 }

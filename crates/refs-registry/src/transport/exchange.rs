@@ -85,12 +85,12 @@ impl Transport {
             url = next;
         }
         let fault = Fault::TooManyRedirects(redirect::MAX_HOPS);
-        Err(Failure::last(Error::Protocol { at: RequestLine::new(&call.method, &url), fault }))
+        Err(Failure::last(Error::Protocol { at: call.line_to(&url), fault }))
     }
 
     /// One request to `url`, which is `call`'s own or one it was sent on to.
     async fn hop(&self, call: &Call, url: &Url, grant: Option<&Grant>, bounds: &Bounds) -> Result<Answer, Failure> {
-        let at = RequestLine::new(&call.method, url);
+        let at = call.line_to(url);
         let began = self.options.clock.now();
         let pulse = Pulse::default();
         let send = async {

@@ -1,6 +1,9 @@
 //! A store that one origin's readers and keepers share, and what has become of it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    fs,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use refs_registry::{Error, ErrorKind, Result};
 use refs_url::Digest;
@@ -8,6 +11,7 @@ use refs_url::Digest;
 use super::touched::Damages;
 use crate::{
     file::is_shut_down,
+    layout::BLOBS_FOLDER,
     store::{Origin, Store},
 };
 
@@ -81,10 +85,18 @@ impl Shared {
 
     /// What came of a change to the store. Its first failure is told, and is the last change that is tried.
     pub(super) fn taken<T>(&self, result: Result<T>) -> Option<T> {
-        self.unless_failed(result, State::ReadOnly)
+        self.unless_failed(
+            result,
+            |error| if self.is_readable() { State::ReadOnly(error) } else { State::Failed(error) },
+        )
     }
 
-    fn unless_failed<T>(&self, result: Result<T>, failed: fn(Error) -> State) -> Option<T> {
+    /// Whether there is anything to read: a folder that can't be made, or opened, gives nothing.
+    fn is_readable(&self) -> bool {
+        self.store.folder().is_none_or(|folder| fs::read_dir(folder.join(BLOBS_FOLDER)).is_ok())
+    }
+
+    fn unless_failed<T>(&self, result: Result<T>, failed: impl FnOnce(Error) -> State) -> Option<T> {
         match result {
             Ok(given) => Some(given),
             // An algorithm that is not computed here is for the origin to refuse.

@@ -1,0 +1,71 @@
+//! Hints that depend on who failed, and on the places that the command names.
+
+use std::{fs, path::Path};
+
+use refs_testkit::{FakeRegistry, Fault, On};
+
+use crate::support::{Machine, noise, small};
+
+#[test]
+fn a_token_service_that_gives_no_token_has_a_hint_of_its_own() {
+    let machine = Machine::new();
+    let registry = FakeRegistry::builder().token_auth("user", "secret").start_blocking();
+    for status in [404, 405, 410] {
+        registry.fault(On::get("/token"), Fault::Status { status, headers: Vec::new() });
+        let words =
+            [&*format!("/token` was answered with {status}"), "hint: the registry's token service gives no token: "];
+        machine.fails(&format!("ls {}/o/r:v1", registry.host()), 1, &words);
+    }
+}
+
+#[test]
+fn a_directory_that_was_taken_for_a_name_of_docker_is_told_by_every_command() {
+    let machine = Machine::new();
+    machine.write("p1", &small());
+    machine.configure("[hosts.\"docker.io\"]\nproxy = \"http://127.0.0.1:1\"\n");
+    for (line, layout) in [
+        ("ls docker://p1", "ocidir://p1"),
+        ("pull docker://p1:v2 here", "ocidir://p1:v2"),
+        ("resolve docker://p1:v2", "ocidir://p1:v2"),
+        ("tags docker://p1", "ocidir://p1"),
+        ("cp docker://p1 ocidir://lay:v1", "ocidir://p1"),
+    ] {
+        let hint = format!("hint: if the directory `p1` is meant, an image layout on the disk is `{layout}`\n");
+        machine.fails(line, 7, &[&hint]);
+    }
+}
+
+#[test]
+fn a_damaged_layout_is_told_by_its_file_whoever_reads_it() {
+    let machine = Machine::new();
+    machine.write("source", &small().file("large", noise(300 << 10)));
+    let digest = machine.prints("push source ocidir://layout:v1").trim_end().rsplit_once(':').unwrap().1.to_owned();
+    let folder = "layout/blobs/sha256";
+    let blobs = || fs::read_dir(machine.path(folder)).unwrap().map(|blob| blob.unwrap().path());
+    let layer = blobs().max_by_key(|blob| blob.metadata().unwrap().len()).unwrap();
+    let put = |path: &Path, bytes: &[u8]| {
+        fs::remove_file(path).unwrap();
+        fs::write(path, bytes).unwrap();
+    };
+    let file = format!("`{folder}/{}`", layer.file_name().unwrap().display());
+    let again = "copy the artifact to ocidir://layout:v1 again, from where it came";
+    let (mut bytes, whole) = (fs::read(&layer).unwrap(), fs::read(&layer).unwrap());
+    bytes[100_000..100_004].copy_from_slice(b"harm");
+    put(&layer, &bytes);
+    for line in ["pull ocidir://layout:v1 here", "cp ocidir://layout:v1 ocidir://other:v1"] {
+        machine.run(line).failed(8, &[&format!("hint: {file} is damaged: remove it, and {again}")]);
+    }
+    machine.fails("cat ocidir://layout:v1 large", 8, &[&format!("; if {file} is damaged, remove it, and {again}")]);
+    put(&layer, &whole[..1000]);
+    for line in ["ls ocidir://layout:v1", "cat ocidir://layout:v1 large", "cp ocidir://layout:v1 ocidir://other:v1"] {
+        machine.run(line).failed(8, &[&format!("hint: the layout is damaged: {again}")]);
+    }
+    put(&layer, &whole);
+    let manifest = machine.path(folder).join(&digest);
+    let mut bytes = fs::read(&manifest).unwrap();
+    bytes[100] ^= 1;
+    put(&manifest, &bytes);
+    for line in ["ls ocidir://layout:v1", "pull ocidir://layout:v1 here"] {
+        machine.fails(line, 8, &[&format!("hint: `{folder}/{digest}` is damaged: remove it, and {again}")]);
+    }
+}

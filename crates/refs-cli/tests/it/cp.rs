@@ -378,14 +378,11 @@ fn a_copy_into_a_layout_that_was_killed_fetches_the_rest_of_a_layer() {
     wait_until(|| come() >= 1 << 20 && stored() == 1);
     child.kill().unwrap();
     child.wait().unwrap();
-    let left = come();
+    let rest = SIZE as u64 - come();
     from.clear_faults();
-    let (rest, planned) = (SIZE as u64 - left, machine.json(&format!("{line} --dry-run")));
-    assert_eq!((&planned["copied"]["bytes"], &planned["blobs"][0]["moved"]), (&rest.into(), &rest.into()), "{planned}");
-    assert_eq!(planned["blobs"][0]["size"], SIZE, "{planned}");
+    assert_eq!(machine.json(&format!("{line} --dry-run"))["copied"]["bytes"], rest);
     from.take_requests();
-    let copied = machine.json(&line);
-    assert_eq!(copied["copied"]["bytes"], rest, "{copied}");
+    assert_eq!(machine.json(&line)["copied"]["bytes"], rest);
     let read = from.take_requests().into_iter().filter(|seen| seen.path.ends_with(large.encoded()));
     assert_eq!(read.map(|seen| seen.sent).collect::<Vec<_>>(), [rest]);
     assert_eq!(std::fs::read_dir(machine.path("layout/ingest")).unwrap().count(), 0);

@@ -168,7 +168,8 @@ impl Sink for Repository {
             noted.notes.clear().await;
             return Ok(Sent::Present);
         }
-        self.put_by_notes(blob, &replay, noted).await?;
+        // Boxed: it holds the state of one upload and of the one that takes its place.
+        Box::pin(self.put_by_notes(blob, &replay, noted)).await?;
         Ok(Sent::Uploaded)
     }
 

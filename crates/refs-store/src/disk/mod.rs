@@ -8,6 +8,7 @@ mod images;
 mod indexes;
 mod known;
 mod notes;
+mod opening;
 mod order;
 mod origins;
 mod partials;

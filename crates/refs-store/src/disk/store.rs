@@ -2,16 +2,15 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io,
     ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use refs_registry::{Blob, Error, ErrorKind, Part, Result, Resume, Source, Verify, error::Wanted};
+use refs_registry::{Blob, Error, Part, Result, Resume, Source, Verify, error::Wanted};
 use refs_url::{Digest, Tag};
 use tokio::sync::OnceCell;
 
@@ -19,7 +18,7 @@ use super::{
     MEMBERS_FOLDER, PINS_FOLDER, TAGS_FOLDER, UPLOADS_FOLDER,
     fill::DiskFill,
     found::Found,
-    home, indexes,
+    indexes,
     known::{Known, Look},
     notes::{is_marked, latest_marks, mark, mark_durably, read_record, tag_names, unmark, write_record},
     order::{Obsolete, Order, Place as Filling},
@@ -29,11 +28,11 @@ use super::{
     removal,
 };
 use crate::{
-    evict::{Bound, reclaim_temporary},
+    evict::Bound,
     file::{blocking, each_chunk, open_file},
     flight::{Flight, Patience, Turn},
     journal::{Begun, Journal},
-    layout::{Folder, Layout},
+    layout::Layout,
     part::within,
     reading::{read_and_then, read_range, read_verified},
     record::TagRecord,
@@ -63,10 +62,10 @@ use crate::{
 /// folders above it are not looked at.
 #[derive(Debug, Clone)]
 pub struct DiskStore {
-    path: Arc<Path>,
+    pub(super) path: Arc<Path>,
     bound: Bound,
     patience: Duration,
-    layout: Arc<OnceCell<Layout>>,
+    pub(super) layout: Arc<OnceCell<Layout>>,
     remains: Remains,
     begun: Begun,
     known: Known,
@@ -126,41 +125,6 @@ impl DiskStore {
     #[must_use]
     pub fn begun(&self) -> u64 {
         self.begun.bytes()
-    }
-
-    async fn layout(&self) -> Result<&Layout> {
-        let open = async || {
-            let path = Arc::clone(&self.path);
-            blocking(&self.path, move || home::open(&path)).await?;
-            let layout = match Layout::open(self.path.as_ref()).await {
-                Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => {
-                    self.layout_anew().await?
-                }
-                opened => opened?,
-            };
-            // What processes that died were writing: nobody holds it any more.
-            match layout.run(|folder| reclaim_temporary(folder.root(), SystemTime::now())).await {
-                Err(error) if is_read_only(&error) => tracing::debug!(%error, "what is left of writers stays"),
-                reclaimed => drop(reclaimed?),
-            }
-            Ok(layout)
-        };
-        self.layout.get_or_try_init(open).await
-    }
-
-    /// Makes those of the layout's own files that are not there, or say nothing.
-    async fn layout_anew(&self) -> Result<Layout> {
-        let path = Arc::clone(&self.path);
-        blocking(&self.path, move || Folder::renew(path.to_path_buf())).await?;
-        Layout::open(self.path.as_ref()).await
-    }
-
-    pub(super) async fn run<T, F>(&self, work: F) -> Result<T>
-    where
-        T: Send + 'static,
-        F: FnOnce(&Arc<Folder>) -> Result<T> + Send + 'static,
-    {
-        self.layout().await?.run(work).await
     }
 
     async fn order(&self, digest: &Digest, size: u64) -> Result<Order> {
@@ -398,12 +362,6 @@ impl Store for DiskStore {
         let path = self.pin_path(digest);
         self.run(move |folder| folder.lock().and_then(|_held| unmark(&path))).await
     }
-}
-
-/// Whether a store that fails so may still be read.
-fn is_read_only(error: &Error) -> bool {
-    const KINDS: [io::ErrorKind; 2] = [io::ErrorKind::PermissionDenied, io::ErrorKind::ReadOnlyFilesystem];
-    matches!(error, Error::Io { source, .. } if KINDS.contains(&source.kind()))
 }
 
 pub(super) fn not_cached(digest: &Digest) -> Error {

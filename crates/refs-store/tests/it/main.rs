@@ -30,6 +30,7 @@ mod place;
 mod readings;
 mod resumed;
 mod scan;
+mod slow;
 mod spool;
 mod store;
 mod suite;

@@ -1,25 +1,18 @@
 //! One request for all who want the same part of a blob at a time.
 
-use std::{
-    ops::Range,
-    sync::{Arc, Mutex},
-};
+use std::{ops::Range, sync::Arc};
 
-use async_trait::async_trait;
 use bytes::Bytes;
-use futures_core::stream::BoxStream;
-use futures_util::{FutureExt, StreamExt, future::join_all, stream};
-use refs_registry::{
-    Blob, ByteStream, Descriptor, Error, ErrorKind, Filter, Manifest, Part, Resolver, Result, Resume, Source, Wire,
-    error::Wanted,
-};
-use refs_store::{Cached, DiskOptions, DiskStore, FetchedBy, Fetches, MemoryStore, Origin, Store};
-use refs_url::{Digest, RepoName, Tag, Target};
-use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use futures_util::{FutureExt, StreamExt, future::join_all};
+use refs_registry::{ByteStream, ErrorKind, Resolver, Result, Source};
+use refs_store::{Cached, DiskOptions, DiskStore, FetchedBy, Fetches, MemoryStore, Store};
+use refs_url::{Digest, RepoName};
 
 use crate::{
     content::{digest, fails, put, read, read_part, text},
     place::{Place, facts, get},
+    slow::{Slow, down},
+    store::origin,
 };
 
 facts! {
@@ -27,105 +20,6 @@ facts! {
     m145_a_part_on_its_way_to_one_repository_is_not_given_for_another
     parts_of_another_size_are_dropped_when_the_origin_tells_of_it
     whole_content_takes_the_place_of_parts_that_disagree
-}
-
-/// A registry whose parts come when a test says so.
-#[derive(Debug)]
-struct Slow {
-    total: Mutex<u64>,
-    asked: Mutex<Vec<Range<u64>>>,
-    /// What requests are answered with, one after the other.
-    answers: Mutex<UnboundedSender<Result<()>>>,
-    admitted: tokio::sync::Mutex<UnboundedReceiver<Result<()>>>,
-    feeds: Mutex<Vec<UnboundedSender<Result<Bytes>>>>,
-}
-
-impl Slow {
-    fn of(total: u64) -> Arc<Self> {
-        let (answers, admitted) = mpsc::unbounded_channel();
-        let (answers, admitted) = (Mutex::new(answers), tokio::sync::Mutex::new(admitted));
-        Arc::new(Self { total: Mutex::new(total), asked: Mutex::default(), answers, admitted, feeds: Mutex::default() })
-    }
-
-    /// Lets the next request be answered.
-    fn admit(&self) {
-        self.answer(Ok(()));
-    }
-
-    fn answer(&self, answer: Result<()>) {
-        self.answers.lock().unwrap().send(answer).unwrap();
-    }
-
-    /// Sends to the reader of the latest request.
-    fn feed(&self, piece: &str) {
-        let latest = self.feeds.lock().unwrap().len() - 1;
-        self.feed_to(latest, piece);
-    }
-
-    fn feed_to(&self, request: usize, piece: &str) {
-        drop(self.feeds.lock().unwrap()[request].send(Ok(Bytes::from(piece.to_owned()))));
-    }
-
-    fn cut(&self) {
-        drop(self.feeds.lock().unwrap().last().unwrap().send(Err(down())));
-    }
-
-    /// The ranges that it was asked for.
-    fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap().iter().map(|range| format!("{range:?}")).collect()
-    }
-
-    /// The repository `o/r`, as each of those opens it who share `fetches`.
-    fn cached(self: &Arc<Self>, store: &Arc<dyn Store>, fetches: &Fetches) -> Cached {
-        Cached::new(Arc::clone(self) as _, origin("o/r"), Arc::clone(store)).sharing(fetches)
-    }
-}
-
-fn down() -> Error {
-    Error::NotFound { wanted: Wanted::Blob(digest("down")), at: "the origin".into(), code: None }
-}
-
-fn origin(name: &str) -> Origin {
-    Origin { wire: Wire::Secured, host: "a.io".parse().unwrap(), repository: name.parse().unwrap() }
-}
-
-#[async_trait]
-impl Source for Slow {
-    async fn resolve(&self, _: &Target) -> Result<Descriptor> {
-        Err(down())
-    }
-    async fn manifest(&self, _: &Target) -> Result<Manifest> {
-        Err(down())
-    }
-    async fn blob(&self, _: &Digest, _: Resume) -> Result<Blob> {
-        Err(down())
-    }
-    async fn blob_part(&self, _: &Digest, range: Range<u64>) -> Result<Part> {
-        self.asked.lock().unwrap().push(range.clone());
-        self.admitted.lock().await.recv().await.unwrap()?;
-        let (feed, fed) = mpsc::unbounded_channel();
-        self.feeds.lock().unwrap().push(feed);
-        let stream = stream::unfold(fed, |mut fed| async { Some((fed.recv().await?, fed)) }).boxed();
-        // It ends with its last byte, as those of registries do.
-        let left = range.end - range.start;
-        let stream = stream::try_unfold((stream, left), |(mut stream, left)| async move {
-            if left == 0 {
-                return Ok(None);
-            }
-            let piece: Option<Bytes> = stream.next().await.transpose()?;
-            Ok(piece.map(|piece| (piece.clone(), (stream, left - piece.len() as u64))))
-        });
-        Ok(Part { range, total: *self.total.lock().unwrap(), stream: stream.boxed() })
-    }
-    async fn stat_blob(&self, _: &Digest) -> Result<Option<u64>> {
-        Ok(Some(*self.total.lock().unwrap()))
-    }
-    fn tags(&self, _: Option<Tag>) -> BoxStream<'_, Result<Tag>> {
-        stream::empty().boxed()
-    }
-    fn referrers(&self, _: &Digest, _: Filter) -> BoxStream<'_, Result<Descriptor>> {
-        stream::empty().boxed()
-    }
 }
 
 /// Stores of either kind.
@@ -252,9 +146,7 @@ async fn another_asks_when_the_reader_leaves_before_there_is_an_answer() -> Resu
             tokio::task::yield_now().await;
         }
         slow.admit();
-        while slow.feeds.lock().unwrap().is_empty() {
-            tokio::task::yield_now().await;
-        }
+        slow.answered(1).await;
         slow.feed("0123456789");
         for read in staying {
             assert_eq!(read.await.unwrap()?, "0123456789");
@@ -278,9 +170,7 @@ async fn another_leads_on_at_the_byte_where_the_one_who_led_was_cut() -> Result<
         fails(next(&mut one).await, ErrorKind::NotFound);
         slow.admit();
         let (two, three) = (tokio::spawn(text(two)), tokio::spawn(text(three)));
-        while slow.feeds.lock().unwrap().len() < 2 {
-            tokio::task::yield_now().await;
-        }
+        slow.answered(2).await;
         slow.feed("56789");
         assert_eq!((two.await.unwrap()?, three.await.unwrap()?), ("0123456789".to_owned(), "0123456789".to_owned()));
         assert_eq!(slow.asked(), ["0..10", "5..10"]);
@@ -301,7 +191,7 @@ async fn the_rest_of_a_blob_of_another_size_is_no_rest() -> Result<()> {
         assert_eq!(next(&mut one).await?.unwrap(), "01234");
         assert_eq!(next(&mut two).await?.unwrap(), "01234");
         slow.cut();
-        *slow.total.lock().unwrap() = 11;
+        slow.resize(11);
         slow.admit();
         fails(next(&mut two).await, ErrorKind::Size);
     }
@@ -346,9 +236,7 @@ async fn check_far_behind(store: &Arc<dyn Store>, requests: usize) -> Result<()>
     assert_eq!(next(&mut fast).await?.unwrap(), piece);
     let feeding = async {
         for n in 1..requests {
-            while slow.feeds.lock().unwrap().len() <= n {
-                tokio::task::yield_now().await;
-            }
+            slow.answered(n + 1).await;
             (0..8).for_each(|_| slow.feed_to(n, &piece));
         }
     };
@@ -392,7 +280,7 @@ async fn m145_a_part_on_its_way_to_one_repository_is_not_given_for_another(place
     slow.feed("01234");
     assert_eq!(next(&mut private).await?.unwrap(), "01234");
     other.answer(Err(down()));
-    let evil = Cached::new(Arc::clone(&other) as _, origin("evil"), Arc::clone(&place.store)).sharing(&fetches);
+    let evil = Cached::new(Arc::clone(&other) as _, origin("a.io", "evil"), Arc::clone(&place.store)).sharing(&fetches);
     fails(begin(&evil, 0..10).await, ErrorKind::NotFound);
     slow.feed("56789");
     assert_eq!(text(private).await?, "56789");
@@ -410,28 +298,28 @@ async fn parts_of_another_size_are_dropped_when_the_origin_tells_of_it(place: Pl
         text(stream).await
     };
     assert_eq!(read(6..10, "6789").await?, "6789");
-    *slow.total.lock().unwrap() = 12;
+    slow.resize(12);
     // Neither of these is kept before the answer is.
     let cached = slow.cached(&place.store, &fetches);
     slow.admit();
     let broken_off = begin(&cached, 0..4).await?;
-    fails(place.store.part(&origin("o/r"), &blob(), 6..10).await, ErrorKind::NotCached);
+    fails(place.store.part(&origin("a.io", "o/r"), &blob(), 6..10).await, ErrorKind::NotCached);
     drop(broken_off);
     assert_eq!(read(8..12, "89ab").await?, "89ab");
-    assert_eq!(place.store.part(&origin("o/r"), &blob(), 8..12).await?.total, 12);
+    assert_eq!(place.store.part(&origin("a.io", "o/r"), &blob(), 8..12).await?.total, 12);
     // Two that come at a time do not stay together.
     let fill = async |range: Range<u64>, total: u64| {
-        let mut fill = place.store.fill_part(&origin("o/r"), &blob(), range, total).await?.unwrap();
+        let mut fill = place.store.fill_part(&origin("a.io", "o/r"), &blob(), range, total).await?.unwrap();
         fill.write(Bytes::from("wxyz")).await?;
-        Ok::<_, Error>(fill)
+        Ok::<_, refs_registry::Error>(fill)
     };
     let (mut ten, mut twelve) = (fill(0..4, 10).await?, fill(2..6, 12).await?);
     twelve.commit().await?;
-    assert_eq!(place.store.part(&origin("o/r"), &blob(), 8..12).await?.total, 12);
+    assert_eq!(place.store.part(&origin("a.io", "o/r"), &blob(), 8..12).await?.total, 12);
     ten.commit().await?;
-    assert_eq!(place.store.part(&origin("o/r"), &blob(), 0..4).await?.total, 10);
+    assert_eq!(place.store.part(&origin("a.io", "o/r"), &blob(), 0..4).await?.total, 10);
     for range in [2..6, 8..12] {
-        fails(place.store.part(&origin("o/r"), &blob(), range).await, ErrorKind::NotCached);
+        fails(place.store.part(&origin("a.io", "o/r"), &blob(), range).await, ErrorKind::NotCached);
     }
     Ok(())
 }

@@ -38,6 +38,7 @@ impl Repository {
             digest: digest.clone(),
             rest: range.clone(),
             asked: range.end - range.start,
+            total,
             body: Some(body),
             budget,
             progress: 0,
@@ -74,6 +75,8 @@ struct Reading {
     /// What has not come yet.
     rest: Range<u64>,
     asked: u64,
+    /// The size of the blob, as the first answer had it: who tells of another one has another blob.
+    total: u64,
     body: Option<Incoming>,
     budget: Budget,
     progress: u64,
@@ -119,7 +122,11 @@ impl Reading {
             // The end of the connection came after the last byte.
             None if self.rest.is_empty() => return Ok(None),
             None => {
-                let (_, body) = self.repository.open_part(&self.digest, &self.rest).await?;
+                let (total, body) = self.repository.open_part(&self.digest, &self.rest).await?;
+                if total != self.total {
+                    let wanted = Wanted::Blob(self.digest.clone());
+                    return Err(Failure::last(Error::Size { wanted, expected: self.total, actual: total }));
+                }
                 self.body.insert(body)
             }
         };

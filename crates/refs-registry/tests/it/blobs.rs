@@ -272,6 +272,22 @@ async fn a_cut_part_goes_on_and_an_empty_one_asks_for_its_size_only() {
 }
 
 #[tokio::test]
+async fn the_rest_of_a_part_of_a_blob_of_another_size_is_an_error() {
+    let blob = bytes(LEN);
+    let digest = Digest::sha256(&blob);
+    let peer = nth(move |n, request| match n {
+        1 => Reply::blob(request, &blob).cut_at(500),
+        _ => Reply::blob(request, &[&*blob, b"and more"].concat()),
+    })
+    .await;
+    let part = repository(&anonymous(), &peer).blob_part(&digest, 1000..2000).await.unwrap();
+    let error = collect(part.stream).await.unwrap_err();
+    assert!(
+        matches!(error, Error::Size { expected, actual, .. } if (expected, actual) == (LEN as u64, LEN as u64 + 8))
+    );
+}
+
+#[tokio::test]
 async fn answers_that_are_not_the_part_are_refused() {
     async fn check(reply: Reply, is_expected: fn(&Error) -> bool) {
         let peer = Peer::start(move |_| reply.clone()).await;

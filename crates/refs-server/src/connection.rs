@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, Version, header::HOST};
+use http::{HeaderValue, Request, Response, StatusCode, Version, header::HOST, uri::Authority};
 use http_body_util::BodyExt;
 use hyper::{
     body::{Frame, Incoming, SizeHint},
@@ -167,9 +167,17 @@ impl Asked {
 /// Why a request is refused that does not say once whom it is for, as HTTP/1.1 wants it
 /// ([RFC 9112](https://www.rfc-editor.org/rfc/rfc9112#section-3.2)).
 fn unaddressed<B>(request: &Request<B>) -> Option<Refusal> {
-    let hosts = request.headers().get_all(HOST).iter().count();
-    let is_refused = request.version() == Version::HTTP_11 && hosts != 1;
-    is_refused.then(|| Refusal::new(StatusCode::BAD_REQUEST, Code::Unknown, "the request has no `Host`, or several"))
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let is_one = matches!((hosts.next(), hosts.next()), (Some(host), None) if is_authority(host));
+    let is_refused = request.version() == Version::HTTP_11 && !is_one;
+    is_refused
+        .then(|| Refusal::new(StatusCode::BAD_REQUEST, Code::Unknown, "the request has no `Host`, or no valid one"))
+}
+
+/// Whether `host` is one, with or without a port; or empty, as of a URI that has none.
+fn is_authority(host: &HeaderValue) -> bool {
+    let is_valid = |host: &[u8]| Authority::try_from(host).is_ok_and(|host| !host.as_str().contains('@'));
+    host.is_empty() || is_valid(host.as_bytes())
 }
 
 /// The body of an answer, whose request is under way until its last byte has left.

@@ -94,6 +94,9 @@ async fn a_request_says_once_whom_it_is_for() {
     for (said, expected) in [
         ("HTTP/1.1\r\n", "400"),
         ("HTTP/1.1\r\nhost: x\r\nhost: y\r\n", "400"),
+        ("HTTP/1.1\r\nhost: a b\r\n", "400"),
+        ("HTTP/1.1\r\nhost: a/b@c\r\n", "400"),
+        ("HTTP/1.1\r\nhost: [::1]:5000\r\n", "200"),
         ("HTTP/1.1\r\nhost: x\r\n", "200"),
         ("HTTP/1.1\r\nhost:\r\n", "200"),
         ("HTTP/1.0\r\n", "200"),

@@ -94,8 +94,7 @@ impl Asked {
             && error.kind() == ErrorKind::NotFound
         {
             self.refused.note(&self.origin, tag, error, self.clock.now(), self.pause);
-            // Whoever was told no reason asks for it next, if there is something to forget.
-            if !is_bare(error) {
+            if says_gone(error) {
                 self.forget(tag).await;
             }
         }
@@ -185,6 +184,12 @@ impl Source for Asked {
 /// Whether there is no reason with it, as in what answers a HEAD.
 const fn is_bare(error: &Error) -> bool {
     matches!(error, Error::NotFound { code: None, .. })
+}
+
+/// Whether the upstream's own word is that it has no such manifest. Where it gives no reason, that may be a proxy's answer, or
+/// the repository may be hidden.
+const fn says_gone(error: &Error) -> bool {
+    matches!(error, Error::NotFound { code: Some(Code::ManifestUnknown), .. })
 }
 
 /// What is not found for no reason that was given may be hidden, or a proxy's answer: it is not said to be missing.

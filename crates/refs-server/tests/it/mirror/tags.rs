@@ -125,6 +125,21 @@ async fn a_tag_that_is_missing_is_not_asked_for_again_at_once() {
 }
 
 #[tokio::test]
+async fn a_404_that_is_no_word_of_the_registry_does_not_make_a_tag_forgotten() {
+    let registry = FakeRegistry::start().await;
+    tagged(&registry, "o/r", "v1", "content").await;
+    let rig = Rig::of(&registry);
+    rig.get(PATH).await;
+    rig.pass(6 * MINUTE);
+    registry.fault(On::any("/manifests/").always(), Fault::Status { status: 404, headers: vec![] });
+    assert_eq!(rig.get(PATH).await.refusal(), "404 UNKNOWN");
+    registry.clear_faults();
+    registry.fault(On::any("/v2/").always(), Fault::Drop(Close::Fin));
+    rig.pass(MINUTE);
+    assert_eq!(rig.get(PATH).await.cache(), (200, "STALE"));
+}
+
+#[tokio::test]
 async fn a_tag_that_was_removed_is_not_given_when_the_upstream_is_down_later() {
     let registry = FakeRegistry::start().await;
     tagged(&registry, "o/r", "v1", "content").await;

@@ -73,6 +73,11 @@ async fn go_on(ends: &Ends, blob: Descriptor, upload: Box<dyn Upload>) -> Result
         drop(upload.abort().await);
         return Ok(CopiedBlob::unmoved(blob, Fate::Present));
     }
+    if ends.journals.as_ref().is_some_and(|journals| journals.has(&blob)) {
+        // In a session that is written down another copy can go on, and maybe one has been left.
+        drop(upload.abort().await);
+        return put(ends, blob).await;
+    }
     let noted = Noted::new(Arc::clone(&ends.source), &blob);
     let opened = noted.blob(&blob.digest, Resume::START).await;
     let sent = match opened {

@@ -21,10 +21,15 @@ impl Journals {
         Self { store, to: Arc::new(to), piece_bytes }
     }
 
+    /// Whether the upload of `blob` is written down: it is long enough to be sent in pieces.
+    pub(super) const fn has(&self, blob: &Descriptor) -> bool {
+        blob.size > self.piece_bytes.get()
+    }
+
     /// The notes on the upload of `blob`, wherever it comes from. None for one that is sent at once, while another process
     /// sends the same, and when the store fails: it goes on without them.
     pub(super) async fn of(&self, blob: &Descriptor) -> Option<Noted> {
-        if blob.size <= self.piece_bytes.get() {
+        if !self.has(blob) {
             return None;
         }
         let opened = self.store.journal(&self.to, &format!("blob\n{}", blob.digest)).await;

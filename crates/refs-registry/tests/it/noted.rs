@@ -179,7 +179,10 @@ async fn a_registry_that_takes_no_pieces_or_small_ones_is_sent_one() {
 }
 
 /// What a registry that answers as `answer` says to requests of sessions is asked, and what comes of it.
-async fn answered(state: Option<UploadState>, answer: fn(&str) -> Reply) -> (Result<Sent>, Rig) {
+async fn answered(
+    state: Option<UploadState>,
+    mut answer: impl FnMut(&str) -> Reply + Send + 'static,
+) -> (Result<Sent>, Rig) {
     let rig = Rig::new(Ways::default()).await;
     let to = Peer::start(move |request| match request.method.as_str() {
         "HEAD" => Reply::status(404),
@@ -215,4 +218,61 @@ async fn what_an_error_leaves_is_gone_on_with_where_that_may_help() {
     let (put, rig) = answered(all(), |method| told(if method == "PUT" { 403 } else { 204 })).await;
     assert_eq!(put.unwrap_err().kind(), ErrorKind::Denied);
     assert_eq!(rig.steps(&mut 0), ["GET 0", "PUT 0"]);
+}
+
+/// That what has come stays after the second piece is answered with `status`, and nothing is sent a second time.
+async fn check_stays(status: u16, expect: ErrorKind) {
+    let mut pieces = 0;
+    let (put, rig) = answered(None, move |method| {
+        pieces += usize::from(method == "PATCH");
+        match (method, pieces) {
+            ("PATCH", 1) => Reply::status(202).header("location", "/up/1").header("range", "0-99999"),
+            _ => Reply::status(status),
+        }
+    })
+    .await;
+    assert_eq!(put.unwrap_err().kind(), expect, "{status}");
+    assert_eq!(rig.steps(&mut 0)[..3], ["POST 0", "PATCH 0-99999", "PATCH 100000-199999"], "{status}");
+    let seen: Vec<_> = rig.to.seen().into_iter().map(|request| request.method).collect();
+    assert!(!seen.iter().any(|method| method == "DELETE" || method == "PUT"), "{status}: {seen:?}");
+    assert_eq!(rig.book.last().await.unwrap().offset, PIECE, "{status}");
+}
+
+#[tokio::test]
+async fn what_was_taken_stays_where_the_cause_is_elsewhere() {
+    check_stays(401, ErrorKind::Unauthorized).await;
+    check_stays(403, ErrorKind::Denied).await;
+    check_stays(412, ErrorKind::Protocol).await;
+    check_stays(507, ErrorKind::Unreachable).await;
+}
+
+#[tokio::test]
+async fn what_was_taken_stays_when_the_source_gives_nothing() {
+    for (status, expect) in [(403, ErrorKind::Denied), (404, ErrorKind::NotFound)] {
+        let state = UploadState { session: "/up/1".to_owned(), offset: PIECE };
+        let rig = Rig::new(Ways::default()).await;
+        let to = Peer::start(|request| match request.method.as_str() {
+            "HEAD" => Reply::status(404),
+            _ => Reply::status(204).header("location", "/up/1").header("range", "0-99999"),
+        })
+        .await;
+        let rig = Rig { to, from: Peer::start(move |_| Reply::status(status)).await, ..rig };
+        rig.book.write(&state).await;
+        assert_eq!(rig.put().await.unwrap_err().kind(), expect);
+        assert_eq!(rig.book.last().await.unwrap().offset, PIECE);
+        assert!(!rig.to.seen().iter().any(|request| matches!(&*request.method, "DELETE" | "POST")));
+    }
+}
+
+#[tokio::test]
+async fn a_session_with_less_than_it_had_is_not_gone_on_with() {
+    let state = UploadState { session: "/up/1".to_owned(), offset: 2 * PIECE };
+    let (put, rig) = answered(Some(state), |method| match method {
+        "GET" => Reply::status(204).header("location", "/up/1").header("range", "0-99999"),
+        "PUT" => Reply::status(201),
+        _ => Reply::status(202).header("location", "/up/2"),
+    })
+    .await;
+    assert!(matches!(put, Ok(Sent::Uploaded)), "{put:?}");
+    assert_eq!(rig.steps(&mut 0), [&["GET 0"], PIECES].concat());
 }

@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 
 use http::Method;
 use refs_store::{DiskOptions, DiskStore};
-use refs_testkit::{Close, Fault, On};
+use refs_testkit::{Close, Fault, On, Quirks, quirks};
 use tempfile::TempDir;
 
 use super::*;
@@ -105,4 +105,29 @@ async fn a_copy_whose_session_has_expired_begins_the_blob_anew() {
 #[tokio::test]
 async fn a_blob_is_sent_as_one_where_nobody_could_go_on_with_it() {
     Rig::new().await.check(&anonymous(), &[("PUT", LARGE)], (None, LARGE)).await;
+}
+
+#[tokio::test]
+async fn a_copy_in_a_registry_that_mounts_nothing_goes_on_in_a_blob_too() {
+    let quirks = Quirks { mount: quirks::Mount::Session, ..Quirks::default() };
+    let registry = FakeRegistry::builder().quirks(quirks).start().await;
+    let image = Image::new().layer(MediaType::OCI_LAYER, noise(LARGE, 7));
+    image.push(&*registry.repository("o/from"), &["v1"]).await.unwrap();
+    let cache = tempfile::tempdir().unwrap();
+    let copy = async || {
+        let store = DiskStore::new(cache.path().join("cache"), &DiskOptions::default());
+        let options = CopyOptions { piece_bytes: NonZeroU64::new(MIB as u64).unwrap(), ..CopyOptions::default() };
+        let (from, to) = (place(&registry, "o/from:v1"), place(&registry, "o/to:v1"));
+        anonymous().with_store(Arc::new(store)).copy(&from, &to, &options).await
+    };
+    registry
+        .fault(On::new(Method::PATCH, "/uploads/").skip(3).always(), Fault::Status { status: 503, headers: vec![] });
+    assert_eq!(side(&copy().await.unwrap_err()).0, Side::Destination);
+    registry.clear_faults();
+    registry.take_requests();
+    copy().await.unwrap();
+    // One of those that were spared may have been for the config.
+    let patched = registry.take_requests().into_iter().filter(|seen| seen.method == Method::PATCH);
+    let patched: u64 = patched.map(|seen| seen.received).sum();
+    assert!((MIB as u64..=2 * MIB as u64 + SMALL).contains(&patched), "{patched}");
 }

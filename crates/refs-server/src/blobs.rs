@@ -7,7 +7,7 @@ use http::{
     HeaderMap, HeaderName, StatusCode,
     header::{ACCEPT_RANGES, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, IF_RANGE, RANGE},
 };
-use refs_registry::{ErrorKind, Resume, Sink, Source, error::Wanted};
+use refs_registry::{Blob, ErrorKind, Resume, Sink, Source, error::Wanted};
 use refs_url::Digest;
 
 use crate::{
@@ -53,6 +53,7 @@ async fn ranged(source: &dyn Source, digest: &Digest, range: &str) -> Outcome {
     };
     match wants {
         Wants::Whole => whole(source, digest).await,
+        Wants::Part(wanted) if wanted == (0..size) => all(source, digest, size).await,
         Wants::Part(wanted) => part(source, digest, wanted, range).await,
         Wants::Nothing => Err(Refusal::range_not_in(size)),
     }
@@ -76,13 +77,30 @@ pub(crate) fn is_known(headers: &HeaderMap, name: HeaderName, digest: &Digest) -
 }
 
 async fn whole(source: &dyn Source, digest: &Digest) -> Outcome {
+    let blob = opened(source, digest).await?;
+    Ok(described(StatusCode::OK, digest).with_body(blob.size, body::outgoing(blob.stream, blob.size)))
+}
+
+/// All `size` bytes as the part that they are asked for as: unlike another part, these can be verified.
+async fn all(source: &dyn Source, digest: &Digest, size: u64) -> Outcome {
+    let Blob { size: found, stream, .. } = opened(source, digest).await?;
+    let reply = if found == size {
+        let range = format_args!("bytes 0-{}/{size}", size.saturating_sub(1)).to_string();
+        described(StatusCode::PARTIAL_CONTENT, digest).with(CONTENT_RANGE, range)
+    } else {
+        described(StatusCode::OK, digest)
+    };
+    Ok(reply.with_body(found, body::outgoing(stream, found)))
+}
+
+async fn opened(source: &dyn Source, digest: &Digest) -> Result<Blob, Refusal> {
     let mut blob = source.blob(digest, Resume::START).await.map_err(|error| Refusal::of_read(&error))?;
     if blob.size == 0 {
         // There is no last byte to hold back until the verdict.
         let ended = (&mut blob.stream).try_for_each(|_empty| async { Ok(()) }).await;
         ended.map_err(|error| Refusal::of_read(&error))?;
     }
-    Ok(described(StatusCode::OK, digest).with_body(blob.size, body::outgoing(blob.stream, blob.size)))
+    Ok(blob)
 }
 
 /// The part `wanted`, which is what `header` means of a blob as large as this one is said to be.

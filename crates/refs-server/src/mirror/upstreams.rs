@@ -186,7 +186,9 @@ impl Inner {
             clock: Arc::clone(&clock),
             observers,
         };
-        let options = CachedOptions { freshness: tags.freshness, clock: Arc::clone(&clock) };
+        // As long as the store takes: whoever goes on with a download asks for all the rest.
+        let max_part_bytes = u64::MAX;
+        let options = CachedOptions { freshness: tags.freshness, clock: Arc::clone(&clock), max_part_bytes };
         let store = Arc::clone(&self.store);
         let cached = Cached::with_options(Arc::new(asked), origin.clone(), Arc::clone(&store), &options);
         Mirrored {

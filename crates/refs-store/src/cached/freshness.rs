@@ -33,11 +33,14 @@ pub struct CachedOptions {
     pub freshness: Freshness,
     /// Whose date records bear, and are compared with; the system's unless set.
     pub clock: Arc<dyn Clock>,
+    /// A longer part is not kept without the rest; 32 MiB unless set, as who reads little of much wants tables of contents
+    /// again, and no archives.
+    pub max_part_bytes: u64,
 }
 
 impl Default for CachedOptions {
     fn default() -> Self {
-        Self { freshness: Freshness::default(), clock: Arc::new(SystemClock) }
+        Self { freshness: Freshness::default(), clock: Arc::new(SystemClock), max_part_bytes: 32 << 20 }
     }
 }
 

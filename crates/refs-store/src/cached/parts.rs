@@ -18,9 +18,6 @@ use super::{
 };
 use crate::{flight::Flight, joint::FetchedBy};
 
-/// A longer part is not kept without the rest: it is no table of contents.
-const MAX_PART_BYTES: u64 = 32 << 20;
-
 /// A part of a blob on its way to a reader.
 #[derive(Debug)]
 pub struct FetchedPart {
@@ -37,6 +34,8 @@ pub(super) struct Asked {
     digest: Digest,
     range: Range<u64>,
     place: InBlob,
+    /// A longer one is not kept.
+    max_bytes: u64,
 }
 
 /// Where a part is among those that are read of a blob.
@@ -80,7 +79,14 @@ impl Cached {
         }
         let place = if is_first { InBlob::First } else { self.place_of(digest, &range).await };
         let (origin, local) = (Arc::clone(&self.origin), Arc::clone(&self.local));
-        let asked = Arc::new(Asked { origin, local, digest: digest.clone(), range: range.clone(), place });
+        let asked = Arc::new(Asked {
+            origin,
+            local,
+            digest: digest.clone(),
+            range: range.clone(),
+            place,
+            max_bytes: self.max_part_bytes,
+        });
         let key = (self.origin_name().clone(), digest.clone(), range);
         let Joined { fetch, begun, led } = self.fetches.parts.join(key, &asked).await?;
         let by = match led {
@@ -136,13 +142,13 @@ impl Asked {
     /// or for what may be at fault.
     async fn flight(&self) -> Option<Flight> {
         let Range { start, end } = self.range;
-        let is_short = (1..=MAX_PART_BYTES).contains(&end.saturating_sub(start));
+        let is_short = (1..=self.max_bytes).contains(&end.saturating_sub(start));
         let is_awaited = is_short && self.place != InBlob::Elsewhere && self.not_before() == 0;
         if is_awaited { self.local.part_flight(&self.digest, &self.range).await } else { None }
     }
 
     async fn keeping(&self, range: &Range<u64>, total: u64) -> Option<Keeping> {
-        let is_kept = (1..=MAX_PART_BYTES).contains(&range.end.saturating_sub(range.start))
+        let is_kept = (1..=self.max_bytes).contains(&range.end.saturating_sub(range.start))
             && self.place.is_worth_keeping(range.end, total);
         if is_kept { self.local.fill_part(&self.digest, range, total).await } else { None }
     }

@@ -58,6 +58,8 @@ pub struct Cached {
     pub(super) aside: Option<Arc<Aside>>,
     /// What others fetch, who share it.
     pub(super) fetches: Fetches,
+    /// A longer part is not kept.
+    pub(super) max_part_bytes: u64,
 }
 
 /// Since when a store has a blob that it was to [keep](Cached::keep).
@@ -84,13 +86,14 @@ impl Cached {
         store: Arc<dyn Store>,
         options: &CachedOptions,
     ) -> Self {
-        let CachedOptions { freshness, clock } = options.clone();
+        let CachedOptions { freshness, clock, max_part_bytes } = options.clone();
         let purpose = match freshness {
             Freshness::Revalidate | Freshness::Within(_) => Purpose::ReadAndWrite,
             Freshness::Refresh => Purpose::Write,
         };
         let local = Arc::new(Local::new(store, origin, purpose));
-        Self { origin: source, local, belief: freshness.into(), clock, aside: None, fetches: Fetches::default() }
+        let (belief, fetches) = (freshness.into(), Fetches::default());
+        Self { origin: source, local, belief, clock, aside: None, fetches, max_part_bytes }
     }
 
     /// The same, whose readers join the `fetches` of parts that others have under way, and let others join theirs. All of them
@@ -116,6 +119,7 @@ impl Cached {
             clock: Arc::new(SystemClock),
             aside: None,
             fetches: Fetches::default(),
+            max_part_bytes: 0,
         }
     }
 
@@ -142,6 +146,7 @@ impl Cached {
             clock: Arc::new(SystemClock),
             aside: None,
             fetches: Fetches::default(),
+            max_part_bytes: 0,
         }
     }
 
@@ -318,7 +323,15 @@ impl Source for Cached {
     fn keeping_in(&self, folder: &Path) -> Option<Arc<dyn Source>> {
         let (origin, local, clock) = (Arc::clone(&self.origin), Arc::clone(&self.local), Arc::clone(&self.clock));
         let (aside, fetches) = (Some(Arc::new(Aside::new(folder))), self.fetches.clone());
-        Some(Arc::new(Self { origin, local, belief: self.belief, clock, aside, fetches }))
+        Some(Arc::new(Self {
+            origin,
+            local,
+            belief: self.belief,
+            clock,
+            aside,
+            fetches,
+            max_part_bytes: self.max_part_bytes,
+        }))
     }
 
     async fn distrust(&self) -> bool {

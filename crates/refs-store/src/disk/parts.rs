@@ -51,6 +51,13 @@ pub(super) fn find(folder: &Path, range: &Range<u64>) -> Result<Option<(File, Pa
     Ok(None)
 }
 
+/// Whether `folder` has as many parts as it may: each takes a block of the disk, however short it is, and who looks for one
+/// looks through all.
+pub(super) fn is_full(folder: &Path) -> Result<bool> {
+    const MOST: usize = 1024;
+    Ok(names(folder)?.len() >= MOST)
+}
+
 /// Removes the parts in `folder` of content that had another size than `total`; says whether there were any.
 pub(super) fn drop_others(folder: &Path, total: u64) -> Result<bool> {
     let mut had_any = false;

@@ -264,6 +264,10 @@ impl Store for DiskStore {
             return Ok(None);
         }
         let folder = self.parts_of(origin, digest);
+        let counted = folder.clone();
+        if self.run(move |_| parts::is_full(&counted)).await? {
+            return Ok(None);
+        }
         let name = folder.join(Kept { range, total }.file_name());
         let obsolete = Obsolete::PartsUnlessOf { folder, total };
         Ok(Some(Box::new(DiskFill::begin(Order { name, obsolete, ..self.order(digest, size).await? }))))

@@ -66,7 +66,7 @@ impl<'p> Readers<'p> {
     }
 
     fn with(&self, freshness: Freshness) -> Arc<dyn Source> {
-        let options = CachedOptions { freshness, clock: self.calendar.clone() };
+        let options = CachedOptions { freshness, clock: self.calendar.clone(), ..CachedOptions::default() };
         let resolver = CachedResolver::with_options(Arc::new(registries()), self.place.store.clone(), options);
         resolver.source(&self.place.registry.host(), &"o/r".parse().unwrap()).unwrap()
     }

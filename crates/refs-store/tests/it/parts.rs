@@ -12,7 +12,7 @@ use crate::{
     content::{digest, fails, put, read, read_part, text},
     place::{Place, facts, get},
     slow::{Slow, down},
-    store::origin,
+    store::{fill_part, here, origin},
 };
 
 facts! {
@@ -340,4 +340,17 @@ async fn whole_content_takes_the_place_of_parts_that_disagree(place: Place) -> R
         fails(place.store.part(&here, &blob(), 0..4).await, ErrorKind::NotCached);
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn a_blob_has_so_many_parts_and_no_more() -> Result<()> {
+    let folder = tempfile::tempdir().unwrap();
+    let store = DiskStore::new(folder.path().join("cache"), &DiskOptions::default());
+    let content = "x".repeat(2_000);
+    for at in 0..1024 {
+        fill_part(&store, &content, at..at + 1).await?;
+    }
+    assert!(store.fill_part(&here(), &digest(&content), 1500..1501, 2_000).await?.is_none());
+    // Nobody who knows of the parts is in the way of others.
+    fill_part(&store, &"y".repeat(2_000), 0..1).await
 }

@@ -23,6 +23,44 @@ async fn thirty_clients_who_ask_for_one_cold_range_cost_one_request_for_it() {
 }
 
 #[tokio::test]
+async fn a_long_range_is_fetched_once_and_kept() {
+    const LEN: usize = 34 << 20;
+    let registry = FakeRegistry::start().await;
+    let digest = blob(&registry, "o/r", &vec![7; LEN]).await;
+    let rig = Rig::of(&registry);
+    let path = format!("/v2/o/r/blobs/{digest}");
+    let ask = || rig.ask("GET", &path, &[("range", "bytes=1-")]);
+    for given in join_all((0..3).map(|_| ask())).await {
+        assert_eq!((given.status, given.bytes().len()), (206, LEN - 1));
+    }
+    assert_eq!(registry.take_requests(), [format!("HEAD {path}"), format!("GET {path}")]);
+    assert_eq!(ask().await.cache(), (206, "HIT"));
+}
+
+#[tokio::test]
+async fn all_of_a_blob_that_is_asked_for_as_a_range_is_verified_and_one_request_with_the_whole() {
+    let registry = FakeRegistry::start().await;
+    let digest = blob(&registry, "o/r", &[7; 3_000_000]).await;
+    let rig = Rig::of(&registry);
+    let path = format!("/v2/o/r/blobs/{digest}");
+    let whole = async { rig.get(&path).await.bytes() == [7; 3_000_000] };
+    let ranged = join_all((0..5).map(|_| rig.ask("GET", &path, &[("range", "bytes=0-")])));
+    let (is_right, ranged) = tokio::join!(whole, ranged);
+    assert!(is_right);
+    for given in ranged {
+        assert_eq!((given.status, given.header("content-range")), (206, "bytes 0-2999999/3000000"));
+        assert!(given.bytes() == [7; 3_000_000]);
+    }
+    let gets = registry.take_requests().into_iter().filter(|request| request.method == http::Method::GET);
+    assert_eq!(gets.count(), 1);
+    // Nobody is given all of what is wrong.
+    registry.fault(On::get("/blobs/").always(), Fault::Flip { at: 5 });
+    let rig = Rig::of(&registry);
+    let given = rig.ask("GET", &path, &[("range", "bytes=0-")]).await;
+    assert_eq!((given.status, given.body), (206, None));
+}
+
+#[tokio::test]
 async fn thirty_clients_who_ask_for_the_size_of_one_cold_blob_cost_one_request_at_a_time() {
     let registry = FakeRegistry::start().await;
     let digest = blob(&registry, "o/r", b"hello world").await;

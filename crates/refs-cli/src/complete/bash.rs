@@ -16,7 +16,7 @@ use super::{adapter::Adapter, plain::is_harmless, typed::Typed};
 pub(super) const BASH: Adapter = Adapter { shell: "bash", script: SCRIPT, write };
 
 /// Joins the words again, as they were typed, up to the cursor, and takes off each candidate what bash will leave as it is: all
-/// but `$2`.
+/// but `$2`. What does not begin with that would be put behind it.
 const SCRIPT: &str = r#"_refs() {
     local word words=() glue= last= candidate
     local line=${COMP_LINE:0:COMP_POINT}
@@ -27,9 +27,10 @@ const SCRIPT: &str = r#"_refs() {
     while [[ $line != *"$word" ]]; do word=${word%?}; done
     _refs_add
     last=${words[${#words[@]}-1]}
+    last=${last%"$2"}
     COMPREPLY=()
     while IFS= read -r candidate; do
-        COMPREPLY+=("${candidate#"${last%"$2"}"}")
+        if [[ $candidate == "$last"* ]]; then COMPREPLY+=("${candidate#"$last"}"); fi
     done < <(VARIABLE=bash COMPLETER -- "${words[@]}" 2>/dev/null)
     if [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *[/:@=] ]]; then
         compopt -o nospace 2>/dev/null
@@ -53,8 +54,9 @@ fn write(command: &mut Command, words: Vec<OsString>, folder: Option<&Path>, out
     let Some(last) = typed.last() else { return Ok(()) };
     let words = typed.iter().map(|typed| OsString::from(&typed.meant)).collect();
     for candidate in complete(command, words, typed.len() - 1, folder)? {
-        if let Some(word) = candidate.get_value().to_str().filter(|word| is_harmless(word)) {
-            writeln!(output, "{}", last.completed(word))?;
+        let word = candidate.get_value().to_str().filter(|word| is_harmless(word));
+        if let Some(word) = word.and_then(|word| last.completed(word)) {
+            writeln!(output, "{word}")?;
         }
     }
     Ok(())

@@ -10,6 +10,8 @@ pub(super) struct Typed {
     /// As it was typed, but for a `\` at its end, behind which nothing was typed yet.
     text: String,
     open: Open,
+    /// Where the quote that is open begins to hold: so much of `text`, and of `meant`, is before.
+    outside: (usize, usize),
 }
 
 /// The quotes that are open at the end.
@@ -25,11 +27,13 @@ impl Typed {
     pub(super) fn read(text: &str) -> Self {
         let (mut meant, mut open) = (String::new(), Open::Nothing);
         let mut rest = text.chars();
-        let mut typed = text;
+        let (mut typed, mut outside) = (text, (0, 0));
         while let Some(c) = rest.next() {
             match (open, c) {
-                (Open::Nothing, '\'') => open = Open::Single,
-                (Open::Nothing, '"') => open = Open::Double,
+                (Open::Nothing, '\'' | '"') => {
+                    open = if c == '"' { Open::Double } else { Open::Single };
+                    outside = (text.len() - rest.as_str().len(), meant.len());
+                }
                 (Open::Single, '\'') | (Open::Double, '"') => open = Open::Nothing,
                 (Open::Nothing | Open::Double, '\\') => match rest.next() {
                     Some(next) => {
@@ -43,15 +47,21 @@ impl Typed {
                 (_, c) => meant.push(c),
             }
         }
-        Self { meant, text: typed.to_owned(), open }
+        Self { meant, text: typed.to_owned(), open, outside }
     }
 
-    /// `word` on the command line in the place of this, which is left as it was typed where it begins so.
-    pub(super) fn completed(&self, word: &str) -> String {
-        match word.strip_prefix(&self.meant) {
-            Some(rest) => format!("{}{}", self.text, quoted(rest, self.open)),
-            None => quoted(word, Open::Nothing),
+    /// `word` on the command line in the place of this, which is left as it was typed where it begins so. Bash never touches
+    /// what is before a quote that is open: a word that does not begin with that can't be had.
+    pub(super) fn completed(&self, word: &str) -> Option<String> {
+        if let Some(rest) = word.strip_prefix(&self.meant) {
+            return Some(format!("{}{}", self.text, quoted(rest, self.open)));
         }
+        let (text, meant) = match self.open {
+            Open::Nothing => (0, 0),
+            Open::Single | Open::Double => self.outside,
+        };
+        let rest = word.strip_prefix(&self.meant[..meant])?;
+        Some(format!("{}{}", &self.text[..text], quoted(rest, self.open)))
     }
 }
 
@@ -77,7 +87,8 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, word: &str, expected: &str) {
-        assert_eq!(Typed::read(text).completed(word), expected, "{text}");
+        let expected = Some(expected).filter(|expected| !expected.is_empty());
+        assert_eq!(Typed::read(text).completed(word).as_deref(), expected, "{text}");
     }
 
     #[test]
@@ -95,6 +106,16 @@ mod tests {
         check("lay", "lay$(x)`!\"\\;*~", "lay\\$\\(x\\)\\`\\!\\\"\\\\\\;\\*\\~");
         check("größe", "größe/データ", "größe/データ");
         check("other", "a b", r"a\ b");
+    }
+
+    #[test]
+    fn a_word_that_does_not_go_on_as_it_was_typed_is_quoted_as_the_quote_that_is_open() {
+        check("'{", "[{]a b", "'[{]a b");
+        check("\"{", "[{]a$", "\"[{]a\\$");
+        check("--path=\"{", "--path=[{]a b", "--path=\"[{]a b");
+        check("'a b'\"{", "a b[{]", "'a b'\"[{]");
+        check("'a b'{", "a b[{]", r"a\ b\[\{\]");
+        check("a'{", "b[{]", "");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::{
 fn place() -> (Machine, FakeRegistry) {
     let (machine, registry) = (Machine::new(), registry());
     let host = registry.host();
-    machine.write("source", &small().file("$(reboot)", "").file("notes/a b", "").file("notes/c", ""));
+    machine.write("source", &small().file("$(reboot)", "").file("notes/a b", "").file("notes/c", "").file("{e}", ""));
     for at in ["o/r:v1", "o/r:v2", "o/r:next", "o/other:v1", "p/q:v1"] {
         machine.prints(&format!("push source {host}/{at}"));
     }
@@ -149,7 +149,12 @@ fn what_was_pruned_with_all_else_is_not_offered() {
 #[test]
 fn paths_are_those_of_a_table_of_contents_that_the_cache_has() {
     let (machine, registry) = place();
-    check(&machine, &registry, "refs cat HOST/o/r:v1 ", &[".sow-ref.yaml", "README.md", "bin/", "guide/", "notes/"]);
+    check(
+        &machine,
+        &registry,
+        "refs cat HOST/o/r:v1 ",
+        &[".sow-ref.yaml", "README.md", "bin/", "guide/", "notes/", r"\{e\}"],
+    );
     check(&machine, &registry, "refs cat HOST/o/r:v1 notes/", &[r"notes/a\ b", "notes/c"]);
     check(&machine, &registry, "refs ls HOST/o/r:v1 --path gui", &["guide/"]);
     for quote in ["\"", "'"] {
@@ -250,6 +255,9 @@ fn at_a_terminal_bash_completes_what_has_to_be_quoted_as_it_was_begun() {
         (&format!("refs cat {at} notes/a"), &format!(r"refs cat {at} notes/a\ b ")),
         (&format!(r#"refs ls "{at}" --path gui"#), &format!(r#"refs ls "{at}" --path guide/"#)),
         (&format!("refs cat {at} 'notes/a"), &format!("refs cat {at} 'notes/a b' ")),
+        (&format!("refs ls {at} --path '{{"), &format!("refs ls {at} --path '[{{]e[}}]' ")),
+        (&format!("refs ls {at} --path=\"{{"), &format!("refs ls {at} --path=\"[{{]e[}}]\" ")),
+        (&format!("refs ls {at} --path=\\{{"), &format!(r"refs ls {at} --path=\[\{{\]e\[\}}\] ")),
         ("refs push a", "refs push a"),
     ];
     let seen = typed(&machine, &rows.map(|(line, _)| line));

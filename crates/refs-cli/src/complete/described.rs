@@ -20,11 +20,24 @@ pub(super) fn write(
     folder: Option<&Path>,
     output: &mut dyn Write,
 ) -> io::Result<()> {
+    write_those(command, words, folder, output, |_word| true)
+}
+
+/// The same, but only what `is_wanted`.
+///
+/// # Errors
+/// Those of `output`.
+pub(super) fn write_those(
+    command: &mut Command,
+    words: Vec<OsString>,
+    folder: Option<&Path>,
+    output: &mut dyn Write,
+    is_wanted: impl Fn(&str) -> bool,
+) -> io::Result<()> {
     let last = words.len().saturating_sub(1);
     for candidate in complete(command, words, last, folder)? {
-        let Some(word) = candidate.get_value().to_str().filter(|word| !word.contains(char::is_control)) else {
-            continue;
-        };
+        let word = candidate.get_value().to_str().filter(|word| !word.contains(char::is_control));
+        let Some(word) = word.filter(|word| is_wanted(word)) else { continue };
         write!(output, "{word}")?;
         if let Some(help) = candidate.get_help() {
             write!(output, "\t{}", help.to_string().lines().next().unwrap_or_default())?;

@@ -192,6 +192,9 @@ fn names_that_a_pattern_would_read_otherwise_are_offered_as_it_means_them() {
         assert_eq!(offered(shell, "odd/[[]di"), ["odd/[[]dir[]]/"], "{shell}");
         assert_eq!(offered(shell, "odd/[[]dir[]]/"), ["odd/[[]dir[]]/f"], "{shell}");
     }
+    // Fish would put the rest of it behind what was typed.
+    assert_eq!(offered("zsh", "odd/what?"), ["odd/what[?]"]);
+    assert_eq!(offered("fish", "odd/what?"), [""; 0]);
     for (name, pattern) in STRANGE {
         let mut command = machine.command(&format!("ls {at} --path"));
         let shown = format!("odd/{name}\n").replace('\\', r"\\");

@@ -176,7 +176,7 @@ pub(crate) async fn run(cli: Cli, cache: Option<DiskStore>) -> Result<Result<(),
         Err(failure) => failure,
     };
     let offline = session.cache().filter(|_| may_read_cache_alone).map(|_cache| session.client().clone().offline());
-    Ok(Err(match hint_by_place(&failure, &places, offline.as_ref()).await {
+    Ok(Err(match hint_by_place(&failure, &places, session.client(), offline.as_ref()).await {
         Some(hint) => failure.hinted(hint),
         None => failure,
     }))

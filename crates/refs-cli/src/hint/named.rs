@@ -1,7 +1,8 @@
 //! What to do next where that depends on the places that the command names.
 
-use refs_client::{Client, Error, Location};
-use refs_registry::{Error as Registry, ErrorKind};
+use refs_client::{Client, Error, Location, Side};
+use refs_registry::{Error as Registry, ErrorKind, error::Wanted};
+use refs_url::Target;
 
 use super::{
     client::{damaged_hint, damaged_layer_hint, is_refused},
@@ -10,11 +11,19 @@ use super::{
 };
 use crate::commands::Failure;
 
-/// What to do next about the failure of a command that names `places`, where they tell. `offline` reads the cache alone, if the
-/// command could.
-pub(crate) async fn hint_by_place(failure: &Failure, places: &[Location], offline: Option<&Client>) -> Option<String> {
+/// What to do next about the failure of a command that names `places`, where they tell. `client` was what failed, and `offline`
+/// reads the cache alone, if the command could.
+pub(crate) async fn hint_by_place(
+    failure: &Failure,
+    places: &[Location],
+    client: &Client,
+    offline: Option<&Client>,
+) -> Option<String> {
+    if let Some(hint) = lost_hint(failure, places, client).await {
+        return Some(hint);
+    }
     match failure {
-        Failure::Comparing(failure) => Box::pin(hint_by_place(failure, places, offline)).await,
+        Failure::Comparing(failure) => Box::pin(hint_by_place(failure, places, client, offline)).await,
         Failure::Client(Error::Registry(error)) | Failure::Registry(error) => match offline {
             Some(offline) if is_down(error.kind()) => kept_hint(error, places, offline).await,
             _ => places.iter().find_map(|at| hint_at(at, error)),
@@ -22,6 +31,20 @@ pub(crate) async fn hint_by_place(failure: &Failure, places: &[Location], offlin
         Failure::Client(error) => places.iter().find_map(|at| damaged_layer_hint(&at.to_string(), error)),
         _ => None,
     }
+}
+
+/// What mends a layout among `places` that lists a tag whose manifest is gone.
+async fn lost_hint(failure: &Failure, places: &[Location], client: &Client) -> Option<String> {
+    let error = match failure {
+        Failure::Registry(error) | Failure::Client(Error::Registry(error)) => error,
+        Failure::Client(Error::Copy { side: Side::Source, source, .. }) => source,
+        _ => return None,
+    };
+    let Registry::NotFound { wanted: Wanted::Manifest(Target::Tag(tag)), at: place, .. } = error else { return None };
+    let is_of = |at: &&Location| at.tag() == Some(tag) && at.repository().to_string() == place.to_string();
+    let at = places.iter().filter(|at| matches!(at, Location::Layout { .. })).find(is_of)?;
+    let is_listed = client.list_tags(at).await.is_ok_and(|tags| tags.contains(tag));
+    is_listed.then(|| format!("the layout has lost it: copy the artifact to {at} again, from where it came"))
 }
 
 fn hint_at(at: &Location, error: &Registry) -> Option<String> {

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use refs_testkit::{FakeRegistry, Fault, On};
 
-use crate::support::{Machine, noise, small};
+use crate::support::{Machine, noise, pushed, registry, small};
 
 #[test]
 fn a_token_service_that_gives_no_token_has_a_hint_of_its_own() {
@@ -68,4 +68,22 @@ fn a_damaged_layout_is_told_by_its_file_whoever_reads_it() {
     for line in ["ls ocidir://layout:v1", "pull ocidir://layout:v1 here"] {
         machine.fails(line, 8, &[&format!("hint: `{folder}/{digest}` is damaged: remove it, and {again}")]);
     }
+}
+
+#[test]
+fn a_manifest_that_a_layout_lists_and_has_lost_is_not_looked_for_among_its_tags() {
+    let (machine, registry) = (Machine::new(), registry());
+    let digest = pushed(&machine, &registry, &small()).trim_end().rsplit_once(':').unwrap().1.to_owned();
+    for at in ["ocidir://layout:v1", "ocidir://layout:ghcr.io/o/r:v1"] {
+        let copy = format!("cp -q {}/o/r:v1 {at}", registry.host());
+        machine.prints(&copy);
+        fs::remove_file(machine.path("layout/blobs/sha256").join(&digest)).unwrap();
+        let hint = format!("hint: the layout has lost it: copy the artifact to {at} again, from where it came\n");
+        for line in ["cp AT ocidir://other:v1", "ls AT", "resolve AT", "diff AT AT", "manifest AT"] {
+            machine.run(&line.replace("AT", at)).failed(3, &["manifest `v1` not found", &hint]);
+        }
+        machine.prints(&copy);
+        machine.prints(&format!("ls {at}"));
+    }
+    machine.fails("ls ocidir://layout:v9", 3, &["hint: `refs tags ocidir://layout` lists what is there"]);
 }

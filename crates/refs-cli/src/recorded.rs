@@ -4,12 +4,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use indicatif::HumanDuration;
 use jiff::Timestamp;
-use refs_client::Location;
+use refs_client::{Error, Location};
 use refs_store::{TagChange, TagRecord};
 use refs_url::{Digest, Tag, Target};
 use serde::Serialize;
 
-use crate::wiring::Session;
+use crate::{commands::Failure, wiring::Session};
 
 /// What the answer of a command tells of the tag that it went by.
 #[derive(Serialize)]
@@ -54,9 +54,13 @@ impl Recorded {
 
     /// Says it on stderr.
     pub(crate) fn tell(&self, session: &Session) {
+        session.hint(&self.said());
+    }
+
+    fn said(&self) -> String {
         let Self { tag, record, .. } = self;
         let seen = ago(record.seen);
-        session.hint(&match &record.since {
+        match &record.since {
             Some(TagChange::Moved { to, seen: moved }) => format!(
                 "`{tag}` is as the registry had it {seen}; {}, it led to {}, which is not in the cache",
                 ago(*moved),
@@ -65,8 +69,20 @@ impl Recorded {
             Some(TagChange::Gone { .. }) | None => {
                 format!("`{tag}` is as the registry had it {seen}; without `--offline` it is asked again")
             }
-        });
+        }
     }
+}
+
+/// How old what `failure` says of a tag of `places` is, where that does not lead to the digest beside it and nobody was asked.
+pub(crate) async fn of_moved(session: &Session, failure: &Failure, places: &[Location]) -> Option<String> {
+    let Failure::Client(Error::TagMoved { tag, actual, .. }) = failure else { return None };
+    for at in places.iter().filter(|at| at.tag() == Some(tag)) {
+        let known = Recorded::of(session, &at.clone().at_tag(tag.clone())).await.ok().flatten();
+        if let Some(recorded) = known {
+            return Some(recorded.given(actual).said());
+        }
+    }
+    None
 }
 
 /// How long ago `then` was, for people.

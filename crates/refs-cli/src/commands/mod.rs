@@ -43,6 +43,7 @@ use crate::{
     codes::{INTEGRITY, code},
     credentials,
     hint::hint_by_place,
+    recorded::of_moved,
     signals::{Stopped, until_stopped},
     wiring::Session,
 };
@@ -176,7 +177,11 @@ pub(crate) async fn run(cli: Cli, cache: Option<DiskStore>) -> Result<Result<(),
         Err(failure) => failure,
     };
     let offline = session.cache().filter(|_| may_read_cache_alone).map(|_cache| session.client().clone().offline());
-    Ok(Err(match hint_by_place(&failure, &places, session.client(), offline.as_ref()).await {
+    let hint = match of_moved(&session, &failure, &places).await {
+        None => hint_by_place(&failure, &places, session.client(), offline.as_ref()).await,
+        of_moved => of_moved,
+    };
+    Ok(Err(match hint {
         Some(hint) => failure.hinted(hint),
         None => failure,
     }))

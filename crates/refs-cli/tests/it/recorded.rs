@@ -4,6 +4,10 @@ use refs_testkit::FakeRegistry;
 
 use crate::support::{Machine, pushed, registry, small};
 
+const AS_IT_WAS: &str = "`v1` is as the registry had it ";
+
+const ASKED_AGAIN: &str = " ago; without `--offline` it is asked again";
+
 /// A machine that has pulled `o/r:v1` of a registry as `before`, and the digest of that.
 fn pulled() -> (Machine, FakeRegistry, String, String) {
     let (machine, registry) = (Machine::new(), registry());
@@ -69,11 +73,14 @@ fn a_tag_that_has_moved_to_what_is_not_kept_is_given_as_it_was_and_that_is_said(
     assert_eq!(machine.prints(&format!("resolve {at}@{new} --offline -q")), resolved(&new));
     let json = machine.json(&format!("resolve {at}@{new} --offline"));
     assert_eq!((&json["digest"], json.get("tagMovedTo")), (&new.as_str().into(), None));
-    machine.fails(&format!("resolve {at}@{old} --offline"), 11, &["tag `v1` of", &format!("leads to {new} now")]);
+    let words = ["tag `v1` of", &format!("leads to {new}\n\nhint: {AS_IT_WAS}"), ASKED_AGAIN];
+    machine.fails(&format!("resolve {at}@{old} --offline"), 11, &words);
 
     machine.prints(&format!("pull {}/o/r@{new} new", registry.host()));
     machine.prints(&format!("resolve {at}@{new} --offline -q"));
-    machine.fails(&format!("resolve {at}@{old} --offline"), 11, &["tag `v1` of"]);
+    machine.fails(&format!("resolve {at}@{old} --offline"), 11, &words);
+    let asked = machine.fails(&format!("resolve {at}@{old}"), 11, &["hint: leave out the tag"]);
+    assert!(!asked.stderr.contains(AS_IT_WAS), "{}", asked.stderr);
     let json = machine.json(&format!("pull {at} there --offline"));
     assert_eq!((&json["digest"], json.get("tagMovedTo")), (&new.as_str().into(), None));
     assert_eq!(machine.read("there"), machine.read("new"));

@@ -55,7 +55,7 @@ fn a_tag_beside_a_digest_must_still_lead_to_it() {
     machine.fails(&format!("resolve {pinned} --constraint ^2"), 2, &["`^2`"]);
 
     let new = put_as(&registry, "new", &["1.0.0"]);
-    let words = ["tag `1.0.0` of", &format!("leads to {new} now"), "hint: leave out the tag to go by the digest"];
+    let words = ["tag `1.0.0` of", &format!("leads to {new}"), "hint: leave out the tag to go by the digest"];
     for line in ["resolve AT", "resolve AT --constraint ^1", "resolve AT --platform linux/amd64"] {
         machine.fails(&line.replace("AT", &pinned), 11, &words);
     }
@@ -82,7 +82,7 @@ fn a_tag_beside_a_digest_in_a_layout_is_compared_by_resolve_alone() {
     machine.write("source", &small().file("new", "new"));
     let moved = machine.prints("push source ocidir://lay:1.0.0");
     let now = moved.trim_end().split_once('@').unwrap().1;
-    let words = ["tag `1.0.0` of ocidir://lay", &format!("leads to {now} now"), "hint: leave out the tag"];
+    let words = ["tag `1.0.0` of ocidir://lay", &format!("leads to {now}"), "hint: leave out the tag"];
     for line in ["resolve AT", "resolve AT --constraint ^1"] {
         machine.fails(&line.replace("AT", &pinned), 11, &words);
     }

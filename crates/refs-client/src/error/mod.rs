@@ -55,7 +55,7 @@ pub enum Error {
         actual: Box<Digest>,
     },
     /// A tag and a digest were given, and the tag leads elsewhere.
-    #[error("tag `{tag}` of {at} leads to {actual} now")]
+    #[error("tag `{tag}` of {at} leads to {actual}")]
     TagMoved {
         /// The reference.
         at: String,

@@ -47,6 +47,9 @@ fn main() -> ExitCode {
         Err(error) => return unread::report(error),
     };
     log::start(&cli.global);
+    if cli.global.offline {
+        hint::cache::read_alone();
+    }
     let format = cli.global.format;
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -4,7 +4,10 @@ use std::{
     fs, io,
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
-    sync::OnceLock,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use refs_registry::{Error, ErrorKind};
@@ -22,12 +25,21 @@ pub(crate) fn serve_from(root: &Path) {
     drop(ROOT.set(root.to_owned()));
 }
 
+/// Set where the cache is all that is read.
+static ALONE: AtomicBool = AtomicBool::new(false);
+
+/// From now on, who does without the cache has nothing to read.
+pub(crate) fn read_alone() {
+    ALONE.store(true, Ordering::Relaxed);
+}
+
 /// What helps beside a warning that the cache is left alone.
 pub(crate) fn beside_warning(error: &Error) -> String {
     if let Some(root) = ROOT.get() {
         return for_server(error, root);
     }
-    format!("{}`REFS_CACHE_DIR` names another folder, `--no-cache` does without", mending(error))
+    let other = for_keeper(error);
+    if ALONE.load(Ordering::Relaxed) { other } else { format!("{other}, `--no-cache` does without") }
 }
 
 /// What helps a mirror that keeps things in `root`.

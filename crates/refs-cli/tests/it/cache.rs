@@ -140,6 +140,10 @@ fn a_cache_that_cannot_be_used_is_one_warning() {
     );
     assert!(run.stderr.ends_with(&words), "{}", run.stderr);
     assert!(machine.path("here/README.md").exists());
+    // What excludes `--offline` is no way out beside it.
+    let alone = machine.run(&format!("ls {at} --offline"));
+    assert!(alone.stderr.contains(", `REFS_CACHE_DIR` names another folder\nerror: "), "{}", alone.stderr);
+    assert_eq!((alone.code, alone.stderr.matches("REFS_CACHE_DIR").count()), (1, 1), "{}", alone.stderr);
     for line in ["cache info", "cache verify", "cache prune", "cache prune --dry-run"] {
         let words = format!(
             "\nhint: move away what is at `{folder}` and is no folder, `REFS_CACHE_DIR` names another folder\n"

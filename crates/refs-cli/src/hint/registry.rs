@@ -17,6 +17,9 @@ pub(crate) fn registry_hint(error: &Registry) -> Option<String> {
         Registry::NotFound { wanted, at, .. } => not_found_hint(wanted, at),
         Registry::Unauthorized { host, tried, .. } if tried.is_empty() => format!("log in with `refs login {host}`"),
         Registry::Unauthorized { host, .. } => format!("check the password, and log in with `refs login {host}`"),
+        Registry::Denied { host, tried, .. } if tried.is_empty() => {
+            format!("it was asked without credentials: log in with `refs login {host}`, or ask its owner for access")
+        }
         Registry::Denied { host, .. } => {
             format!("the credentials for {host} do not allow this: ask its owner for access")
         }

@@ -4,7 +4,10 @@ use std::{fs, net::TcpListener};
 
 use refs_testkit::{Close, FakeRegistry, Fault, On};
 
-use crate::support::{Machine, ended, noise, pushed, registry, small};
+use crate::{
+    output::refusing,
+    support::{Machine, ended, noise, pushed, registry, small},
+};
 
 /// A line of each command that reads the tag `tag` of the repository `at`.
 fn readers(at: &str, tag: &str) -> Vec<String> {
@@ -215,6 +218,17 @@ fn access_that_is_denied_is_told_from_a_login_that_is_missing() {
     status(&registry, 403, Vec::new());
     let words = [&format!("{} denies `", registry.host()), "\nhint: ", "ask its owner for access"];
     check(&with_source(), &all(&format!("{}/o/r", registry.host())), 5, &words);
+    let machine = with_source();
+    let line = format!("ls {}/o/r:v1", registry.host());
+    let login = format!("without credentials: log in with `refs login {}`", registry.host());
+    machine.fails(&line, 5, &[&login]);
+
+    let host = refusing(|_asked| "no".to_owned());
+    // `user:right`, as base64.
+    let auth = "dXNlcjpyaWdodA==";
+    fs::write(machine.docker_config(), format!("{{\"auths\":{{\"{host}\":{{\"auth\":\"{auth}\"}}}}}}")).unwrap();
+    let words = format!("hint: the credentials for {host} do not allow this: ask its owner for access");
+    machine.fails(&format!("ls {host}/o/r:v1"), 5, &[&words]);
 }
 
 #[test]

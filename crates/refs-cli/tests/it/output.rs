@@ -91,7 +91,7 @@ fn errors_are_json_when_results_would_be() {
 }
 
 /// A registry that refuses each request with what `words` makes of it. It ends with the test's process.
-fn refusing(words: impl Fn(&str) -> String + Send + 'static) -> String {
+pub(crate) fn refusing(words: impl Fn(&str) -> String + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let host = listener.local_addr().unwrap().to_string();
     std::thread::spawn(move || {

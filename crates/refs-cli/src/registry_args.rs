@@ -55,7 +55,7 @@ pub(crate) struct Cp {
     /// Of what refers to the artifact, copy what has this artifact type and leave the rest behind
     #[arg(long, value_name = "TYPE", value_parser = media_type, conflicts_with = "no_referrers")]
     pub(crate) referrers_type: Option<MediaType>,
-    /// Say what each blob would cost, and write nothing
+    /// Say what each blob would cost, and write nothing; what a registry has the beginning of is counted in full
     #[arg(long)]
     pub(crate) dry_run: bool,
 }

@@ -85,7 +85,7 @@ fn io_hint(doing: Doing, path: &Path, kind: io::ErrorKind) -> Option<String> {
             "the layout `{}` can't be written to: get the right to write in it, or name another place",
             layout.display()
         ),
-        _ if doing == Doing::Create && is_no_place(kind) => {
+        _ if is_beginning(doing, path) && is_no_place(kind) => {
             "nothing can be made there: name another place, or get the right to write in this one".to_owned()
         }
         _ => return None,
@@ -95,6 +95,15 @@ fn io_hint(doing: Doing, path: &Path, kind: io::ErrorKind) -> Option<String> {
 /// The layout that `path` is in. The cache has hints of its own.
 fn layout_of(path: &Path) -> Option<&Path> {
     path.ancestors().find(|folder| Layout::is_at(folder)).filter(|layout| cache_folder().as_deref() != Some(layout))
+}
+
+/// Whether something was to be made at `path`: the first thing in a new layout is its lock. The cache has hints of its own.
+fn is_beginning(doing: Doing, path: &Path) -> bool {
+    match doing {
+        Doing::Create => true,
+        Doing::Lock => !cache_folder().is_some_and(|cache| path.starts_with(cache)),
+        _ => false,
+    }
 }
 
 /// Whether nothing can be made at a path, be the disk as it may.

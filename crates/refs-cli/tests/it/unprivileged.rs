@@ -174,6 +174,20 @@ fn a_layout_that_may_not_be_written_to_is_named_with_what_to_do() {
 }
 
 #[test]
+fn an_empty_directory_that_may_not_be_written_to_is_no_place_for_a_layout() {
+    let machine = machine();
+    fs::create_dir(machine.path("empty")).unwrap();
+    fs::set_permissions(machine.path("empty"), Permissions::from_mode(0o500)).unwrap();
+    for line in ["push source AT", "cp ocidir://layout:v1 AT", "blob put ocidir://empty source/README.md"] {
+        for at in ["ocidir://empty:v1", "ocidir://empty/lay:v1"] {
+            let run = run(&machine, &line.replace("AT", at));
+            run.failed(1, &["hint: nothing can be made there: name another place, or get the right to write"]);
+        }
+    }
+    fs::set_permissions(machine.path("empty"), Permissions::from_mode(0o700)).unwrap();
+}
+
+#[test]
 fn what_others_have_left_in_a_layout_does_not_stop_who_may_write_there() {
     let machine = machine();
     let left = machine.path("layout/ingest/left");

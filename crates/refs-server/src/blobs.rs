@@ -85,8 +85,8 @@ async fn whole(source: &dyn Source, digest: &Digest) -> Outcome {
 async fn all(source: &dyn Source, digest: &Digest, size: u64) -> Outcome {
     let Blob { size: found, stream, .. } = opened(source, digest).await?;
     let reply = if found == size {
-        let range = format_args!("bytes 0-{}/{size}", size.saturating_sub(1)).to_string();
-        described(StatusCode::PARTIAL_CONTENT, digest).with(CONTENT_RANGE, range)
+        described(StatusCode::PARTIAL_CONTENT, digest)
+            .with(CONTENT_RANGE, format_args!("bytes 0-{}/{size}", size.saturating_sub(1)))
     } else {
         described(StatusCode::OK, digest)
     };

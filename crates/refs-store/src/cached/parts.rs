@@ -141,16 +141,17 @@ impl Asked {
     /// The right to fetch what will be kept, once no other process does. It may be kept by then. Nobody waits for what is not,
     /// or for what may be at fault.
     async fn flight(&self) -> Option<Flight> {
-        let Range { start, end } = self.range;
-        let is_short = (1..=self.max_bytes).contains(&end.saturating_sub(start));
-        let is_awaited = is_short && self.place != InBlob::Elsewhere && self.not_before() == 0;
+        let is_awaited = self.may_be_kept(&self.range) && self.place != InBlob::Elsewhere && self.not_before() == 0;
         if is_awaited { self.local.part_flight(&self.digest, &self.range).await } else { None }
     }
 
     async fn keeping(&self, range: &Range<u64>, total: u64) -> Option<Keeping> {
-        let is_kept = (1..=self.max_bytes).contains(&range.end.saturating_sub(range.start))
-            && self.place.is_worth_keeping(range.end, total);
+        let is_kept = self.may_be_kept(range) && self.place.is_worth_keeping(range.end, total);
         if is_kept { self.local.fill_part(&self.digest, range, total).await } else { None }
+    }
+
+    fn may_be_kept(&self, Range { start, end }: &Range<u64>) -> bool {
+        (1..=self.max_bytes).contains(&end.saturating_sub(*start))
     }
 
     /// Notes that this reader is given what another's fetch brings, and says how that comes.

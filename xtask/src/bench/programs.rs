@@ -7,12 +7,12 @@ use std::process::Command;
 use super::row::Names;
 use crate::error::{Error, Result};
 use crate::interop::process::Outcome;
-use crate::interop::tools::{Tools, in_path};
+use crate::interop::tools::{Build, Tools, in_path};
 use crate::workspace::{Workspace, cargo};
 
 /// Builds all that can be built here, and names it for the rows. A peer that can't be had is told of, and its rows say so too.
 pub(crate) fn gather(workspace: &Workspace) -> Result<(Tools, Names)> {
-    let tools = Tools::gather(workspace)?;
+    let tools = Tools::gather(workspace, Build::Plain)?;
     let bin = workspace.target.join("bench/bin");
     fs::create_dir_all(&bin).map_err(Error::file("create", &bin))?;
     let peers = workspace.root.join("xtask/peers");

@@ -87,10 +87,9 @@ impl<'a> Bench<'a> {
 
     /// Our own server as the mirror that `flag` describes, one of those that share a bucket.
     pub(crate) fn node(&self, moto: &Moto, name: &str, flag: &str, ttl: &str) -> Result<Place> {
-        let program = self.tools.refs_with_buckets()?;
         let dir = self.path(name);
         std::fs::create_dir(&dir).map_err(Error::file("create", &dir))?;
-        Place::serving(&program, &dir, |command| {
+        Place::serving(&self.tools.refs, &dir, |command| {
             command.args(["--mirror", flag, "--tag-ttl", ttl]);
             moto.share(command);
         })

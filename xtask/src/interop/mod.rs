@@ -28,15 +28,24 @@ use bench::{Bench, Trees};
 use scenarios::Scenario;
 use servers::PlaceKind;
 use summary::{Missing, Summary};
-use tools::Tools;
+use tools::{Build, Tools};
 
 /// How much to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Extent {
     /// What every change must pass.
     Short,
-    /// Also what takes minutes.
+    /// Also what takes minutes, and weighs or hurries the program: in release.
     Long,
+}
+
+impl Extent {
+    fn build(self) -> Build {
+        match self {
+            Self::Short => Build::Tested,
+            Self::Long => Build::WithBuckets,
+        }
+    }
 }
 
 /// What to run.
@@ -102,7 +111,7 @@ fn full_name(kind: PlaceKind, scenario: &Scenario) -> String {
 pub(crate) fn run(options: &Options<'_>) -> Result<()> {
     options.check()?;
     let workspace = Workspace::load()?;
-    let tools = Tools::gather(&workspace)?;
+    let tools = Tools::gather(&workspace, options.extent.build())?;
     let trees = Trees::write(&workspace.root)?;
     let mut summary = Summary::new(Missing::from_environment());
     for kind in PlaceKind::ALL {

@@ -35,24 +35,27 @@ pub(crate) struct Tools {
     pub(crate) shutdown: Option<PathBuf>,
     /// Speaks S3.
     pub(crate) moto: Option<PathBuf>,
-    workspace: Directories,
 }
 
-/// Where our own program is built.
-#[derive(Debug)]
-struct Directories {
-    root: PathBuf,
-    target: PathBuf,
+/// How our own program is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Build {
+    /// Beside the tests, with buckets: where those have run it is there, and nothing is compiled twice.
+    Tested,
+    /// As whoever installs it with buckets has it.
+    WithBuckets,
+    /// As most have it.
+    Plain,
 }
 
 impl Tools {
-    /// Builds `refs` in release, and the Go tools into `target/interop/bin`; a second run finds them there.
-    pub(crate) fn gather(workspace: &Workspace) -> Result<Self> {
+    /// Builds `refs`, and the Go tools into `target/interop/bin`; a second run finds them there.
+    pub(crate) fn gather(workspace: &Workspace, build: Build) -> Result<Self> {
         let bin = workspace.target.join("interop/bin");
         install_peers(&workspace.root.join("xtask/peers"), &bin)?;
         let built = |name: &str| Some(bin.join(name)).filter(|path| path.exists());
         Ok(Self {
-            refs: build_refs(workspace)?,
+            refs: build.run(workspace)?,
             docker_registry: in_path("docker-registry"),
             distribution: built("registry"),
             olareg: built("olareg"),
@@ -69,25 +72,22 @@ impl Tools {
             convert: built("convert"),
             shutdown: built("shutdown"),
             moto: install_moto(&workspace.target.join("interop/moto"))?,
-            workspace: Directories { root: workspace.root.clone(), target: workspace.target.clone() },
         })
-    }
-
-    /// Our own program with what it can do by a bucket, which it can't as it is. Built apart, and when it is asked for.
-    pub(crate) fn refs_with_buckets(&self) -> Result<PathBuf> {
-        let Directories { root, target } = &self.workspace;
-        let target = target.join("interop/bucket");
-        let words = ["build", "--quiet", "--package", "refs-cli", "--features", "bucket", "--target-dir"];
-        Outcome::of(cargo().args(words).arg(&target).current_dir(root))?.stdout()?;
-        Ok(target.join("debug").join(format!("refs{}", env::consts::EXE_SUFFIX)))
     }
 }
 
-fn build_refs(workspace: &Workspace) -> Result<PathBuf> {
-    println!("interop: building refs");
-    let words = ["build", "--quiet", "--release", "--package", "refs-cli"];
-    Outcome::of(cargo().args(words).current_dir(&workspace.root))?.stdout()?;
-    Ok(workspace.target.join("release").join(format!("refs{}", env::consts::EXE_SUFFIX)))
+impl Build {
+    /// Builds it, and tells where it is.
+    fn run(self, workspace: &Workspace) -> Result<PathBuf> {
+        println!("interop: building refs");
+        let (words, place): (&[&str], &str) = match self {
+            Self::Tested => (&["test", "--no-run", "--workspace", "--features", "refs-cli/bucket"], "debug"),
+            Self::WithBuckets => (&["build", "--release", "--package", "refs-cli", "--features", "bucket"], "release"),
+            Self::Plain => (&["build", "--release", "--package", "refs-cli"], "release"),
+        };
+        Outcome::of(cargo().args(words).arg("--quiet").current_dir(&workspace.root))?.stdout()?;
+        Ok(workspace.target.join(place).join(format!("refs{}", env::consts::EXE_SUFFIX)))
+    }
 }
 
 /// Without Go this does nothing: the tools stay missing, and each use of one says so.

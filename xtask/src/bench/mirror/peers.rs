@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::error::{Error, Result};
 use crate::interop::process::Server;
 use crate::interop::servers::{Place, PlaceKind, free_address, refs_serving, start};
-use crate::interop::tools::Tools;
+use crate::interop::tools::{Build, Tools};
 use crate::interop::trees::write;
 use crate::workspace::Workspace;
 
@@ -36,7 +36,7 @@ pub(super) struct Cache {
 impl Setting {
     /// Starts them, ours first. A peer that is not to be had is told of.
     pub(super) fn start(workspace: &Workspace) -> Result<Self> {
-        let tools = Tools::gather(workspace)?;
+        let tools = Tools::gather(workspace, Build::Plain)?;
         let upstream = PlaceKind::Plain.start(&tools)?;
         let dir = tempfile::tempdir().map_err(Error::file("create", "a temporary directory"))?;
         let (server, host) = ours(&tools, dir.path(), upstream.host())?;

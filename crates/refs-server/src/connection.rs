@@ -31,7 +31,7 @@ use tokio::{
 use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 
-use crate::{Body, BoxError, Code, Peer, Refusal, Server, answer};
+use crate::{Body, BoxError, Code, Peer, Refusal, Server};
 
 /// How connections are spoken to.
 pub(crate) struct Speaker {
@@ -157,7 +157,7 @@ impl Asked {
         request.extensions_mut().insert(self.by);
         request.extensions_mut().insert(self.peer);
         let response = match unaddressed(&request) {
-            Some(refusal) => answer::finish(Err(refusal)),
+            Some(refusal) => self.server.refuse(request, refusal).await,
             None => self.server.answer(request).await,
         };
         Ok(response.map(|body| BodyExt::boxed_unsync(Counting { body, _until_the_last: counted })))

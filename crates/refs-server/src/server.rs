@@ -150,6 +150,18 @@ impl Server {
         watch.over(&head, answer::finish(outcome))
     }
 
+    /// Answers `request` with `refusal` without looking at it further. Observers are told of it as of any other.
+    pub(crate) async fn refuse<B>(&self, request: Request<B>, refusal: Refusal) -> Response<Body>
+    where
+        B: hyper::body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let (head, body) = request.into_parts();
+        let watch = Watch::new(&self.0.observers, &head);
+        leave(body::incoming(body, self.0.body_idle, watch.notes()), &head.headers).await;
+        watch.over(&head, answer::finish(Err(refusal)))
+    }
+
     /// Whether requests should be sent here, as `/healthz` tells whoever asks.
     pub async fn health(&self) -> Health {
         if self.0.draining.load(Ordering::Relaxed) {

@@ -117,6 +117,22 @@ async fn a_client_that_does_not_read_on_is_left() {
     serving.abort();
 }
 
+#[tokio::test]
+async fn a_request_that_does_not_say_whom_it_is_for_is_told() {
+    let (options, mut answered) = observed();
+    let server = Server::writable(Arc::new(Memories::new()), &options);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let options = ServeOptions::default();
+    let serving = tokio::spawn(async move { serve(listener, server, &options, std::future::pending()).await });
+    let mut peer = TcpStream::connect(address).await.unwrap();
+    peer.write_all(b"GET /v2/o/r/tags/list HTTP/1.1\r\nhost: a b\r\n\r\n").await.unwrap();
+    let told = answered.recv().await.unwrap();
+    assert_eq!((told.status, told.target.as_str()), (400, "/v2/o/r/tags/list"));
+    assert_eq!(told.peer, Some(peer.local_addr().unwrap()));
+    serving.abort();
+}
+
 #[derive(Debug, Default)]
 struct Questions(Mutex<Vec<(Host, Option<ErrorKind>)>>);
 

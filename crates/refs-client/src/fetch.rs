@@ -7,7 +7,7 @@ use refs_registry::{Descriptor, ErrorKind, Platform, Source};
 use refs_store::{Cached, Kept, Origin, Store, StoredImage};
 use refs_url::Target;
 
-use crate::{Client, Error, Location, Meter, Result, artifact::Artifact, error::LocationFault};
+use crate::{Client, Error, Location, Meter, Result, artifact::Artifact, error::LocationFault, healed::healed};
 
 /// What to fetch of an image.
 #[derive(Debug, Clone, Default)]
@@ -54,9 +54,11 @@ impl Client {
         let Some(store) = &self.store else { return Err(Error::NoStore { at: at.to_string() }) };
         let meter = Arc::new(Meter::part_of(self.meter()));
         let (cached, origin) = self.cached(reference, store, &meter)?;
+        let (cached, name) = (Arc::new(cached), at.to_string());
         let place = Fetching { cached: &cached, origin: &origin, store: store.as_ref() };
-        // Boxed, as the future of a pull is.
-        let fetched = Box::pin(place.image(&at.to_string(), &target, options)).await?;
+        let source: Arc<dyn Source> = Arc::<Cached>::clone(&cached);
+        // What an earlier fetch has left of a blob may be damaged, which shows at the end of its rest.
+        let fetched = healed(&source, |_| place.image(&name, &target, options).boxed()).await?;
         Ok(Fetched { fetched_bytes: meter.fetched(), ..fetched })
     }
 

@@ -240,6 +240,26 @@ async fn m140_a_blob_that_names_and_sizes_show_to_be_damaged_is_fetched_again() 
     heals(|path| std::os::unix::fs::symlink("/dev/null", path).unwrap()).await;
 }
 
+#[tokio::test]
+async fn m140_a_damaged_beginning_of_a_blob_is_fetched_again() {
+    let place = Place::new().await;
+    place.push(&image(&[1]), "v1").await;
+    place.client().fetch(&place.at("v1"), &FetchOptions::default()).await.unwrap();
+    let (digest, wanted) = (Digest::sha256(&layer(1, 200_000)), layer(1, 200_000));
+    let path = place.cache().join("blobs/sha256").join(digest.encoded());
+    fs::remove_file(&path).unwrap();
+    let beginnings = place.cache().join(format!("origins/open/{}/o/r/_partials/sha256", place.registry.host()));
+    fs::create_dir_all(&beginnings).unwrap();
+    fs::write(beginnings.join(format!("{}-200000", digest.encoded())), vec![0; 150_000]).unwrap();
+    place.registry.take_requests();
+    place.client().fetch(&place.at("v1"), &FetchOptions::default()).await.unwrap();
+    // The rest of what is damaged, and all of it.
+    assert_eq!(place.asked().get(&format!("GET blobs/{digest}")), Some(&2));
+    assert!(fs::read(&path).unwrap() == wanted);
+    assert_eq!(fs::read_dir(&beginnings).unwrap().count(), 0);
+    require_layout(&place.cache());
+}
+
 /// What a process of the crowd is told by: a cache, and a location behind a space.
 const TASK: &str = "REFS_TEST_FETCH";
 

@@ -158,7 +158,9 @@ pub(crate) async fn run(cli: Cli, cache: Option<DiskStore>) -> Result<Result<(),
     }
     let deadline = cli.global.timeout;
     let reads_cache_alone = cli.global.offline && !cli.command.registries().is_empty();
-    let may_read_cache_alone = !cli.global.offline && cli.command.can_be_offline();
+    // No cache keeps lists of referrers: only layouts have them without a registry.
+    let is_kept = cli.command.can_be_offline() && !matches!(cli.command, Command::Referrers(_));
+    let may_read_cache_alone = !cli.global.offline && is_kept;
     let places: Vec<Location> = cli.command.locations().into_iter().cloned().collect();
     let session = match Session::new(cli.global, &cli.command, cache) {
         Ok(session) => session,

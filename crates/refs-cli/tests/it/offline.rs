@@ -282,7 +282,13 @@ fn what_the_cache_has_of_a_registry_that_is_down_is_told_of() {
         machine.fails(&line.replace("AT", &format!("{host}/o/r")), 7, &words);
     }
     machine.fails(&format!("diff {host}/o/r:v1 ocidir://layout:v1"), 7, &words);
-    for line in ["ls HOST/o/other:v1", "tags HOST/o/other", "push before HOST/o/r:v1", "cp HOST/o/r:v1 HOST/o/to:v1"] {
+    for line in [
+        "ls HOST/o/other:v1",
+        "tags HOST/o/other",
+        "push before HOST/o/r:v1",
+        "cp HOST/o/r:v1 HOST/o/to:v1",
+        "referrers HOST/o/r:v1",
+    ] {
         let run = machine.fails(&line.replace("HOST", host.as_str()), 7, &[words[0]]);
         assert!(!run.stderr.contains("--offline"), "{}", run.stderr);
     }

@@ -52,8 +52,7 @@ impl fmt::Display for Listening {
 pub(super) async fn run(session: &Session, args: Serve) -> Result<Stopped, Failure> {
     let stop = signals::stop();
     let plan = Plan::new(args)?;
-    if plan.mirrors.is_empty() && plan.store_size.is_some() {
-        let message = "`store-size` bounds what a mirror keeps, and there is no mirror: all that is pushed stays";
+    if let Some(message) = plan.in_vain() {
         return Err(Failure::Usage(message.to_owned()));
     }
     let (listener, address) = listen(&plan.listen).await?;

@@ -63,4 +63,21 @@ impl Plan {
             mirrors,
         })
     }
+
+    /// What is said of mirrors where there is none.
+    pub(crate) const fn in_vain(&self) -> Option<&'static str> {
+        if !self.mirrors.is_empty() {
+            return None;
+        }
+        #[cfg(feature = "bucket")]
+        if self.bucket.url.is_some() {
+            return Some(
+                "a bucket is what mirrors share by, and there is no mirror: all that is pushed stays at the root",
+            );
+        }
+        if self.store_size.is_some() {
+            return Some("`store-size` bounds what a mirror keeps, and there is no mirror: all that is pushed stays");
+        }
+        None
+    }
 }

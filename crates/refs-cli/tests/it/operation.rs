@@ -135,6 +135,9 @@ fn a_file_that_is_wrong_is_refused_with_its_line() {
     check("[tls]\ncert = 'c'\n", &["`server.toml:1:1`: missing field `key`"]);
     check("[[mirror]]\nurl = 'x.test'\n", &["`server.toml:1:1`: a mirror needs a `prefix`"]);
     check("store-size = '1GiB'\n", &["`store-size` bounds what a mirror keeps, and there is no mirror"]);
+    if cfg!(feature = "bucket") {
+        check("[bucket]\nurl = 's3://name/prefix'\n", &["a bucket is what mirrors share by, and there is no mirror"]);
+    }
     let mirror = |url: &str| format!("[[mirror]]\nprefix = 'a'\nurl = '{url}'\n");
     let twice = format!("{}{}", mirror("x.test"), mirror("y.test"));
     check(&twice, &["`server.toml:4:1`: the names of `a=y.test` lead to `a=x.test` already"]);

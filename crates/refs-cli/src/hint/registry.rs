@@ -142,6 +142,9 @@ fn not_found_hint(wanted: &Wanted, at: &Place) -> String {
         Wanted::LayerFile => {
             "check the path: it begins in the directory that you are in, or at the root with `file:///`".to_owned()
         }
+        Wanted::Upload => {
+            "the registry has lost what was sent: run it again; if that is so each time, tell its owner".to_owned()
+        }
         Wanted::Host(host) => format!("check the name of the host; a registry answers at `/v2/` of `{host}`"),
         _ => "check the name; a private repository looks like this, too, without a login".to_owned(),
     }

@@ -2,6 +2,7 @@
 
 mod blobs;
 pub(crate) mod content_range;
+mod held;
 pub(crate) mod link;
 mod listing;
 mod manifests;

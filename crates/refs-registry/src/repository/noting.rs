@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::{
     Repository,
-    sending::{Goal, Held, Sending},
+    held::Held,
+    sending::{Goal, Sending},
     session::{Session, Standing},
 };
 use crate::{Descriptor, Error, ErrorKind, Noted, Notes, Pieces, Quirks, Replay, Result, UploadState, error::Wanted};
@@ -29,7 +30,10 @@ impl Repository {
             }
             return Err(error);
         }
-        noted.notes.clear().await;
+        // What was refused before there was a session says nothing of the one that an earlier upload has left.
+        if sending.has_noted() {
+            noted.notes.clear().await;
+        }
         sending.give_up().await;
         let may_be_the_piece = sending.is_in_pieces() && broken.may_be_the_piece(&error);
         let may_be_the_beginning = !held.is_checked() && !is_elsewhere(&error);
@@ -112,6 +116,11 @@ impl Noting {
             Pieces::AtMost(most) => (most >= self.piece_bytes).then_some(self.piece_bytes),
             Pieces::Never => None,
         }
+    }
+
+    /// Whether anything was written down.
+    pub(super) const fn has_any(&self) -> bool {
+        self.last.is_some()
     }
 
     /// Writes down how far `session` has come, where that is sure and new.

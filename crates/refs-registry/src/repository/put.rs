@@ -2,7 +2,8 @@
 
 use super::{
     Repository,
-    sending::{Goal, Held, Sending},
+    held::Held,
+    sending::{Goal, Sending},
     session::Session,
 };
 use crate::{ByteStream, Descriptor, Replay, Result, Resume, Verify, fill, verified};

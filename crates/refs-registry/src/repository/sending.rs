@@ -2,21 +2,21 @@
 
 use std::ops::Range;
 
-use bytes::Bytes;
 use refs_url::Digest;
 
 use super::{
     Repository,
     blobs::PROGRESS_BYTES,
+    held::Held,
     noting::Noting,
     pieces::{Lesson, Limits, Reach, Seen, Step, lesson},
     session::{Session, Standing},
 };
 use crate::{
-    Descriptor, Error, ErrorKind, Noted, Pieces, Replay, Result, WholeBy,
+    Error, ErrorKind, Noted, Pieces, Result, WholeBy,
     auth::Scopes,
     error::Wanted,
-    transport::{Body, Budget, Call, Failure, FaultSlot, Proof},
+    transport::{Body, Budget, Call, Failure},
 };
 
 /// An upload under way: its session, and what may still be spent on it.
@@ -25,8 +25,10 @@ pub(super) struct Sending {
     repository: Repository,
     session: Session,
     budget: Budget,
-    /// The bytes acknowledged since the last failure.
+    /// The bytes acknowledged since the last failure that never had been before, in no session.
     progress: u64,
+    /// The most that any of the sessions had.
+    furthest: u64,
     /// The bytes of a piece as the user wants them.
     asked: Option<u64>,
     /// Where it is written down how far it has come, if it is.
@@ -36,63 +38,6 @@ pub(super) struct Sending {
     refused: Option<Range<u64>>,
     /// Why the registry has to be asked how much it has.
     cause: Option<Error>,
-}
-
-/// The bytes that can be sent, as often as needed.
-#[derive(Debug)]
-pub(super) enum Held<'a> {
-    /// A whole blob.
-    Blob { replay: &'a Replay, size: u64, proof: Proof, fault: FaultSlot },
-    /// What the caller has given since the registry's last word.
-    Bytes { start: u64, bytes: Bytes },
-}
-
-impl<'a> Held<'a> {
-    pub(super) fn blob(blob: &Descriptor, replay: &'a Replay) -> Result<Self> {
-        let proof = Proof::new(&blob.digest, blob.size)?;
-        Ok(Self::Blob { replay, size: blob.size, proof, fault: FaultSlot::default() })
-    }
-
-    /// The rest of a blob, whose beginning somebody else has sent; all of it, should the registry have lost that.
-    pub(super) fn rest(blob: &Descriptor, replay: &'a Replay) -> Self {
-        let proof = Proof::of_rest(&blob.digest, blob.size);
-        Self::Blob { replay, size: blob.size, proof, fault: FaultSlot::default() }
-    }
-
-    /// Whether all that was sent in the last session was checked here.
-    pub(super) fn is_checked(&self) -> bool {
-        match self {
-            Self::Blob { proof, .. } => proof.is_of_all(),
-            Self::Bytes { .. } => true,
-        }
-    }
-
-    const fn start(&self) -> u64 {
-        match self {
-            Self::Blob { .. } => 0,
-            Self::Bytes { start, .. } => *start,
-        }
-    }
-
-    const fn end(&self) -> u64 {
-        match self {
-            Self::Blob { size, .. } => *size,
-            Self::Bytes { start, bytes } => *start + bytes.len() as u64,
-        }
-    }
-
-    fn body(&self, range: Range<u64>) -> Body {
-        match self {
-            Self::Blob { replay, proof, fault, .. } => {
-                Body::Part { replay: (*replay).clone(), range, proof: proof.clone(), fault: fault.clone() }
-            }
-            Self::Bytes { start, bytes } => {
-                let at =
-                    |offset: u64| usize::try_from(offset.saturating_sub(*start)).unwrap_or(usize::MAX).min(bytes.len());
-                Body::Bytes(bytes.slice(at(range.start)..at(range.end)))
-            }
-        }
-    }
 }
 
 /// What an upload is to come to.
@@ -124,9 +69,10 @@ impl Sending {
     pub(super) fn new(repository: &Repository, session: Session) -> Self {
         Self {
             repository: repository.clone(),
-            session,
             budget: repository.remote.budget(),
             progress: 0,
+            furthest: session.offset(),
+            session,
             asked: repository.remote.piece_bytes(),
             noting: None,
             whole_by: repository.remote.quirks().whole_by,
@@ -159,6 +105,11 @@ impl Sending {
         quirks.whole_by = self.whole_by;
         let noted = || self.noting.as_ref().and_then(|noting| noting.piece(&quirks));
         Limits { asked: self.asked.or_else(noted), quirks, least: self.session.least() }
+    }
+
+    /// Whether any session is written down that was this upload's.
+    pub(super) fn has_noted(&self) -> bool {
+        self.noting.as_ref().is_some_and(Noting::has_any)
     }
 
     /// Whether nothing but its being written down has it sent in pieces.
@@ -240,19 +191,24 @@ impl Sending {
 
     async fn append(&mut self, sent: Range<u64>, call: &Call) -> Result<(), Failure> {
         let answer = self.repository.remote.once(call).await?;
-        let before = self.session.offset();
         self.session.acknowledged(&answer, &sent)?;
-        self.progress += self.session.offset() - before;
+        self.count();
         Ok(())
     }
 
     async fn ask(&mut self, held: &Held<'_>) -> Result<(), Failure> {
-        let before = self.session.offset();
         match self.session.ask(held.end()).await? {
-            Some(offset) => self.progress += offset - before,
+            Some(_) => self.count(),
             None => self.anew(held)?,
         }
         Ok(())
+    }
+
+    /// Counts what the session has as progress. What is sent once more, as a session was lost, is none.
+    fn count(&mut self) {
+        let offset = self.session.offset();
+        self.progress += offset.saturating_sub(self.furthest);
+        self.furthest = self.furthest.max(offset);
     }
 
     /// Gives the session up for another one, where all bytes can be sent once more.

@@ -169,6 +169,10 @@ impl Session {
             _ => sent.end,
         };
         self.standing = Standing::Sure;
+        if self.offset - sent.start < (sent.end - sent.start) / 4 {
+            // Each time it costs the whole piece, and so an attempt.
+            return Err(Failure::passing(answer.bad_header("range", range.unwrap_or_default())));
+        }
         Ok(())
     }
 

@@ -12,8 +12,9 @@ use tokio::{
 
 use super::{
     Repository,
+    held::Held,
     pieces::{Seen, Step, lesson},
-    sending::{Goal, Held, Sending},
+    sending::{Goal, Sending},
     session::Session,
 };
 use crate::{

@@ -265,6 +265,64 @@ async fn what_was_taken_stays_when_the_source_gives_nothing() {
 }
 
 #[tokio::test]
+async fn what_an_earlier_upload_has_left_stays_where_none_may_be_begun() {
+    for status in [400, 401, 403, 404, 429, 503, 507] {
+        let state = UploadState { session: "/up/1".to_owned(), offset: PIECE };
+        let rig = Rig::new(Ways::default()).await;
+        let to = Peer::start(move |request| Reply::status(if request.method == "HEAD" { 404 } else { status })).await;
+        let rig = Rig { to, ..rig };
+        rig.book.write(&state).await;
+        rig.put().await.unwrap_err();
+        assert_eq!(rig.book.last().await, Some(state), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_loses_each_session_at_its_end_is_sent_the_blob_as_often_as_attempts_are_made() {
+    let rig = Rig::new(Ways::default()).await;
+    let mut taken = 0;
+    let to = Peer::start(move |request| match request.method.as_str() {
+        "POST" => {
+            taken = 0;
+            Reply::status(202).header("location", "/up/1")
+        }
+        "PATCH" => {
+            taken += request.body.len();
+            let range = format!("0-{}", taken - 1);
+            Reply::status(202).header("location", "/up/1").header("range", &range)
+        }
+        _ => Reply::status(404),
+    })
+    .await;
+    let rig = Rig { to, ..rig };
+    let error = rig.put_by(&anonymous()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+    let begun = rig.steps(&mut 0).iter().filter(|step| *step == "POST 0").count();
+    assert_eq!(begun, Retry::default().attempts as usize);
+}
+
+#[tokio::test]
+async fn a_registry_that_takes_little_of_each_piece_is_given_up() {
+    let rig = Rig::new(Ways::default()).await;
+    let mut taken = 0;
+    let to = Peer::start(move |request| match request.method.as_str() {
+        "HEAD" => Reply::status(404),
+        "POST" => Reply::status(202).header("location", "/up/1"),
+        method => {
+            taken += 5_000 * usize::from(method == "PATCH");
+            let range = format!("0-{}", taken - 1);
+            Reply::status(202).header("location", "/up/1").header("range", &range)
+        }
+    })
+    .await;
+    let rig = Rig { to, ..rig };
+    let error = rig.put_by(&anonymous()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Protocol, "{error}");
+    let pieces = rig.steps(&mut 0).iter().filter(|step| step.starts_with("PATCH")).count();
+    assert_eq!(pieces, Retry::default().attempts as usize);
+}
+
+#[tokio::test]
 async fn a_session_with_less_than_it_had_is_not_gone_on_with() {
     let state = UploadState { session: "/up/1".to_owned(), offset: 2 * PIECE };
     let (put, rig) = answered(Some(state), |method| match method {

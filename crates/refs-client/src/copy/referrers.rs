@@ -32,7 +32,8 @@ pub(super) const WRITES_AT_ONCE: usize = 1;
 const LISTS_AT_ONCE: usize = 4;
 
 /// What refers to any of `subjects` and is to be copied. What the destination does not list is to be written, even if it is
-/// there: it may be that a copy was interrupted before it was listed.
+/// there: it may be that a copy was interrupted before it was listed. What it lists is looked for: a list under a tag is
+/// what clients have written, and stays when somebody deletes what it lists.
 pub(super) async fn referrers(ends: &Ends, subjects: &[Digest], options: &CopyOptions) -> Result<Vec<Top>> {
     let Some(filter) = wanted(ends, options) else { return Ok(Vec::new()) };
     let count = Arc::<AtomicUsize>::default();
@@ -56,8 +57,8 @@ fn each_once(listed: impl Iterator<Item = Top>) -> Vec<Top> {
             Entry::Occupied(place) => {
                 let first = &mut tops[*place.get()];
                 first.about.append(&mut top.about);
-                if top.standing == Some(Standing::Present) {
-                    first.standing = top.standing;
+                if top.standing.is_none() {
+                    first.standing = None;
                 }
             }
         }
@@ -112,8 +113,8 @@ async fn of_one(ends: &Ends, subject: &Digest, filter: Filter, count: &AtomicUsi
     }
     let there = there(ends, subject, filter, &listed).await?;
     let top = |descriptor: Descriptor| {
-        let standing = if there.contains(&descriptor.digest) { Standing::Present } else { Standing::Absent };
-        Top { standing: Some(standing), about: vec![subject.clone()], ..Top::listed(descriptor) }
+        let standing = (!there.contains(&descriptor.digest)).then_some(Standing::Absent);
+        Top { standing, about: vec![subject.clone()], ..Top::listed(descriptor) }
     };
     Ok(listed.into_iter().map(top).collect())
 }

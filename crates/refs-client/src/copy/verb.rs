@@ -46,7 +46,8 @@ impl Client {
     /// read again, so that it is the destination that finds out whether all are what the digest says, when the upload ends;
     /// what it refuses is sent anew, and hashed here. What the destination says of its own is believed: that it has a blob,
     /// that it has mounted one, and that what it takes a manifest of is there. Blobs that it said to have mounted are looked
-    /// for only when it refuses the manifest. Of a registry that lies, and takes the manifest all the same, the copy lacks
+    /// for only when it refuses the manifest. That it lists a referrer is not enough, as such a list may be the work of clients:
+    /// it is asked for each. Of a registry that lies, and takes the manifest all the same, the copy lacks
     /// blobs; whoever pulls it finds that out, and gets nothing wrong. A layout's files are looked at, by their sizes.
     ///
     /// # Errors

@@ -197,6 +197,25 @@ async fn a_referrer_that_was_written_and_not_listed_is_listed_by_the_next_copy()
 }
 
 #[tokio::test]
+async fn a_referrer_that_is_listed_and_gone_is_written_by_the_next_copy() {
+    let from = FakeRegistry::start().await;
+    let to = FakeRegistry::builder().quirks(Quirks::docker_hub()).start().await;
+    let index = graph(&*from.repository("o/from")).await;
+    let (source, target) = (place(&from, "o/from:v1"), place(&to, "o/to:v1"));
+    let client = anonymous();
+    copy(&client, &source, &target).await;
+    let listed = from.repository("o/from");
+    let listed: Vec<Descriptor> =
+        listed.referrers(&index.descriptor.digest, Default::default()).try_collect().await.unwrap();
+    let gone = format!("/v2/o/to/manifests/{}", listed[0].digest);
+    to.fault(On::new(Method::HEAD, &gone), Fault::Status { status: 404, headers: Vec::new() });
+    to.take_requests();
+    let copied = copy(&client, &source, &target).await;
+    assert_eq!((copied.manifests.count, copied.manifests_present), (1, 8));
+    assert!(to.take_requests().iter().any(|seen| *seen == format!("PUT {gone}")));
+}
+
+#[tokio::test]
 async fn a_manifest_that_lies_about_the_size_of_a_blob_is_refused() {
     let (from, to) = (FakeRegistry::start().await, FakeRegistry::start().await);
     let sink = from.repository("o/from");

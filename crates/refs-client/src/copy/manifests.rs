@@ -1,9 +1,9 @@
 //! Manifests, each written after those that it lists.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, hash_map::Entry};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use refs_registry::{Descriptor, Manifest};
+use refs_registry::{Descriptor, Error as RegistryError, Manifest, error::Wanted};
 use refs_url::{Digest, Tag};
 
 use super::{
@@ -14,10 +14,30 @@ use super::{
 };
 use crate::Result;
 
-/// The blobs that `digests` lead to, as far as they are to be looked at, but for those in `done`, where they are then noted.
-pub(super) fn unseen_blobs(nodes: &Nodes, digests: &[Digest], done: &mut HashSet<Digest>) -> Vec<Descriptor> {
-    let blobs = digests.iter().filter_map(|digest| nodes.get(digest)).flat_map(|node| &node.blobs);
-    blobs.filter(|blob| done.insert(blob.digest.clone())).cloned().collect()
+/// The blobs that `digests` lead to and that are not in `done`, which has the sizes of those that were met.
+///
+/// # Errors
+/// `Size` when one blob is listed with two sizes: one of the manifests is wrong, and nobody could pull what it lists.
+pub(super) fn unseen_blobs(
+    nodes: &Nodes,
+    digests: &[Digest],
+    done: &mut HashMap<Digest, u64>,
+) -> refs_registry::Result<Vec<Descriptor>> {
+    let mut unseen = Vec::new();
+    for blob in digests.iter().filter_map(|digest| nodes.get(digest)).flat_map(|node| &node.blobs) {
+        match done.entry(blob.digest.clone()) {
+            Entry::Vacant(place) => {
+                place.insert(blob.size);
+                unseen.push(blob.clone());
+            }
+            Entry::Occupied(place) if *place.get() == blob.size => {}
+            Entry::Occupied(place) => {
+                let wanted = Wanted::Blob(blob.digest.clone());
+                return Err(RegistryError::Size { wanted, expected: *place.get(), actual: blob.size });
+            }
+        }
+    }
+    Ok(unseen)
 }
 
 /// Writes those of `digests` that the destination does not have, each after what it lists, and so many at once; gives what

@@ -1,6 +1,12 @@
 //! The verb: finds what to copy, and copies it from the bottom up.
 
-use std::{collections::HashSet, path, pin::pin, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    path,
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::future::{Either, select, try_join};
 use refs_registry::Sink;
@@ -154,7 +160,7 @@ struct Copying<'a> {
     options: &'a CopyOptions,
     gathered: Gathered,
     /// The blobs that were looked at.
-    seen: HashSet<Digest>,
+    seen: HashMap<Digest, u64>,
     /// Whether a tag is to lead to the copy that has led elsewhere before, or nowhere.
     is_retagged: bool,
     copied: Copied,
@@ -193,7 +199,7 @@ async fn copy(ends: &Ends, root: Root, tag: Option<Tag>, options: &CopyOptions) 
         referrers: 0,
         left_behind: None,
     };
-    let (gathered, seen) = (Gathered::default(), HashSet::new());
+    let (gathered, seen) = (Gathered::default(), HashMap::new());
     let is_retagged = tag.is_some() && !is_tagged;
     let mut copying = Copying { ends, options, gathered, seen, is_retagged, copied };
     let found = copying.gather(&root, is_tagged.then_some(Standing::Present)).await?;
@@ -291,6 +297,7 @@ impl Copying<'_> {
 
     async fn blobs(&mut self, found: &[Digest]) -> Result<()> {
         let blobs = unseen_blobs(&self.gathered.nodes, found, &mut self.seen);
+        let blobs = blobs.map_err(|error| self.ends.unread(error))?;
         self.copied.blobs.extend(copy_blobs(self.ends, blobs, self.options).await?);
         Ok(())
     }

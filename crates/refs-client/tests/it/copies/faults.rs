@@ -230,6 +230,30 @@ async fn a_manifest_that_lies_about_the_size_of_a_blob_is_refused() {
 }
 
 #[tokio::test]
+async fn a_blob_that_two_manifests_list_with_two_sizes_is_refused_whichever_comes_first() {
+    for wrong in [0, 1] {
+        let (from, to) = (FakeRegistry::start().await, FakeRegistry::start().await);
+        let sink = from.repository("o/from");
+        let mut listed = Vec::new();
+        for number in 0..2 {
+            let image = Image::new().file("a", "shared").annotate("number", &number.to_string());
+            let image = image.push(&*sink, &[]).await.unwrap();
+            let refs_registry::spec::Document::Image(mut manifest) = image.parse().unwrap() else { panic!("no image") };
+            manifest.layers[0].size += u64::from(number == wrong);
+            let manifest = Manifest::image(&manifest).unwrap();
+            sink.put_manifest(&manifest, &[]).await.unwrap();
+            listed.push(manifest.descriptor);
+        }
+        let index = image::index(listed).unwrap();
+        sink.put_manifest(&index, &["v1".parse().unwrap()]).await.unwrap();
+        let (source, target) = (place(&from, "o/from:v1"), place(&to, "o/to:v1"));
+        let error = anonymous().copy(&source, &target, &CopyOptions::default()).await.unwrap_err();
+        assert_eq!(side(&error), (Side::Source, ErrorKind::Size), "{error:?}");
+        assert_eq!(tagged(&to, "o/to", "v1").await, None);
+    }
+}
+
+#[tokio::test]
 async fn what_lists_a_manifest_with_another_size_is_not_believed_and_the_digest_is() {
     // A list under a tag is the client's own, and says whatever it was given.
     let quirks = Quirks { referrers: quirks::Referrers::Missing, ..Quirks::default() };

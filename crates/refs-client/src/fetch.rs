@@ -47,7 +47,7 @@ impl Client {
     /// # Errors
     /// `NoStore` when the client has none; `Location` when `at` is not of a registry, or names no tag and no digest;
     /// `PlatformNotFound` and `IndexTooDeep` of an index; `Registry`, with the kind `NotCached` when the store can't hold
-    /// all of the image at once. What has come by then stays, and is not fetched again.
+    /// all of the image at once, and with the store's failure when it can't write down where the tag leads. What has come by then stays, and is not fetched again.
     pub async fn fetch(&self, at: &Location, options: &FetchOptions) -> Result<Fetched> {
         let Location::Registry(reference) = at else { return Err(at.fault(LocationFault::NotRegistry)) };
         let target = at.needs_target()?;
@@ -103,6 +103,9 @@ impl Fetching<'_> {
             }
             let (again, left) = self.keep(&blobs).await?;
             (new, present) = (new.max(again), present.min(left));
+        }
+        if let Target::Tag(tag) = target {
+            self.cached.require_tag(tag).await?;
         }
         Ok(Fetched { index, manifest: manifest.descriptor, blobs, new, present, fetched_bytes: 0 })
     }

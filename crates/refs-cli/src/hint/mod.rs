@@ -14,6 +14,8 @@ pub(crate) use named::hint_by_place;
 pub(crate) use place::{destination_hint, host_hint};
 pub(crate) use registry::registry_hint;
 
+use refs_registry::ErrorKind;
+
 use crate::{commands::Failure, server_config::Fault};
 
 /// What to do next, where that is not plain from the message.
@@ -23,6 +25,11 @@ pub(crate) fn hint(failure: &Failure) -> Option<String> {
 
 fn hint_of(failure: &Failure) -> Option<String> {
     match failure {
+        Failure::Fetch { source: refs_client::Error::Registry(error), .. } if error.kind() == ErrorKind::NotCached => Some(
+            "the cache did not take it: `refs cache verify` puts aside what is damaged there, `refs cache info` tells how \
+             much it holds"
+                .to_owned(),
+        ),
         Failure::Client(error) | Failure::Fetch { source: error, .. } => client_hint(error),
         Failure::Offline(error) => Some(offline_hint(error)),
         Failure::Kept(_) => Some(cache::of_damaged()),

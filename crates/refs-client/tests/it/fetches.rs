@@ -216,6 +216,18 @@ async fn an_image_that_the_store_can_not_hold_is_an_error_and_not_listed() {
     require_layout(&place.cache());
 }
 
+#[tokio::test]
+async fn a_tag_that_can_not_be_written_down_is_an_error() {
+    let place = Place::new().await;
+    place.push(&image(&[1]), "v1").await;
+    let tags = place.cache().join(format!("origins/open/{}/o/r/_tags", place.registry.host()));
+    place.client().fetch(&place.at("v1"), &FetchOptions::default()).await.unwrap();
+    fs::remove_dir_all(&tags).unwrap();
+    fs::create_dir_all(tags.join("v1/in the way")).unwrap();
+    let failed = place.client().fetch(&place.at("v1"), &FetchOptions::default()).await;
+    assert!(matches!(&failed, Err(Error::Registry(error)) if error.kind() == ErrorKind::NotCached), "{failed:?}");
+}
+
 async fn heals(harm: impl Fn(&Path)) {
     let place = Place::new().await;
     place.push(&image(&[1]), "v1").await;

@@ -60,6 +60,22 @@ impl Cached {
         self.local.record(tag, &record).await;
     }
 
+    /// Makes sure that the store has written down where `tag` leads, as who reads without the origin needs.
+    ///
+    /// # Errors
+    /// Why the store has failed, if it has; `NotCached` when nothing is written down.
+    pub async fn require_tag(&self, tag: &Tag) -> Result<()> {
+        let known = self.local.known(tag).await;
+        match self.local.failure() {
+            Some(failure) => Err(failure),
+            None if known.is_some() => Ok(()),
+            None => {
+                let wanted = Wanted::Manifest(Target::Tag(tag.clone()));
+                Err(Error::NotCached { wanted, of: None, lost: None })
+            }
+        }
+    }
+
     /// What the origin says that `tag` leads to.
     pub(super) async fn resolved_by_origin(&self, tag: &Tag) -> Result<Descriptor> {
         let target = Target::Tag(tag.clone());

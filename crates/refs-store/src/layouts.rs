@@ -26,7 +26,7 @@ impl Layouts {
     /// The repositories in the folder `root`, which need not exist yet.
     #[must_use]
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { shelf: Shelf { root: root.into() } }
+        Self { shelf: Shelf::new(root.into()) }
     }
 
     /// The repository `repository`. Its first write makes its folder.
@@ -44,7 +44,7 @@ impl Resolver for Layouts {
 
     fn repositories(&self, _host: &Host) -> BoxStream<'_, Result<RepoName>> {
         let shelf = self.shelf.clone();
-        let names = async move { blocking(&self.shelf.root, move || names(&shelf)).await };
+        let names = async move { blocking(self.shelf.root(), move || names(&shelf)).await };
         let names = names.into_stream().map_ok(|names| stream::iter(names.into_iter().map(Ok)));
         names.try_flatten().boxed()
     }
@@ -79,7 +79,7 @@ fn below(above: &str, child: &str) -> Option<String> {
 }
 
 fn folders(shelf: &Shelf, name: &str) -> Result<Vec<String>> {
-    let folder = shelf.root.join(name);
+    let folder = shelf.root().join(name);
     let failed = |error| Error::io(Doing::List, &folder, error);
     let listed = match fs::read_dir(&folder) {
         Ok(listed) => listed,

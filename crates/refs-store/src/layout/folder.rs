@@ -4,6 +4,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use refs_registry::{
@@ -13,7 +14,7 @@ use refs_registry::{
 use refs_url::{Digest, RepoName};
 use serde::Deserialize;
 
-use super::{index::LayoutIndex, names::Names};
+use super::{index::LayoutIndex, names::Names, parsed::Indexes};
 use crate::{
     file::{corrupt, each_chunk, is_absent, open_file},
     ingest::{BLOB_MODE, Ingest, make_folder, make_folders, replace, sync_folder_of},
@@ -26,12 +27,14 @@ pub(crate) struct Folder {
     root: PathBuf,
     shelf: Option<(Shelf, RepoName)>,
     names: Names,
+    indexes: Arc<Indexes>,
 }
 
 /// A folder of layouts, one for each repository.
 #[derive(Debug, Clone)]
 pub(crate) struct Shelf {
-    pub(crate) root: PathBuf,
+    root: PathBuf,
+    indexes: Arc<Indexes>,
 }
 
 /// What the layout of a repository is called beneath its name. No part of a repository's name begins so.
@@ -44,12 +47,20 @@ pub(crate) const INGEST_FOLDER: &str = "ingest";
 /// What a cache's folder has beside a layout.
 pub(crate) const CACHE_TAG_FILE: &str = "CACHEDIR.TAG";
 const VERSION: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
-const INDEX_MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 impl Shelf {
+    pub(crate) fn new(root: PathBuf) -> Self {
+        Self { root, indexes: Arc::default() }
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     pub(crate) fn folder(&self, name: &RepoName) -> Folder {
         let root = self.root.join(name.as_str()).join(LAYOUT_FOLDER);
-        Folder { shelf: Some((self.clone(), name.clone())), ..Folder::at(root) }
+        let shelf = Some((self.clone(), name.clone()));
+        Folder { root, shelf, names: Names::All, indexes: self.indexes.clone() }
     }
 }
 
@@ -72,13 +83,14 @@ impl Folder {
     }
 
     /// The layout at `root`, which is known to be one.
-    pub(crate) const fn at(root: PathBuf) -> Self {
-        Self { root, shelf: None, names: Names::All }
+    pub(crate) fn at(root: PathBuf) -> Self {
+        Self { root, shelf: None, names: Names::All, indexes: Arc::default() }
     }
 
     /// The same layout, where the tags are those behind `repository`.
     pub(super) fn repository(&self, repository: &str) -> Self {
-        Self { root: self.root.clone(), shelf: self.shelf.clone(), names: Names::Of(repository.into()) }
+        let (root, shelf, indexes) = (self.root.clone(), self.shelf.clone(), self.indexes.clone());
+        Self { root, shelf, names: Names::Of(repository.into()), indexes }
     }
 
     /// Makes those files of the layout at `root` that are not there, or say nothing: an index lists then what is known to be
@@ -151,19 +163,11 @@ impl Folder {
 
     pub(super) fn index(&self) -> Result<LayoutIndex> {
         let path = self.path(INDEX_FILE);
-        let Some((file, _)) = open_file(OpenOptions::new().read(true), &path)? else {
-            return match self.shelf {
-                Some(_) if !self.exists() => Ok(LayoutIndex::empty()),
-                _ => Err(corrupt(&path, "it is missing, so the folder is not an image layout")),
-            };
-        };
-        let mut json = Vec::new();
-        file.take(INDEX_MAX_BYTES + 1).read_to_end(&mut json).map_err(|error| Error::io(Doing::Read, &path, error))?;
-        if json.len() as u64 > INDEX_MAX_BYTES {
-            return Err(corrupt(&path, format!("it has more than {INDEX_MAX_BYTES} bytes")));
+        match (self.indexes.read(&path)?, &self.shelf) {
+            (Some(index), _) => Ok(index.with_names(self.names.clone())),
+            (None, Some(_)) if !self.exists() => Ok(LayoutIndex::empty()),
+            (None, _) => Err(corrupt(&path, "it is missing, so the folder is not an image layout")),
         }
-        let index = LayoutIndex::parse(&json).map_err(|fault| corrupt(&path, fault.to_string()))?;
-        Ok(index.with_names(self.names.clone()))
     }
 
     /// Lets `change` change the index, and writes it back when it did. The layout must be locked.
@@ -341,5 +345,14 @@ mod tests {
         assert!(matches!(to.copy_blob(&digest, &from), Err(Error::Digest { .. })));
         assert_eq!(to.blob_size(&digest)?, None);
         Ok(())
+    }
+
+    #[test]
+    fn the_handles_on_a_repository_share_what_was_read() {
+        let shelf = Shelf::new("root".into());
+        let [one, other] = ["o/r", "o/other"].map(|name| shelf.folder(&RepoName::parse(name).unwrap()));
+        assert!(Arc::ptr_eq(&one.indexes, &shelf.folder(&RepoName::parse("o/r").unwrap()).indexes));
+        assert!(Arc::ptr_eq(&one.indexes, &one.repository("o/s").indexes));
+        assert!(Arc::ptr_eq(&one.indexes, &other.indexes));
     }
 }

@@ -3,8 +3,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
-    os::unix::fs::MetadataExt,
-    time::SystemTime,
 };
 
 use refs_registry::{
@@ -14,7 +12,7 @@ use refs_registry::{
 };
 use refs_url::{Digest, Target};
 
-use super::{folder::Folder, index::LayoutIndex};
+use super::{folder::Folder, index::LayoutIndex, names::chosen_from, parsed::Stamp};
 use crate::{
     disk::{known_images, put_index_aside},
     lock::Lock,
@@ -35,9 +33,6 @@ pub(crate) struct Needs {
     by_blob: BTreeMap<Digest, BTreeSet<Digest>>,
 }
 
-/// Tells one state of the index from another: it is replaced as a whole.
-type Stamp = (u64, u64, u64, Option<SystemTime>);
-
 impl Folder {
     /// What belongs to the image of `entry`, whose manifest is here.
     pub(crate) fn whole(&self, entry: &Descriptor) -> Result<Whole> {
@@ -48,7 +43,7 @@ impl Folder {
             let own = image.layers.iter().filter(|layer| layer.urls.is_empty()).chain([&image.config]);
             blobs.extend(own.map(|blob| (blob.digest.clone(), blob.size)));
         }
-        if let Some(index) = LayoutIndex::chosen_from(entry) {
+        if let Some(index) = chosen_from(entry) {
             let size = self.blob_size(&index)?.ok_or_else(|| self.not_found(Wanted::Blob(index.clone())))?;
             blobs.insert(index, size);
         }
@@ -158,7 +153,7 @@ impl Folder {
     fn stamp(&self) -> Result<Option<Stamp>> {
         let path = self.index_path();
         match fs::symlink_metadata(&path) {
-            Ok(file) => Ok(Some((file.dev(), file.ino(), file.len(), file.modified().ok()))),
+            Ok(file) => Ok(Some(Stamp::of(&file))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Error::io(Doing::Read, path, error)),
         }

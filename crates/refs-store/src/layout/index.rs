@@ -1,21 +1,21 @@
 //! `index.json`: which manifests a layout lists, and by which tags.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use refs_registry::{Descriptor, MediaType, spec::Index};
 use refs_url::{Digest, Tag, Target};
 use serde_json::Value;
 
-use super::names::{Claim, Name, Names, name, set_name, take_name};
-
-/// The annotation of an image that was chosen from an index: that one's digest.
-const CHOSEN_FROM: &str = "io.github.refs-rs.index";
+use super::names::{Claim, Name, Names, name, named, set_name, take_name};
 
 /// The index of a layout, or the part of it that is a repository's. Each manifest has an entry for each of its tags, or a
-/// single one without a tag. What other programs wrote beside that is kept.
+/// single one without a tag. What other programs wrote beside that is kept. A clone is cheap until it is changed.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct LayoutIndex {
-    document: Index,
+    document: Arc<Index>,
     names: Names,
 }
 
@@ -32,8 +32,8 @@ impl LayoutIndex {
         })
     }
 
-    const fn of(document: Index) -> Self {
-        Self { document, names: Names::All }
+    fn of(document: Index) -> Self {
+        Self { document: Arc::new(document), names: Names::All }
     }
 
     /// The same, whose tags are those in `names`.
@@ -42,20 +42,19 @@ impl LayoutIndex {
     }
 
     pub(super) fn parse(json: &[u8]) -> serde_json::Result<Self> {
-        let mut document: Value = serde_json::from_slice(json)?;
-        // Programs in Go write an empty list as `null`.
-        if let Some(list) = document.get_mut("manifests").filter(|list| list.is_null()) {
-            *list = Value::Array(Vec::new());
-        }
-        serde_json::from_value(document).map(Self::of)
+        serde_json::from_slice(json).or_else(|_not_as_is| lenient(json)).map(Self::of)
     }
 
     pub(super) fn to_json(&self) -> serde_json::Result<Vec<u8>> {
-        serde_json::to_vec(&self.document)
+        serde_json::to_vec(&*self.document)
     }
 
     pub(super) fn entries(&self) -> &[Descriptor] {
         &self.document.manifests
+    }
+
+    fn entries_mut(&mut self) -> &mut Vec<Descriptor> {
+        &mut Arc::make_mut(&mut self.document).manifests
     }
 
     /// Whose tags these are.
@@ -123,7 +122,7 @@ impl LayoutIndex {
             }
         }
         if self.find(&Target::Digest(manifest.digest.clone())).is_none() {
-            self.document.manifests.push(manifest.clone());
+            self.entries_mut().push(manifest.clone());
         }
     }
 
@@ -133,8 +132,8 @@ impl LayoutIndex {
         if same.next() == Some(entry) && same.next().is_none() {
             return;
         }
-        self.document.manifests.retain(|other| name(other) != name(entry));
-        self.document.manifests.push(entry.clone());
+        self.entries_mut().retain(|other| name(other) != name(entry));
+        self.entries_mut().push(entry.clone());
     }
 
     /// Whether something is listed by the name of `entry`.
@@ -144,12 +143,7 @@ impl LayoutIndex {
 
     /// Drops all entries of `digests`.
     pub(super) fn remove_all(&mut self, digests: &BTreeSet<Digest>) {
-        self.document.manifests.retain(|entry| !digests.contains(&entry.digest));
-    }
-
-    /// The index that the image of `entry` was chosen from, where that was noted.
-    pub(super) fn chosen_from(entry: &Descriptor) -> Option<Digest> {
-        entry.annotations.get(CHOSEN_FROM).and_then(|digest| Digest::parse(digest).ok())
+        self.entries_mut().retain(|entry| !digests.contains(&entry.digest));
     }
 
     /// Takes `tag` from its manifest, which stays listed; says whether there was one. A reference that ends in `tag` is the
@@ -164,7 +158,8 @@ impl LayoutIndex {
     /// Drops the entries of `digest`, but for those of other repositories; says whether there were any.
     pub(super) fn remove(&mut self, digest: &Digest) -> bool {
         let before = self.entries().len();
-        self.document.manifests.retain(|entry| entry.digest != *digest || !self.names.include(entry));
+        let Self { document, names } = self;
+        Arc::make_mut(document).manifests.retain(|entry| entry.digest != *digest || !names.include(entry));
         self.entries().len() < before
     }
 
@@ -179,9 +174,9 @@ impl LayoutIndex {
             }
             let listed = self.entries().iter().filter(|other| other.digest == entry.digest).count();
             if listed > 1 {
-                self.document.manifests.remove(at);
+                self.entries_mut().remove(at);
             } else {
-                take_name(&mut self.document.manifests[at]);
+                take_name(&mut self.entries_mut()[at]);
                 at += 1;
             }
         }
@@ -189,25 +184,21 @@ impl LayoutIndex {
 
     /// Names the entry of `manifest` that has no name yet, or a new one.
     fn add_name(&mut self, manifest: &Descriptor, exact: String) {
-        let mut unnamed = self.document.manifests.iter_mut().filter(|entry| name(entry).is_none());
+        let mut unnamed = self.entries_mut().iter_mut().filter(|entry| name(entry).is_none());
         match unnamed.find(|entry| entry.digest == manifest.digest) {
             Some(entry) => set_name(entry, exact),
-            None => self.document.manifests.push(named(manifest, &exact, None)),
+            None => self.entries_mut().push(named(manifest, &exact, None)),
         }
     }
 }
 
-/// `manifest` as an index lists it under `name`, with the index that it was chosen from.
-pub(crate) fn named(manifest: &Descriptor, name: &str, chosen_from: Option<&Digest>) -> Descriptor {
-    let mut entry = manifest.clone();
-    set_name(&mut entry, name.to_owned());
-    entry.annotations.extend(chosen_from.map(|index| (CHOSEN_FROM.to_owned(), index.to_string())));
-    entry
-}
-
-/// The name and the index of an entry that [`named`] made.
-pub(crate) fn name_and_index(entry: &Descriptor) -> (Option<&str>, Option<Digest>) {
-    (name(entry), LayoutIndex::chosen_from(entry))
+/// Programs in Go write an empty list as `null`, and of a key that is there twice, the last counts.
+fn lenient(json: &[u8]) -> serde_json::Result<Index> {
+    let mut document: Value = serde_json::from_slice(json)?;
+    if let Some(list) = document.get_mut("manifests").filter(|list| list.is_null()) {
+        *list = Value::Array(Vec::new());
+    }
+    serde_json::from_value(document)
 }
 
 #[cfg(test)]
@@ -232,7 +223,7 @@ mod tests {
             if !name.is_empty() {
                 set_name(&mut entry, (*name).to_owned());
             }
-            index.document.manifests.push(entry);
+            index.entries_mut().push(entry);
         }
         index
     }

@@ -8,6 +8,7 @@ mod images;
 mod index;
 mod manifests;
 mod names;
+mod parsed;
 mod repositories;
 mod repository;
 mod upload;
@@ -16,7 +17,6 @@ pub(crate) use folder::{
     BLOBS_FOLDER, CACHE_TAG_FILE, Folder, INDEX_FILE, INGEST_FOLDER, LAYOUT_FOLDER, LOCK_FILE, Shelf, VERSION_FILE,
 };
 pub(crate) use images::{Needs, Whole};
-pub(crate) use index::{name_and_index, named};
-pub(crate) use names::platform_suffix;
+pub(crate) use names::{name_and_index, named, platform_suffix};
 pub use repositories::ListedRepository;
 pub use repository::Layout;

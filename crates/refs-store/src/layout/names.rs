@@ -8,6 +8,9 @@ use refs_url::{Digest, Reference, Tag};
 /// The annotation that names a manifest in an image layout.
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
+/// The annotation of an image that was chosen from an index: that one's digest.
+const CHOSEN_FROM: &str = "io.github.refs-rs.index";
+
 /// Which names of a layout are those of a repository's tags.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Names {
@@ -118,4 +121,22 @@ pub(super) fn set_name(entry: &mut Descriptor, name: String) {
 /// Takes the name from `entry`.
 pub(super) fn take_name(entry: &mut Descriptor) {
     entry.annotations.remove(REF_NAME);
+}
+
+/// `manifest` as an index lists it under `name`, with the index that it was chosen from.
+pub(crate) fn named(manifest: &Descriptor, name: &str, chosen_from: Option<&Digest>) -> Descriptor {
+    let mut entry = manifest.clone();
+    set_name(&mut entry, name.to_owned());
+    entry.annotations.extend(chosen_from.map(|index| (CHOSEN_FROM.to_owned(), index.to_string())));
+    entry
+}
+
+/// The name and the index of an entry that [`named`] made.
+pub(crate) fn name_and_index(entry: &Descriptor) -> (Option<&str>, Option<Digest>) {
+    (name(entry), chosen_from(entry))
+}
+
+/// The index that the image of `entry` was chosen from, where that was noted.
+pub(super) fn chosen_from(entry: &Descriptor) -> Option<Digest> {
+    entry.annotations.get(CHOSEN_FROM).and_then(|digest| Digest::parse(digest).ok())
 }

@@ -98,6 +98,11 @@ impl Refusal {
                 Self::new(BAD, Code::DigestInvalid, format!("the bytes have the digest {actual}"))
             }
             Error::Size { .. } => Self::new(BAD, Code::SizeInvalid, "there are more or fewer bytes than announced"),
+            Error::TooLarge { wanted: Wanted::Tags, .. } => {
+                let message =
+                    "the repository lists as much as it can: delete tags and manifests, or push to another one";
+                broken(error, StatusCode::PAYLOAD_TOO_LARGE, message).coded(Code::SizeInvalid)
+            }
             Error::TooLarge { limit, .. } => Self::too_large(*limit),
             Error::Manifest { fault, .. } => Self::new(BAD, Code::ManifestInvalid, fault.to_string()),
             _ => of_either(error),
@@ -179,5 +184,17 @@ impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)?;
         std::iter::successors(self.0.source(), |error| error.source()).try_for_each(|cause| write!(f, ": {cause}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repository_that_is_full_says_what_to_do() {
+        let refusal = Refusal::of_manifest(&Error::TooLarge { wanted: Wanted::Tags, limit: 1 });
+        assert_eq!((refusal.status, refusal.code), (StatusCode::PAYLOAD_TOO_LARGE, Code::SizeInvalid));
+        assert!(refusal.message.contains("delete tags"), "{refusal}");
     }
 }

@@ -27,7 +27,7 @@ pub(crate) struct Folder {
     root: PathBuf,
     shelf: Option<(Shelf, RepoName)>,
     names: Names,
-    indexes: Arc<Indexes>,
+    pub(super) indexes: Arc<Indexes>,
 }
 
 /// A folder of layouts, one for each repository.
@@ -170,17 +170,6 @@ impl Folder {
         }
     }
 
-    /// Lets `change` change the index, and writes it back when it did. The layout must be locked.
-    pub(super) fn change_index<T>(&self, _held: &Lock, change: impl FnOnce(&mut LayoutIndex) -> T) -> Result<T> {
-        let before = self.index()?;
-        let mut index = before.clone();
-        let result = change(&mut index);
-        if index != before {
-            self.write_index(&index)?;
-        }
-        Ok(result)
-    }
-
     /// The blob's file and size in bytes; `None` when it is not here.
     pub(crate) fn open_blob(&self, digest: &Digest) -> Result<Option<(File, u64)>> {
         open_file(OpenOptions::new().read(true), &self.blob_path(digest))
@@ -308,12 +297,6 @@ impl Folder {
             Some(("1", _)) => Ok(()),
             _ => Err(corrupt(&path, "it is of a version other than 1")),
         }
-    }
-
-    pub(super) fn write_index(&self, index: &LayoutIndex) -> Result<()> {
-        let path = self.path(INDEX_FILE);
-        let json = index.to_json().map_err(|error| Error::io(Doing::Write, &path, error.into()))?;
-        replace(&self.ingest(), &path, &json)
     }
 
     pub(super) fn index_path(&self) -> PathBuf {

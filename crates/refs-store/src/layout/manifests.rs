@@ -45,8 +45,9 @@ impl Folder {
             }
         }
         let digest = admission.descriptor.digest.clone();
+        let ((), changed) = self.changed_index(&held, |index| index.put(&admission.descriptor, tags))?;
         self.write_blob(&manifest.raw, &digest)?;
-        self.change_index(&held, |index| index.put(&admission.descriptor, tags))?;
+        self.write_changed(changed)?;
         Ok(Stored { digest, subject: admission.referrer.map(|referrer| referrer.subject) })
     }
 

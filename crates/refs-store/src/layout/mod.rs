@@ -1,6 +1,7 @@
 //! OCI image layouts on disk ([image layout](https://github.com/opencontainers/image-spec/blob/main/image-layout.md)).
 
 mod begun;
+mod change;
 mod folder;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;

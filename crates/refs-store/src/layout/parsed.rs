@@ -14,8 +14,7 @@ use refs_registry::{Error, Result, error::Doing};
 use super::index::LayoutIndex;
 use crate::file::{corrupt, open_file};
 
-/// More bytes of an index are not read.
-pub(super) const INDEX_MAX_BYTES: u64 = 64 * 1024 * 1024;
+const LONGEST_BYTES: u64 = 64 * 1024 * 1024;
 /// A shorter index is parsed as quickly as it is looked for, and takes little memory however many do so at once.
 const SHARED_FROM_BYTES: u64 = 32 * 1024;
 /// What is kept of indexes in all, as bytes of their JSON; parsed they take about six times as much.
@@ -31,6 +30,7 @@ pub(crate) struct Indexes {
     turn: Mutex<()>,
     kept: Mutex<Vec<Kept>>,
     max_bytes: u64,
+    longest_bytes: u64,
     now: fn() -> SystemTime,
 }
 
@@ -54,7 +54,13 @@ pub(super) struct Stamp {
 
 impl Default for Indexes {
     fn default() -> Self {
-        Self { turn: Mutex::default(), kept: Mutex::default(), max_bytes: KEPT_MAX_BYTES, now: SystemTime::now }
+        Self {
+            turn: Mutex::default(),
+            kept: Mutex::default(),
+            max_bytes: KEPT_MAX_BYTES,
+            longest_bytes: LONGEST_BYTES,
+            now: SystemTime::now,
+        }
     }
 }
 
@@ -63,7 +69,7 @@ impl Indexes {
     pub(super) fn read(&self, path: &Path) -> Result<Option<LayoutIndex>> {
         let Some((file, stamp)) = open(path)? else { return Ok(None) };
         if stamp.bytes < SHARED_FROM_BYTES {
-            return parse(&file, stamp, path).map(Some);
+            return self.parse(&file, stamp, path).map(Some);
         }
         if let Some(index) = self.find(path, stamp) {
             return Ok(Some(index));
@@ -76,11 +82,30 @@ impl Indexes {
         if let Some(index) = self.find(path, stamp) {
             return Ok(Some(index));
         }
-        let index = parse(&file, stamp, path)?;
+        let index = self.parse(&file, stamp, path)?;
         if stamp.is_settled(now) {
             self.keep(Kept { path: path.to_owned(), stamp, index: index.clone() });
         }
         Ok(Some(index))
+    }
+
+    /// More bytes of an index are neither read nor written.
+    pub(super) const fn longest_bytes(&self) -> u64 {
+        self.longest_bytes
+    }
+
+    fn parse(&self, file: &File, stamp: Stamp, path: &Path) -> Result<LayoutIndex> {
+        let longest = self.longest_bytes;
+        let too_long = || corrupt(path, format!("it has more than {longest} bytes"));
+        if stamp.bytes > longest {
+            return Err(too_long());
+        }
+        let mut json = Vec::new();
+        file.take(longest + 1).read_to_end(&mut json).map_err(|error| Error::io(Doing::Read, path, error))?;
+        if json.len() as u64 > longest {
+            return Err(too_long());
+        }
+        LayoutIndex::parse(&json).map_err(|fault| corrupt(path, fault.to_string()))
     }
 
     /// What is kept of the file at `path`, if that has not changed since. What has is kept no longer.
@@ -134,19 +159,6 @@ fn open(path: &Path) -> Result<Option<(File, Stamp)>> {
     Ok(Some((file, stamp)))
 }
 
-fn parse(file: &File, stamp: Stamp, path: &Path) -> Result<LayoutIndex> {
-    let too_long = || corrupt(path, format!("it has more than {INDEX_MAX_BYTES} bytes"));
-    if stamp.bytes > INDEX_MAX_BYTES {
-        return Err(too_long());
-    }
-    let mut json = Vec::new();
-    file.take(INDEX_MAX_BYTES + 1).read_to_end(&mut json).map_err(|error| Error::io(Doing::Read, path, error))?;
-    if json.len() as u64 > INDEX_MAX_BYTES {
-        return Err(too_long());
-    }
-    LayoutIndex::parse(&json).map_err(|fault| corrupt(path, fault.to_string()))
-}
-
 /// Nothing that is done under these locks leaves half of it done.
 fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -154,14 +166,18 @@ fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, ptr, sync::Barrier, thread::scope};
+    use std::{
+        fs, ptr,
+        sync::{Arc, Barrier},
+        thread::scope,
+    };
 
-    use refs_registry::{Descriptor, MediaType};
-    use refs_url::Tag;
+    use refs_registry::{Descriptor, Manifest, MediaType, error::Wanted};
+    use refs_url::{Tag, Target};
     use tempfile::TempDir;
 
     use super::*;
-    use crate::ingest::replace;
+    use crate::{ingest::replace, layout::Folder};
 
     /// The JSON of an index that is long enough, with a tag of its own.
     fn long(own: &str) -> Vec<u8> {
@@ -256,5 +272,26 @@ mod tests {
         index.remove_tag(&Tag::parse("a100").unwrap());
         assert_eq!(indexes.read(&path)?, Some(LayoutIndex::parse(&long("a")).unwrap()));
         Ok(())
+    }
+
+    #[test]
+    fn none_is_written_that_is_too_long_to_be_read() -> Result<()> {
+        let root = tempfile::tempdir().unwrap();
+        let mut folder = Folder::create(root.path().join("layout"))?;
+        folder.indexes = Arc::new(Indexes { longest_bytes: 400, ..Indexes::default() });
+        let manifest = |note: &str| {
+            let json = format!(r#"{{"schemaVersion":2,"manifests":[],"annotations":{{"note":"{note}"}}}}"#);
+            Manifest::new(MediaType::OCI_INDEX, json.into())
+        };
+        let (one, two) = (manifest("one"), manifest("two"));
+        let put = |manifest: &Manifest, tag| folder.put_manifest(manifest, &[Tag::parse(tag).unwrap()]);
+        put(&one, "v1")?;
+        let before = fs::read(folder.index_path()).unwrap();
+        assert!(matches!(put(&two, "v2"), Err(Error::TooLarge { wanted: Wanted::Tags, limit: 400 })));
+        assert_eq!(fs::read(folder.index_path()).unwrap(), before);
+        assert_eq!(folder.blob_size(&two.descriptor.digest)?, None);
+        assert_eq!(folder.manifest(&Target::Tag(Tag::parse("v1").unwrap()))?, one);
+        folder.delete_manifest(&Target::Digest(one.descriptor.digest))?;
+        put(&two, "v2").map(drop)
     }
 }

@@ -10,13 +10,13 @@ use refs_url::{Host, RepoName};
 
 use crate::{
     file::blocking,
-    layout::{Folder, LAYOUT_FOLDER, Layout, Shelf},
+    layout::{LAYOUT_FOLDER, Layout, Shelf},
 };
 
 /// Repositories in a folder, each a [`Layout`] at `NAME/_layout` in it. The host makes no difference.
 ///
-/// A repository comes to exist with its first write. Blobs are mounted between repositories by a hard link: in one file
-/// system they take no more space.
+/// A repository comes to exist with its first write, and is one as long as a blob or an upload is in it. Blobs are mounted
+/// between repositories by a hard link: in one file system they take no more space.
 #[derive(Debug, Clone)]
 pub struct Layouts {
     shelf: Shelf,
@@ -56,14 +56,14 @@ impl Writable for Layouts {
     }
 }
 
-/// The names whose folder holds a layout, sorted. Other folders and links are passed by.
+/// The names whose folder holds a layout with something in it, sorted. Other folders and links are passed by.
 fn names(shelf: &Shelf) -> Result<Vec<RepoName>> {
     let mut names = Vec::new();
     let mut unread = vec![String::new()];
     while let Some(above) = unread.pop() {
         for child in folders(shelf, &above)? {
             match RepoName::parse(&above) {
-                Ok(name) if child == LAYOUT_FOLDER && Folder::exists(&shelf.folder(&name)) => names.push(name),
+                Ok(name) if child == LAYOUT_FOLDER && shelf.folder(&name).is_used() => names.push(name),
                 _ => unread.extend(below(&above, &child)),
             }
         }

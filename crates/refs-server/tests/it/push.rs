@@ -3,7 +3,7 @@
 use std::{num::NonZeroU64, sync::Arc};
 
 use refs_server::{Options, Server};
-use refs_store::Memories;
+use refs_store::{Layouts, Memories};
 use refs_url::{Algorithm, Hasher};
 
 use crate::{
@@ -284,4 +284,17 @@ async fn a_deleted_blob_is_gone() {
     let path = format!("/v2/o/r/blobs/{}", peer.blob("content").await);
     assert_eq!(peer.send("DELETE", &path).await.status(), 202);
     assert_eq!(refusal(peer.send("GET", &path).await).await, "404 BLOB_UNKNOWN");
+}
+
+#[tokio::test]
+async fn a_blob_that_is_refused_makes_no_repository() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::writable(Arc::new(Layouts::new(folder.path())), &Options::default());
+    let push = format!("POST /v2/typo/x/blobs/uploads/?digest={}", digest("content"));
+    let listed = async || ask(&server, "GET /v2/_catalog", &[], "").await.body;
+    assert_eq!(ask(&server, &push, &[], "another").await.summary(), "400 DIGEST_INVALID");
+    assert_eq!(listed().await, r#"{"repositories":[]}"#);
+    assert_eq!(ask(&server, "GET /v2/typo/x/tags/list", &[], "").await.summary(), "404 NAME_UNKNOWN");
+    assert_eq!(ask(&server, &push, &[], "content").await.status, 201);
+    assert_eq!(listed().await, r#"{"repositories":["typo/x"]}"#);
 }

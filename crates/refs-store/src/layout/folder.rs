@@ -116,6 +116,12 @@ impl Folder {
         self.path(VERSION_FILE).is_file()
     }
 
+    /// Whether a blob is in the layout, or what may become one.
+    pub(crate) fn is_used(&self) -> bool {
+        let any = |_: &Path| true;
+        self.exists() && (has(&self.ingest(), any) || has(&self.path(BLOBS_FOLDER), |algorithm| has(algorithm, any)))
+    }
+
     pub(crate) fn ingest(&self) -> PathBuf {
         self.path(INGEST_FOLDER)
     }
@@ -137,15 +143,20 @@ impl Folder {
         }
     }
 
-    /// The error for a repository that nobody has written to; `None` for a layout, which is there even when it is empty.
-    pub(super) fn unwritten(&self) -> Option<Error> {
+    /// The error for a repository that nothing is in; `None` for a layout, which is there even when it is empty.
+    pub(super) fn unused(&self) -> Option<Error> {
         let (_, name) = self.shelf.as_ref()?;
-        (!self.exists()).then(|| self.not_found(Wanted::Repository(name.clone())))
+        (!self.is_used()).then(|| self.not_found(Wanted::Repository(name.clone())))
+    }
+
+    /// Whether it is a repository that nobody has written to.
+    pub(super) fn is_unwritten(&self) -> bool {
+        self.shelf.is_some() && !self.exists()
     }
 
     /// Makes a repository's layout before its first write.
     pub(super) fn prepare(&self) -> Result<()> {
-        if self.shelf.is_some() && !self.exists() { self.make() } else { Ok(()) }
+        if self.is_unwritten() { self.make() } else { Ok(()) }
     }
 
     pub(crate) fn lock(&self) -> Result<Lock> {
@@ -163,10 +174,10 @@ impl Folder {
 
     pub(super) fn index(&self) -> Result<LayoutIndex> {
         let path = self.path(INDEX_FILE);
-        match (self.indexes.read(&path)?, &self.shelf) {
-            (Some(index), _) => Ok(index.with_names(self.names.clone())),
-            (None, Some(_)) if !self.exists() => Ok(LayoutIndex::empty()),
-            (None, _) => Err(corrupt(&path, "it is missing, so the folder is not an image layout")),
+        match self.indexes.read(&path)? {
+            Some(index) => Ok(index.with_names(self.names.clone())),
+            None if self.is_unwritten() => Ok(LayoutIndex::empty()),
+            None => Err(corrupt(&path, "it is missing, so the folder is not an image layout")),
         }
     }
 
@@ -305,6 +316,14 @@ impl Folder {
 
     fn path(&self, file: &str) -> PathBuf {
         self.root.join(file)
+    }
+}
+
+/// Whether something that is `wanted` is in the folder at `path`, if there is one. One that can't be listed has it.
+fn has(path: &Path, wanted: impl Fn(&Path) -> bool) -> bool {
+    match fs::read_dir(path) {
+        Ok(mut listed) => listed.any(|entry| entry.is_ok_and(|entry| wanted(&entry.path()))),
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
     }
 }
 

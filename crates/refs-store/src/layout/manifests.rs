@@ -54,7 +54,7 @@ impl Folder {
     /// Removes a tag; or a manifest, first from the index and then its bytes.
     pub(super) fn delete_manifest(&self, target: &Target) -> Result<()> {
         let missing = || self.not_found(Wanted::Manifest(target.clone()));
-        if self.unwritten().is_some() {
+        if self.is_unwritten() {
             return Err(missing());
         }
         let held = self.lock()?;
@@ -75,7 +75,7 @@ impl Folder {
 
     pub(super) fn delete_blob(&self, digest: &Digest) -> Result<()> {
         let wanted = || Wanted::Blob(digest.clone());
-        if self.unwritten().is_some() {
+        if self.is_unwritten() {
             return Err(self.not_found(wanted()));
         }
         let _held = self.lock()?;
@@ -87,10 +87,12 @@ impl Folder {
     }
 
     pub(super) fn tags(&self, after: Option<&Tag>) -> Result<Vec<Tag>> {
-        if let Some(error) = self.unwritten() {
+        let mut tags = self.index()?.tags();
+        if tags.is_empty()
+            && let Some(error) = self.unused()
+        {
             return Err(error);
         }
-        let mut tags = self.index()?.tags();
         tags.retain(|tag| after.is_none_or(|after| tag > after));
         Ok(tags)
     }

@@ -323,6 +323,24 @@ async fn repositories_are_found_at_any_depth() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_repository_is_one_as_long_as_something_is_in_it() -> Result<()> {
+    let folder = tempfile::tempdir().unwrap();
+    let layouts = Layouts::new(folder.path());
+    let repository = layouts.repository(&name("org/repo"));
+    let host = Host::parse("any.io").unwrap();
+    let is_listed = async || layouts.repositories(&host).try_collect::<Vec<_>>().await.map(|names| !names.is_empty());
+    let mut upload = repository.upload(None).await?;
+    upload.write(Bytes::from("one")).await?;
+    assert!(is_listed().await? && tags(&repository, None).await?.is_empty());
+    fails(upload.commit(&digest("two")).await, ErrorKind::Digest);
+    assert!(!is_listed().await?);
+    fails(tags(&repository, None).await, ErrorKind::NotFound);
+    put(&repository, "one").await?;
+    assert!(is_listed().await? && tags(&repository, None).await?.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
 async fn two_programs_entries_live_side_by_side() -> Result<()> {
     let (layout, folder) = layout().await?;
     let manifest = push(&layout, "one", &[]).await?;

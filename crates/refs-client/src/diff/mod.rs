@@ -8,7 +8,8 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use futures_util::{FutureExt, future::try_join};
 use refs_estargz::Entry;
-use refs_registry::Descriptor;
+use refs_registry::{Descriptor, Source};
+use refs_url::Target;
 
 use self::compare::Pair;
 pub use self::compare::{Aspect, Change, Times};
@@ -16,7 +17,7 @@ use crate::{
     Access, Client, Error, Location, Meter, ReadOptions, Result,
     artifact::Artifact,
     client::open,
-    healed::healed,
+    healed::healed_of,
     layer::{Contents, Listed},
     select::Selection,
     thread,
@@ -68,30 +69,52 @@ impl Client {
     /// `NoMatch` when patterns were given and nothing in either matches; else as [`list_files`](Client::list_files).
     pub async fn diff(&self, old: &Location, new: &Location, options: &DiffOptions) -> Result<Diff> {
         let selection = &Selection::new(&options.read.patterns)?;
-        // Boxed, as the future of a pull is.
-        let (old, new) = Box::pin(try_join(self.side(old, &options.read), self.side(new, &options.read))).await?;
+        let (left, right) = Box::pin(try_join(self.place(old), self.place(new))).await?;
+        let (left, right) = (&left, &right);
+        healed_of([&left.source, &right.source], || self.compared(left, right, selection, options).boxed()).await
+    }
+
+    async fn compared(
+        &self,
+        old: &Place<'_>,
+        new: &Place<'_>,
+        selection: &Selection,
+        options: &DiffOptions,
+    ) -> Result<Diff> {
+        let (old, new) = try_join(self.side(old, &options.read).boxed(), self.side(new, &options.read).boxed()).await?;
         if options.read.patterns.is_empty() && old.artifact.has_files_of(&new.artifact) {
             let (old, new) = (old.compared(Access::Index), new.compared(Access::Index));
             return Ok(Diff { old, new, changes: Vec::new() });
         }
-        let (left, right) = Box::pin(try_join(old.list(selection), new.list(selection))).await?;
+        let (left, right) = try_join(old.list(selection).boxed(), new.list(selection).boxed()).await?;
         if left.len() == 0 && right.len() == 0 && !options.read.patterns.is_empty() {
             let (at, patterns) = (new.artifact.at.clone(), options.read.patterns.clone());
             return Err(Error::NoMatch { at, patterns });
         }
         let times = options.times;
         let pairs = thread::run(move || Ok(compare::pairs(&left, &right, times))).await?;
-        Box::pin(decided(&old, &new, selection, pairs)).await
+        decided(&old, &new, selection, pairs).await
     }
 
-    /// Finds the artifact at `at`. Layers of it that are read twice are kept meanwhile.
-    async fn side(&self, at: &Location, options: &ReadOptions) -> Result<Side> {
+    async fn place<'a>(&self, at: &'a Location) -> Result<Place<'a>> {
         let meter = Arc::new(Meter::part_of(self.meter()));
         let (source, target) = self.find(at, &meter).await?;
-        let (artifact, contents) = healed(&source, |source| open(source, at, &target, options).boxed()).await?;
-        let contents = contents.with_streams(self.kept(at, source, &std::env::temp_dir()));
+        Ok(Place { at, source, target })
+    }
+
+    /// Finds the artifact at a place. Layers of it that are read twice are kept meanwhile.
+    async fn side(&self, Place { at, source, target }: &Place<'_>, options: &ReadOptions) -> Result<Side> {
+        let (artifact, contents) = open(Arc::clone(source), at, target, options).await?;
+        let contents = contents.with_streams(self.kept(at, Arc::clone(source), &std::env::temp_dir()));
         Ok(Side { artifact, contents })
     }
+}
+
+/// Where one of two artifacts is.
+struct Place<'a> {
+    at: &'a Location,
+    source: Arc<dyn Source>,
+    target: Target,
 }
 
 /// One of two artifacts.

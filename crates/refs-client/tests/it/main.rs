@@ -6,6 +6,7 @@ mod chunked;
 mod copies;
 mod deltas;
 mod determinism;
+mod diff_caches;
 mod diffs;
 mod doubles;
 mod errors;

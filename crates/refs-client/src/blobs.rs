@@ -8,13 +8,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt};
-use refs_registry::{ByteStream, Descriptor, MediaType, Replay, Resume, Sent, Sink, Upload, error::Doing};
+use futures_util::{FutureExt, StreamExt, TryStreamExt};
+use refs_registry::{ByteStream, Descriptor, MediaType, Replay, Resume, Sent, Sink, Source, Upload, error::Doing};
 use refs_url::{Algorithm, Digest, Hasher, Target};
 
 use crate::{
     Client, Error, Existing, Location, Result,
     error::LocationFault,
+    healed::healed,
     thread,
     unpack::{StagedFile, Wanted},
 };
@@ -50,15 +51,9 @@ impl Client {
     /// # Errors
     /// `Destination` when something else than a file is in the way; else as [`read_blob`](Client::read_blob).
     pub async fn save_blob(&self, at: &Location, to: &Path) -> Result<u64> {
-        let digest = needs_digest(at)?;
-        let blob = self.source(at).await?.blob(&digest, Resume::START).await?;
-        let wanted = Arc::<Wanted>::default();
-        let (path, waited_for) = (to.to_owned(), Arc::downgrade(&wanted));
-        let file = thread::run(move || StagedFile::beside(&path, Existing::Replace, waited_for)).await?;
-        let file = write(blob.stream, to, file).await?;
-        thread::run(move || file.publish()).await?;
-        drop(wanted);
-        Ok(blob.size)
+        let digest = &needs_digest(at)?;
+        let source = self.source(at).await?;
+        healed(&source, |source| save(source, digest, to).boxed()).await
     }
 
     /// Puts the bytes of `file` into the repository at `at`, unless it has them. They are read twice: first for the digest,
@@ -118,6 +113,18 @@ impl Client {
             }
         }
     }
+}
+
+/// Writes the blob `digest` of `source` to the file `to`, and gives its size.
+async fn save(source: Arc<dyn Source>, digest: &Digest, to: &Path) -> Result<u64> {
+    let blob = source.blob(digest, Resume::START).await?;
+    let wanted = Arc::<Wanted>::default();
+    let (path, waited_for) = (to.to_owned(), Arc::downgrade(&wanted));
+    let file = thread::run(move || StagedFile::beside(&path, Existing::Replace, waited_for)).await?;
+    let file = write(blob.stream, to, file).await?;
+    thread::run(move || file.publish()).await?;
+    drop(wanted);
+    Ok(blob.size)
 }
 
 /// Ends `upload` as the blob that it has turned out to be, if that is not there yet.

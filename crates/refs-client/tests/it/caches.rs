@@ -212,6 +212,22 @@ async fn files_from_a_damaged_cache_are_right() {
 }
 
 #[tokio::test]
+async fn a_blob_from_a_damaged_cache_is_saved_right() {
+    let place = Place::with(&small()).await;
+    let at = place.tagged().at_digest(place.pushed.layer.digest.clone());
+    let to = place.folder.path().join("blob");
+    assert_eq!(place.client().save_blob(&at, &to).await.unwrap(), place.pushed.layer.size);
+    let expected = fs::read(&to).unwrap();
+    let junk = |path: &Path| fs::remove_file(path).and_then(|()| fs::write(path, "junk")).unwrap();
+    for spoil in [&junk as &dyn Fn(&Path), &|path| damage(path, 50)] {
+        spoil(&place.kept_layer());
+        fs::write(&to, "old").unwrap();
+        assert_eq!(place.client().save_blob(&at, &to).await.unwrap(), place.pushed.layer.size);
+        assert!(fs::read(&to).unwrap() == expected);
+    }
+}
+
+#[tokio::test]
 async fn an_edit_of_what_was_pulled_is_not_in_the_cache() {
     let place = Place::with(&small()).await;
     for number in 0..3 {

@@ -130,30 +130,40 @@ fn copy_hint(side: Side, what: Portion, at: &str, source: &Registry) -> Option<S
 /// takes what has the right one to be there.
 pub(super) fn damaged_hint(at: &str, error: &Registry) -> Option<String> {
     let Ok(Location::Layout { path, .. }) = Location::parse(at) else { return None };
-    let wanted = match error {
-        Registry::Size { .. } => {
-            return Some(format!("the layout is damaged: copy the artifact to {at} again, from where it came"));
-        }
-        Registry::Digest { wanted, .. } => wanted,
-        _ => return None,
-    };
-    let (Wanted::Blob(digest) | Wanted::BlobPart(digest) | Wanted::Manifest(Target::Digest(digest))) = wanted else {
-        return None;
-    };
-    let file = blob_file(&path, digest);
+    if matches!(error, Registry::Size { .. }) {
+        return Some(format!("the layout is damaged: copy the artifact to {at} again, from where it came"));
+    }
+    let file = blob_file(&path, wrong_blob(error)?);
     let file = file.display();
     Some(format!("`{file}` is damaged: remove it, and copy the artifact to {at} again, from where it came"))
+}
+
+/// The blob that is not what it should be, as `error` says.
+pub(super) const fn wrong_blob(error: &Registry) -> Option<&Digest> {
+    match error {
+        Registry::Size { wanted, .. } | Registry::Digest { wanted, .. } => match wanted {
+            Wanted::Blob(digest) | Wanted::BlobPart(digest) | Wanted::Manifest(Target::Digest(digest)) => Some(digest),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// What would mend the layout that `at` is in, if `error` came of that and the layer was not made so.
 pub(super) fn damaged_layer_hint(at: &str, error: &Error) -> Option<String> {
     let Ok(Location::Layout { path, .. }) = Location::parse(at) else { return None };
-    let (Error::Estargz { layer, .. } | Error::Corrupt { layer, .. } | Error::DiffId { layer, .. }) = error else {
-        return None;
-    };
-    let (file, hint) = (blob_file(&path, layer), layer_hint(error).filter(|_| client_code(error) == INTEGRITY)?);
+    let (file, hint) =
+        (blob_file(&path, wrong_layer(error)?), layer_hint(error).filter(|_| client_code(error) == INTEGRITY)?);
     let file = file.display();
     Some(format!("{hint}; if `{file}` is damaged, remove it, and copy the artifact to {at} again, from where it came"))
+}
+
+/// The layer that is not what it should be, as `error` says.
+pub(super) const fn wrong_layer(error: &Error) -> Option<&Digest> {
+    match error {
+        Error::Estargz { layer, .. } | Error::Corrupt { layer, .. } | Error::DiffId { layer, .. } => Some(layer),
+        _ => None,
+    }
 }
 
 /// The file of a blob. Behind the path of a layout, there may be a name in it: then it is told by its path in the layout.

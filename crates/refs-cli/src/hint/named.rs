@@ -1,11 +1,13 @@
 //! What to do next where that depends on the places that the command names.
 
+use std::io;
+
 use refs_client::{Client, Error, Location, Side};
 use refs_registry::{Error as Registry, ErrorKind, error::Wanted};
-use refs_url::Target;
+use refs_url::{Digest, Target};
 
 use super::{
-    client::{damaged_hint, damaged_layer_hint, is_refused},
+    client::{damaged_hint, damaged_layer_hint, is_refused, wrong_blob, wrong_layer},
     place::directory_hint,
     registry::registry_hint,
 };
@@ -23,14 +25,45 @@ pub(crate) async fn hint_by_place(
         return Some(hint);
     }
     match failure {
-        Failure::Comparing(failure) => Box::pin(hint_by_place(failure, places, client, offline)).await,
+        Failure::Comparing(failure) | Failure::Kept(failure) => {
+            Box::pin(hint_by_place(failure, places, client, offline)).await
+        }
         Failure::Client(Error::Registry(error)) | Failure::Registry(error) => match offline {
             Some(offline) if is_down(error.kind()) => kept_hint(error, places, offline).await,
-            _ => places.iter().find_map(|at| hint_at(at, error)),
+            _ => first_hint(places, client, wrong_blob(error), |at| hint_at(at, error)).await,
         },
-        Failure::Client(error) => places.iter().find_map(|at| damaged_layer_hint(&at.to_string(), error)),
+        Failure::Client(error) => {
+            let hint = |at: &Location| damaged_layer_hint(&at.to_string(), error);
+            first_hint(places, client, wrong_layer(error), hint).await
+        }
         _ => None,
     }
+}
+
+/// The first of the hints about `places`. Where several are named, one about a layout is for that in which `wrong` is damaged:
+/// who removed it from another would lose what is sound.
+async fn first_hint(
+    places: &[Location],
+    client: &Client,
+    wrong: Option<&Digest>,
+    hint: impl Fn(&Location) -> Option<String>,
+) -> Option<String> {
+    for (at, hint) in places.iter().filter_map(|at| Some((at, hint(at)?))) {
+        let is_meant = match (at, wrong) {
+            (Location::Layout { .. }, Some(wrong)) if places.len() > 1 => is_damaged(at, wrong, client).await,
+            _ => true,
+        };
+        if is_meant {
+            return Some(hint);
+        }
+    }
+    None
+}
+
+/// Whether what the layout of `at` has as `blob` is something else.
+async fn is_damaged(at: &Location, blob: &Digest, client: &Client) -> bool {
+    let read = client.read_blob(&at.clone().at_digest(blob.clone()), io::sink()).await;
+    matches!(read, Err(Error::Registry(error)) if matches!(error.kind(), ErrorKind::Digest | ErrorKind::Size))
 }
 
 /// What mends a layout among `places` that lists a tag whose manifest is gone.

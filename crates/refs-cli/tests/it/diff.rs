@@ -1,8 +1,14 @@
 //! `refs diff`
 
-use refs_testkit::Tree;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
-use crate::support::{Machine, noise, pushed, registry};
+use refs_registry::MediaType;
+use refs_testkit::{FakeRegistry, Image, Tree};
+
+use crate::support::{Machine, noise, pushed, put, registry};
 
 /// Two artifacts in a layout.
 fn two() -> Machine {
@@ -71,4 +77,78 @@ fn pull_over_an_older_version_says_what_it_had() {
     let report = machine.json(&format!("pull {}/o/r:v1 here --force", registry.host()));
     assert_eq!(report["reusedBytes"], 600 << 10);
     assert!(report["fetchedBytes"].as_u64().unwrap() < 5_000, "{report}");
+}
+
+/// A machine whose cache has two versions, of which the second is damaged: where it is, and the registry.
+fn damaged() -> (Machine, FakeRegistry, String) {
+    let (machine, registry) = (Machine::new(), registry());
+    let at = format!("{}/o/r", registry.host());
+    for (version, content) in [("v2", "2"), ("v1", "1")] {
+        pushed(&machine, &registry, &Tree::new().file("large", noise(300 << 10)).file("small", content));
+        machine.prints(&format!("tag -q {at}:v1 {version}"));
+    }
+    machine.prints(&format!("cache fetch {at}:v1"));
+    let before = layers(&machine.cache());
+    machine.prints(&format!("cache fetch {at}:v2"));
+    let layer = layers(&machine.cache()).into_iter().find(|layer| !before.contains(layer)).unwrap();
+    damage(&layer);
+    (machine, registry, at)
+}
+
+/// The blobs in `folder` that are larger than others.
+fn layers(folder: &Path) -> Vec<PathBuf> {
+    let blobs = fs::read_dir(folder.join("blobs/sha256")).unwrap().map(|blob| blob.unwrap().path());
+    blobs.filter(|blob| blob.metadata().unwrap().len() > 100_000).collect()
+}
+
+/// Changes the table of contents of a layer.
+fn damage(layer: &Path) {
+    let mut bytes = fs::read(layer).unwrap();
+    let at = bytes.len() - 400;
+    bytes[at] ^= 1;
+    fs::remove_file(layer).unwrap();
+    fs::write(layer, bytes).unwrap();
+}
+
+#[test]
+fn a_damaged_cache_is_fetched_again() {
+    let (machine, _registry, at) = damaged();
+    assert_eq!(differ(&machine, &format!("diff {at}:v1 {at}:v2")), "M\tsmall\n");
+}
+
+#[test]
+fn a_damaged_cache_is_told_of_offline_and_the_hint_mends_it() {
+    let (machine, _registry, at) = damaged();
+    let line = format!("diff {at}:v1 {at}:v2 --offline");
+    machine.fails(&line, 8, &["hint: it comes from the cache: `refs cache fetch REF`"]);
+    machine.prints(&format!("cache fetch {at}:v1 {at}:v2"));
+    assert_eq!(differ(&machine, &line), "M\tsmall\n");
+}
+
+#[test]
+fn a_sound_layout_is_not_blamed_for_what_it_is_compared_with() {
+    let (machine, registry, at) = damaged();
+    machine.prints(&format!("cp -q {at}:v1 ocidir://layout:v1"));
+    let line = format!("diff ocidir://layout:v1 {at}:v2");
+    machine.fails(&format!("{line} --offline"), 8, &["hint: it comes from the cache: "]);
+    assert_eq!(differ(&machine, &line), "M\tsmall\n");
+    let junk = b"\x1f\x8b\x08\0\0\0\0\0\0\xffjunk".to_vec();
+    put(&registry, &Image::new().layer(MediaType::OCI_LAYER_GZIP, junk));
+    let run =
+        machine.fails(&format!("diff ocidir://layout:v1 {at}:v1"), 8, &["hint: the layer is as its manifest says"]);
+    assert!(!run.stderr.contains("remove it"), "{}", run.stderr);
+}
+
+#[test]
+fn a_damaged_layout_is_told_beside_a_sound_cache() {
+    let (machine, _registry, at) = damaged();
+    machine.prints(&format!("cp -q {at}:v1 ocidir://layout:v1"));
+    // What is damaged is found, and gone.
+    machine.prints(&format!("ls {at}:v2"));
+    machine.prints(&format!("cache fetch {at}:v2"));
+    damage(&layers(&machine.path("layout"))[0]);
+    for line in ["diff AT:v2 ocidir://layout:v1", "diff ocidir://layout:v1 AT:v2 --offline"] {
+        let words = ["; if `layout/blobs/sha256/", "copy the artifact to ocidir://layout:v1 again"];
+        machine.run(&line.replace("AT", &at)).failed(8, &words);
+    }
 }

@@ -11,7 +11,7 @@ impl Client {
     /// # Errors
     /// `Destination`.
     pub(crate) async fn keep_apart(&self, at: &Location, destination: &Path) -> Result<()> {
-        let kept = self.store.as_ref().and_then(|store| store.folder()).map(Path::to_owned);
+        let kept = self.kept_in();
         let read = match at {
             Location::Layout { path, .. } | Location::File(path) => Some(path.clone()),
             Location::Registry(_) => None,
@@ -31,6 +31,29 @@ impl Client {
             Err(Error::Destination { path, fault })
         })
         .await
+    }
+
+    /// Refuses to write to the layout at `at` where that is in the folder of this client's store: what is written there is not
+    /// what the store knows of, which takes it away, and what is deleted is lost to it.
+    ///
+    /// # Errors
+    /// `Destination`.
+    pub(crate) async fn keep_out(&self, at: &Location) -> Result<()> {
+        let (Location::Layout { path, .. }, Some(kept)) = (at, self.kept_in()) else { return Ok(()) };
+        let path = path.clone();
+        thread::run(move || {
+            let (path, _) = named::split(&path);
+            if resolved(&path).starts_with(resolved(&kept)) {
+                return Err(Error::Destination { path, fault: DestinationFault::Cache });
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// The folder of this client's store, which may have to be made.
+    fn kept_in(&self) -> Option<PathBuf> {
+        self.store.as_ref()?.folder().map(Path::to_owned)
     }
 }
 

@@ -102,11 +102,12 @@ impl Client {
     /// The repository at `at`, to write. A layout that is not there is made. What passes is not metered.
     ///
     /// # Errors
-    /// `Registry` when a layout can't be made, or there is no such kind of host.
+    /// `Registry` when a layout can't be made, or there is no such kind of host; `Destination` for the folder of the store.
     pub async fn sink(&self, at: &Location) -> Result<Arc<dyn Sink>> {
         match at {
             Location::Registry(reference) => Ok(self.registries.sink(reference.host(), reference.repository())?),
             Location::Layout { path, .. } => {
+                self.keep_out(at).await?;
                 let layout = named::create(path).await?;
                 // A process that was killed leaves what it was uploading; nobody has come back for it since yesterday.
                 let reclaimed = layout.reclaim(SystemTime::now() - Duration::from_secs(24 * 60 * 60)).await;

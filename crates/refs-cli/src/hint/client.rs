@@ -247,6 +247,10 @@ const fn destination_fault_hint(fault: &DestinationFault) -> &'static str {
             "name another destination, or replace this one with `--force`"
         }
         DestinationFault::NoName | DestinationFault::MountPoint => "name a new directory in it",
+        DestinationFault::Cache => {
+            "name another place: `refs cache fetch REF` is what keeps an image in the cache, `refs cache prune` what makes \
+             room there"
+        }
         DestinationFault::InSource => "name a file outside of it: in it, it would be packed the next time",
         _ => "name another destination",
     }

@@ -216,7 +216,8 @@ fn a_layout_that_is_named_as_the_cache_keeps_its_blobs() {
     let (machine, _registry, at) = place(&small());
     let layout = format!("ocidir://{}", machine.cache().display());
     machine.write("source", &small());
-    machine.prints(&format!("push source {layout}:mine"));
+    // The cache is not in use then.
+    machine.prints(&format!("push source {layout}:mine --no-cache"));
     let before = machine.prints(&format!("ls {layout}:mine"));
     let run = machine.run(&format!("pull {at} here"));
     assert_eq!(run.code, 0);
@@ -268,4 +269,26 @@ fn two_processes_pull_the_same_at_once() {
     registry.take_requests();
     machine.prints(&format!("pull {at} three"));
     assert_eq!(asked(&registry), [HEAD_TAG]);
+}
+
+#[test]
+fn the_cache_in_use_is_no_layout_to_write_to() {
+    let machine = Machine::new();
+    machine.write("source", &small());
+    let cache = machine.cache().display().to_string();
+    let words = ["is where the cache is", "hint: name another place: `refs cache fetch REF` is what keeps an image"];
+    machine.fails(&format!("push source ocidir://{cache}:v1"), 11, &words);
+    assert!(!machine.cache().exists());
+    let registry = registry();
+    pushed(&machine, &registry, &small());
+    let at = format!("{}/o/r:v1", registry.host());
+    let fetched = machine.json(&format!("cache fetch {at}"));
+    let kept = format!("ocidir://{cache}@{}", fetched["digest"].as_str().unwrap());
+    for line in ["cp AT ocidir://CACHE:x", "cp AT ocidir://CACHE:x --dry-run", "tag KEPT x", "rm KEPT --yes"] {
+        let line = line.replace("AT", &at).replace("KEPT", &kept).replace("CACHE", &cache);
+        machine.run(&line).failed(11, &words);
+    }
+    assert_eq!(machine.prints(&format!("tags ocidir://{cache}")).trim_end(), at);
+    machine.prints(&format!("ls {kept}"));
+    machine.prints(&format!("cp -q {kept} ocidir://beside:v1"));
 }

@@ -92,6 +92,7 @@ impl Client {
 
     /// The repository at `to`. A dry run does not make a layout that is not there.
     async fn destination(&self, to: &Location, mode: Mode) -> Result<Arc<dyn Sink>> {
+        self.keep_out(to).await?;
         match (to, mode) {
             (Location::Layout { path, .. }, Mode::DryRun) => Ok(match named::foreseen(path).await? {
                 Some(layout) => Arc::new(layout),

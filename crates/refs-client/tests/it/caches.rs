@@ -7,7 +7,10 @@ use std::{
     sync::Arc,
 };
 
-use refs_client::{Client, Location, PullOptions, Pushed, ReadOptions};
+use refs_client::{
+    Client, CopyOptions, DestinationFault, Error, FetchOptions, Location, PullOptions, PushOptions, Pushed,
+    ReadOptions, copy::Mode,
+};
 use refs_store::{DiskOptions, DiskStore, Memories};
 use refs_testkit::{FakeRegistry, Image, Tree};
 use refs_url::Digest;
@@ -15,7 +18,9 @@ use tempfile::TempDir;
 
 use crate::{
     faulty_store::FaultyStore,
-    setup::{IN_MEMORY, MANIFEST, anonymous, artifact, at, names, noise, paths, patterns, pull_of, push, pushed},
+    setup::{
+        IN_MEMORY, MANIFEST, anonymous, artifact, at, directory, names, noise, paths, patterns, pull_of, push, pushed,
+    },
 };
 
 /// A registry, and a cache for what is read of it.
@@ -284,6 +289,37 @@ async fn a_push_and_a_layout_pass_the_cache_by() {
     push(&place.client(), &small(), &layout).await;
     place.pull(&layout).await;
     assert!(!place.cache().exists());
+}
+
+#[track_caller]
+fn refused<T>(done: Result<T, Error>) {
+    let error = done.err().unwrap();
+    assert!(matches!(error, Error::Destination { fault: DestinationFault::Cache, .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_cache_is_no_layout_to_write_to() {
+    let (place, folder) = (Place::with(&small()).await, directory(&small()));
+    let client = place.client();
+    let layout = |path: &str| at(&format!("ocidir://{}{path}", place.folder.path().display()));
+    // It is not there yet, too.
+    for path in ["/cache:v1", "/cache/deep:v1", "/other/../cache:v1", "/cache:ghcr.io/o/r:v1"] {
+        refused(client.push(folder.path(), &layout(path), &PushOptions::default()).await);
+    }
+    assert!(!place.cache().exists());
+    client.fetch(&place.tagged(), &FetchOptions::default()).await.unwrap();
+    let before = names(&place.cache());
+    let digest = format!("/cache@{}", place.pushed.descriptor.digest);
+    let dry = CopyOptions { mode: Mode::DryRun, ..CopyOptions::default() };
+    for options in [&CopyOptions::default(), &dry] {
+        refused(client.copy(&place.tagged(), &layout("/cache:v2"), options).await);
+    }
+    refused(client.put_file(&layout("/cache"), &folder.path().join("a/1")).await);
+    refused(client.set_tags(&layout(&digest), &["v2".parse().unwrap()]).await);
+    refused(client.delete(&layout(&digest)).await);
+    assert_eq!(names(&place.cache()), before);
+    client.list_files(&layout(&digest), &ReadOptions::default()).await.unwrap();
+    client.copy(&layout(&digest), &layout("/beside:v1"), &CopyOptions::default()).await.unwrap();
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! What a command line names: places, and the registries that they are in.
 
 use refs_client::Location;
+use refs_registry::Platform;
 use refs_url::Host;
 
 use crate::{
@@ -43,6 +44,21 @@ impl Command {
             | Self::Man(_) => return Vec::new(),
         };
         vec![at]
+    }
+
+    /// The platform that one image of an index is asked for by.
+    pub(crate) const fn platform(&self) -> Option<&Platform> {
+        match self {
+            Self::Ls(ls) => ls.read.platform.as_ref(),
+            Self::Cat(cat) => cat.read.platform.as_ref(),
+            Self::Inspect(inspect) => inspect.read.platform.as_ref(),
+            Self::Pull(pull) => pull.read.platform.as_ref(),
+            Self::Unpack(unpack) => unpack.platform.as_ref(),
+            Self::Resolve(resolve) => resolve.platform.as_ref(),
+            Self::Manifest(manifest) => manifest.platform.as_ref(),
+            Self::Diff(diff) => diff.read.platform.as_ref(),
+            _ => None,
+        }
     }
 
     /// The registries that the command may show given credentials to, each once. A login sees to that itself.

@@ -34,7 +34,6 @@ mod unpack;
 
 use std::{io, path::PathBuf, time::Duration};
 
-use refs_client::Location;
 use refs_store::DiskStore;
 
 use crate::{
@@ -42,7 +41,7 @@ use crate::{
     args::{Cli, Command},
     codes::{INTEGRITY, code},
     credentials,
-    hint::hint_by_place,
+    hint::{Asked, hint_by_place},
     recorded::of_moved,
     signals::{Stopped, until_stopped},
     wiring::Session,
@@ -161,7 +160,7 @@ pub(crate) async fn run(cli: Cli, cache: Option<DiskStore>) -> Result<Result<(),
     // No cache keeps lists of referrers: only layouts have them without a registry.
     let is_kept = cli.command.can_be_offline() && !matches!(cli.command, Command::Referrers(_));
     let may_read_cache_alone = !cli.global.offline && is_kept;
-    let places: Vec<Location> = cli.command.locations().into_iter().cloned().collect();
+    let asked = Asked::of(&cli.command);
     let session = match Session::new(cli.global, &cli.command, cache) {
         Ok(session) => session,
         Err(fault) => return Ok(Err(fault.into())),
@@ -179,8 +178,8 @@ pub(crate) async fn run(cli: Cli, cache: Option<DiskStore>) -> Result<Result<(),
         Err(failure) => failure,
     };
     let offline = session.cache().filter(|_| may_read_cache_alone).map(|_cache| session.client().clone().offline());
-    let hint = match of_moved(&session, &failure, &places).await {
-        None => hint_by_place(&failure, &places, session.client(), offline.as_ref()).await,
+    let hint = match of_moved(&session, &failure, &asked.places).await {
+        None => hint_by_place(&failure, &asked, session.client(), offline.as_ref()).await,
         of_moved => of_moved,
     };
     Ok(Err(match hint {

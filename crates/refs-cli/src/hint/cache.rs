@@ -60,9 +60,9 @@ pub(crate) fn for_keeper(error: &Error) -> String {
     format!("{}`REFS_CACHE_DIR` names another folder", mending(error))
 }
 
-/// What helps where what the cache has does not hold.
-pub(crate) fn of_damaged() -> String {
-    "it comes from the cache: `refs cache fetch REF` fetches anew what is damaged there, and keeps it".to_owned()
+/// What helps where what the cache has does not hold: `fetch` is the command that brings it.
+pub(super) fn of_damaged(fetch: &str) -> String {
+    format!("it comes from the cache: `{fetch}` fetches anew what is damaged there, and keeps it")
 }
 
 /// What is to be known where there is no cache to read, if there is none.

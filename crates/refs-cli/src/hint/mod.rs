@@ -10,13 +10,16 @@ mod registry;
 use std::io;
 
 pub(crate) use client::client_hint;
-pub(crate) use named::hint_by_place;
+pub(crate) use named::{Asked, hint_by_place};
 pub(crate) use place::{destination_hint, host_hint};
 pub(crate) use registry::registry_hint;
 
 use refs_registry::ErrorKind;
 
 use crate::{commands::Failure, server_config::Fault};
+
+/// How the cache comes by what it lacks.
+const FETCH: &str = "refs cache fetch REF";
 
 /// What to do next, where that is not plain from the message.
 pub(crate) fn hint(failure: &Failure) -> Option<String> {
@@ -32,7 +35,7 @@ fn hint_of(failure: &Failure) -> Option<String> {
         ),
         Failure::Client(error) | Failure::Fetch { source: error, .. } => client_hint(error),
         Failure::Offline(error) => Some(offline_hint(error)),
-        Failure::Kept(_) => Some(cache::of_damaged()),
+        Failure::Kept(_) => Some(cache::of_damaged(FETCH)),
         Failure::Hinted { hint, .. } => Some(hint.clone()),
         Failure::Registry(error) => registry_hint(error),
         Failure::Cache(error) => Some(cache::for_keeper(error)),

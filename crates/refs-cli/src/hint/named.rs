@@ -3,31 +3,58 @@
 use std::io;
 
 use refs_client::{Client, Error, Location, Side};
-use refs_registry::{Error as Registry, ErrorKind, error::Wanted};
+use refs_registry::{Error as Registry, ErrorKind, Platform, error::Wanted};
 use refs_url::{Digest, Target};
 
 use super::{
+    FETCH, cache,
     client::{damaged_hint, damaged_layer_hint, is_refused, wrong_blob, wrong_layer},
     place::directory_hint,
-    registry::registry_hint,
+    registry::{not_cached_hint, registry_hint},
 };
-use crate::commands::Failure;
+use crate::{args::Command, commands::Failure};
 
-/// What to do next about the failure of a command that names `places`, where they tell. `client` was what failed, and `offline`
-/// reads the cache alone, if the command could.
+/// What a command names.
+pub(crate) struct Asked {
+    /// The places that it reads, and that which it writes.
+    pub(crate) places: Vec<Location>,
+    /// Which image of an index it reads.
+    pub(crate) platform: Option<Platform>,
+}
+
+impl Asked {
+    pub(crate) fn of(command: &Command) -> Self {
+        Self { places: command.locations().into_iter().cloned().collect(), platform: command.platform().cloned() }
+    }
+
+    /// How the cache comes by all that was asked for. Without the platform it would get another image.
+    fn fetch(&self) -> String {
+        let Some(platform) = &self.platform else { return FETCH.to_owned() };
+        let images = self.places.iter().filter(|at| matches!(at, Location::Registry(_)));
+        let images = images.map(|at| if at.target().is_some() { at.to_string() } else { "REF".to_owned() });
+        format!("refs cache fetch {} --platform {platform}", images.collect::<Vec<_>>().join(" "))
+    }
+}
+
+/// What to do next about the failure of a command that was `asked` something, where that tells. `client` was what failed, and
+/// `offline` reads the cache alone, if the command could.
 pub(crate) async fn hint_by_place(
     failure: &Failure,
-    places: &[Location],
+    asked: &Asked,
     client: &Client,
     offline: Option<&Client>,
 ) -> Option<String> {
+    let places = asked.places.as_slice();
     if let Some(hint) = lost_hint(failure, places, client).await {
         return Some(hint);
     }
     match failure {
-        Failure::Comparing(failure) | Failure::Kept(failure) => {
-            Box::pin(hint_by_place(failure, places, client, offline)).await
+        Failure::Comparing(failure) => Box::pin(hint_by_place(failure, asked, client, offline)).await,
+        Failure::Kept(failure) => {
+            let hint = Box::pin(hint_by_place(failure, asked, client, offline)).await;
+            Some(hint.unwrap_or_else(|| cache::of_damaged(&asked.fetch())))
         }
+        Failure::Client(Error::Registry(error @ Registry::NotCached { .. })) => not_cached_hint(error, &asked.fetch()),
         Failure::Client(Error::Registry(error)) | Failure::Registry(error) => match offline {
             Some(offline) if is_down(error.kind()) => kept_hint(error, places, offline).await,
             _ => first_hint(places, client, wrong_blob(error), |at| hint_at(at, error)).await,

@@ -9,7 +9,7 @@ use refs_registry::{
 use refs_store::Layout;
 use refs_url::Host;
 
-use super::cache::absent;
+use super::{FETCH, cache::absent};
 use crate::{recorded::ago, wiring::cache_folder};
 
 pub(crate) fn registry_hint(error: &Registry) -> Option<String> {
@@ -49,30 +49,30 @@ pub(crate) fn registry_hint(error: &Registry) -> Option<String> {
         Registry::Unsupported { wanted: Wanted::Delete, .. } => {
             "the registry's owner may have switched deleting off, or has another way to do it".to_owned()
         }
-        Registry::NotCached { wanted, of, lost } => {
-            absent().unwrap_or_else(|| not_cached_hint(wanted, of.as_ref(), lost.as_ref()))
-        }
+        Registry::NotCached { .. } => not_cached_hint(error, FETCH)?,
         Registry::Full { .. } => "make space and run it again".to_owned(),
         Registry::Busy { .. } => "wait for the other process, or stop it".to_owned(),
         _ => return None,
     })
 }
 
-/// What to do next about what the cache does not have.
-fn not_cached_hint(wanted: &Wanted, of: Option<&Place>, lost: Option<&Lost>) -> String {
-    match (wanted, lost) {
+/// What to do next about what the cache does not have, and `fetch`, a command, brings there.
+pub(super) fn not_cached_hint(error: &Registry, fetch: &str) -> Option<String> {
+    let Registry::NotCached { wanted, of, lost } = error else { return None };
+    Some(absent().unwrap_or_else(|| match (wanted, lost) {
         (Wanted::Tags | Wanted::Referrers(_), _) => "without `--offline` the registry is asked".to_owned(),
         (_, Some(Lost::Damaged(_))) => {
-            "`refs cache fetch REF` fetches it anew, and keeps all of it, as a pull need not do".to_owned()
+            format!("`{fetch}` fetches it anew, and keeps all of it, as a pull need not do")
         }
         (_, Some(Lost::Gone { seen, was })) => {
-            let place = of.map_or_else(|| "REPO".to_owned(), ToString::to_string);
+            let place = of.as_ref().map_or_else(|| "REPO".to_owned(), ToString::to_string);
             format!("it said so {}; what is kept of what the tag led to is `{place}@{was}`", ago(*seen))
         }
-        _ => "it is fetched without `--offline`; `refs cache fetch REF` keeps all of an image, which a pull of some files or \
-              over an older version does not"
-            .to_owned(),
-    }
+        _ => format!(
+            "it is fetched without `--offline`; `{fetch}` keeps all of an image, which a pull of some files or over an older \
+             version does not"
+        ),
+    }))
 }
 
 /// What to do next about a place on the disk that failed.

@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeSet, fs};
 
-use refs_registry::spec::Document;
-use refs_testkit::{FakeRegistry, Image, Tree};
+use refs_registry::{Platform, spec::Document};
+use refs_testkit::{FakeRegistry, Image, Tree, image};
 use refs_url::Host;
 use serde_json::Value;
 
@@ -292,4 +292,23 @@ fn what_the_cache_has_of_a_registry_that_is_down_is_told_of() {
         let run = machine.fails(&line.replace("HOST", host.as_str()), 7, &[words[0]]);
         assert!(!run.stderr.contains("--offline"), "{}", run.stderr);
     }
+}
+
+#[test]
+fn what_is_kept_for_another_platform_is_fetched_for_the_one_that_was_asked_for() {
+    let (machine, registry) = (Machine::new(), registry());
+    let images = ["linux/amd64", "linux/arm64"].map(|name| {
+        let image = Image::new().tree(&Tree::new().file("name", name.to_owned()));
+        (Platform::parse(name).unwrap(), image)
+    });
+    now(image::push_index(&*registry.repository("o/r"), &images, &["v1"])).unwrap();
+    let at = format!("{}/o/r:v1", registry.host());
+    machine.prints(&format!("cache fetch {at} --platform linux/amd64"));
+    let fetch = format!("cache fetch {at} --platform linux/arm64");
+    for line in ["pull AT here", "resolve AT", "ls AT"] {
+        let line = format!("{} --platform linux/arm64 --offline", line.replace("AT", &at));
+        machine.fails(&line, 3, &[&format!("`refs {fetch}` keeps all of an image")]);
+    }
+    machine.prints(&fetch);
+    machine.prints(&format!("ls {at} --platform linux/arm64 --offline"));
 }

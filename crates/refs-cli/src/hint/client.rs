@@ -118,12 +118,8 @@ fn copy_hint(side: Side, what: Portion, at: &str, source: &Registry) -> Option<S
                     without it, and `--referrers-type` what is of one type";
         return Some(hint.to_owned());
     }
-    if side == Side::Source && is_listed(at, source) {
-        let hint = "an index lists it, as one does that was copied for some platforms: name these with `--platform`; `refs tree` \
-                    shows what is there";
-        return Some(hint.to_owned());
-    }
-    damaged_hint(at, source).filter(|_| side == Side::Source).or_else(|| registry_hint(source))
+    let of_source = || listed_hint(at, source).or_else(|| damaged_hint(at, source));
+    (side == Side::Source).then(of_source).flatten().or_else(|| registry_hint(source))
 }
 
 /// What mends the layout that `at` is in, over which `error` came. A copy brings what has another size than it should, and
@@ -189,12 +185,12 @@ const fn is_about_content(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::NotFound | ErrorKind::Digest | ErrorKind::Size | ErrorKind::Corrupt | ErrorKind::Protocol)
 }
 
-/// Whether what was copied from `at` leads to a manifest that is missing, as `error` says.
-fn is_listed(at: &str, error: &Registry) -> bool {
-    match error {
-        Registry::NotFound { wanted: Wanted::Manifest(Target::Digest(digest)), .. } => !at.ends_with(digest.as_str()),
-        _ => false,
-    }
+/// What to do next where what is at `at` leads to a manifest that is missing, as `error` says.
+pub(super) fn listed_hint(at: &str, error: &Registry) -> Option<String> {
+    let Registry::NotFound { wanted: Wanted::Manifest(Target::Digest(digest)), .. } = error else { return None };
+    let hint = "an index lists it, as one does that was copied for some platforms: name these with `--platform`; `refs tree` \
+                shows what is there";
+    (!at.ends_with(digest.as_str())).then(|| hint.to_owned())
 }
 
 /// What to do next about the tag of `at`, which does not satisfy a constraint.

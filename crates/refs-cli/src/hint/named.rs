@@ -8,7 +8,7 @@ use refs_url::{Digest, Target};
 
 use super::{
     FETCH, cache,
-    client::{damaged_hint, damaged_layer_hint, is_refused, wrong_blob, wrong_layer},
+    client::{damaged_hint, damaged_layer_hint, is_refused, listed_hint, wrong_blob, wrong_layer},
     place::directory_hint,
     registry::{not_cached_hint, registry_hint},
 };
@@ -110,9 +110,17 @@ async fn lost_hint(failure: &Failure, places: &[Location], client: &Client) -> O
 fn hint_at(at: &Location, error: &Registry) -> Option<String> {
     match at {
         Location::Registry(reference) => directory_hint(&reference.to_string()).filter(|_| is_refused(error.kind())),
-        Location::Layout { .. } => damaged_hint(&at.to_string(), error),
+        Location::Layout { .. } => {
+            let at_text = at.to_string();
+            damaged_hint(&at_text, error).or_else(|| listed_hint(&at_text, error).filter(|_| is_missing_at(at, error)))
+        }
         Location::File(_) => None,
     }
+}
+
+/// Whether the repository of `at` is what lacks something.
+fn is_missing_at(at: &Location, error: &Registry) -> bool {
+    matches!(error, Registry::NotFound { at: place, .. } if at.repository().to_string() == place.to_string())
 }
 
 /// Whether the registry does not answer, or not as a registry that is well.

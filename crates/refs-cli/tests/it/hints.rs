@@ -2,9 +2,10 @@
 
 use std::{fs, path::Path};
 
-use refs_testkit::{FakeRegistry, Fault, On};
+use refs_registry::Platform;
+use refs_testkit::{FakeRegistry, Fault, Image, On, Tree, image};
 
-use crate::support::{Machine, noise, pushed, registry, small};
+use crate::support::{Machine, noise, now, pushed, registry, small};
 
 #[test]
 fn a_token_service_that_gives_no_token_has_a_hint_of_its_own() {
@@ -86,4 +87,23 @@ fn a_manifest_that_a_layout_lists_and_has_lost_is_not_looked_for_among_its_tags(
         machine.prints(&format!("ls {at}"));
     }
     machine.fails("ls ocidir://layout:v9", 3, &["hint: `refs tags ocidir://layout` lists what is there"]);
+}
+
+#[test]
+fn an_index_without_the_image_for_this_machine_names_the_flag_that_chooses_another() {
+    let (machine, registry) = (Machine::new(), registry());
+    let images = ["linux/amd64", "linux/arm64", "linux/s390x", "linux/riscv64"].map(|name| {
+        let image = Image::new().tree(&Tree::new().file("name", name.to_owned()));
+        (Platform::parse(name).unwrap(), image)
+    });
+    now(image::push_index(&*registry.repository("o/r"), &images, &["v1"])).unwrap();
+    let two = "--platform linux/s390x --platform linux/riscv64";
+    machine.prints(&format!("cp -q {}/o/r:v1 ocidir://layout:v1 {two}", registry.host()));
+    for line in ["ls AT", "cat AT name", "pull AT here", "unpack AT root", "diff AT AT", "ls AT --platform amd64"] {
+        let words = ["hint: an index lists it, ", "name these with `--platform`; `refs tree` shows what is there\n"];
+        machine.fails(&line.replace("AT", "ocidir://layout:v1"), 3, &words);
+    }
+    machine.prints("ls ocidir://layout:v1 --platform linux/s390x");
+    let digest = format!("sha256:{}", "0".repeat(64));
+    machine.fails(&format!("ls ocidir://layout@{digest}"), 3, &["hint: `refs tags ocidir://layout` lists"]);
 }

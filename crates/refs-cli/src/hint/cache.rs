@@ -110,6 +110,9 @@ fn mending(error: &Error) -> String {
             format!("`refs tags ocidir://{shown}` lists the images in it, which can be read from there by digest, ")
         }
         _ if is_shared(path) => format!("keep others from writing there with `chmod go-w {shown}`, "),
+        _ if is_marked_wrong(path) => {
+            "`refs cache verify` mends the mark of a folder that has nothing but a cache in it, ".to_owned()
+        }
         _ => String::new(),
     }
 }
@@ -118,6 +121,11 @@ const VERIFY: &str = "`refs cache verify` moves aside what is damaged, ";
 
 fn is_of_others(folder: &Path) -> bool {
     folder.metadata().is_ok_and(|metadata| metadata.uid() != geteuid().as_raw())
+}
+
+/// Whether there is something in the place of a cache's mark, beside what only a cache has.
+fn is_marked_wrong(folder: &Path) -> bool {
+    folder.join("CACHEDIR.TAG").symlink_metadata().is_ok() && folder.join("origins").is_dir()
 }
 
 fn is_shared(folder: &Path) -> bool {

@@ -139,6 +139,10 @@ fn not_found_hint(wanted: &Wanted, at: &Place) -> String {
         Wanted::Manifest(_) => {
             format!("`refs tags {at}` lists what is there; a private repository looks like this, too, without a login")
         }
+        Wanted::Repositories => {
+            "this registry gives no list of its repositories; `refs tags HOST/REPO` lists what is in one that is known"
+                .to_owned()
+        }
         Wanted::LayerFile => {
             "check the path: it begins in the directory that you are in, or at the root with `file:///`".to_owned()
         }

@@ -292,3 +292,15 @@ fn the_cache_in_use_is_no_layout_to_write_to() {
     machine.prints(&format!("ls {kept}"));
     machine.prints(&format!("cp -q {kept} ocidir://beside:v1"));
 }
+
+#[test]
+fn a_cache_whose_mark_is_damaged_is_a_warning_with_what_mends_it() {
+    let (machine, _registry, at) = place(&small());
+    machine.prints(&format!("ls {at}"));
+    let mark = machine.cache().join("CACHEDIR.TAG");
+    fs::write(&mark, "something else").unwrap();
+    let run = machine.run(&format!("ls {at}"));
+    assert!(run.code == 0 && run.stderr.contains("hint: `refs cache verify` mends the mark"), "{}", run.stderr);
+    machine.run("cache verify");
+    machine.prints(&format!("ls {at}"));
+}

@@ -40,7 +40,8 @@ fn what_is_no_host_or_does_not_tell_is_an_error() {
     machine.fails(&format!("repos {host}"), 10, &["the list of repositories is not supported"]);
     registry.clear_faults();
     registry.fault(On::get("/v2/_catalog").always(), Fault::Status { status: 404, headers: Vec::new() });
-    machine.fails(&format!("repos {host}"), 3, &["the list of repositories not found"]);
+    let words = ["the list of repositories not found", "hint: this registry gives no list of its repositories"];
+    machine.fails(&format!("repos {host}"), 3, &words);
 }
 
 /// A registry with an artifact, and a signature and a list of parts that refer to it.

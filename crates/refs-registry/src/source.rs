@@ -6,7 +6,7 @@ use std::{
     ops::Range,
     path::Path,
     sync::Arc,
-    time::SystemTime,
+    time::{Instant, SystemTime},
 };
 
 use async_trait::async_trait;
@@ -103,6 +103,12 @@ pub trait Source: Debug + Send + Sync {
     /// `None` where a place does not keep what it moves.
     fn keeping_in(&self, folder: &Path) -> Option<Arc<dyn Source>> {
         let _keeps_none = folder;
+        None
+    }
+
+    /// When the place elsewhere that has the repository last gave a sign of life, to whomever and whatever it said; in the
+    /// future where it has asked to be left alone until then. `None` where it has given none, or nobody listens for any.
+    fn last_heard(&self) -> Option<Instant> {
         None
     }
 

@@ -56,6 +56,11 @@ impl Places {
         Ok(Place { places: Arc::clone(self), client })
     }
 
+    /// The most that may wait for the same, so that there are places for others.
+    pub(crate) fn most_of_one(&self) -> usize {
+        (self.all / 4).max(1)
+    }
+
     /// How many are taken.
     pub(crate) fn count(&self) -> usize {
         self.taken().all

@@ -304,7 +304,8 @@ impl Server {
                 let host = call::namespace(head.uri.query().unwrap_or_default())?;
                 let source = mirror.open(host.as_ref(), name, &self.0.observers)?;
                 notes.upstream.get_or_init(|| source.host().clone());
-                let reply = self.read_from(&source, name, &read, headers).await?;
+                let read_from = self.read_from(&source, name, &read, headers);
+                let reply = source.unless_crowded(self.0.places.most_of_one(), read_from).await?;
                 Ok(source.labelled(reply, &read, notes))
             }
         }

@@ -109,6 +109,12 @@ impl Repository {
         None
     }
 
+    /// When the registry last gave a sign of life. While a mirror is asked first, it can't be silent yet.
+    pub(super) fn last_sign(&self) -> Option<Instant> {
+        let is_asked_later = self.mirrors.iter().any(|mirror| !mirror.host.rests());
+        if is_asked_later { Some(self.remote.clock().now()) } else { self.remote.last_heard() }
+    }
+
     /// The size of a blob.
     ///
     /// # Errors

@@ -20,7 +20,7 @@ mod tagged_list;
 mod tagging;
 mod upload;
 
-use std::{ops::Range, sync::Arc};
+use std::{ops::Range, sync::Arc, time::Instant};
 
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
@@ -137,6 +137,10 @@ impl Source for Repository {
 
     fn referrers(&self, subject: &Digest, filter: Filter) -> BoxStream<'_, Result<Descriptor>> {
         self.list_referrers(subject.clone(), filter)
+    }
+
+    fn last_heard(&self) -> Option<Instant> {
+        self.last_sign()
     }
 }
 

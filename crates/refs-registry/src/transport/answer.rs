@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use super::{
     call::Call,
     exchange::{Grant, SLOWEST},
+    heard::Heard,
     retry::{Failure, Retryable, retry_after},
 };
 use crate::{
@@ -194,6 +195,8 @@ pub(crate) struct Incoming {
     timeouts: Timeouts,
     received: u64,
     pace: Pace,
+    /// Who is told that more of a document has come.
+    told: Option<Arc<Heard>>,
 }
 
 /// How much has come in how much time of waiting for it. The time that the reader takes does not count.
@@ -225,7 +228,13 @@ impl Incoming {
             timeouts: options.timeouts,
             received: 0,
             pace: Pace::default(),
+            told: None,
         }
+    }
+
+    /// Has `heard` know of each piece of a document that comes.
+    pub(super) fn tell(&mut self, heard: &Arc<Heard>) {
+        self.told = Some(Arc::clone(heard));
     }
 
     /// The next bytes; `None` at the end that the other side announced.
@@ -263,6 +272,9 @@ impl Incoming {
                 return Err(Failure::last(Error::TooLarge { wanted: wanted.clone(), limit }));
             }
             all.extend_from_slice(&chunk);
+            if let Some(heard) = &self.told {
+                heard.note(self.clock.now());
+            }
         }
         Ok(all.freeze())
     }

@@ -64,6 +64,12 @@ impl Lanes {
         Self { most: Lane::new(limits), referrers: Lane::new(referrers) }
     }
 
+    /// Until when the host wants no request of some kind, which may have passed.
+    pub(crate) fn closed_until(&self) -> Option<Instant> {
+        let until = |lane: &Lane| lane.state().pace.closed_until();
+        until(&self.most).max(until(&self.referrers))
+    }
+
     /// The turn of `call`, once the host takes requests again. It waits for that at most for `patience`.
     pub(crate) async fn turn(&self, call: &Call, clock: &dyn Clock, mut patience: Duration) -> Turn<'_> {
         let lane = if matches!(call.wanted, Wanted::Referrers(_)) { &self.referrers } else { &self.most };

@@ -11,6 +11,7 @@ mod clock;
 mod dns;
 mod endpoint;
 mod exchange;
+mod heard;
 mod lane;
 mod outgoing;
 #[cfg(test)]

@@ -57,6 +57,11 @@ impl Pace {
         self.closed_until?.checked_duration_since(now).filter(|wait| !wait.is_zero())
     }
 
+    /// Until when no request is to be sent, which may have passed.
+    pub(crate) const fn closed_until(&self) -> Option<Instant> {
+        self.closed_until
+    }
+
     /// A request was answered while `under_way` were, itself among them. A window that is not used up shows nothing.
     pub(crate) fn answered(&mut self, under_way: u32) {
         if under_way < self.window {

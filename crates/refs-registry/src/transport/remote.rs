@@ -1,6 +1,9 @@
 //! One registry, as requests see it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -12,6 +15,7 @@ use super::{
     clock::Clock,
     endpoint::Endpoints,
     exchange::{Grant, Transport},
+    heard::Heard,
     lane::Lanes,
     redirect::Bounds,
     retry::{Budget, Failure, retry_after},
@@ -39,6 +43,7 @@ pub(crate) struct Remote {
     warned: Warned,
     rate_limit: Mutex<Option<RateLimit>>,
     lanes: Lanes,
+    heard: Arc<Heard>,
 }
 
 /// A mirror that fails is left for the registry itself, so that little is gained by waiting for it.
@@ -73,6 +78,7 @@ impl Remote {
             warned: Warned::default(),
             rate_limit: Mutex::default(),
             lanes: Lanes::new(settings.concurrency.as_ref().map(|set| set.value)),
+            heard: Arc::default(),
             settings,
             transport,
         })
@@ -116,6 +122,11 @@ impl Remote {
     /// How many requests it still allows, as it said last.
     pub(crate) fn rate_limit(&self) -> Option<RateLimit> {
         self.rate_limit.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// When the host last gave a sign of life, and in the future where it has asked to be left alone until then.
+    pub(crate) fn last_heard(&self) -> Option<Instant> {
+        self.heard.last().max(self.lanes.closed_until())
     }
 
     /// The clock that all waiting is done by.
@@ -223,7 +234,9 @@ impl Remote {
     async fn ask(&self, call: &Call, grant: Option<&Grant>) -> Result<Answer, Failure> {
         let Options { clock, retry, .. } = self.transport.options();
         let turn = self.lanes.turn(call, &**clock, retry.longest_hint).await;
-        let answer = self.transport.exchange(call, grant, &self.bounds).await?;
+        let mut answer = self.transport.exchange(call, grant, &self.bounds).await?;
+        self.heard.note(clock.now());
+        answer.body.tell(&self.heard);
         if matches!(answer.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
             // A wait that is too long for one request would close the registry to those that it means to answer, too.
             let hint = retry_after(&answer.headers).filter(|hint| *hint <= retry.longest_hint && self.is_ours(&answer));

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream};
-use refs_registry::{Error, Options, Registries, Repository, Resume, Retry, Source, auth::Anonymous};
+use refs_registry::{Clock, Error, Options, Registries, Repository, Resume, Retry, Source, auth::Anonymous};
 use refs_testkit::{FakeRegistry, Seen};
 use refs_url::{Digest, RepoName};
 
@@ -39,6 +39,26 @@ async fn requests_at_once_settle_at_what_the_registry_bears() {
     let late = &seen[seen.len() / 2..];
     assert!(refused(&seen) > 0);
     assert!(refused(late) * 8 < late.len(), "{} of {} refused", refused(late), late.len());
+}
+
+#[tokio::test]
+async fn a_sign_of_life_is_any_answer_and_a_wait_that_was_asked_for() {
+    let mut count = 0;
+    let peer = Peer::start(move |_| {
+        count += 1;
+        if count == 1 { Reply::status(429).header("retry-after", "7") } else { Reply::ok("blob") }
+    })
+    .await;
+    let clock = TestClock::new();
+    let retry = Retry { attempts: 1, ..Retry::default() };
+    let registries = Registries::new(Options { retry, ..options(&clock, vec![Arc::new(Anonymous)]) });
+    let repository = repository(&registries, &peer);
+    assert_eq!(repository.last_heard(), None);
+    repository.stat_blob(&Digest::sha256(b"one")).await.unwrap_err();
+    assert_eq!(repository.last_heard(), Some(clock.now() + Duration::from_secs(7)));
+    clock.advance(Duration::from_secs(60));
+    repository.stat_blob(&Digest::sha256(b"blob")).await.unwrap();
+    assert_eq!(repository.last_heard(), Some(clock.now()));
 }
 
 #[tokio::test]

@@ -11,14 +11,23 @@ use std::{
 
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
-use futures_util::StreamExt;
+use futures_util::{StreamExt, stream};
+use http::Method;
 use refs_registry::{
-    Blob, Clock, Descriptor, Error, ErrorKind, Filter, Manifest, Part, Result, Resume, Source, error::Code,
+    Blob, Clock, Descriptor, Error, ErrorKind, Filter, Manifest, Part, Result, Resume, Source, Wire,
+    error::{Code, RequestLine},
 };
 use refs_store::{Origin, Store};
 use refs_url::{Digest, Tag, Target};
+use url::Url;
 
-use super::{heads::Heads, refused::Refused, silence::Silence, sizes::Sizes};
+use super::{
+    heads::Heads,
+    hearing::{Heard, Hearing, PATIENCE},
+    refused::Refused,
+    silence::Silence,
+    sizes::Sizes,
+};
 use crate::observer::Observers;
 
 /// What one request has moved from an upstream.
@@ -72,6 +81,7 @@ pub(super) struct Asked {
     pub(super) sizes: Arc<Sizes>,
     pub(super) heads: Arc<Heads>,
     pub(super) silence: Arc<Silence>,
+    pub(super) hearing: Arc<Hearing>,
     /// How long what is missing is not asked for.
     pub(super) pause: Duration,
     pub(super) clock: Arc<dyn Clock>,
@@ -103,17 +113,42 @@ impl Asked {
 
     /// What `ask` comes to, of which the observers are told.
     async fn told<T>(&self, step: u8, ask: impl Future<Output = Result<T>>) -> Result<T> {
-        self.trail.add(step);
-        let answer = ask.await;
+        let ask = async {
+            self.trail.add(step);
+            ask.await
+        };
+        let answer = match self.hearing.unless_silent(ask, || self.source.last_heard(), &*self.clock).await {
+            Heard::Answer(answer) => answer,
+            Heard::Nothing => Err(self.silent()),
+            // Nobody was asked, so that nobody is told.
+            Heard::NotAsked => return Err(self.silent()),
+        };
         self.silence.heard(answer.as_ref().err());
         self.observers.asked(&self.origin.host, answer.as_ref().err().map(Error::kind));
         answer
+    }
+
+    /// The error of an upstream that says nothing.
+    fn silent(&self) -> Error {
+        let Origin { wire, host, repository } = &self.origin;
+        let scheme = if *wire == Wire::Open { "http" } else { "https" };
+        match Url::parse(&format!("{scheme}://{host}/v2/{repository}/")) {
+            Ok(url) => Error::Timeout { at: RequestLine::new(&Method::GET, &url), after: PATIENCE },
+            Err(source) => Error::Unreachable { host: host.clone(), source: Arc::new(source) },
+        }
     }
 
     /// The list `entries`, of which the observers are told at its first error, or at its end.
     fn listed<'a, T: Send + 'a>(&'a self, entries: BoxStream<'a, Result<T>>) -> BoxStream<'a, Result<T>> {
         self.trail.add(Trail::CONTENT);
         let told = Listing { asked: self, error: None };
+        let entries = stream::unfold(entries, |mut entries| async {
+            let next = async { entries.next().await.transpose() };
+            match self.hearing.unless_silent(next, || self.source.last_heard(), &*self.clock).await {
+                Heard::Answer(entry) => entry.transpose().map(|entry| (entry, entries)),
+                Heard::Nothing | Heard::NotAsked => Some((Err(self.silent()), stream::empty().boxed())),
+            }
+        });
         let entries = entries.scan(told, |told, entry| {
             told.error = entry.as_ref().err().map(Error::kind);
             std::future::ready(Some(entry))

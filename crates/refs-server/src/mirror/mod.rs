@@ -1,7 +1,9 @@
 //! A mirror: repositories of registries elsewhere, read through one store.
 
 mod asked;
+mod crowd;
 mod heads;
+mod hearing;
 mod refused;
 mod repository;
 mod silence;

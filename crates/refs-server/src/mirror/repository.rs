@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use futures_core::{future::BoxFuture, stream::BoxStream};
 use futures_util::FutureExt;
 use http::{
-    HeaderName,
-    header::{AGE, WARNING},
+    HeaderName, StatusCode,
+    header::{AGE, RETRY_AFTER, WARNING},
 };
 use refs_registry::{Blob, Clock, Descriptor, Error, ErrorKind, Filter, Manifest, Part, Result, Resume, Source};
 use refs_store::{Cached, FetchedBlob, FetchedBy, FetchedPart, Fetches, Freshness, Origin};
@@ -19,11 +19,17 @@ use refs_url::{Digest, Host, Tag, Target};
 
 use super::{
     TagOptions, Trail,
+    crowd::Crowd,
     refused::Refused,
     silence::{Silence, Waited},
     sizes::Sizes,
 };
-use crate::{Found, answer::Reply, call::Read, watch::Notes};
+use crate::{
+    Found,
+    answer::{Outcome, Reply},
+    call::Read,
+    watch::Notes,
+};
 
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 
@@ -41,6 +47,7 @@ pub(crate) struct Mirrored {
     pub(super) sized: OnceLock<Digest>,
     pub(super) tags: TagOptions,
     pub(super) silence: Arc<Silence>,
+    pub(super) crowd: Arc<Crowd>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) trail: Arc<Trail>,
     pub(super) record: OnceLock<Record>,
@@ -81,6 +88,16 @@ impl Mirrored {
             Believed::Fresh => reply,
             Believed::Stale => reply.with(WARNING, "110 - \"Response is Stale\""),
         }
+    }
+
+    /// What comes of `read`, unless it has to be waited for, and `most` wait for the upstream already.
+    pub(crate) async fn unless_crowded(&self, most: usize, read: impl Future<Output = Outcome>) -> Outcome {
+        let outcome = self.crowd.unless_more_than(most, read, &*self.clock).await;
+        outcome.map_err(|refusal| match refusal.status {
+            // So long, others are told at once.
+            StatusCode::GATEWAY_TIMEOUT => refusal.with(RETRY_AFTER, self.tags.pause.as_secs().max(1)),
+            _ => refusal,
+        })
     }
 
     fn found(&self, read: &Read) -> Found {

@@ -10,7 +10,10 @@ use refs_registry::{Clock, Resolver, Source, SystemClock};
 use refs_store::{Cached, CachedOptions, Fetches, Freshness, Origin, Store};
 use refs_url::{Host, RepoName};
 
-use super::{Mirrored, Trail, asked::Asked, heads::Heads, refused::Refused, silence::Silence, sizes::Sizes};
+use super::{
+    Mirrored, Trail, asked::Asked, crowd::Crowd, heads::Heads, hearing::Hearing, refused::Refused, silence::Silence,
+    sizes::Sizes,
+};
 use crate::{
     Code, Refusal, Route, RouteError,
     observer::Observers,
@@ -58,6 +61,8 @@ struct Behind {
     registry: Arc<dyn Resolver>,
     tags: TagOptions,
     silence: Arc<Silence>,
+    hearing: Arc<Hearing>,
+    crowd: Arc<Crowd>,
 }
 
 /// A registry that a [`Mirror`] reads.
@@ -83,8 +88,8 @@ pub struct TagOptions {
     /// is given, and what it still says is kept for the next. 5 seconds by default; zero for not at all.
     pub patience: Duration,
     /// How long a tag is not asked for again that the upstream does not have, or that was given as it was last known because
-    /// the upstream could not be asked; and how long none is asked for that may be given so, when the upstream was silent.
-    /// 10 seconds by default.
+    /// the upstream could not be asked; how long none is asked for that may be given so, when the upstream was silent; and how
+    /// long nothing is asked for at all, when the upstream said nothing to anybody for 30 seconds. 10 seconds by default.
     pub pause: Duration,
 }
 
@@ -171,7 +176,7 @@ impl Mirror {
 
 impl Inner {
     fn mirrored(&self, source: Arc<dyn Source>, origin: Origin, behind: &Behind, observers: Observers) -> Mirrored {
-        let Behind { tags, silence, .. } = behind;
+        let Behind { tags, silence, hearing, crowd, .. } = behind;
         let (trail, clock) = (Arc::<Trail>::default(), Arc::clone(&self.clock));
         let asked = Asked {
             source,
@@ -182,6 +187,7 @@ impl Inner {
             sizes: Arc::clone(&self.sizes),
             heads: Arc::clone(&self.heads),
             silence: Arc::clone(silence),
+            hearing: Arc::clone(hearing),
             pause: tags.pause,
             clock: Arc::clone(&clock),
             observers,
@@ -201,6 +207,7 @@ impl Inner {
             sized: OnceLock::new(),
             tags: *tags,
             silence: Arc::clone(silence),
+            crowd: Arc::clone(crowd),
             clock,
             trail,
             record: OnceLock::new(),
@@ -210,7 +217,8 @@ impl Inner {
 
 impl From<Upstream> for Behind {
     fn from(Upstream { registry, tags, .. }: Upstream) -> Self {
-        Self { registry, tags, silence: Arc::new(Silence::new(tags.pause)) }
+        let (silence, hearing) = (Silence::new(tags.pause), Hearing::new(tags.pause));
+        Self { registry, tags, silence: Arc::new(silence), hearing: Arc::new(hearing), crowd: Arc::default() }
     }
 }
 

@@ -9,3 +9,4 @@ pub(crate) mod rig;
 mod shared;
 mod silent;
 mod tags;
+mod unheard;

@@ -121,6 +121,10 @@ impl Rig {
         self.calendar.passed.send_modify(|passed| *passed += time);
     }
 
+    pub(super) fn now(&self) -> Instant {
+        self.calendar.now()
+    }
+
     /// Ends when so many wait for time to pass.
     pub(super) async fn waiting(&self, count: usize) {
         self.calendar.sleepers.subscribe().wait_for(|sleepers| *sleepers == count).await.unwrap();

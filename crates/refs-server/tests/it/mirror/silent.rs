@@ -1,9 +1,14 @@
 //! Upstreams that take requests and say nothing.
 
-use std::{ops::Range, sync::Arc, time::Duration};
+use std::{
+    ops::Range,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
+use futures_util::{StreamExt, stream};
 use refs_registry::{Blob, Descriptor, Filter, Manifest, Part, Resolver, Result, Resume, Source};
 use refs_server::Upstream;
 use refs_testkit::FakeRegistry;
@@ -14,6 +19,10 @@ use super::rig::{Rig, tagged, upstream};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_secs(5);
+/// One who asks for a known tag waits for it by its patience, by that of its upstream, and as one of a crowd; who joins it,
+/// without the upstream's.
+const ONE: usize = 3;
+const JOINED: usize = 2;
 const PAUSE: Duration = Duration::from_secs(10);
 const V1: &str = "/v2/o/r/manifests/v1";
 const V2: &str = "/v2/o/r/manifests/v2";
@@ -21,15 +30,18 @@ const STALE: (u16, &str) = (200, "STALE");
 
 /// A registry that passes no request on while it is silent.
 #[derive(Debug)]
-struct Shy {
-    registry: Arc<dyn Resolver>,
-    is_silent: Arc<watch::Sender<bool>>,
+pub(super) struct Shy {
+    pub(super) registry: Arc<dyn Resolver>,
+    pub(super) is_silent: Arc<watch::Sender<bool>>,
+    /// When it gave other signs of life.
+    pub(super) last_heard: Arc<watch::Sender<Option<Instant>>>,
 }
 
 #[derive(Debug)]
 struct ShyRepository {
     source: Arc<dyn Source>,
     is_silent: watch::Receiver<bool>,
+    last_heard: watch::Receiver<Option<Instant>>,
 }
 
 impl ShyRepository {
@@ -49,26 +61,34 @@ impl Source for ShyRepository {
         self.source.manifest(target).await
     }
     async fn blob(&self, digest: &Digest, from: Resume) -> Result<Blob> {
+        self.heard().await;
         self.source.blob(digest, from).await
     }
     async fn blob_part(&self, digest: &Digest, range: Range<u64>) -> Result<Part> {
+        self.heard().await;
         self.source.blob_part(digest, range).await
     }
     async fn stat_blob(&self, digest: &Digest) -> Result<Option<u64>> {
+        self.heard().await;
         self.source.stat_blob(digest).await
     }
     fn tags(&self, after: Option<Tag>) -> BoxStream<'_, Result<Tag>> {
-        self.source.tags(after)
+        stream::once(self.heard()).flat_map(move |()| self.source.tags(after.clone())).boxed()
     }
     fn referrers(&self, subject: &Digest, filter: Filter) -> BoxStream<'_, Result<Descriptor>> {
-        self.source.referrers(subject, filter)
+        let subject = subject.clone();
+        stream::once(self.heard()).flat_map(move |()| self.source.referrers(&subject, filter.clone())).boxed()
+    }
+    fn last_heard(&self) -> Option<Instant> {
+        *self.last_heard.borrow()
     }
 }
 
 impl Resolver for Shy {
     fn source(&self, host: &Host, repository: &RepoName) -> Result<Arc<dyn Source>> {
         let source = self.registry.source(host, repository)?;
-        Ok(Arc::new(ShyRepository { source, is_silent: self.is_silent.subscribe() }))
+        let (is_silent, last_heard) = (self.is_silent.subscribe(), self.last_heard.subscribe());
+        Ok(Arc::new(ShyRepository { source, is_silent, last_heard }))
     }
     fn repositories(&self, host: &Host) -> BoxStream<'_, Result<RepoName>> {
         self.registry.repositories(host)
@@ -80,7 +100,8 @@ impl Resolver for Shy {
 async fn silent(registry: &FakeRegistry) -> (Rig, Arc<watch::Sender<bool>>) {
     let is_silent = Arc::new(watch::Sender::new(false));
     let behind = upstream("", registry.host());
-    let shy = Shy { registry: Arc::clone(&behind.registry), is_silent: Arc::clone(&is_silent) };
+    let last_heard = Arc::default();
+    let shy = Shy { registry: Arc::clone(&behind.registry), is_silent: Arc::clone(&is_silent), last_heard };
     let rig = Rig::new(vec![Upstream { registry: Arc::new(shy), ..behind }]);
     for tag in ["v1", "v2"] {
         tagged(registry, "o/r", tag, tag).await;
@@ -96,9 +117,10 @@ async fn silent(registry: &FakeRegistry) -> (Rig, Arc<watch::Sender<bool>>) {
 async fn what_is_known_is_given_when_its_upstream_is_silent_for_too_long() {
     let registry = FakeRegistry::start().await;
     let (rig, _silence) = silent(&registry).await;
-    for method in ["GET", "HEAD"] {
+    // What was asked first is waited for still, for what it says in the end.
+    for (asked_before, method) in ["GET", "HEAD"].into_iter().enumerate() {
         let (given, ()) = join!(rig.ask(method, V1, &[]), async {
-            rig.waiting(1).await;
+            rig.waiting(ONE + asked_before).await;
             rig.pass(PATIENCE);
         });
         assert_eq!((given.cache(), given.header("warning")), (STALE, "110 - \"Response is Stale\""), "{method}");
@@ -115,16 +137,16 @@ async fn who_joins_waits_no_longer_than_who_was_first() {
     let (first, second, other, ()) = join!(
         rig.get(V1),
         async {
-            rig.waiting(1).await;
+            rig.waiting(ONE).await;
             rig.pass(PATIENCE / 2);
             rig.get(V1).await
         },
         async {
-            rig.waiting(2).await;
+            rig.waiting(ONE + JOINED).await;
             rig.get(V2).await
         },
         async {
-            rig.waiting(3).await;
+            rig.waiting(2 * ONE + JOINED).await;
             rig.pass(PATIENCE / 2);
         }
     );
@@ -137,7 +159,7 @@ async fn what_a_silent_upstream_says_in_the_end_is_kept_and_it_is_asked_again() 
     let (rig, silence) = silent(&registry).await;
     let new = tagged(&registry, "o/r", "v1", "new").await;
     let (given, ()) = join!(rig.get(V1), async {
-        rig.waiting(1).await;
+        rig.waiting(ONE).await;
         rig.pass(PATIENCE);
     });
     assert_eq!(given.cache(), STALE);
@@ -160,9 +182,10 @@ async fn a_silent_upstream_is_waited_for_where_nothing_else_is_known() {
     let (rig, silence) = silent(&registry).await;
     tagged(&registry, "o/r", "v3", "v3").await;
     let (given, known, ()) = join!(rig.get("/v2/o/r/manifests/v3"), rig.get(V1), async {
-        rig.waiting(1).await;
+        // Nothing is known of the one, whose only patience is that of its upstream.
+        rig.waiting(2 * ONE - 1).await;
         rig.pass(PATIENCE);
-        rig.waiting(0).await;
+        rig.waiting(2).await;
         silence.send_replace(false);
     });
     assert_eq!((given.cache(), known.cache()), ((200, "MISS"), STALE));

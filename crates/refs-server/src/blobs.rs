@@ -7,7 +7,7 @@ use http::{
     HeaderMap, HeaderName, StatusCode,
     header::{ACCEPT_RANGES, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, IF_RANGE, RANGE},
 };
-use refs_registry::{Blob, ErrorKind, Resume, Sink, Source, error::Wanted};
+use refs_registry::{Blob, ErrorKind, Resume, Sink, error::Wanted};
 use refs_url::Digest;
 
 use crate::{
@@ -15,9 +15,10 @@ use crate::{
     answer::{DOCKER_CONTENT_DIGEST, Outcome, Reply},
     body,
     range::Wants,
+    reading::Reading,
 };
 
-pub(crate) async fn head(source: &dyn Source, digest: &Digest, headers: &HeaderMap) -> Outcome {
+pub(crate) async fn head(source: Reading<'_>, digest: &Digest, headers: &HeaderMap) -> Outcome {
     let size = stat(source, digest).await?;
     if is_known(headers, IF_NONE_MATCH, digest) {
         return Ok(described(StatusCode::NOT_MODIFIED, digest));
@@ -25,7 +26,7 @@ pub(crate) async fn head(source: &dyn Source, digest: &Digest, headers: &HeaderM
     Ok(described(StatusCode::OK, digest).with_length(size))
 }
 
-pub(crate) async fn read(source: &dyn Source, digest: &Digest, headers: &HeaderMap) -> Outcome {
+pub(crate) async fn read(source: Reading<'_>, digest: &Digest, headers: &HeaderMap) -> Outcome {
     if is_known(headers, IF_NONE_MATCH, digest) {
         stat(source, digest).await?;
         return Ok(described(StatusCode::NOT_MODIFIED, digest));
@@ -42,7 +43,7 @@ pub(crate) async fn read(source: &dyn Source, digest: &Digest, headers: &HeaderM
 
 /// The part that the header `range` means. A size may be a word of earlier that is wrong: before anything is refused for it,
 /// it is asked for anew.
-async fn ranged(source: &dyn Source, digest: &Digest, range: &str) -> Outcome {
+async fn ranged(source: Reading<'_>, digest: &Digest, range: &str) -> Outcome {
     let size = stat(source, digest).await?;
     let (size, wants) = match Wants::parse(range, size) {
         Wants::Nothing if source.distrust().await => {
@@ -76,13 +77,13 @@ pub(crate) fn is_known(headers: &HeaderMap, name: HeaderName, digest: &Digest) -
     })
 }
 
-async fn whole(source: &dyn Source, digest: &Digest) -> Outcome {
+async fn whole(source: Reading<'_>, digest: &Digest) -> Outcome {
     let blob = opened(source, digest).await?;
     Ok(described(StatusCode::OK, digest).with_body(blob.size, body::outgoing(blob.stream, blob.size)))
 }
 
 /// All `size` bytes as the part that they are asked for as: unlike another part, these can be verified.
-async fn all(source: &dyn Source, digest: &Digest, size: u64) -> Outcome {
+async fn all(source: Reading<'_>, digest: &Digest, size: u64) -> Outcome {
     let Blob { size: found, stream, .. } = opened(source, digest).await?;
     let reply = if found == size {
         described(StatusCode::PARTIAL_CONTENT, digest)
@@ -93,18 +94,18 @@ async fn all(source: &dyn Source, digest: &Digest, size: u64) -> Outcome {
     Ok(reply.with_body(found, body::outgoing(stream, found)))
 }
 
-async fn opened(source: &dyn Source, digest: &Digest) -> Result<Blob, Refusal> {
-    let mut blob = source.blob(digest, Resume::START).await.map_err(|error| Refusal::of_read(&error))?;
+async fn opened(source: Reading<'_>, digest: &Digest) -> Result<Blob, Refusal> {
+    let mut blob = source.blob(digest, Resume::START).await.map_err(|error| source.refused(&error))?;
     if blob.size == 0 {
         // There is no last byte to hold back until the verdict.
         let ended = (&mut blob.stream).try_for_each(|_empty| async { Ok(()) }).await;
-        ended.map_err(|error| Refusal::of_read(&error))?;
+        ended.map_err(|error| source.refused(&error))?;
     }
     Ok(blob)
 }
 
 /// The part `wanted`, which is what `header` means of a blob as large as this one is said to be.
-async fn part(source: &dyn Source, digest: &Digest, wanted: Range<u64>, header: &str) -> Outcome {
+async fn part(source: Reading<'_>, digest: &Digest, wanted: Range<u64>, header: &str) -> Outcome {
     let part = match source.blob_part(digest, wanted.clone()).await {
         // What comes with bytes is the size: by that it may mean another part, such as the last bytes.
         Ok(part) => match Wants::parse(header, part.total) {
@@ -118,7 +119,7 @@ async fn part(source: &dyn Source, digest: &Digest, wanted: Range<u64>, header: 
         Err(error) if error.kind() == ErrorKind::Unsupported => return whole(source, digest).await,
         Err(error) => {
             source.distrust().await;
-            return Err(Refusal::of_read(&error));
+            return Err(source.refused(&error));
         }
     };
     let Range { start, end } = part.range;
@@ -128,8 +129,8 @@ async fn part(source: &dyn Source, digest: &Digest, wanted: Range<u64>, header: 
     Ok(reply.with_body(size, body::outgoing(part.stream, size)))
 }
 
-async fn stat(source: &dyn Source, digest: &Digest) -> Result<u64, Refusal> {
-    let size = source.stat_blob(digest).await.map_err(|error| Refusal::of_read(&error))?;
+async fn stat(source: Reading<'_>, digest: &Digest) -> Result<u64, Refusal> {
+    let size = source.stat_blob(digest).await.map_err(|error| source.refused(&error))?;
     size.ok_or_else(|| Refusal::not_found(&Wanted::Blob(digest.clone())))
 }
 

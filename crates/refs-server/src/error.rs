@@ -79,12 +79,28 @@ impl Refusal {
             Error::Digest { .. } => {
                 broken(error, StatusCode::BAD_GATEWAY, "the stored content is damaged").coded(Code::DigestInvalid)
             }
-            Error::Protocol { fault: Fault::WrongDigest(_), .. } => {
-                let message = "the registry behind this server gives something else than it says";
-                broken(error, StatusCode::BAD_GATEWAY, message).coded(Code::DigestInvalid)
-            }
             Error::Size { .. } | Error::TooLarge { .. } | Error::Manifest { .. } => {
                 broken(error, StatusCode::BAD_GATEWAY, "the stored content is damaged")
+            }
+            Error::Protocol { fault: Fault::WrongDigest(_), .. } => Self::of_upstream(error),
+            _ => of_either(error),
+        }
+    }
+
+    /// What to tell a client whose read of what is elsewhere failed with `error`. What is wrong with it is the fault of the
+    /// registry there.
+    pub(crate) fn of_upstream(error: &Error) -> Self {
+        let lies = || {
+            let message = "the registry behind this server gives something else than it says";
+            broken(error, StatusCode::BAD_GATEWAY, message)
+        };
+        match error {
+            Error::Digest { .. } | Error::Protocol { fault: Fault::WrongDigest(_), .. } => {
+                lies().coded(Code::DigestInvalid)
+            }
+            Error::Size { .. } | Error::Manifest { .. } => lies(),
+            Error::TooLarge { .. } => {
+                broken(error, StatusCode::BAD_GATEWAY, "the registry behind this server gives more than is read")
             }
             _ => of_either(error),
         }

@@ -20,6 +20,7 @@ mod observer;
 mod options;
 mod places;
 mod range;
+mod reading;
 mod referrers;
 mod route;
 mod serve;

@@ -5,7 +5,7 @@ use http::{
     HeaderMap, StatusCode,
     header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION},
 };
-use refs_registry::{Descriptor, Manifest, MediaType, Sink, Source};
+use refs_registry::{Descriptor, Manifest, MediaType, Sink};
 use refs_url::{Digest, Hasher, RepoName, Tag, Target};
 
 use crate::{
@@ -13,16 +13,17 @@ use crate::{
     answer::{DOCKER_CONTENT_DIGEST, OCI_SUBJECT, OCI_TAG, Outcome, Reply},
     blobs::is_known,
     body::{self, Incoming},
+    reading::Reading,
 };
 
-pub(crate) async fn read(source: &dyn Source, target: &Target, headers: &HeaderMap) -> Outcome {
-    let manifest = source.manifest(target).await.map_err(|error| Refusal::of_read(&error))?;
+pub(crate) async fn read(source: Reading<'_>, target: &Target, headers: &HeaderMap) -> Outcome {
+    let manifest = source.manifest(target).await.map_err(|error| source.refused(&error))?;
     let reply = described(&manifest.descriptor, headers);
     Ok(if reply.is_empty() { reply } else { reply.with_bytes(manifest.raw) })
 }
 
-pub(crate) async fn head(source: &dyn Source, target: &Target, headers: &HeaderMap) -> Outcome {
-    let descriptor = source.resolve(target).await.map_err(|error| Refusal::of_read(&error))?;
+pub(crate) async fn head(source: Reading<'_>, target: &Target, headers: &HeaderMap) -> Outcome {
+    let descriptor = source.resolve(target).await.map_err(|error| source.refused(&error))?;
     let reply = described(&descriptor, headers);
     Ok(if reply.is_empty() { reply } else { reply.with_length(descriptor.size) })
 }

@@ -17,7 +17,7 @@ use http::{
     header::{ALLOW, EXPECT},
     request,
 };
-use refs_registry::{Resolver, Source, Writable};
+use refs_registry::{Resolver, Writable};
 use refs_url::{Host, RepoName};
 
 use crate::{
@@ -34,6 +34,7 @@ use crate::{
     neighbours::Neighbours,
     observer::Observers,
     places::Places,
+    reading::{Behind, Reading},
     referrers,
     session::Sessions,
     uploads::Uploads,
@@ -298,20 +299,20 @@ impl Server {
         match &self.0.reads {
             Reads::Resolver(resolver) => {
                 let source = resolver.source(&self.0.host, name).map_err(|error| Refusal::of_read(&error))?;
-                self.read_from(&*source, name, &read, headers).await
+                self.read_from(Reading::new(&*source, Behind::Store), name, &read, headers).await
             }
             Reads::Mirror(mirror) => {
                 let host = call::namespace(head.uri.query().unwrap_or_default())?;
                 let source = mirror.open(host.as_ref(), name, &self.0.observers)?;
                 notes.upstream.get_or_init(|| source.host().clone());
-                let read_from = self.read_from(&source, name, &read, headers);
+                let read_from = self.read_from(Reading::new(&source, Behind::Upstream), name, &read, headers);
                 let reply = source.unless_crowded(self.0.places.most_of_one(), read_from).await?;
                 Ok(source.labelled(reply, &read, notes))
             }
         }
     }
 
-    async fn read_from(&self, source: &dyn Source, name: &RepoName, read: &Read, headers: &HeaderMap) -> Outcome {
+    async fn read_from(&self, source: Reading<'_>, name: &RepoName, read: &Read, headers: &HeaderMap) -> Outcome {
         match read {
             Read::Manifest(target) => manifests::read(source, target, headers).await,
             Read::ManifestHead(target) => manifests::head(source, target, headers).await,

@@ -80,6 +80,25 @@ async fn m153_no_bytes_at_all_are_no_blob_and_any_json_is_no_manifest() {
 }
 
 #[tokio::test]
+async fn what_an_upstream_does_wrong_is_called_its_fault() {
+    async fn check(media_type: &str, path: &str, body: &str, message: &str) {
+        let len = body.len();
+        let head =
+            format!("HTTP/1.1 200 OK\r\ncontent-type: {media_type}\r\nconnection: close\r\ncontent-length: {len}");
+        let whole = format!("{head}\r\n\r\n{body}");
+        let peer = RawPeer::start(move |_| Speech::of([whole.clone()]));
+        let given = Rig::new(vec![upstream("", peer.host())]).get(path).await;
+        assert_eq!(given.status, 502, "{path}");
+        assert!(given.text().contains(&format!("the registry behind this server gives {message}")), "{}", given.text());
+    }
+    let (other, says) = (digest("other"), "something else than it says");
+    let large = format!("{{{}}}", " ".repeat(5 << 20));
+    check(MediaType::OCI_INDEX.as_str(), &format!("/v2/o/r/manifests/{other}"), "{}", says).await;
+    check(MediaType::OCI_INDEX.as_str(), "/v2/o/r/manifests/v1", &large, "more than is read").await;
+    check("application/octet-stream", &format!("/v2/o/r/blobs/{other}"), "", says).await;
+}
+
+#[tokio::test]
 async fn m154_a_blob_that_is_cut_is_short_and_its_rest_is_asked_for_later() {
     let registry = FakeRegistry::start().await;
     let bytes: Vec<u8> = (0..3_000_000_u32).map(|n| (n / 7) as u8).collect();

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use futures_util::TryStreamExt;
 use http::{
-    HeaderMap, HeaderName, StatusCode,
+    HeaderMap, StatusCode,
     header::{ACCEPT_RANGES, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, IF_RANGE, RANGE},
 };
 use refs_registry::{Blob, ErrorKind, Resume, Sink, error::Wanted};
@@ -14,12 +14,16 @@ use crate::{
     Refusal,
     answer::{DOCKER_CONTENT_DIGEST, Outcome, Reply},
     body,
+    conditions::{failed, is_known, is_other},
     range::Wants,
     reading::Reading,
 };
 
 pub(crate) async fn head(source: Reading<'_>, digest: &Digest, headers: &HeaderMap) -> Outcome {
     let size = stat(source, digest).await?;
+    if is_other(headers, digest) {
+        return Err(failed());
+    }
     if is_known(headers, IF_NONE_MATCH, digest) {
         return Ok(described(StatusCode::NOT_MODIFIED, digest));
     }
@@ -27,6 +31,10 @@ pub(crate) async fn head(source: Reading<'_>, digest: &Digest, headers: &HeaderM
 }
 
 pub(crate) async fn read(source: Reading<'_>, digest: &Digest, headers: &HeaderMap) -> Outcome {
+    if is_other(headers, digest) {
+        stat(source, digest).await?;
+        return Err(failed());
+    }
     if is_known(headers, IF_NONE_MATCH, digest) {
         stat(source, digest).await?;
         return Ok(described(StatusCode::NOT_MODIFIED, digest));
@@ -63,18 +71,6 @@ async fn ranged(source: Reading<'_>, digest: &Digest, range: &str) -> Outcome {
 pub(crate) async fn delete(sink: &dyn Sink, digest: &Digest) -> Outcome {
     sink.delete_blob(digest).await.map_err(|error| Refusal::of_write(&error))?;
     Ok(Reply::new(StatusCode::ACCEPTED))
-}
-
-/// Whether the condition in header `name` lists the validator of `digest`.
-pub(crate) fn is_known(headers: &HeaderMap, name: HeaderName, digest: &Digest) -> bool {
-    let any = name == IF_NONE_MATCH;
-    let tags = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok()).flat_map(|v| v.split(','));
-    tags.map(str::trim).any(|tag| {
-        // A weak validator may not stand for a range (RFC 9110, 13.1.5), and is never made here, but by proxies of these.
-        let tag = if any { tag.strip_prefix("W/").unwrap_or(tag) } else { tag };
-        let bare = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
-        bare == Some(digest.as_str()) || (any && tag == "*")
-    })
 }
 
 async fn whole(source: Reading<'_>, digest: &Digest) -> Outcome {

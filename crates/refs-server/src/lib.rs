@@ -6,6 +6,7 @@ mod answered;
 mod blobs;
 mod body;
 mod call;
+mod conditions;
 mod connection;
 mod error;
 mod health;

@@ -11,20 +11,20 @@ use refs_url::{Digest, Hasher, RepoName, Tag, Target};
 use crate::{
     Code, Refusal,
     answer::{DOCKER_CONTENT_DIGEST, OCI_SUBJECT, OCI_TAG, Outcome, Reply},
-    blobs::is_known,
     body::{self, Incoming},
+    conditions::{self, is_known, is_other},
     reading::Reading,
 };
 
 pub(crate) async fn read(source: Reading<'_>, target: &Target, headers: &HeaderMap) -> Outcome {
     let manifest = source.manifest(target).await.map_err(|error| source.refused(&error))?;
-    let reply = described(&manifest.descriptor, headers);
+    let reply = described(&manifest.descriptor, headers)?;
     Ok(if reply.is_empty() { reply } else { reply.with_bytes(manifest.raw) })
 }
 
 pub(crate) async fn head(source: Reading<'_>, target: &Target, headers: &HeaderMap) -> Outcome {
     let descriptor = source.resolve(target).await.map_err(|error| source.refused(&error))?;
-    let reply = described(&descriptor, headers);
+    let reply = described(&descriptor, headers)?;
     Ok(if reply.is_empty() { reply } else { reply.with_length(descriptor.size) })
 }
 
@@ -45,6 +45,7 @@ pub(crate) async fn put(
     if let Target::Tag(tag) = target {
         tags.push(tag.clone());
     }
+    conditions::look_before_write(sink, target, headers).await?;
     let stored = sink.put_manifest(&manifest, &tags).await.map_err(|error| Refusal::of_manifest(&error))?;
     let reply = Reply::new(StatusCode::CREATED)
         .with(LOCATION, format_args!("/v2/{name}/manifests/{}", stored.digest))
@@ -53,18 +54,22 @@ pub(crate) async fn put(
     Ok(stored.subject.into_iter().fold(reply, |reply, subject| reply.with(OCI_SUBJECT, subject)))
 }
 
-pub(crate) async fn delete(sink: &dyn Sink, target: &Target) -> Outcome {
+pub(crate) async fn delete(sink: &dyn Sink, target: &Target, headers: &HeaderMap) -> Outcome {
+    conditions::look_before_write(sink, target, headers).await?;
     sink.delete_manifest(target).await.map_err(|error| Refusal::of_write(&error))?;
     Ok(Reply::new(StatusCode::ACCEPTED))
 }
 
-fn described(descriptor: &Descriptor, headers: &HeaderMap) -> Reply {
+fn described(descriptor: &Descriptor, headers: &HeaderMap) -> Outcome {
     let digest = &descriptor.digest;
+    if is_other(headers, digest) {
+        return Err(conditions::failed());
+    }
     let status = if is_known(headers, IF_NONE_MATCH, digest) { StatusCode::NOT_MODIFIED } else { StatusCode::OK };
-    Reply::new(status)
+    Ok(Reply::new(status)
         .with(CONTENT_TYPE, &descriptor.media_type)
         .with(DOCKER_CONTENT_DIGEST, digest)
-        .with(ETAG, format_args!("\"{digest}\""))
+        .with(ETAG, format_args!("\"{digest}\"")))
 }
 
 /// The digest to store `raw` under: the one in the path, which must be its own, else its sha256.

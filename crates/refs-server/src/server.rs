@@ -341,7 +341,7 @@ impl Server {
             Uploads { sessions, sink: &*sink, neighbours, repository: &name, headers, chunk_bytes: *chunk_bytes };
         match write {
             Write::Manifest { target, tags } => manifests::put(&*sink, &name, &target, tags, headers, body).await,
-            Write::DeleteManifest(target) => manifests::delete(&*sink, &target).await,
+            Write::DeleteManifest(target) => manifests::delete(&*sink, &target, headers).await,
             Write::DeleteBlob(digest) => blobs::delete(&*sink, &digest).await,
             Write::Upload(start) => uploads.start(start, body).await,
             Write::Append(id) => uploads.append(id, body).await,

@@ -5,6 +5,7 @@
 mod access;
 mod broken;
 mod client;
+mod conditions;
 mod direct;
 mod lists;
 mod manifests;

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io::{self, Read, Seek, Write},
+    io::{self, Read},
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
@@ -22,6 +22,7 @@ use crate::{
     lock::{Lock, PATIENCE},
     queues::{Item, Queues, Turn},
     times::{Since, note_time, was_read},
+    usage::{self, Looking},
 };
 
 /// How much a store may hold.
@@ -31,34 +32,32 @@ pub(crate) struct Bound {
     pub(crate) max_bytes: u64,
 }
 
-/// Numbers of eight bytes, to be added up: what was there when somebody last looked, and what has come since. Each writer
-/// appends, so that none waits for another; what that misses is found at the next look.
-pub(crate) const USAGE_FILE: &str = "usage";
-const NUMBER_BYTES: usize = size_of::<u64>();
-/// After so many numbers it is time to look again.
-const MAX_NUMBERS: usize = 8192;
 pub(crate) const LOCK_FILE: &str = "evict";
 /// In which turn what is there goes, as of the last time that something had to.
 pub(crate) const QUEUES_FILE: &str = "queues";
+
+/// When a store is looked through for what it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum When {
+    /// What was counted may not be all: a process that died has not counted what it had just added.
+    Anyway,
+    TooMuch,
+}
 
 impl Bound {
     /// Takes note that the store at `root` has `bytes` more, in the file `added`, and makes room when it has too many now:
     /// by what else there is.
     pub(crate) fn added(self, root: &Path, added: &Path, bytes: u64) -> Result<()> {
         note_time(added, Since::Added);
-        let usage = root.join(USAGE_FILE);
-        let (total, now) = append(&usage, bytes).map_err(|error| Error::io(Doing::Write, &usage, error))?;
+        let (total, now) = usage::append(root, bytes)?;
         if total.is_some_and(|total| total <= self.max_bytes) { Ok(()) } else { self.sweep(root, Some(added), now) }
     }
 
     /// Makes room where the store at `root` has too many bytes: when it was to be made before, somebody read or filled what
     /// had to go.
-    pub(crate) fn make_room(self, root: &Path) -> Result<()> {
-        let usage = root.join(USAGE_FILE);
-        let Some((file, _)) = open_file(OpenOptions::new().read(true), &usage)? else { return Ok(()) };
-        let noted = file.metadata().and_then(|metadata| Ok((metadata.modified()?, numbers(file)?)));
-        let (now, (numbers, _)) = noted.map_err(|error| Error::io(Doing::Read, &usage, error))?;
-        if sum(&numbers) <= self.max_bytes { Ok(()) } else { self.sweep(root, None, now) }
+    pub(crate) fn make_room(self, root: &Path, when: When) -> Result<()> {
+        let Some((total, now)) = usage::read(root)? else { return Ok(()) };
+        if when == When::TooMuch && total <= self.max_bytes { Ok(()) } else { self.sweep(root, None, now) }
     }
 
     /// Looks what there is, and removes as much of it as is too much, but not `added`. One process does that at a time.
@@ -68,6 +67,7 @@ impl Bound {
             Err(Error::Busy { .. }) => return Ok(()),
             Err(error) => return Err(error),
         };
+        let looking = Looking::begin(root)?;
         let kept = all_kept(root)?;
         let mut total = kept.iter().map(|kept| kept.bytes).sum::<u64>();
         if total > self.max_bytes {
@@ -75,7 +75,7 @@ impl Bound {
             forget_gone(root)?;
         }
         reclaim_temporary(root, now)?;
-        write_usage(root, total)
+        looking.end(total)
     }
 
     /// Removes some of `kept`, which has `total` bytes, but not `added`; gives how many bytes have gone.
@@ -177,40 +177,9 @@ pub(crate) fn exclusively(root: &Path) -> Result<Lock> {
     Lock::take(&root.join(LOCK_FILE), PATIENCE)
 }
 
-/// Notes what there is, as somebody has just looked.
-pub(crate) fn write_usage(root: &Path, total: u64) -> Result<()> {
-    let mut usage = Ingest::begin_hashed(&root.join(INGEST_FOLDER))?;
-    usage.append(&total.to_le_bytes())?;
-    usage.show(&root.join(USAGE_FILE), DOCUMENT_MODE)
-}
-
 /// Forgets that origins had content that is gone.
 pub(crate) fn forget_gone(root: &Path) -> Result<()> {
     origins(root)?.iter().try_for_each(|origin| forget_members(root, origin))
-}
-
-/// Writes one more number into the file `usage`, and gives what all add up to, and the file system's time. `None` when
-/// that says nothing: at the first number, which has no look before it, after very many, and when one was written in part.
-fn append(usage: &Path, bytes: u64) -> io::Result<(Option<u64>, SystemTime)> {
-    let mut file = itself(OpenOptions::new().create(true).append(true).read(true)).open(usage)?;
-    file.write_all(&bytes.to_le_bytes())?;
-    let now = file.metadata()?.modified()?;
-    file.rewind()?;
-    let (numbers, is_whole) = numbers(file)?;
-    let says = is_whole && (2..MAX_NUMBERS).contains(&numbers.len());
-    Ok((says.then(|| sum(&numbers)), now))
-}
-
-/// The numbers in a file of usage, of which there are not too many, and whether each was written in full.
-fn numbers(file: File) -> io::Result<(Vec<u64>, bool)> {
-    let mut bytes = Vec::new();
-    file.take((MAX_NUMBERS * NUMBER_BYTES) as u64).read_to_end(&mut bytes)?;
-    let (numbers, rest) = bytes.as_chunks::<NUMBER_BYTES>();
-    Ok((numbers.iter().map(|number| u64::from_le_bytes(*number)).collect(), rest.is_empty()))
-}
-
-fn sum(numbers: &[u64]) -> u64 {
-    numbers.iter().fold(0, |total, number| total.saturating_add(*number))
 }
 
 /// A file of content, or of a part.

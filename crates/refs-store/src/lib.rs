@@ -31,6 +31,7 @@ mod session;
 mod spool;
 mod store;
 mod times;
+mod usage;
 
 #[cfg(any(feature = "aws", feature = "gcp", feature = "azure"))]
 pub use bucket::NoBucket;

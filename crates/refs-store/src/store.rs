@@ -159,7 +159,7 @@ pub trait Store: Debug + Send + Sync {
     }
 
     /// Makes room where more is kept than should be, as what had to go was being read or filled when something came. It costs
-    /// little where nothing is to be done.
+    /// little where nothing is to be done, but for the first time, when what is there may be looked through.
     ///
     /// # Errors
     /// `Io`; `Full`.

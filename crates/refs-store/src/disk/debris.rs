@@ -16,11 +16,12 @@ use super::{
     store::DiskStore,
 };
 use crate::{
-    evict::{LOCK_FILE as EVICTION_LOCK_FILE, QUEUES_FILE, USAGE_FILE, names},
+    evict::{LOCK_FILE as EVICTION_LOCK_FILE, QUEUES_FILE, names},
     file::{blocking, is_absent},
     flight::LOCKS_FOLDER,
     layout::{BLOBS_FOLDER, CACHE_TAG_FILE, Folder, INDEX_FILE, INGEST_FOLDER, LOCK_FILE, VERSION_FILE},
     lock::{Lock, PATIENCE},
+    usage::USAGE_FILE,
 };
 
 /// What belongs at a path.

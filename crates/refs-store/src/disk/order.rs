@@ -79,8 +79,10 @@ impl Order {
         make_folders_of(&self.name)?;
         ingest.show(&self.name, BLOB_MODE)?;
         self.remains.forget(&self.digest);
-        self.drop_obsolete()?;
-        self.bound.added(self.folder.root(), &self.name, self.size)
+        let dropped = self.drop_obsolete();
+        // It is there, whatever else is.
+        self.bound.added(self.folder.root(), &self.name, self.size)?;
+        dropped
     }
 
     pub(super) fn leave(&self, ingest: Ingest) -> Result<()> {

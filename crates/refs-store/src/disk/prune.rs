@@ -16,12 +16,13 @@ use super::{
 use crate::{
     evict::{
         Kept, all_at, all_kept, blob, exclusively, forget_gone, is_pinned, names, reclaim_temporary,
-        reclaimable_temporary, remove_oldest, write_usage,
+        reclaimable_temporary, remove_oldest,
     },
     file::blocking,
     ingest::Ingest,
     layout::{BLOBS_FOLDER, Folder},
     record::TagRecord,
+    usage::Looking,
 };
 
 /// What to remove from a [`DiskStore`], beside what is of no use to anybody.
@@ -100,8 +101,9 @@ fn prune(folder: &Folder, options: PruneOptions, temporary: Held) -> Result<Prun
     names(&root.join(QUARANTINE_FOLDER))?.iter().try_for_each(|path| remove_all(path))?;
     forget_gone(root)?;
     forget_tags(root, options)?;
+    let looking = Looking::begin(root)?;
     let kept = held(&all_kept(root)?);
-    write_usage(root, kept.bytes)?;
+    looking.end(kept.bytes)?;
     let unlisted = folder.gone_since(&listed)?.iter().map(ListedImage::of).collect();
     Ok(Pruned { removed, kept, unlisted, temporary })
 }

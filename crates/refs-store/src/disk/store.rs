@@ -4,7 +4,10 @@ use std::{
     fs::{File, OpenOptions},
     ops::Range,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -28,7 +31,7 @@ use super::{
     removal,
 };
 use crate::{
-    evict::Bound,
+    evict::{Bound, When},
     file::{blocking, each_chunk, open_file},
     flight::{Flight, Patience, Turn},
     journal::{Begun, Journal},
@@ -69,6 +72,8 @@ pub struct DiskStore {
     remains: Remains,
     begun: Begun,
     known: Known,
+    /// Whether somebody who makes room has seen what processes that died have left uncounted.
+    is_looked_through: Arc<AtomicBool>,
 }
 
 /// How a [`DiskStore`] is to be.
@@ -95,7 +100,8 @@ impl DiskStore {
     pub fn new(path: impl Into<PathBuf>, options: &DiskOptions) -> Self {
         let (path, bound) = (path.into().into(), Bound { max_bytes: options.max_bytes });
         let (layout, remains, begun) = (Arc::default(), Remains::default(), Begun::default());
-        Self { path, bound, patience: options.patience, layout, remains, begun, known: Known::default() }
+        let (known, is_looked_through) = (Known::default(), Arc::default());
+        Self { path, bound, patience: options.patience, layout, remains, begun, known, is_looked_through }
     }
 
     /// The store's folder.
@@ -173,8 +179,15 @@ impl Store for DiskStore {
         if !self.is_made() {
             return Ok(());
         }
-        let (root, bound) = (Arc::clone(&self.path), self.bound);
-        blocking(&self.path, move || bound.make_room(&root)).await
+        let (root, bound, is_looked_through) =
+            (Arc::clone(&self.path), self.bound, Arc::clone(&self.is_looked_through));
+        blocking(&self.path, move || {
+            let when = if is_looked_through.load(Ordering::Relaxed) { When::TooMuch } else { When::Anyway };
+            bound.make_room(&root, when)?;
+            is_looked_through.store(true, Ordering::Relaxed);
+            Ok(())
+        })
+        .await
     }
 
     async fn stat(&self, digest: &Digest) -> Result<Option<u64>> {

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where it cannot go on")]
 
 mod begun;
+mod bounds;
 #[cfg(feature = "object-store")]
 mod bucket;
 #[cfg(feature = "object-store")]

@@ -242,6 +242,11 @@ impl Ingest {
 
     /// Gives the file its name without waiting for the disk: for what can be fetched again, and is hashed when it is read.
     pub(crate) fn show(self, name: &Path, mode: u32) -> Result<()> {
+        self.try_show(name, mode)
+    }
+
+    /// The same for a file that may be shown once more when that fails: it is still where it was.
+    pub(crate) fn try_show(&self, name: &Path, mode: u32) -> Result<()> {
         self.leave.store(false, Ordering::Relaxed);
         let permissions = Permissions::from_mode(mode);
         self.file.set_permissions(permissions).map_err(|error| Error::io(Doing::Write, &self.path, error))?;

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use refs_registry::{Error, Result, error::Doing};
 use refs_url::Digest;
 
-use super::{INDEXES_FOLDER, notes::make_folders_of};
+use super::{INDEXES_FOLDER, notes};
 use crate::{
     evict::Bound,
     file::is_absent,
@@ -32,10 +32,10 @@ pub(super) fn write(folder: &Folder, digest: &Digest, index: &[u8], bound: Bound
         return Ok(());
     }
     let path = path(folder.root(), digest);
-    make_folders_of(&path)?;
     let mut ingest = Ingest::begin_hashed(&folder.ingest())?;
     ingest.append(index)?;
-    ingest.show(&path, BLOB_MODE)?;
+    notes::show(&ingest, &path, BLOB_MODE)?;
+    drop(ingest);
     bound.added(folder.root(), &path, bytes)
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, OpenOptions},
-    io::Read,
+    io::{self, Read},
     path::Path,
 };
 
@@ -120,6 +120,25 @@ pub(super) fn unmark(path: &Path) -> Result<()> {
 pub(super) fn make_folders_of(path: &Path) -> Result<()> {
     let folder = path.parent().unwrap_or(path);
     fs::create_dir_all(folder).map_err(|error| Error::io(Doing::Create, folder, error))
+}
+
+/// Gives `ingest` its name, in folders that are made when they are missing, and that others remove when nothing is in them.
+pub(super) fn show(ingest: &Ingest, name: &Path, mode: u32) -> Result<()> {
+    const MOST_TRIES: usize = 100;
+    let show = || make_folders_of(name).and_then(|()| ingest.try_show(name, mode));
+    for _ in 1..MOST_TRIES {
+        match show() {
+            Err(error) if is_gone(&error) && ingest.is_there() => {}
+            shown => return shown,
+        }
+    }
+    show()
+}
+
+/// A folder that was there when it was to be made, and no more when it was looked at, counts as one that is in the way.
+fn is_gone(error: &Error) -> bool {
+    use io::ErrorKind::{AlreadyExists, NotFound};
+    matches!(error, Error::Io { source, .. } if matches!(source.kind(), NotFound | AlreadyExists))
 }
 
 fn create(path: &Path) -> Result<()> {

@@ -1,12 +1,12 @@
 //! Where bytes go that are on their way onto the disk, and what becomes of them there.
 
-use std::{fs, path::PathBuf, sync::Arc};
+use std::{fs, io, path::PathBuf, sync::Arc};
 
 use refs_registry::{Error, Result, error::Doing};
 use refs_url::Digest;
 
 use super::{
-    notes::make_folders_of,
+    notes,
     partials::{self, Left, Remains},
     parts,
 };
@@ -76,8 +76,9 @@ impl Order {
             tracing::debug!(digest = %self.digest, "it was removed while it came in");
             return Ok(());
         }
-        make_folders_of(&self.name)?;
-        ingest.show(&self.name, BLOB_MODE)?;
+        notes::show(&ingest, &self.name, BLOB_MODE)?;
+        // No reader can hold it before.
+        drop(ingest);
         self.remains.forget(&self.digest);
         let dropped = self.drop_obsolete();
         // It is there, whatever else is.
@@ -101,8 +102,10 @@ impl Order {
         match &self.obsolete {
             Obsolete::Nothing => Ok(()),
             Obsolete::All(folder) => match fs::remove_dir_all(folder) {
-                Err(error) if !is_absent(&error) => Err(Error::io(Doing::Remove, folder, error)),
-                _ => Ok(()),
+                Ok(()) => Ok(()),
+                // What has come since then need not go.
+                Err(error) if is_absent(&error) || error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
+                Err(error) => Err(Error::io(Doing::Remove, folder, error)),
             },
             // Whichever of two comes last finds the other: they never stay together.
             Obsolete::PartsUnlessOf { folder, total } => parts::drop_others(folder, *total).map(drop),

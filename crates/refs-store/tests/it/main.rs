@@ -28,6 +28,7 @@ mod memory;
 mod names;
 mod parts;
 mod place;
+mod races;
 mod readings;
 mod resumed;
 mod scan;

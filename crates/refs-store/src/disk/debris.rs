@@ -181,9 +181,14 @@ impl Shape {
 
 /// Whether the folder has notes on origins in it, which a layout has not, and nothing but what a store has.
 pub(super) fn has_shape_of_store(root: &Path) -> Result<bool> {
+    Ok(root.join(ORIGINS_FOLDER).is_dir() && has_names_of_store(root)?)
+}
+
+/// Whether the folder has nothing but what a store has.
+pub(super) fn has_names_of_store(root: &Path) -> Result<bool> {
     let is_known = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default();
         name == CACHE_TAG_FILE || PLACES.iter().any(|(place, _)| name == *place)
     };
-    Ok(root.join(ORIGINS_FOLDER).is_dir() && names(root)?.iter().all(is_known))
+    Ok(names(root)?.iter().all(is_known))
 }

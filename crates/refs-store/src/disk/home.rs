@@ -10,11 +10,11 @@ use std::{
 use refs_registry::{Error, Result, error::Doing};
 use rustix::process::geteuid;
 
-use super::debris::has_shape_of_store;
+use super::debris::{has_names_of_store, has_shape_of_store};
 use crate::{
-    file::open_file,
+    file::{is_absent, open_file},
     ingest::sync_folder_of,
-    layout::{CACHE_TAG_FILE, Folder},
+    layout::{CACHE_TAG_FILE, Folder, INDEX_FILE, VERSION_FILE},
 };
 
 /// Tells a store from a layout that somebody put there, and programs that make backups what to leave out
@@ -57,6 +57,22 @@ pub(super) fn open(path: &Path) -> Result<()> {
     if tag(path)? == Tag::Complete { Ok(()) } else { Err(unfit(path, Unfit::Foreign)) }
 }
 
+/// Makes a store again of the folder, which this process has opened as one, where somebody has emptied it since: whoever opens
+/// it next would not know it by what comes in now. With other things in it, it is somebody else's, and stays as it is.
+pub(super) fn renew(path: &Path) -> Result<()> {
+    if is_there(path, CACHE_TAG_FILE)? {
+        return Ok(());
+    }
+    make_private(path)?;
+    check_is_own(path)?;
+    if is_emptied_store(path)? || is_untagged_store(path)? {
+        write_tag(path)?;
+        return Folder::renew(path.to_owned());
+    }
+    // Another process may have done so meanwhile.
+    if tag(path)? == Tag::Complete { Ok(()) } else { Err(unfit(path, Unfit::Foreign)) }
+}
+
 /// Makes sure that the folder is a store, or that one may be made of it, whatever else is damaged.
 pub(super) fn check(path: &Path) -> Result<()> {
     check_is_own(path)?;
@@ -77,6 +93,20 @@ fn check_is_own(path: &Path) -> Result<()> {
 /// A store that has lost its tag, or was made before there were any, is a sound layout with notes on origins.
 fn is_untagged_store(path: &Path) -> Result<bool> {
     Ok(has_shape_of_store(path)? && Folder::open(path.to_owned()).is_ok())
+}
+
+/// A store that was emptied has nothing but what those make who fill it: no layout that somebody has put there.
+fn is_emptied_store(path: &Path) -> Result<bool> {
+    Ok(has_names_of_store(path)? && !is_there(path, VERSION_FILE)? && !is_there(path, INDEX_FILE)?)
+}
+
+fn is_there(folder: &Path, name: &str) -> Result<bool> {
+    let path = folder.join(name);
+    match fs::symlink_metadata(&path) {
+        Ok(_) => Ok(true),
+        Err(error) if is_absent(&error) => Ok(false),
+        Err(error) => Err(Error::io(Doing::Read, path, error)),
+    }
 }
 
 const OWNER_ONLY: u32 = 0o700;

@@ -6,7 +6,7 @@ use refs_registry::{Error, Result, error::Doing};
 use refs_url::Digest;
 
 use super::{
-    notes,
+    home, notes,
     partials::{self, Left, Remains},
     parts,
 };
@@ -60,6 +60,7 @@ pub(super) enum Place {
 impl Order {
     /// The file to write, and whether it stays when the fill is broken off.
     pub(super) fn open(&mut self) -> Result<(Ingest, bool)> {
+        home::renew(self.folder.root())?;
         let begun = match std::mem::replace(&mut self.place, Place::Anonymous) {
             Place::Left(ingest) => Some(*ingest),
             Place::Partial(path) => partials::begin(self.folder.root(), &path, self.bound)?,

@@ -21,7 +21,7 @@ use super::{
     MEMBERS_FOLDER, PINS_FOLDER, TAGS_FOLDER, UPLOADS_FOLDER,
     fill::DiskFill,
     found::Found,
-    indexes,
+    home, indexes,
     known::{Known, Look},
     notes::{is_marked, latest_marks, mark, mark_durably, read_record, tag_names, unmark, write_record},
     order::{Obsolete, Order, Place as Filling},
@@ -181,7 +181,11 @@ impl Store for DiskStore {
         }
         let (root, bound, is_looked_through) =
             (Arc::clone(&self.path), self.bound, Arc::clone(&self.is_looked_through));
+        let is_open = self.layout.initialized();
         blocking(&self.path, move || {
+            if is_open {
+                home::renew(&root)?;
+            }
             let when = if is_looked_through.load(Ordering::Relaxed) { When::TooMuch } else { When::Anyway };
             bound.make_room(&root, when)?;
             is_looked_through.store(true, Ordering::Relaxed);

@@ -15,6 +15,7 @@ mod conformance;
 mod content;
 mod debris;
 mod disk;
+mod emptied;
 mod evictions;
 #[cfg(feature = "object-store")]
 mod faulty;

@@ -228,13 +228,20 @@ async fn a_tag_that_can_not_be_written_down_is_an_error() {
     assert!(matches!(&failed, Err(Error::Registry(error)) if error.kind() == ErrorKind::NotCached), "{failed:?}");
 }
 
-async fn heals(harm: impl Fn(&Path)) {
+/// A place that has fetched an image and lost its layer, with that one's bytes, digest and path.
+async fn without_its_layer() -> (Place, Vec<u8>, Digest, PathBuf) {
     let place = Place::new().await;
     place.push(&image(&[1]), "v1").await;
     place.client().fetch(&place.at("v1"), &FetchOptions::default()).await.unwrap();
-    let (digest, wanted) = (Digest::sha256(&layer(1, 200_000)), layer(1, 200_000));
+    let wanted = layer(1, 200_000);
+    let digest = Digest::sha256(&wanted);
     let path = place.cache().join("blobs/sha256").join(digest.encoded());
     fs::remove_file(&path).unwrap();
+    (place, wanted, digest, path)
+}
+
+async fn heals(harm: impl Fn(&Path)) {
+    let (place, wanted, digest, path) = without_its_layer().await;
     harm(&path);
     place.registry.take_requests();
     place.client().fetch(&place.at("v1"), &FetchOptions::default()).await.unwrap();
@@ -254,12 +261,7 @@ async fn m140_a_blob_that_names_and_sizes_show_to_be_damaged_is_fetched_again() 
 
 #[tokio::test]
 async fn m140_a_damaged_beginning_of_a_blob_is_fetched_again() {
-    let place = Place::new().await;
-    place.push(&image(&[1]), "v1").await;
-    place.client().fetch(&place.at("v1"), &FetchOptions::default()).await.unwrap();
-    let (digest, wanted) = (Digest::sha256(&layer(1, 200_000)), layer(1, 200_000));
-    let path = place.cache().join("blobs/sha256").join(digest.encoded());
-    fs::remove_file(&path).unwrap();
+    let (place, wanted, digest, path) = without_its_layer().await;
     let beginnings = place.cache().join(format!("origins/open/{}/o/r/_partials/sha256", place.registry.host()));
     fs::create_dir_all(&beginnings).unwrap();
     fs::write(beginnings.join(format!("{}-200000", digest.encoded())), vec![0; 150_000]).unwrap();

@@ -40,7 +40,7 @@ pub enum Error {
         code: Option<Code>,
     },
     /// The registry wants other credentials than those that were tried.
-    #[error("{host} refused the credentials ({})", Tried(.tried))]
+    #[error("{host} refused the credentials ({}){detail}", Tried(.tried))]
     Unauthorized {
         /// The registry.
         host: Host,

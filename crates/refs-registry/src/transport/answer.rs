@@ -165,10 +165,13 @@ fn told(body: &[u8]) -> (String, Vec<Code>) {
         #[serde(default)]
         message: String,
     }
+    /// The forms of token services: Docker Hub's, and that of [RFC 6749](https://www.rfc-editor.org/rfc/rfc6749#section-5.2).
     #[derive(Deserialize)]
     struct Plain {
-        #[serde(alias = "details", alias = "error_description", alias = "error")]
-        message: String,
+        error: Option<String>,
+        error_description: Option<String>,
+        message: Option<String>,
+        details: Option<String>,
     }
     if let Ok(Errors { errors }) = serde_json::from_slice(body) {
         let said = errors.iter().map(|one| match (one.code.as_str(), one.message.as_str()) {
@@ -179,8 +182,9 @@ fn told(body: &[u8]) -> (String, Vec<Code>) {
         let words = said.filter(|said| !said.is_empty()).collect::<Vec<_>>().join("; ");
         return (words, errors.iter().filter_map(|one| Code::parse(&one.code)).collect());
     }
-    if let Ok(Plain { message }) = serde_json::from_slice(body) {
-        return (message, Vec::new());
+    if let Ok(Plain { error, error_description, message, details }) = serde_json::from_slice(body) {
+        let said = [error, error_description, message, details].into_iter().flatten();
+        return (said.collect::<Vec<_>>().join(": "), Vec::new());
     }
     let text = String::from_utf8_lossy(body);
     let is_words = !text.trim_start().starts_with(['<', '{', '[']);

@@ -8,7 +8,7 @@ use refs_url::{Digest, RepoName};
 
 use crate::{
     peer::{Peer, Reply, Request},
-    setup::{TestClock, basic, challenge, login, options},
+    setup::{TestClock, basic, challenge, login, options, repository, with_password},
 };
 
 /// A registry that takes any token, and whose token service is `service`.
@@ -145,5 +145,25 @@ async fn a_service_that_is_not_there_is_no_registry_without_the_thing() {
         assert!(matches!(error, Error::Refused { status: told, .. } if told == status), "{error:?}");
         let told = format!("`GET {}` was answered with {status}", peer.url("/token"));
         assert_eq!(error.to_string(), told);
+    }
+}
+
+#[tokio::test]
+async fn what_it_says_of_a_refusal_is_told() {
+    async fn check(status: u16, said: &'static str, expect: &str) {
+        let peer = registry(move |_| Reply::status(status).body(said)).await;
+        let blob = Digest::sha256(b"blob");
+        let error = repository(&with_password(&peer, "secret"), &peer).stat_blob(&blob).await.unwrap_err();
+        let expect = format!("refused the credentials (tried: the test){expect}");
+        assert!(error.to_string().ends_with(&expect), "{status} {said}: {error}");
+    }
+    for status in [401, 403] {
+        check(status, "", "").await;
+        check(status, r#"{"details":"incorrect username or password"}"#, ": incorrect username or password").await;
+        let expired = r#"{"error":"invalid_grant","error_description":"it has expired"}"#;
+        check(status, expired, ": invalid_grant: it has expired").await;
+        let blocked = r#"{"errors":[{"code":"DENIED","message":"the account is blocked"}]}"#;
+        check(status, blocked, ": DENIED: the account is blocked").await;
+        check(status, r#"{"errors":"none of ours"}"#, "").await;
     }
 }

@@ -17,7 +17,7 @@ use super::{
     entry::{self, AuthFiles, TlsFiles},
     fault::Text,
     mirror::{self, Mirror},
-    values::{Size, Time},
+    values::{Address, Size, Time},
 };
 use crate::{access_args::Entry, operation_args::AccessLog};
 
@@ -44,9 +44,9 @@ pub(crate) struct ServerConfig {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct Tables {
-    listen: Option<String>,
+    listen: Option<Address>,
     root: Option<PathBuf>,
-    metrics: Option<String>,
+    metrics: Option<Address>,
     access_log: Option<AccessLog>,
     access_log_file: Option<PathBuf>,
     store_size: Option<Size>,
@@ -95,9 +95,9 @@ impl ServerConfig {
         bucket::refuse(tables.bucket, &place)?;
         let folder = path.parent().unwrap_or_else(|| Path::new(""));
         Ok(Self {
-            listen: tables.listen,
+            listen: tables.listen.map(|Address(text)| text),
             root: tables.root.map(|root| folder.join(root)),
-            metrics: tables.metrics,
+            metrics: tables.metrics.map(|Address(text)| text),
             access_log: tables.access_log,
             access_log_file: tables.access_log_file.map(|file| folder.join(file)),
             store_size: tables.store_size.map(|Size(bytes)| bytes),

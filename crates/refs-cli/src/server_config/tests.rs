@@ -119,6 +119,18 @@ fn what_is_no_toml_is_told_without_the_line_itself() {
 }
 
 #[test]
+fn where_to_listen_is_an_address_and_a_port() {
+    let expected = "expected an address and a port, such as \"127.0.0.1:5000\"";
+    for text in ["5000", ":5000", "localhost", "127.0.0.1:99999", "[::1]"] {
+        check_fault(&format!("listen = '{text}'\n"), ":1:10", expected);
+        check_fault(&format!("\nmetrics = '{text}'\n"), ":2:11", expected);
+    }
+    for text in ["localhost:5000", "127.0.0.1:0", "[::1]:5000"] {
+        assert_eq!(parse(&format!("listen = '{text}'\n")).unwrap().listen.as_deref(), Some(text));
+    }
+}
+
+#[test]
 fn what_is_wrong_with_who_may_come_in_is_told() {
     check_fault("[tls]\ncert = 'c'\n", ":1:1", "missing field `key`");
     check_fault("[auth]\nmode = 'bearer'\n", ":1:1", "missing field `htpasswd`");

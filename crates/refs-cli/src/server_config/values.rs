@@ -21,6 +21,10 @@ pub(super) struct TimeOrNone(pub(super) Duration);
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Size(pub(super) u64);
 
+/// Where to listen: a host and a port.
+#[derive(Debug, Clone)]
+pub(super) struct Address(pub(super) String);
+
 /// A text that may be a secret: it is in no message, whatever is wrong with it.
 #[derive(Clone)]
 pub(super) struct Hidden(pub(super) String);
@@ -43,6 +47,16 @@ impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
         size::parse(&text).map(Self).map_err(D::Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for Address {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        // Which names there are is seen when it is listened there.
+        let is_one = text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+        let expected = "expected an address and a port, such as \"127.0.0.1:5000\"";
+        is_one.then(|| Self(text)).ok_or_else(|| D::Error::custom(expected))
     }
 }
 

@@ -191,6 +191,9 @@ pub(super) async fn bind(address: &str) -> Result<TcpListener, Failure> {
 
 /// Makes `root` and tries it out: better to fail now than at the first push.
 fn usable(root: &Path) -> io::Result<()> {
+    if std::path::absolute(root)?.ancestors().any(DiskStore::is_at) {
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "a cache is there, which removes things at any time"));
+    }
     std::fs::create_dir_all(root)?;
     tempfile::tempfile_in(root).map(drop)
 }

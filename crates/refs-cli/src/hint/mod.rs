@@ -54,6 +54,9 @@ fn hint_of(failure: &Failure) -> Option<String> {
         Failure::Root { root, .. } if root.is_file() => {
             Some("`--root` is a directory, which need not be there yet".to_owned())
         }
+        Failure::Root { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
+            Some("name another directory with `--root DIR`, which need not be there yet".to_owned())
+        }
         _ => None,
     }
 }

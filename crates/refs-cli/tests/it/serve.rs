@@ -10,7 +10,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{Machine, finished, read_to, small, wait_until};
+use crate::support::{Machine, finished, pushed, read_to, registry, small, wait_until};
 
 /// A server that runs until it is dropped.
 pub(crate) struct Served {
@@ -63,6 +63,21 @@ fn a_root_that_cannot_be_one_is_refused_at_once() {
     let machine = Machine::new();
     std::fs::write(machine.path("file"), "").unwrap();
     machine.fails("serve --listen localhost:0 --root file", 1, &["cannot keep repositories in `file`"]);
+}
+
+#[test]
+fn nothing_is_pushed_to_where_a_cache_is() {
+    let (machine, registry) = (Machine::new(), registry());
+    pushed(&machine, &registry, &small());
+    machine.prints(&format!("resolve {}/o/r:v1", registry.host()));
+    std::os::unix::fs::symlink(machine.cache(), machine.path("link")).unwrap();
+    let cache = machine.cache().display().to_string();
+    for root in [&cache, "link", &format!("{cache}/beneath")] {
+        let words =
+            [&*format!("cannot keep repositories in `{root}`: a cache is there"), "hint: name another directory"];
+        machine.fails(&format!("serve --listen localhost:0 --root {root}"), 1, &words);
+    }
+    assert!(!machine.cache().join("beneath").exists());
 }
 
 #[test]

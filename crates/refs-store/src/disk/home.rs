@@ -10,7 +10,10 @@ use std::{
 use refs_registry::{Error, Result, error::Doing};
 use rustix::process::geteuid;
 
-use super::debris::{has_names_of_store, has_shape_of_store};
+use super::{
+    DiskStore,
+    debris::{has_names_of_store, has_shape_of_store},
+};
 use crate::{
     file::{is_absent, open_file},
     ingest::sync_folder_of,
@@ -21,6 +24,14 @@ use crate::{
 /// ([cache directory tagging](https://bford.info/cachedir/)). Stores that are there already have these very bytes.
 const TAG: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55\n\
     # What refs has fetched and may remove at any time. About such files, see https://bford.info/cachedir/\n";
+
+impl DiskStore {
+    /// Whether the folder `path` is marked as a store: things are removed from it at any time.
+    #[must_use]
+    pub fn is_at(path: &Path) -> bool {
+        tag(path).is_ok_and(|tag| tag == Tag::Complete)
+    }
+}
 
 /// How far the making of a store has come.
 #[derive(Debug, PartialEq, Eq)]

@@ -96,6 +96,20 @@ impl Identity {
         Self { certificate: certificate.pem(), key: key.serialize_pem() }
     }
 
+    /// A certificate for `name` that vouches for itself and may vouch for others, as `openssl req -x509` makes one that is
+    /// told nothing else.
+    ///
+    /// # Panics
+    /// When `name` can't be in a certificate.
+    #[must_use]
+    pub fn self_signed_authority(name: &str) -> Self {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = leaf(&[name], Life::Current);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let certificate = params.self_signed(&key).expect("a certificate");
+        Self { certificate: certificate.pem(), key: key.serialize_pem() }
+    }
+
     /// The settings of a server that is this; with `clients`, one that refuses whoever has no certificate of theirs. No
     /// protocol is announced: the caller adds to `alpn_protocols` what it speaks.
     ///

@@ -25,7 +25,7 @@ pub(crate) fn registry_hint(error: &Registry) -> Option<String> {
         }
         Registry::RateLimited { .. } => "wait, or log in: most registries allow more to those they know".to_owned(),
         Registry::Unreachable { host, .. } if error.was_connected() && error.tls_fault().is_none() => {
-            format!("{host} ended the connection without an answer: run it again, or look at what listens there")
+            unanswered_hint(host)
         }
         Registry::Unreachable { host, .. } => unreachable_hint(host, error.tls_fault()),
         Registry::Refused { status: 500..=599, retry_after: Some(wait), .. } => {
@@ -154,6 +154,14 @@ fn not_found_hint(wanted: &Wanted, at: &Place) -> String {
     }
 }
 
+/// What to do next about a host that takes connections and gives no answer.
+fn unanswered_hint(host: &Host) -> String {
+    let hint = format!("{host} gave no answer that can be read: run it again, or look at what listens there");
+    // Hosts on this machine are spoken to in the clear, unless a certificate is named for them.
+    let tls = if host.is_loopback() { "; if it speaks TLS, name its certificate with `--ca FILE`" } else { "" };
+    format!("{hint}{tls}")
+}
+
 /// What to do next about a host that can't be spoken with.
 fn unreachable_hint(host: &Host, tls: Option<TlsFault>) -> String {
     match tls {
@@ -168,6 +176,9 @@ fn unreachable_hint(host: &Host, tls: Option<TlsFault>) -> String {
             "check the certificate; for a registry without TLS there is `--plain-http {host}`, for one of your own CA \
              `--ca FILE`"
         ),
+        Some(TlsFault::Form) => "the registry's certificate is none for a server: one that signs itself is made with \
+             `openssl req -x509 -addext basicConstraints=critical,CA:FALSE` and its name in `subjectAltName`"
+            .to_owned(),
         _ if host.is_loopback() => format!("check that a registry listens on {host}"),
         _ => "check the name of the registry, and the network".to_owned(),
     }

@@ -60,7 +60,7 @@ fn a_connection_that_is_closed_without_an_answer_is_told_from_none() {
         let cut = Fault::CutRequest { after: 1000, close };
         let words = [
             &format!("cannot reach {}: ", registry.host()),
-            &*format!("\nhint: {} ended the connection without an answer: run it again", registry.host()),
+            &*format!("\nhint: {} gave no answer that can be read: run it again", registry.host()),
         ];
         let machine = Machine::new();
         machine.write("source", &small().file("large.bin", noise(300_000)));

@@ -4,7 +4,7 @@ use std::fs;
 
 use refs_testkit::{
     FakeRegistry,
-    tls::{Authority, Life, TlsFront},
+    tls::{Authority, Identity, Life, TlsFront},
 };
 
 use crate::support::{Machine, pushed, registry, small};
@@ -34,6 +34,20 @@ fn flags_say_whom_to_trust_and_who_we_are() {
     machine.fails(&format!("{line} --ca ca.pem"), 7, &["CertificateRequired"]);
     machine.fails(&format!("{line} --ca ca.pem --client-cert us.pem"), 2, &["--client-key <FILE>"]);
     machine.fails(&format!("{line} --ca none.pem"), 2, &["cannot use the certificates in `none.pem`"]);
+}
+
+#[test]
+fn hints_tell_what_tls_on_this_machine_lacks() {
+    let (machine, registry) = (Machine::new(), registry());
+    pushed(&machine, &registry, &small());
+    let check = |identity: &Identity, flags: &str, words: &str| {
+        let front = TlsFront::start(&registry.host(), identity.server(None));
+        fs::write(machine.path("own.pem"), &identity.certificate).unwrap();
+        machine.fails(&format!("resolve {}/o/r:v1 {flags}", front.host()), 7, &[words]);
+    };
+    check(&Identity::self_signed("localhost"), "", "; if it speaks TLS, name its certificate with `--ca FILE`");
+    let words = "is made with `openssl req -x509 -addext basicConstraints=critical,CA:FALSE`";
+    check(&Identity::self_signed_authority("localhost"), "--ca own.pem", words);
 }
 
 #[test]

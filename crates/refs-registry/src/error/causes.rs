@@ -2,7 +2,7 @@
 
 use std::{error::Error as StdError, fmt, io};
 
-use rustls::InvalidMessage;
+use rustls::{CertificateError, InvalidMessage};
 
 use super::Error;
 
@@ -16,6 +16,8 @@ pub enum TlsFault {
     NotTls,
     /// The other side's certificate is not trusted, or not for this host.
     Certificate,
+    /// The other side's certificate is none for a server, as one that vouches for others.
+    Form,
 }
 
 impl TlsFault {
@@ -23,6 +25,8 @@ impl TlsFault {
         match cause.downcast_ref::<rustls::Error>() {
             Some(rustls::Error::AlertReceived(_)) => Some(Self::Ended),
             Some(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType)) => Some(Self::NotTls),
+            // What is wrong with how it is made has no name of its own there.
+            Some(rustls::Error::InvalidCertificate(CertificateError::Other(_))) => Some(Self::Form),
             Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented) => {
                 Some(Self::Certificate)
             }
@@ -85,7 +89,7 @@ mod tests {
     use std::sync::Arc;
 
     use refs_url::Host;
-    use rustls::{AlertDescription, CertificateError};
+    use rustls::AlertDescription;
 
     use super::*;
 

@@ -26,7 +26,7 @@ pub(crate) const CONFLICT: u8 = 11;
 pub(crate) const CODES: [(u8, &str); 16] = [
     (0, "done"),
     (OTHER, "anything that is not below, a full disk and a closed pipe included; of refs diff: the two differ"),
-    (USAGE, "the command line, a reference, a pattern, a constraint or .sow-ref.yaml is wrong"),
+    (USAGE, "the command line, a reference, a pattern, a constraint, a file of settings or .sow-ref.yaml is wrong"),
     (NOT_FOUND, "not found: repository, tag, blob, file, platform, version, no match, not in the cache while offline"),
     (UNAUTHORIZED, "credentials are missing or refused"),
     (DENIED, "access is denied"),
@@ -38,7 +38,7 @@ pub(crate) const CODES: [(u8, &str); 16] = [
     ),
     (LIMIT, "a limit is exceeded, or a path or link is not safe"),
     (UNSUPPORTED, "not supported by the registry or the layer"),
-    (CONFLICT, "something is in the way at the destination"),
+    (CONFLICT, "something is in the way at the destination, or a tag leads to another digest than was named"),
     (129, "ended by SIGHUP, cleaned up"),
     (130, "ended by SIGINT, cleaned up"),
     (131, "ended by SIGQUIT, cleaned up, without a core"),
@@ -56,6 +56,7 @@ pub(crate) fn code(failure: &Failure) -> u8 {
         | Failure::Usage(_)
         | Failure::PackToStdout
         | Failure::ServerConfig(_)
+        | Failure::Entry(_)
         | Failure::Routes(_) => USAGE,
         #[cfg(feature = "bucket")]
         Failure::Bucket(_) => USAGE,
@@ -70,7 +71,6 @@ pub(crate) fn code(failure: &Failure) -> u8 {
         | Failure::Runtime(_)
         | Failure::Serve { .. }
         | Failure::AccessLog(_)
-        | Failure::Entry(_)
         | Failure::Root { .. } => OTHER,
     }
 }

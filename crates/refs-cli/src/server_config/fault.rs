@@ -20,8 +20,8 @@ pub(crate) enum Fault {
     Wrong { path: PathBuf, at: Place, message: String },
     #[error("`{}{at}`: this cannot be the name of a repository", .path.display())]
     Name { path: PathBuf, at: Place, source: ParseError },
-    #[error("`{}{at}`: cannot read the secret", .path.display())]
-    Secret { path: PathBuf, at: Place, source: io::Error },
+    #[error("`{}{at}`: cannot read the secret in `{}`", .path.display(), .secret.display())]
+    Secret { path: PathBuf, at: Place, secret: PathBuf, source: io::Error },
 }
 
 /// A line and a column, from 1, where they are known.

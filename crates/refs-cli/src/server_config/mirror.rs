@@ -178,7 +178,12 @@ fn resolved(text: &Spanned<Hidden>, folder: &Path, place: &Text<'_>) -> Result<S
 
 /// The first line of a file.
 fn in_file(path: &Path, place: &Text<'_>, span: std::ops::Range<usize>) -> Result<String, Fault> {
-    let secret = |source| Fault::Secret { path: place.path.to_owned(), at: place.place(Some(span.clone())), source };
+    let secret = |source| Fault::Secret {
+        path: place.path.to_owned(),
+        at: place.place(Some(span.clone())),
+        secret: path.to_owned(),
+        source,
+    };
     let text = fs::read_to_string(path).map_err(&secret)?;
     match text.lines().next().filter(|line| !line.is_empty()) {
         Some(line) => Ok(line.to_owned()),

@@ -53,7 +53,11 @@ fn what_is_wrong_is_told_with_its_line_and_column() {
         ":5:12",
         "the variable `REFS_NO_SUCH` is not set",
     );
-    check_fault(&format!("{login}username = 'u'\npassword = 'file:none'\n"), ":5:12", "cannot read the secret");
+    check_fault(
+        &format!("{login}username = 'u'\npassword = 'file:none'\n"),
+        ":5:12",
+        "cannot read the secret in `/etc/refs/none`",
+    );
     check_fault(
         &format!("{login}username = 'u'\npassword = 'p'\npassword-file = 'f'\n"),
         ":6:17",

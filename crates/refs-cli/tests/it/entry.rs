@@ -84,7 +84,7 @@ fn files_that_say_something_else_are_refused_at_once() {
         ("--htpasswd users --auth bearer --token-key short", &["`short` is no key for tokens", "32 bytes"]),
         ("--tls-cert server.key --tls-key server.key", &["cannot speak TLS with `server.key` and `server.key`"]),
     ] {
-        machine.fails(&format!("serve --listen 127.0.0.1:0 --root data {flags}"), 1, words);
+        machine.fails(&format!("serve --listen 127.0.0.1:0 --root data {flags}"), 2, words);
     }
     for flags in ["--auth bearer", "--anonymous-pull", "--tls-cert server.pem", "--htpasswd users --token-key users"] {
         machine.fails(&format!("serve --listen 127.0.0.1:0 --root data {flags}"), 2, &[]);

@@ -121,7 +121,7 @@ fn a_grant_for_nobody_is_refused_with_its_line() {
     let text = format!("[auth]\nhtpasswd = 'users'\n{}{}", grant("ci"), grant("cl"));
     fs::write(machine.path("server.toml"), text).unwrap();
     let words = ["`server.toml:7:8`: there is no user `cl` in `users`"];
-    machine.fails("serve --listen 127.0.0.1:0 --root kept --server-config server.toml", 1, &words);
+    machine.fails("serve --listen 127.0.0.1:0 --root kept --server-config server.toml", 2, &words);
 }
 
 #[test]

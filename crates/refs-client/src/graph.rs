@@ -1,13 +1,14 @@
 //! What a manifest leads to.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use refs_registry::{
-    Descriptor, Manifest, MediaType,
+    Descriptor, Error as RegistryError, Manifest, MediaType,
+    error::Wanted,
     spec::{ArtifactManifest, Document},
 };
-use refs_url::Digest;
+use refs_url::{Digest, Target};
 
 use crate::{Result, tree::Role};
 
@@ -19,8 +20,8 @@ pub struct Children {
     pub blobs: Vec<Descriptor>,
     /// Manifests and indexes.
     pub manifests: Vec<Descriptor>,
-    /// Layers that are fetched from elsewhere or are not for everyone to pass on: by their URLs, or by their type. A
-    /// registry need not have them.
+    /// Layers that are fetched from elsewhere or are not for everyone to pass on: by their URLs, or by their type, wherever
+    /// they are listed. A registry need not have them.
     pub foreign: Vec<Descriptor>,
 }
 
@@ -29,10 +30,11 @@ pub struct Children {
 ///
 /// # Errors
 /// `Registry` of the kind `Unsupported` for other types, Docker's schema 1 among them; of the kind `Protocol` when `raw` is
-/// not what `media_type` says, or two readers could disagree about what it is.
+/// not what `media_type` says, or two readers could disagree about what it is; of the kind `Size` when it lists one digest
+/// with two sizes.
 pub fn manifest_digests(media_type: &MediaType, raw: &[u8]) -> Result<Children> {
     let manifest = Manifest::new(media_type.clone(), Bytes::copy_from_slice(raw));
-    Ok(sorted(members(&manifest)?))
+    Ok(sorted(members(&manifest)?)?)
 }
 
 /// All that `manifest` lists, with what it is to it, in order.
@@ -74,26 +76,50 @@ fn role_in_index(listed: &Descriptor) -> Role {
     if listed.media_type.is_manifest() { Role::Manifest } else { Role::Layer }
 }
 
-/// `members` by what has to be done to get them, each digest once.
-pub(crate) fn sorted(members: Vec<(Role, Descriptor)>) -> Children {
+/// `members` by what has to be done to get them, each digest once. What is foreign in one place and a layer as all others in
+/// another is such a layer.
+///
+/// # Errors
+/// `Sizes`.
+pub(crate) fn sorted(members: Vec<(Role, Descriptor)>) -> refs_registry::Result<Children> {
+    let is_foreign = |role: Role, member: &Descriptor| role == Role::Layer && member.is_foreign();
+    let own = members.iter().filter(|(role, member)| *role != Role::Manifest && !is_foreign(*role, member));
+    let own: HashSet<Digest> = own.map(|(_, member)| member.digest.clone()).collect();
     let mut children = Children::default();
-    let mut seen = HashSet::new();
+    let (mut seen, mut sizes) = (HashSet::new(), HashMap::new());
     for (role, member) in members {
+        let size = *sizes.entry(member.digest.clone()).or_insert(member.size);
+        if size != member.size {
+            return Err(two_sizes(wanted(role, member.digest), size, member.size));
+        }
         let list = match role {
             Role::Root | Role::Manifest | Role::Referrer => &mut children.manifests,
-            Role::Config => &mut children.blobs,
-            Role::Layer if is_foreign(&member) => &mut children.foreign,
-            Role::Layer => &mut children.blobs,
+            Role::Layer if is_foreign(role, &member) => {
+                if own.contains(&member.digest) {
+                    continue;
+                }
+                &mut children.foreign
+            }
+            Role::Config | Role::Layer => &mut children.blobs,
         };
         if seen.insert((role == Role::Manifest, member.digest.clone())) {
             list.push(member);
         }
     }
-    children
+    Ok(children)
 }
 
-fn is_foreign(layer: &Descriptor) -> bool {
-    !layer.urls.is_empty() || layer.media_type.is_nondistributable()
+/// The error about `wanted`, which is listed with two sizes: nobody could pull one of what lists it. It says the same
+/// whichever comes first.
+pub(crate) fn two_sizes(wanted: Wanted, one: u64, other: u64) -> RegistryError {
+    RegistryError::Sizes { wanted, smaller: one.min(other), larger: one.max(other) }
+}
+
+fn wanted(role: Role, digest: Digest) -> Wanted {
+    match role {
+        Role::Root | Role::Manifest | Role::Referrer => Wanted::Manifest(Target::Digest(digest)),
+        Role::Config | Role::Layer => Wanted::Blob(digest),
+    }
 }
 
 #[cfg(test)]
@@ -168,6 +194,61 @@ mod tests {
         let config = listed(&format!("{OCI}config.v1+json"), "a");
         let image = json!({ "schemaVersion": 2, "config": config, "layers": foreign });
         check(&format!("{OCI}manifest.v1+json"), &image, ("ae", "", "bcd"));
+    }
+
+    #[test]
+    fn a_layer_that_is_foreign_in_one_place_only_is_one_as_all_others() {
+        let here = listed(&format!("{OCI}layer.v1.tar"), "b");
+        let mut linked = here.clone();
+        linked["urls"] = json!(["https://example.com/b"]);
+        let typed = listed(&format!("{DOCKER}image.rootfs.foreign.diff.tar.gzip"), "b");
+        let config = listed(&format!("{OCI}config.v1+json"), "a");
+        for layers in [[&linked, &here], [&here, &linked], [&typed, &here], [&here, &typed]] {
+            let image = json!({ "schemaVersion": 2, "config": config, "layers": layers });
+            check(&format!("{OCI}manifest.v1+json"), &image, ("ab", "", ""));
+        }
+        let image = json!({ "schemaVersion": 2, "config": config, "layers": [linked, typed] });
+        check(&format!("{OCI}manifest.v1+json"), &image, ("a", "", "b"));
+        let mut config = config;
+        config["urls"] = json!(["https://example.com/a"]);
+        let image = json!({ "schemaVersion": 2, "config": config, "layers": [] });
+        check(&format!("{OCI}manifest.v1+json"), &image, ("a", "", ""));
+    }
+
+    /// That a digest that is listed as `one` and with another size is refused, in either order.
+    #[track_caller]
+    fn check_two_sizes(media_type: &str, one: &Value, document: impl Fn(&Value, &Value) -> Value, expect: &str) {
+        let mut other = one.clone();
+        other["size"] = json!(99);
+        for (first, second) in [(one, &other), (&other, one)] {
+            let raw = document(first, second).to_string();
+            check_refused(media_type, &raw, ErrorKind::Size);
+            let refused = manifest_digests(&MediaType::new(media_type), raw.as_bytes()).unwrap_err();
+            let digest = one["digest"].as_str().unwrap();
+            assert_eq!(refused.to_string(), format!("{expect} `{digest}` is listed with 1 and with 99 bytes"));
+        }
+    }
+
+    #[test]
+    fn what_is_listed_with_two_sizes_is_refused_whichever_comes_first() {
+        let (image, index) = (format!("{OCI}manifest.v1+json"), format!("{OCI}index.v1+json"));
+        let artifact = "application/vnd.oci.artifact.manifest.v1+json";
+        let config = listed(&format!("{OCI}config.v1+json"), "a");
+        let layer = listed(&format!("{OCI}layer.v1.tar"), "b");
+        let mut linked = layer.clone();
+        linked["urls"] = json!(["https://example.com/b"]);
+        for layer in [&layer, &linked] {
+            let layers =
+                |one: &Value, other: &Value| json!({ "schemaVersion": 2, "config": config, "layers": [one, other] });
+            check_two_sizes(&image, layer, layers, "blob");
+        }
+        let both = |one: &Value, other: &Value| json!({ "schemaVersion": 2, "config": one, "layers": [other] });
+        check_two_sizes(&image, &config, both, "blob");
+        let manifests = |one: &Value, other: &Value| json!({ "schemaVersion": 2, "manifests": [one, other] });
+        check_two_sizes(&index, &listed(&image, "c"), manifests, "manifest");
+        check_two_sizes(&index, &layer, manifests, "blob");
+        let blobs = |one: &Value, other: &Value| json!({ "mediaType": artifact, "blobs": [one, other] });
+        check_two_sizes(artifact, &layer, blobs, "blob");
     }
 
     #[test]

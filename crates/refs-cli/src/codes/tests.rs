@@ -156,6 +156,7 @@ fn every_error_of_a_repository_has_its_code() {
         (Wire::Unreachable { host: "a.b".parse().unwrap(), source: Arc::new(failed()) }, UNREACHABLE),
         (Wire::Digest { wanted: wanted(), actual: digest() }, INTEGRITY),
         (Wire::Size { wanted: wanted(), expected: 1, actual: 2 }, INTEGRITY),
+        (Wire::Sizes { wanted: wanted(), smaller: 1, larger: 2 }, INTEGRITY),
         (Wire::TooLarge { wanted: wanted(), limit: 1 }, LIMIT),
         (manifest(ManifestFault::Json(Arc::from(""))), INTEGRITY),
         (manifest(ManifestFault::Ambiguous), INTEGRITY),

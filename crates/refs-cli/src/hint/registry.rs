@@ -41,6 +41,7 @@ pub(crate) fn registry_hint(error: &Registry) -> Option<String> {
         Registry::Size { .. } => {
             "what lists it says another size; nothing was kept of it: try again, then ask the owner".to_owned()
         }
+        Registry::Sizes { .. } => "what lists it is wrong: ask its owner to push it again".to_owned(),
         Registry::Io { doing, path, source } => io_hint(*doing, path, source.kind())?,
         Registry::Digest { .. } => {
             "the bytes are not what their digest says; nothing was kept of them: try again, then ask the owner"

@@ -180,6 +180,6 @@ async fn read(ends: &Ends, descriptor: &Descriptor) -> Result<Manifest> {
 fn children(ends: &Ends, manifest: &Manifest, options: &CopyOptions) -> Result<Children> {
     match &options.children {
         Some(own) => own.of(&manifest.descriptor.media_type, &manifest.raw),
-        None => members(manifest).map(sorted).map_err(|error| ends.unread(error)),
+        None => members(manifest).and_then(sorted).map_err(|error| ends.unread(error)),
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, hash_map::Entry};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use refs_registry::{Descriptor, Error as RegistryError, Manifest, error::Wanted};
+use refs_registry::{Descriptor, Manifest, error::Wanted};
 use refs_url::{Digest, Tag};
 
 use super::{
@@ -12,12 +12,12 @@ use super::{
     graph::{Nodes, Standing, waves},
     options::Mode,
 };
-use crate::Result;
+use crate::{Result, graph::two_sizes};
 
 /// The blobs that `digests` lead to and that are not in `done`, which has the sizes of those that were met.
 ///
 /// # Errors
-/// `Size` when one blob is listed with two sizes: one of the manifests is wrong, and nobody could pull what it lists.
+/// `Sizes` when one blob is listed with two sizes: one of the manifests is wrong, and nobody could pull what it lists.
 pub(super) fn unseen_blobs(
     nodes: &Nodes,
     digests: &[Digest],
@@ -32,8 +32,7 @@ pub(super) fn unseen_blobs(
             }
             Entry::Occupied(place) if *place.get() == blob.size => {}
             Entry::Occupied(place) => {
-                let wanted = Wanted::Blob(blob.digest.clone());
-                return Err(RegistryError::Size { wanted, expected: *place.get(), actual: blob.size });
+                return Err(two_sizes(Wanted::Blob(blob.digest.clone()), *place.get(), blob.size));
             }
         }
     }

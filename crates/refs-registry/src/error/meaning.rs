@@ -58,7 +58,7 @@ impl Error {
             Self::Manifest { fault: ManifestFault::Unknown(_), .. } => ErrorKind::Unsupported,
             Self::Refused { .. } | Self::Protocol { .. } | Self::Manifest { .. } => ErrorKind::Protocol,
             Self::Digest { .. } => ErrorKind::Digest,
-            Self::Size { .. } | Self::TooLarge { .. } => ErrorKind::Size,
+            Self::Size { .. } | Self::Sizes { .. } | Self::TooLarge { .. } => ErrorKind::Size,
             Self::Unsupported { .. } => ErrorKind::Unsupported,
             Self::Conflict { .. } => ErrorKind::Conflict,
             Self::Settings { .. } => ErrorKind::Settings,
@@ -84,6 +84,7 @@ impl Error {
             | Self::Protocol { .. }
             | Self::Digest { .. }
             | Self::Size { .. }
+            | Self::Sizes { .. }
             | Self::TooLarge { .. }
             | Self::Manifest { .. }
             | Self::Unsupported { .. }
@@ -219,6 +220,7 @@ mod tests {
         check(Error::Cut { at: at(), received: 7, source: cause() }, ErrorKind::Unreachable, true);
         check(Error::Digest { wanted: wanted(), actual: digest }, ErrorKind::Digest, false);
         check(Error::Size { wanted: wanted(), expected: 1, actual: 2 }, ErrorKind::Size, false);
+        check(Error::Sizes { wanted: wanted(), smaller: 1, larger: 2 }, ErrorKind::Size, false);
         check(Error::TooLarge { wanted: wanted(), limit: 1 }, ErrorKind::Size, false);
         let manifest = |fault| Error::Manifest { wanted: wanted(), fault };
         check(manifest(ManifestFault::Ambiguous), ErrorKind::Protocol, false);

@@ -135,6 +135,16 @@ pub enum Error {
         /// The bytes that came: at least so many, when there were too many.
         actual: u64,
     },
+    /// It is listed with two sizes, of which one at least is wrong.
+    #[error("{wanted} is listed with {smaller} and with {larger} bytes")]
+    Sizes {
+        /// What is listed.
+        wanted: Wanted,
+        /// The smaller of the sizes in bytes.
+        smaller: u64,
+        /// The larger one.
+        larger: u64,
+    },
     /// The input is larger than this library reads.
     #[error("{wanted} exceeds the limit of {limit} bytes")]
     TooLarge {

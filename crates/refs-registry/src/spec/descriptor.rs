@@ -60,4 +60,11 @@ impl Descriptor {
     pub fn of(media_type: MediaType, content: &[u8]) -> Self {
         Self::new(media_type, Digest::sha256(content), content.len() as u64)
     }
+
+    /// Whether this is a layer that is fetched from elsewhere, by its URLs, or one that was not for everyone to pass on, by its
+    /// type: who has the image need not have it.
+    #[must_use]
+    pub fn is_foreign(&self) -> bool {
+        !self.urls.is_empty() || self.media_type.is_nondistributable()
+    }
 }

@@ -248,8 +248,26 @@ async fn a_blob_that_two_manifests_list_with_two_sizes_is_refused_whichever_come
         sink.put_manifest(&index, &["v1".parse().unwrap()]).await.unwrap();
         let (source, target) = (place(&from, "o/from:v1"), place(&to, "o/to:v1"));
         let error = anonymous().copy(&source, &target, &CopyOptions::default()).await.unwrap_err();
+        let Error::Copy { side: Side::Source, source, .. } = &error else { panic!("{error:?}") };
+        assert!(source.to_string().ends_with("is listed with 6 and with 7 bytes"), "{source}");
+        assert_eq!((source.kind(), tagged(&to, "o/to", "v1").await), (ErrorKind::Size, None));
+    }
+}
+
+#[tokio::test]
+async fn a_blob_that_one_manifest_lists_with_two_sizes_is_refused_whichever_comes_first() {
+    for wrong in [0, 1] {
+        let (from, to) = (FakeRegistry::start().await, FakeRegistry::start().await);
+        let sink = from.repository("o/from");
+        let image = Image::new().file("a", "twice").file("b", "twice").push(&*sink, &[]).await.unwrap();
+        let refs_registry::spec::Document::Image(mut lie) = image.parse().unwrap() else { panic!("no image") };
+        lie.layers[wrong].size += 1;
+        sink.put_manifest(&Manifest::image(&lie).unwrap(), &["v1".parse().unwrap()]).await.unwrap();
+        let (source, target) = (place(&from, "o/from:v1"), place(&to, "o/to:v1"));
+        let error = anonymous().copy(&source, &target, &CopyOptions::default()).await.unwrap_err();
         assert_eq!(side(&error), (Side::Source, ErrorKind::Size), "{error:?}");
-        assert_eq!(tagged(&to, "o/to", "v1").await, None);
+        let there = to.repository("o/to").stat_blob(&Digest::sha256(b"twice")).await.unwrap();
+        assert_eq!((tagged(&to, "o/to", "v1").await, there), (None, None));
     }
 }
 

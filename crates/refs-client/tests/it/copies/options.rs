@@ -196,6 +196,12 @@ async fn foreign_layers_stay_where_they_are_unless_asked_for() {
     let elsewhere = place(&to, "o/other:v1");
     let copied = anonymous().copy(&place(&from, "o/from:v1"), &elsewhere, &options).await.unwrap();
     assert_eq!(copied.tally(Fate::Copied).count, 3);
+    // As a layer of its own the image can't do without it.
+    image.layers.push(foreign.clone());
+    sink.put_manifest(&Manifest::image(&image).unwrap(), &["v1".parse().unwrap()]).await.unwrap();
+    let copied = with(&from, &to, &CopyOptions::default()).await.unwrap();
+    assert_eq!(copied.tally(Fate::Copied).count, 1);
+    assert_eq!(to.repository("o/to").stat_blob(&foreign.digest).await.unwrap(), Some(7));
 }
 
 #[tokio::test]

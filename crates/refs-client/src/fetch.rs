@@ -7,7 +7,13 @@ use refs_registry::{Descriptor, ErrorKind, Platform, Source};
 use refs_store::{Cached, Kept, Origin, Store, StoredImage};
 use refs_url::Target;
 
-use crate::{Client, Error, Location, Meter, Result, artifact::Artifact, error::LocationFault, healed::healed};
+use crate::{
+    Children, Client, Error, Location, Meter, Result,
+    artifact::Artifact,
+    error::LocationFault,
+    graph::{members, sorted},
+    healed::healed,
+};
 
 /// What to fetch of an image.
 #[derive(Debug, Clone, Default)]
@@ -90,8 +96,8 @@ impl Fetching<'_> {
         }
         let stored = found.stored(target.clone());
         let Artifact { manifest, image, .. } = found;
-        let blobs: Vec<Descriptor> = std::iter::once(image.config).chain(image.layers).collect();
-        let (mut new, mut present) = self.keep(&blobs).await?;
+        let children = sorted(members(&manifest)?)?;
+        let (mut new, mut present) = self.keep(&children).await?;
         let mut attempt = 1;
         while let Err(error) = self.store.list_image(self.origin, &stored).await {
             if error.kind() != ErrorKind::NotCached || attempt == ATTEMPTS {
@@ -101,30 +107,44 @@ impl Fetching<'_> {
             for known in index.iter().chain([&manifest.descriptor]) {
                 self.cached.manifest(&Target::Digest(known.digest.clone())).await?;
             }
-            let (again, left) = self.keep(&blobs).await?;
+            let (again, left) = self.keep(&children).await?;
             (new, present) = (new.max(again), present.min(left));
         }
         if let Target::Tag(tag) = target {
             self.cached.require_tag(tag).await?;
         }
+        let blobs = std::iter::once(image.config).chain(image.layers).collect();
         Ok(Fetched { index, manifest: manifest.descriptor, blobs, new, present, fetched_bytes: 0 })
     }
 
-    /// Brings `blobs` into the store, each once, and gives how many came and how many were there. Those that are to be fetched
-    /// from elsewhere are not of the registry.
-    async fn keep(&self, blobs: &[Descriptor]) -> Result<(u64, u64)> {
-        let mut own: Vec<&Descriptor> = blobs.iter().filter(|blob| blob.urls.is_empty()).collect();
-        own.sort_by(|one, other| one.digest.cmp(&other.digest));
-        own.dedup_by(|one, other| one.digest == other.digest);
+    /// Brings the blobs of `children` into the store, and gives how many came and how many were there. Those that are to be
+    /// fetched from elsewhere are not of the registry.
+    async fn keep(&self, children: &Children) -> Result<(u64, u64)> {
+        let unlinked = children.foreign.iter().filter(|layer| layer.urls.is_empty());
+        let mut own: Vec<&Descriptor> = children.blobs.iter().chain(unlinked).collect();
         // The largest first, so that none is left alone at the end.
-        own.sort_by_key(|blob| std::cmp::Reverse(blob.size));
+        own.sort_by_key(|blob| (std::cmp::Reverse(blob.size), &blob.digest));
         // Boxed: what they borrow from would else be lost to the type of the verb's future, which could not go to another thread.
-        let kept: Vec<_> = own.into_iter().map(|blob| self.cached.keep(blob).boxed()).collect();
+        let kept: Vec<_> = own.into_iter().map(|blob| self.keep_blob(blob).boxed()).collect();
         let kept = stream::iter(kept).buffer_unordered(MAX_CONCURRENT);
         let count = |(new, present): (u64, u64), kept| match kept {
-            Kept::Now => (new + 1, present),
-            Kept::Before => (new, present + 1),
+            Some(Kept::Now) => (new + 1, present),
+            Some(Kept::Before) => (new, present + 1),
+            None => (new, present),
         };
-        Ok(kept.try_fold((0, 0), |counts, kept| std::future::ready(Ok(count(counts, kept)))).await?)
+        kept.try_fold((0, 0), |counts, kept| std::future::ready(Ok(count(counts, kept)))).await
     }
+
+    /// Brings `blob` into the store; `None` for one that is foreign, and that the registry does not have.
+    async fn keep_blob(&self, blob: &Descriptor) -> Result<Option<Kept>> {
+        match self.cached.keep(blob).await {
+            Err(error) if blob.is_foreign() && is_absent(error.kind()) => Ok(None),
+            kept => Ok(Some(kept?)),
+        }
+    }
+}
+
+/// Whether it is not there, or not known to be by a client that asks nobody.
+const fn is_absent(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::NotFound | ErrorKind::NotCached)
 }

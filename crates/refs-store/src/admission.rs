@@ -50,12 +50,12 @@ pub(crate) fn unknown_algorithm(digest: &Digest) -> Error {
     Error::Unsupported { wanted: Wanted::Algorithm(digest.clone()), at: "this build".into() }
 }
 
-/// What an image can't be read without. Layers that are fetched from elsewhere (`urls`) need not be here, and an index
-/// may list platforms that are not.
+/// What an image can't be read without. Layers that are foreign need not be here, and an index may list platforms that are
+/// not.
 fn blobs(document: &Document) -> Vec<Digest> {
     match document {
         Document::Image(image) => {
-            let own = image.layers.iter().filter(|layer| layer.urls.is_empty());
+            let own = image.layers.iter().filter(|layer| !layer.is_foreign());
             std::iter::once(&image.config).chain(own).map(|blob| blob.digest.clone()).collect()
         }
         Document::Index(_) => Vec::new(),

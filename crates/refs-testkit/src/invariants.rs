@@ -160,7 +160,7 @@ impl Checking<'_> {
         let manifest = Manifest { descriptor: descriptor.clone(), raw: raw.into() };
         match manifest.parse() {
             Ok(Document::Image(image)) if agrees => {
-                let own = image.layers.iter().filter(|layer| layer.urls.is_empty());
+                let own = image.layers.iter().filter(|layer| !layer.is_foreign());
                 own.chain([&image.config]).for_each(|blob| self.require(&blob.digest, &path));
                 Ok(Vec::new())
             }

@@ -93,7 +93,7 @@ async fn meet(source: Arc<dyn Source>, layer: ImageLayer, tally: Arc<Tally>, bud
     let work = move |bytes| reading.entries(bytes, &tally, &budget);
     match read_blob(source.as_ref(), &layer.descriptor, work).await {
         Ok(met) => Ok(Read { layer: layer.descriptor, held: Held::Changes(met), captured: None }),
-        Err(Error::Registry(error)) if error.kind() == ErrorKind::NotFound && layer.is_foreign() => {
+        Err(Error::Registry(error)) if error.kind() == ErrorKind::NotFound && layer.descriptor.is_foreign() => {
             Err(unsupported(&layer.descriptor, "it is foreign: the registry does not have it"))
         }
         Err(error) => Err(error),
@@ -124,12 +124,6 @@ impl ImageLayer {
             return Err(unsupported(descriptor, "its diff ID is of an algorithm that is not known here"));
         }
         Ok(Self { descriptor: Arc::new(descriptor.clone()), diff_id: diff_id.clone() })
-    }
-
-    /// Whether nobody may pass it on, so that registries need not have it.
-    fn is_foreign(&self) -> bool {
-        let media_type = self.descriptor.media_type.as_str();
-        media_type.contains(".nondistributable.") || media_type.contains(".foreign.")
     }
 
     fn entries(&self, bytes: PipeReader, tally: &Tally, budget: &Budget) -> Result<Vec<Met>> {

@@ -1,14 +1,20 @@
 //! Artifacts and images that other tools pushed.
 
+use std::sync::Arc;
+
 use flate2::Compression;
-use refs_client::{Client, Error, FileEntry, Kind, ReadOptions, Trust};
-use refs_registry::{MediaType, Sink};
+use refs_client::{Client, Error, FetchOptions, FileEntry, Kind, ReadOptions, Trust};
+use refs_registry::{ErrorKind, Manifest, MediaType, Sink, spec::Document};
+use refs_store::{DiskOptions, DiskStore};
 use refs_testkit::{
     FakeRegistry, Image, Tree,
     image::{gzip, zstd},
+    require_layout,
 };
 
-use crate::setup::{IN_MEMORY, artifact, at, client, guarded, memory, noise, paths, patterns, pull_of, pulled, pushed};
+use crate::setup::{
+    IN_MEMORY, anonymous, artifact, at, client, guarded, kind, memory, noise, paths, patterns, pull_of, pulled, pushed,
+};
 
 /// A client of `image`.
 async fn client_of(image: Image) -> Client {
@@ -174,11 +180,57 @@ async fn foreign_layers_come_from_the_registry_and_not_from_their_urls() {
     let repository = registry.repository("o/r");
     let image = Image::new().layer(MediaType::DOCKER_FOREIGN_GZIP, gzip(&Tree::parse(TREE).tar()));
     let manifest = image.push(&*repository, &[]).await.unwrap();
-    let refs_registry::spec::Document::Image(mut image) = manifest.parse().unwrap() else { panic!("{manifest:?}") };
+    let Document::Image(mut image) = manifest.parse().unwrap() else { panic!("{manifest:?}") };
     image.layers[0].urls = vec!["http://127.0.0.1:1/elsewhere".to_owned()];
-    let manifest = refs_registry::Manifest::image(&image).unwrap();
+    let manifest = Manifest::image(&image).unwrap();
     repository.put_manifest(&manifest, &["v1".parse().unwrap()]).await.unwrap();
-    assert_eq!(pulled(&crate::setup::anonymous(), &artifact(&registry), &pull_of(&[])).await, Tree::parse(TREE));
+    assert_eq!(pulled(&anonymous(), &artifact(&registry), &pull_of(&[])).await, Tree::parse(TREE));
+}
+
+#[tokio::test]
+async fn a_fetch_does_without_the_foreign_layers_that_the_registry_lacks() {
+    let registry = FakeRegistry::start().await;
+    let repository = registry.repository("o/r");
+    let own = Image::new().layer(MediaType::OCI_LAYER, "own");
+    own.push(&*repository, &[]).await.unwrap();
+    for media_type in [MediaType::OCI_NONDISTRIBUTABLE, MediaType::DOCKER_FOREIGN_GZIP] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = DiskStore::new(folder.path(), &DiskOptions::default());
+        let client = anonymous().with_store(Arc::new(store.clone()));
+        let image = own.clone().layer(media_type.clone(), media_type.to_string());
+        let lacking = image.manifest().unwrap();
+        repository.put_manifest(&lacking, &["v1".parse().unwrap()]).await.unwrap();
+        for (new, present) in [(2, 0), (0, 2)] {
+            let fetched = client.fetch(&artifact(&registry), &FetchOptions::default()).await.unwrap();
+            assert_eq!((fetched.blobs.len(), fetched.new, fetched.present), (3, new, present), "{media_type}");
+        }
+        assert_eq!(store.images().await.unwrap().len(), 1);
+        require_layout(folder.path());
+        // Nobody but the registry could have it.
+        image.push(&*repository, &["v1"]).await.unwrap();
+        let fetched = client.fetch(&artifact(&registry), &FetchOptions::default()).await.unwrap();
+        assert_eq!((fetched.new, fetched.present), (1, 2), "{media_type}");
+    }
+}
+
+#[tokio::test]
+async fn a_fetch_of_what_is_listed_with_two_sizes_is_refused_whichever_comes_first() {
+    for wrong in [0, 1] {
+        let registry = FakeRegistry::start().await;
+        let repository = registry.repository("o/r");
+        let twice = Image::new().layer(MediaType::OCI_LAYER, "twice").layer(MediaType::OCI_LAYER, "twice");
+        let Document::Image(mut lie) = twice.push(&*repository, &[]).await.unwrap().parse().unwrap() else { panic!() };
+        lie.layers[wrong].size += 1;
+        let lie = Manifest::image(&lie).unwrap();
+        repository.put_manifest(&lie, &["v1".parse().unwrap()]).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let store = DiskStore::new(folder.path(), &DiskOptions::default());
+        let client = anonymous().with_store(Arc::new(store.clone()));
+        let error = client.fetch(&artifact(&registry), &FetchOptions::default()).await.unwrap_err();
+        assert_eq!(kind(&error), ErrorKind::Size, "{error:?}");
+        assert!(error.to_string().ends_with("is listed with 5 and with 6 bytes"), "{error}");
+        assert_eq!(store.images().await.unwrap().len(), 0);
+    }
 }
 
 #[tokio::test]
@@ -214,11 +266,11 @@ async fn table_of_contents_that_nothing_vouches_for_is_read_when_asked_for() {
     let (memories, _, pushed) = pushed(&tree).await;
     let repository = memories.repository(&"localhost".parse().unwrap(), &"o/r".parse().unwrap());
     let mut image = match repository_image(&repository).await {
-        refs_registry::spec::Document::Image(image) => *image,
-        refs_registry::spec::Document::Index(index) => panic!("{index:?}"),
+        Document::Image(image) => *image,
+        Document::Index(index) => panic!("{index:?}"),
     };
     image.layers[0].annotations.clear();
-    let manifest = refs_registry::Manifest::image(&image).unwrap();
+    let manifest = Manifest::image(&image).unwrap();
     repository.put_manifest(&manifest, &["v1".parse().unwrap()]).await.unwrap();
 
     let registry = guarded(&memories).start().await;
@@ -234,6 +286,6 @@ async fn table_of_contents_that_nothing_vouches_for_is_read_when_asked_for() {
     assert_eq!(blob_ranges(Trust::Verified).await, [(false, false)]);
 }
 
-async fn repository_image(repository: &dyn Sink) -> refs_registry::spec::Document {
+async fn repository_image(repository: &dyn Sink) -> Document {
     repository.manifest(&"v1".parse().unwrap()).await.unwrap().parse().unwrap()
 }

@@ -40,7 +40,7 @@ impl Folder {
         let raw = self.manifest_bytes(&entry.digest)?.ok_or_else(missing)?;
         let mut blobs = BTreeMap::from([(entry.digest.clone(), entry.size)]);
         if let Document::Image(image) = (Manifest { descriptor: entry.clone(), raw: raw.into() }).parse()? {
-            let own = image.layers.iter().filter(|layer| layer.urls.is_empty()).chain([&image.config]);
+            let own = image.layers.iter().filter(|layer| !layer.is_foreign()).chain([&image.config]);
             blobs.extend(own.map(|blob| (blob.digest.clone(), blob.size)));
         }
         if let Some(index) = chosen_from(entry) {

@@ -248,9 +248,15 @@ pub(crate) async fn an_index_may_lack_its_manifests(sink: Store) -> Fact {
 }
 
 pub(crate) async fn a_layer_from_elsewhere_may_be_missing(sink: Store) -> Fact {
-    let mut image = image("absent");
-    image.layers[0].urls = vec!["https://example.com/layer".to_owned()];
-    put_manifest(&*sink, &Manifest::image(&image)?, &["v1"]).await.map(drop)
+    let mut linked = image("absent");
+    linked.layers[0].urls = vec!["https://example.com/layer".to_owned()];
+    put_manifest(&*sink, &Manifest::image(&linked)?, &["v1"]).await?;
+    for media_type in [MediaType::OCI_NONDISTRIBUTABLE, MediaType::DOCKER_FOREIGN_GZIP] {
+        let mut typed = image("absent");
+        typed.layers[0].media_type = media_type;
+        put_manifest(&*sink, &Manifest::image(&typed)?, &["v2"]).await?;
+    }
+    Ok(())
 }
 
 pub(crate) async fn tags_are_sorted_and_go_on_after_one(sink: Store) -> Fact {

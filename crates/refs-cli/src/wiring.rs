@@ -102,9 +102,13 @@ impl Session {
         })
     }
 
-    /// The same client, without a cache.
+    /// The same client, without a cache; what other runs have there is left as it is.
     pub(crate) fn uncached(&self) -> Client {
-        Client::new(Arc::new(self.registries(self.credentials.clone())))
+        let client = Client::new(Arc::new(self.registries(self.credentials.clone())));
+        match cache_folder() {
+            Some(folder) => client.sparing(&folder),
+            None => client,
+        }
     }
 
     /// The registry at `host`, to which we are who the arguments say.

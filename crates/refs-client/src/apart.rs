@@ -5,13 +5,22 @@ use std::path::{Component, Path, PathBuf, absolute};
 use crate::{Client, DestinationFault, Error, Location, Result, named, thread};
 
 impl Client {
+    /// The same client, which writes nothing into `folder`, as it writes nothing into that of its own store but what it keeps:
+    /// clients with a store there know nothing of what others put beside it.
+    #[must_use]
+    pub fn sparing(mut self, folder: &Path) -> Self {
+        self.spared = Some(folder.into());
+        self
+    }
+
     /// Refuses a destination that has to do with the layout or file that is read at `at`, or with the folder of this client's
-    /// store: to replace it would be to lose the artifact, or all that is kept.
+    /// store: to replace it would be to lose the artifact, or all that is kept. Refuses what is in the folder that it spares,
+    /// too.
     ///
     /// # Errors
     /// `Destination`.
     pub(crate) async fn keep_apart(&self, at: &Location, destination: &Path) -> Result<()> {
-        let kept = self.kept_in();
+        let (kept, spared) = (self.kept_in(), self.spared.clone());
         let read = match at {
             Location::Layout { path, .. } | Location::File(path) => Some(path.clone()),
             Location::Registry(_) => None,
@@ -23,7 +32,9 @@ impl Client {
             let fault = if read.and_then(|read| named::split(&read).0.canonicalize().ok()).is_some_and(meets) {
                 DestinationFault::Layout
             // The folder of a store may be made while the destination is written.
-            } else if kept.is_some_and(|kept| meets(resolved(&kept))) {
+            } else if kept.is_some_and(|kept| meets(resolved(&kept)))
+                || spared.is_some_and(|spared| there.starts_with(resolved(&spared)))
+            {
                 DestinationFault::Cache
             } else {
                 return Ok(());
@@ -33,17 +44,18 @@ impl Client {
         .await
     }
 
-    /// Refuses to write to the layout at `at` where that is in the folder of this client's store: what is written there is not
-    /// what the store knows of, which takes it away, and what is deleted is lost to it.
+    /// Refuses to write to the layout at `at` where that is in the folder of this client's store, or in the one that it spares:
+    /// what is written there is not what the store knows of, which takes it away, and what is deleted is lost to it.
     ///
     /// # Errors
     /// `Destination`.
     pub(crate) async fn keep_out(&self, at: &Location) -> Result<()> {
-        let (Location::Layout { path, .. }, Some(kept)) = (at, self.kept_in()) else { return Ok(()) };
-        let path = path.clone();
+        let Location::Layout { path, .. } = at else { return Ok(()) };
+        let (path, kept, spared) = (path.clone(), self.kept_in(), self.spared.clone());
         thread::run(move || {
             let (path, _) = named::split(&path);
-            if resolved(&path).starts_with(resolved(&kept)) {
+            let there = resolved(&path);
+            if kept.as_deref().into_iter().chain(spared.as_deref()).any(|folder| there.starts_with(resolved(folder))) {
                 return Err(Error::Destination { path, fault: DestinationFault::Cache });
             }
             Ok(())

@@ -49,9 +49,11 @@ impl Client {
     /// is there is replaced. Gives the blob's size in bytes.
     ///
     /// # Errors
-    /// `Destination` when something else than a file is in the way; else as [`read_blob`](Client::read_blob).
+    /// `Destination` when something else than a file is in the way, or `to` is in the folder of the client's store or in the
+    /// layout that is read; else as [`read_blob`](Client::read_blob).
     pub async fn save_blob(&self, at: &Location, to: &Path) -> Result<u64> {
         let digest = &needs_digest(at)?;
+        self.keep_apart(at, to).await?;
         let source = self.source(at).await?;
         healed(&source, |source| save(source, digest, to).boxed()).await
     }

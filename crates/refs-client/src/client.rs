@@ -38,6 +38,8 @@ use crate::{
 pub struct Client {
     registries: Arc<dyn Writable>,
     pub(crate) store: Option<Arc<dyn Store>>,
+    /// The folder of a store that others use.
+    pub(crate) spared: Option<Arc<Path>>,
     reach: Reach,
     /// What clones of this client fetch at a time.
     fetches: Fetches,
@@ -49,7 +51,8 @@ impl Client {
     /// `refs_store::Memories` for a test.
     #[must_use]
     pub fn new(registries: Arc<dyn Writable>) -> Self {
-        Self { registries, store: None, reach: Reach::default(), fetches: Fetches::default(), meter: Arc::default() }
+        let (reach, fetches, meter) = (Reach::default(), Fetches::default(), Arc::default());
+        Self { registries, store: None, spared: None, reach, fetches, meter }
     }
 
     /// The same client, which reads repositories of registries through `store`: what it has by digest is not fetched, and

@@ -216,8 +216,8 @@ fn a_layout_that_is_named_as_the_cache_keeps_its_blobs() {
     let (machine, _registry, at) = place(&small());
     let layout = format!("ocidir://{}", machine.cache().display());
     machine.write("source", &small());
-    // The cache is not in use then.
-    machine.prints(&format!("push source {layout}:mine --no-cache"));
+    machine.prints("push source ocidir://mine:mine");
+    fs::rename(machine.path("mine"), machine.cache()).unwrap();
     let before = machine.prints(&format!("ls {layout}:mine"));
     let run = machine.run(&format!("pull {at} here"));
     assert_eq!(run.code, 0);
@@ -277,8 +277,11 @@ fn the_cache_in_use_is_no_layout_to_write_to() {
     machine.write("source", &small());
     let cache = machine.cache().display().to_string();
     let words = ["is where the cache is", "hint: name another place: `refs cache fetch REF` is what keeps an image"];
-    machine.fails(&format!("push source ocidir://{cache}:v1"), 11, &words);
-    assert!(!machine.cache().exists());
+    // That it is not to be used makes no layout of it.
+    for with in ["", " --no-cache"] {
+        machine.fails(&format!("push source ocidir://{cache}:v1{with}"), 11, &words);
+        assert!(!machine.cache().exists(), "{with}");
+    }
     let registry = registry();
     pushed(&machine, &registry, &small());
     let at = format!("{}/o/r:v1", registry.host());
@@ -286,7 +289,9 @@ fn the_cache_in_use_is_no_layout_to_write_to() {
     let kept = format!("ocidir://{cache}@{}", fetched["digest"].as_str().unwrap());
     for line in ["cp AT ocidir://CACHE:x", "cp AT ocidir://CACHE:x --dry-run", "tag KEPT x", "rm KEPT --yes"] {
         let line = line.replace("AT", &at).replace("KEPT", &kept).replace("CACHE", &cache);
-        machine.run(&line).failed(11, &words);
+        for with in ["", " --no-cache"] {
+            machine.run(&format!("{line}{with}")).failed(11, &words);
+        }
     }
     assert_eq!(machine.prints(&format!("tags ocidir://{cache}")).trim_end(), at);
     machine.prints(&format!("ls {kept}"));

@@ -247,7 +247,7 @@ pub enum DestinationFault {
     /// It is, has in it, or lies in the layout that is pulled from.
     Layout,
     /// It is, has in it, or lies in the folder of the store that the client keeps things in; a layout that is written to is that
-    /// folder, or lies in it.
+    /// folder, or lies in it. Of a folder that the client spares: it is that folder, or lies in it.
     Cache,
     /// Another file system is mounted there, which can't be renamed.
     MountPoint,

@@ -323,6 +323,37 @@ async fn a_cache_is_no_layout_to_write_to() {
 }
 
 #[tokio::test]
+async fn a_client_that_spares_a_folder_writes_nothing_into_it() {
+    let (place, folder) = (Place::with(&small()).await, directory(&small()));
+    let client = anonymous().sparing(&place.cache());
+    let layout = |path: &str| at(&format!("ocidir://{}{path}", place.folder.path().display()));
+    for path in ["/cache:v1", "/cache/deep:v1", "/other/../cache:v1"] {
+        refused(client.push(folder.path(), &layout(path), &PushOptions::default()).await);
+        refused(client.copy(&place.tagged(), &layout(path), &CopyOptions::default()).await);
+    }
+    refused(client.pull(&place.tagged(), &place.cache().join("here"), &PullOptions::default()).await);
+    assert!(!place.cache().exists());
+    client.copy(&place.tagged(), &layout("/beside:v1"), &CopyOptions::default()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_blob_is_not_saved_into_the_cache() {
+    let place = Place::with(&small()).await;
+    place.client().fetch(&place.tagged(), &FetchOptions::default()).await.unwrap();
+    let blob = place.tagged().at_digest(place.pushed.layer.digest.clone());
+    let manifest = format!("blobs/sha256/{}", place.pushed.descriptor.digest.encoded());
+    for name in ["index.json", "new", &manifest] {
+        let before = fs::read(place.cache().join(name)).ok();
+        for client in [place.client(), anonymous().sparing(&place.cache())] {
+            refused(client.save_blob(&blob, &place.cache().join(name)).await);
+        }
+        assert_eq!(fs::read(place.cache().join(name)).ok(), before, "{name}");
+    }
+    let beside = place.folder.path().join("beside");
+    assert_eq!(place.client().save_blob(&blob, &beside).await.unwrap(), place.pushed.layer.size);
+}
+
+#[tokio::test]
 async fn fifty_readers_of_one_file_are_one_manifest_one_table_and_one_part() {
     let tree = large();
     let place = Place::with(&tree).await;

@@ -111,7 +111,7 @@ fn mending(error: &Error) -> String {
         }
         _ if is_shared(path) => format!("keep others from writing there with `chmod go-w {shown}`, "),
         _ if is_marked_wrong(path) => {
-            "`refs cache verify` mends the mark of a folder that has nothing but a cache in it, ".to_owned()
+            "`refs cache verify` mends the mark, once what else may be in the folder was moved away, ".to_owned()
         }
         _ => String::new(),
     }

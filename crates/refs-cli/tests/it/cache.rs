@@ -305,7 +305,12 @@ fn a_cache_whose_mark_is_damaged_is_a_warning_with_what_mends_it() {
     let mark = machine.cache().join("CACHEDIR.TAG");
     fs::write(&mark, "something else").unwrap();
     let run = machine.run(&format!("ls {at}"));
-    assert!(run.code == 0 && run.stderr.contains("hint: `refs cache verify` mends the mark"), "{}", run.stderr);
+    let words = "hint: `refs cache verify` mends the mark, once what else may be in the folder was moved away, ";
+    assert!(run.code == 0 && run.stderr.contains(words), "{}", run.stderr);
+    // It doesn't where something else is there, and then says what to do about that.
+    fs::write(machine.cache().join("mine.txt"), "mine").unwrap();
+    machine.run("cache verify").failed(1, &["and has other things in it", words]);
+    fs::remove_file(machine.cache().join("mine.txt")).unwrap();
     machine.run("cache verify");
     machine.prints(&format!("ls {at}"));
 }

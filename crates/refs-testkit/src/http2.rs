@@ -32,6 +32,8 @@ pub enum Answer {
     GoAway(Bytes, usize),
     /// As `Blob`, and then no more requests on this connection: `GOAWAY` with `NO_ERROR`.
     Last(Bytes),
+    /// Nothing, and nothing more on this connection, which stays: it is neither read nor written, as when the way is cut.
+    Nothing,
 }
 
 /// A listener on loopback that speaks HTTP/2 and nothing else, from the first byte on.
@@ -129,6 +131,9 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
         let request = request.map(|_: RecvStream| ());
         shared.seen.lock().unwrap_or_else(PoisonError::into_inner).push(request.clone());
         let answer = (shared.answer.lock().unwrap_or_else(PoisonError::into_inner))(&request);
+        if answer == Answer::Nothing {
+            return std::future::pending().await;
+        }
         tokio::spawn(say(request, respond, answer, leave.clone()));
     }
 }
@@ -141,6 +146,7 @@ async fn say(
     leave: mpsc::UnboundedSender<Leave>,
 ) -> Result<(), h2::Error> {
     match answer {
+        Answer::Nothing => {}
         Answer::Refused => respond.send_reset(Reason::REFUSED_STREAM),
         Answer::Blob(blob) => {
             let (mut stream, body) = begin(&mut respond, &request, &blob)?;

@@ -12,7 +12,7 @@ use refs_testkit::http2::{Answer, Http2Peer};
 use refs_url::{Digest, RepoName};
 
 use super::{Transport, routes::Routes};
-use crate::{Clock, Error, Options, Registry, Repository, Result, Resume, Source, auth::Anonymous};
+use crate::{Clock, Error, Options, Registry, Repository, Result, Resume, Source, Timeouts, auth::Anonymous};
 
 const LEN: usize = 300_000;
 
@@ -20,6 +20,7 @@ const LEN: usize = 300_000;
 #[derive(Debug)]
 struct Jumping {
     start: Instant,
+    deadlines: Timeouts,
     waits: Mutex<Vec<Duration>>,
 }
 
@@ -30,7 +31,7 @@ impl Clock for Jumping {
     }
 
     async fn sleep(&self, wait: Duration) {
-        if wait > Duration::from_secs(10) {
+        if wait == self.deadlines.headers || wait == self.deadlines.idle {
             return std::future::pending().await;
         }
         self.waits.lock().unwrap().push(wait);
@@ -38,7 +39,11 @@ impl Clock for Jumping {
 }
 
 fn clock() -> Arc<Jumping> {
-    Arc::new(Jumping { start: Instant::now(), waits: Mutex::default() })
+    clock_with(Timeouts::default())
+}
+
+fn clock_with(deadlines: Timeouts) -> Arc<Jumping> {
+    Arc::new(Jumping { start: Instant::now(), deadlines, waits: Mutex::default() })
 }
 
 fn blob() -> Bytes {
@@ -47,7 +52,8 @@ fn blob() -> Bytes {
 
 /// The repository of a client that takes for granted that `peer` speaks HTTP/2.
 fn repository(peer: &Http2Peer, clock: &Arc<Jumping>) -> Repository {
-    let options = Options { credentials: Arc::new(Anonymous), clock: clock.clone(), ..Options::default() };
+    let (timeouts, clock) = (clock.deadlines, Arc::clone(clock) as _);
+    let options = Options { credentials: Arc::new(Anonymous), clock, timeouts, ..Options::default() };
     let routes = Routes::over_http2(&options);
     let mut transport = Transport::new(options);
     transport.routes = routes;
@@ -104,6 +110,18 @@ async fn m021_a_connection_that_takes_no_more_requests_is_left_for_another() {
     let (peer, clock) = (peer(vec![Answer::Last(blob()), Answer::Last(blob())]), clock());
     let repository = repository(&peer, &clock);
     for connections in 1..=3 {
+        assert_eq!(read(&repository).await.unwrap(), blob());
+        assert_eq!(peer.connections(), connections);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_has_gone_silent_is_left_for_another() {
+    // None of the deadlines passes; what is short is the time after which the connection is asked whether it lives.
+    let clock = clock_with(Timeouts { idle: Duration::from_millis(300), ..Timeouts::default() });
+    let peer = peer(vec![Answer::Blob(blob()), Answer::Nothing]);
+    let repository = repository(&peer, &clock);
+    for connections in 1..=2 {
         assert_eq!(read(&repository).await.unwrap(), blob());
         assert_eq!(peer.connections(), connections);
     }

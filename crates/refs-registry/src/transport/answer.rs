@@ -1,6 +1,10 @@
 //! An answer, and what it means when it is no success.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::{Bytes, BytesMut};
@@ -27,6 +31,9 @@ use crate::{
 
 /// Of what a registry says about a refusal, more is not read.
 const REFUSAL_BYTES: u64 = 8 * 1024;
+
+/// That a body comes is told so often at most.
+const TELLING: Duration = Duration::from_secs(1);
 
 /// An answer's head, and its body to be read.
 #[derive(Debug)]
@@ -199,8 +206,9 @@ pub(crate) struct Incoming {
     timeouts: Timeouts,
     received: u64,
     pace: Pace,
-    /// Who is told that more of a document has come.
+    /// Who is told that more has come.
     told: Option<Arc<Heard>>,
+    told_at: Option<Instant>,
 }
 
 /// How much has come in how much time of waiting for it. The time that the reader takes does not count.
@@ -233,10 +241,11 @@ impl Incoming {
             received: 0,
             pace: Pace::default(),
             told: None,
+            told_at: None,
         }
     }
 
-    /// Has `heard` know of each piece of a document that comes.
+    /// Has `heard` know that more comes.
     pub(super) fn tell(&mut self, heard: &Arc<Heard>) {
         self.told = Some(Arc::clone(heard));
     }
@@ -250,18 +259,29 @@ impl Incoming {
             chunk = self.stream.next() => chunk,
             () = self.clock.sleep(self.timeouts.idle) => return Err(timed_out(self.timeouts.idle)),
         };
-        let waited = self.clock.now().saturating_duration_since(began);
+        let now = self.clock.now();
+        let waited = now.saturating_duration_since(began);
         match chunk {
             None => Ok(None),
             Some(Ok(chunk)) if self.pace.is_too_slow(chunk.len(), waited) => Err(timed_out(SLOWEST.1)),
             Some(Ok(chunk)) => {
                 self.received += chunk.len() as u64;
+                self.tell_more(now);
                 Ok(Some(chunk))
             }
             Some(Err(error)) => {
                 let (at, received) = (self.at.clone(), self.received);
                 Err(Failure::of(Error::Cut { at, received, source: Arc::new(error.without_url()) }, None))
             }
+        }
+    }
+
+    /// Tells that more has come, and not for each of the many pieces of a large body.
+    fn tell_more(&mut self, now: Instant) {
+        let Some(heard) = &self.told else { return };
+        if self.told_at.is_none_or(|told| now.saturating_duration_since(told) >= TELLING) {
+            heard.note(now);
+            self.told_at = Some(now);
         }
     }
 
@@ -276,9 +296,6 @@ impl Incoming {
                 return Err(Failure::last(Error::TooLarge { wanted: wanted.clone(), limit }));
             }
             all.extend_from_slice(&chunk);
-            if let Some(heard) = &self.told {
-                heard.note(self.clock.now());
-            }
         }
         Ok(all.freeze())
     }

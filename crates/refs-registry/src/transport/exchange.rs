@@ -74,6 +74,9 @@ impl Transport {
         let mut url = call.url.clone();
         for _ in 0..=redirect::MAX_HOPS {
             let answer = self.hop(call, &url, grant, bounds).await?;
+            if url.origin() == bounds.from.origin() {
+                bounds.heard.note(self.options.clock.now());
+            }
             let Some(location) = answer.location().filter(|_| redirect::is_redirect(answer.status)) else {
                 return Ok(answer);
             };

@@ -5,7 +5,8 @@ use std::{
     time::Instant,
 };
 
-/// When a host last gave a sign of life: the head of an answer, whatever it says, or more of a document.
+/// When a host last gave a sign of life: the head of an answer, whatever it says, or more of a body. More of a document is
+/// one wherever it comes from, as whoever asked the host waits for all of it.
 #[derive(Debug, Default)]
 pub(crate) struct Heard(Mutex<Option<Instant>>);
 

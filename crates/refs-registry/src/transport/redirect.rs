@@ -1,10 +1,13 @@
 //! Where a request may be sent on to.
 
+use std::sync::Arc;
+
 use http::{Method, StatusCode};
 use url::{Origin, Url};
 
 use super::{
     call::{Call, Follow},
+    heard::Heard,
     zone::Zone,
 };
 use crate::error::Fault;
@@ -19,6 +22,8 @@ pub(crate) struct Bounds {
     pub(crate) from: Url,
     /// The hosts, with their ports, that may be spoken to without TLS.
     pub(crate) plain: Vec<String>,
+    /// What is told of each answer of the registry itself, also of one that sends on to another host.
+    pub(crate) heard: Arc<Heard>,
 }
 
 /// Whether a status asks to go elsewhere, for a request that can.

@@ -15,7 +15,6 @@ use super::{
     clock::Clock,
     endpoint::Endpoints,
     exchange::{Grant, Transport},
-    heard::Heard,
     lane::Lanes,
     redirect::Bounds,
     retry::{Budget, Failure, retry_after},
@@ -43,7 +42,6 @@ pub(crate) struct Remote {
     warned: Warned,
     rate_limit: Mutex<Option<RateLimit>>,
     lanes: Lanes,
-    heard: Arc<Heard>,
 }
 
 /// A mirror that fails is left for the registry itself, so that little is gained by waiting for it.
@@ -71,14 +69,13 @@ impl Remote {
             host: host.clone(),
             endpoints,
             authority: Authority::new(host.clone(), base.clone(), &options.credentials),
-            bounds: Bounds { from: base, plain: transport.lookup().plain()? },
+            bounds: Bounds { from: base, plain: transport.lookup().plain()?, heard: Arc::default() },
             retry: options.retry,
             quirks: Mutex::new(settings.overriding(Quirks::of_host(host))),
             turns: tokio::sync::Mutex::default(),
             warned: Warned::default(),
             rate_limit: Mutex::default(),
             lanes: Lanes::new(settings.concurrency.as_ref().map(|set| set.value)),
-            heard: Arc::default(),
             settings,
             transport,
         })
@@ -126,7 +123,7 @@ impl Remote {
 
     /// When the host last gave a sign of life, and in the future where it has asked to be left alone until then.
     pub(crate) fn last_heard(&self) -> Option<Instant> {
-        self.heard.last().max(self.lanes.closed_until())
+        self.bounds.heard.last().max(self.lanes.closed_until())
     }
 
     /// The clock that all waiting is done by.
@@ -165,6 +162,8 @@ impl Remote {
         loop {
             let read = async {
                 let mut answer = self.once(call).await?;
+                // It is waited for to its end, whichever host it comes from.
+                answer.body.tell(&self.bounds.heard);
                 let body = answer.body.collect(limit, &call.wanted).await?;
                 Ok((answer, body))
             };
@@ -235,8 +234,9 @@ impl Remote {
         let Options { clock, retry, .. } = self.transport.options();
         let turn = self.lanes.turn(call, &**clock, retry.longest_hint).await;
         let mut answer = self.transport.exchange(call, grant, &self.bounds).await?;
-        self.heard.note(clock.now());
-        answer.body.tell(&self.heard);
+        if self.is_ours(&answer) {
+            answer.body.tell(&self.bounds.heard);
+        }
         if matches!(answer.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
             // A wait that is too long for one request would close the registry to those that it means to answer, too.
             let hint = retry_after(&answer.headers).filter(|hint| *hint <= retry.longest_hint && self.is_ours(&answer));

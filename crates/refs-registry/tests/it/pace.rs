@@ -61,6 +61,51 @@ async fn a_sign_of_life_is_any_answer_and_a_wait_that_was_asked_for() {
     assert_eq!(repository.last_heard(), Some(clock.now()));
 }
 
+/// Reads a blob in pieces with some time between them: how long after its beginning `registry` was last heard of.
+async fn heard_while_it_came(registry: &Peer, digest: &Digest) -> Duration {
+    let clock = TestClock::new();
+    let repository = repository(&Registries::new(options(&clock, vec![Arc::new(Anonymous)])), registry);
+    let began = clock.now();
+    let mut stream = repository.blob(digest, Resume::START).await.unwrap().stream;
+    while let Some(piece) = stream.next().await {
+        piece.unwrap();
+        clock.advance(Duration::from_secs(2));
+    }
+    repository.last_heard().unwrap() - began
+}
+
+#[tokio::test]
+async fn a_sign_of_life_is_more_of_a_blob_unless_another_host_gives_it() {
+    // A small one is given in one piece.
+    let blob = bytes(3_000_000);
+    let digest = Digest::sha256(&blob);
+    let network = Peer::start(move |_| Reply::ok(&*blob)).await;
+    assert!(heard_while_it_came(&network, &digest).await > Duration::ZERO);
+    let to = network.url("/blob");
+    let leading = Peer::start(move |_| Reply::redirect(307, &*to)).await;
+    assert_eq!(heard_while_it_came(&leading, &digest).await, Duration::ZERO);
+}
+
+#[tokio::test]
+async fn a_sign_of_life_is_an_answer_that_leads_to_a_host_which_gives_none_and_a_document_from_there() {
+    let (clock, passing) = (TestClock::new(), Duration::from_secs(9));
+    let passed = Arc::clone(&clock);
+    let network = Peer::start(move |request| {
+        passed.advance(passing);
+        if request.target.contains("/blobs/") { Reply::dropped() } else { Reply::ok("{}") }
+    })
+    .await;
+    let to = network.url("");
+    let peer = Peer::start(move |request| Reply::redirect(307, format!("{to}{}", request.target))).await;
+    let retry = Retry { attempts: 1, ..Retry::default() };
+    let registries = Registries::new(Options { retry, ..options(&clock, vec![Arc::new(Anonymous)]) });
+    let (repository, began) = (repository(&registries, &peer), clock.now());
+    repository.stat_blob(&Digest::sha256(b"blob")).await.unwrap_err();
+    assert_eq!(repository.last_heard(), Some(began));
+    repository.manifest(&tag("v1")).await.unwrap_err();
+    assert_eq!(repository.last_heard(), Some(began + 2 * passing));
+}
+
 #[tokio::test]
 async fn a_wait_that_one_request_is_asked_for_is_kept_by_all_to_the_host() {
     let mut count = 0;

@@ -2,7 +2,7 @@
 
 use std::{
     future::Future,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -30,11 +30,22 @@ pub(crate) struct MirrorHost {
 }
 
 /// A mirror of one repository.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct MirrorOf {
     host: Arc<MirrorHost>,
     repository: Repository,
+    asked: Mutex<Asked>,
 }
+
+/// Whether a mirror is asked, or when it last was.
+#[derive(Debug, Default)]
+struct Asked {
+    at_once: usize,
+    until: Option<Instant>,
+}
+
+/// A mirror is asked, until this is dropped.
+struct Asking<'a>(&'a MirrorOf);
 
 /// The mirrors among `hosts` that have the repository `name`: those for the longest beginning of it.
 pub(super) fn of(hosts: &[Arc<MirrorHost>], name: &RepoName) -> Arc<[MirrorOf]> {
@@ -44,9 +55,41 @@ pub(super) fn of(hosts: &[Arc<MirrorHost>], name: &RepoName) -> Arc<[MirrorOf]> 
     let mirror = |host: &Arc<MirrorHost>| {
         let name = host.mirror.name(name)?;
         let repository = Repository { remote: host.remote.clone(), name, mirrors: Arc::default() };
-        Some(MirrorOf { host: host.clone(), repository })
+        Some(MirrorOf { host: host.clone(), repository, asked: Mutex::default() })
     };
     nearest.filter_map(mirror).collect()
+}
+
+impl MirrorOf {
+    fn ask(&self) -> Asking<'_> {
+        self.asked().at_once += 1;
+        Asking(self)
+    }
+
+    /// Until when the registry was not asked, as this mirror was, or when this mirror gave a sign of life.
+    fn last_sign(&self) -> Option<Instant> {
+        let Asked { at_once, until } = *self.asked();
+        let until = if at_once > 0 { Some(self.now()) } else { until };
+        let heard = if self.host.rests() { None } else { self.host.remote.last_heard() };
+        until.max(heard)
+    }
+
+    fn now(&self) -> Instant {
+        self.host.remote.clock().now()
+    }
+
+    fn asked(&self) -> MutexGuard<'_, Asked> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        let Self(mirror) = self;
+        let mut asked = mirror.asked();
+        asked.at_once -= 1;
+        asked.until = Some(mirror.now());
+    }
 }
 
 impl MirrorHost {
@@ -97,11 +140,15 @@ impl Repository {
     where
         F: Future<Output = Result<T>> + Send,
     {
-        for MirrorOf { host, repository } in self.mirrors.iter() {
+        for mirror in self.mirrors.iter() {
+            let MirrorOf { host, repository, .. } = mirror;
             if !may_ask(host.mirror.serves) || host.rests() {
                 continue;
             }
-            match read(repository.clone()).await {
+            let asking = mirror.ask();
+            let read = read(repository.clone()).await;
+            drop(asking);
+            match read {
                 Ok(found) => return Some((found, host.clone())),
                 Err(error) => host.failed(&error),
             }
@@ -109,10 +156,9 @@ impl Repository {
         None
     }
 
-    /// When the registry last gave a sign of life. While a mirror is asked first, it can't be silent yet.
+    /// When the registry last gave a sign of life, or one of its mirrors. While one is asked in its stead, it is not silent.
     pub(super) fn last_sign(&self) -> Option<Instant> {
-        let is_asked_later = self.mirrors.iter().any(|mirror| !mirror.host.rests());
-        if is_asked_later { Some(self.remote.clock().now()) } else { self.remote.last_heard() }
+        self.mirrors.iter().map(MirrorOf::last_sign).fold(self.remote.last_heard(), Option::max)
     }
 
     /// The size of a blob.

@@ -1,17 +1,26 @@
 //! Mirrors: asked first for what they may be believed, and left for the registry.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, OnceLock},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use refs_registry::{
-    Descriptor, MediaType, Options, Registries, Resume, Sink, Source,
+    Clock, Descriptor, MediaType, Options, Registries, Repository, Resume, Sink, Source,
     auth::{Anonymous, Credential, Static},
     hosts::{Files, HostSettings, Hosts, Mirror, Origin, Scope, Security, Serves, Set},
 };
 use refs_testkit::{Close, FakeRegistry, Fault, Image, On};
 use refs_url::{Digest, Host, RepoName, Target};
 
-use crate::setup::{TestClock, collect, name, options, tag};
+use crate::{
+    peer::{Peer, Reply, Request},
+    setup::{TestClock, collect, name, options, tag},
+};
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 fn mirror(host: &Host, serves: Serves) -> Mirror {
     Mirror { serves, ..Mirror::new(host.clone(), Security::Plain) }
@@ -116,6 +125,32 @@ async fn a_mirror_sees_its_own_credentials_and_never_those_for_the_registry() {
     let registries = mirrored(&origin, vec![mirror(&other.host(), Serves::All)], options(&TestClock::new(), of_both));
     registries.repository(&origin.host(), &name()).unwrap().manifest(&at).await.unwrap();
     assert_eq!(origin.requests(), [] as [&str; 0]);
+}
+
+#[tokio::test]
+async fn a_mirror_that_is_asked_speaks_for_the_registry_until_that_is_asked_itself() {
+    let clock = TestClock::new();
+    let (of, heard) = (Arc::new(OnceLock::<Repository>::new()), Arc::new(Mutex::new(Vec::new())));
+    // Whoever is asked takes a minute, at the end of which it is noted how long nothing was heard.
+    let unheard = || {
+        let (clock, of, heard) = (Arc::clone(&clock), Arc::clone(&of), Arc::clone(&heard));
+        move |_: &Request| {
+            clock.advance(MINUTE);
+            heard.lock().unwrap().push(clock.now() - of.get().unwrap().last_heard().unwrap());
+            Reply::status(404)
+        }
+    };
+    let (registry, other) = (Peer::start(unheard()).await, Peer::start(unheard()).await);
+    let settings = Set { value: mirror(&other.host, Serves::Digests), from: Origin::Given("the test") };
+    let settings = HostSettings { mirrors: vec![settings], ..HostSettings::default() };
+    let hosts = Hosts::default().with(Scope::One(registry.host.clone()), settings);
+    let registries = Registries::new(Options { hosts, ..options(&clock, vec![Arc::new(Anonymous)]) });
+    let repository = of.get_or_init(|| registries.repository(&registry.host, &name()).unwrap());
+    assert_eq!(repository.last_heard(), None);
+    repository.resolve(&Target::Digest(Digest::sha256(b"nobody's"))).await.unwrap_err();
+    assert_eq!(*heard.lock().unwrap(), [Duration::ZERO, MINUTE]);
+    repository.resolve(&tag("v1")).await.unwrap_err();
+    assert_eq!(*heard.lock().unwrap(), [Duration::ZERO, MINUTE, MINUTE]);
 }
 
 fn podman(folder: &Path, text: &str) -> Registries {

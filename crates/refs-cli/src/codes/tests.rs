@@ -173,7 +173,7 @@ fn every_error_of_a_repository_has_its_code() {
         (Wire::Busy { path: PathBuf::new() }, CONFLICT),
     ];
     // These name a request, which only a registry brings about; their kinds are below.
-    let elsewhere = ["Cut", "Denied", "Protocol", "Refused", "Timeout"];
+    let elsewhere = ["Cut", "Denied", "LittleTaken", "Protocol", "Refused", "Timeout"];
     check(
         &rows,
         registry_code,

@@ -56,7 +56,9 @@ impl Error {
             Self::Timeout { .. } => ErrorKind::Timeout,
             // Nothing is wrong with it.
             Self::Manifest { fault: ManifestFault::Unknown(_), .. } => ErrorKind::Unsupported,
-            Self::Refused { .. } | Self::Protocol { .. } | Self::Manifest { .. } => ErrorKind::Protocol,
+            Self::Refused { .. } | Self::Protocol { .. } | Self::LittleTaken { .. } | Self::Manifest { .. } => {
+                ErrorKind::Protocol
+            }
             Self::Digest { .. } => ErrorKind::Digest,
             Self::Size { .. } | Self::Sizes { .. } | Self::TooLarge { .. } => ErrorKind::Size,
             Self::Unsupported { .. } => ErrorKind::Unsupported,
@@ -82,6 +84,7 @@ impl Error {
             | Self::Unauthorized { .. }
             | Self::Denied { .. }
             | Self::Protocol { .. }
+            | Self::LittleTaken { .. }
             | Self::Digest { .. }
             | Self::Size { .. }
             | Self::Sizes { .. }
@@ -217,6 +220,7 @@ mod tests {
         check(Error::Unreachable { host: host(), source: cause() }, ErrorKind::Unreachable, true);
         check(Error::Timeout { at: at(), after: Duration::from_secs(1) }, ErrorKind::Timeout, true);
         check(Error::Protocol { at: at(), fault: Fault::EarlyAnswer }, ErrorKind::Protocol, false);
+        check(Error::LittleTaken { at: at(), sent: 9, taken: 1 }, ErrorKind::Protocol, false);
         check(Error::Cut { at: at(), received: 7, source: cause() }, ErrorKind::Unreachable, true);
         check(Error::Digest { wanted: wanted(), actual: digest }, ErrorKind::Digest, false);
         check(Error::Size { wanted: wanted(), expected: 1, actual: 2 }, ErrorKind::Size, false);

@@ -106,6 +106,16 @@ pub enum Error {
         /// What was wrong with the answer.
         fault: Fault,
     },
+    /// The registry has taken too little of what was sent to it, each time.
+    #[error("of the {sent} bytes of {at} the registry took {taken}, which is too little to go on with")]
+    LittleTaken {
+        /// The request.
+        at: RequestLine,
+        /// The bytes that it carried.
+        sent: u64,
+        /// Those of them that the registry has.
+        taken: u64,
+    },
     /// The connection ended in the middle of a body.
     #[error("the answer to {at} was cut off after {received} bytes")]
     Cut {

@@ -1,8 +1,11 @@
-//! What an upload sends.
+//! What an upload sends, and what for.
 
 use std::ops::Range;
 
 use bytes::Bytes;
+use refs_url::Digest;
+
+use super::pieces::Reach;
 
 use crate::{
     Descriptor, Replay, Result,
@@ -62,6 +65,24 @@ impl<'a> Held<'a> {
                     |offset: u64| usize::try_from(offset.saturating_sub(*start)).unwrap_or(usize::MAX).min(bytes.len());
                 Body::Bytes(bytes.slice(at(range.start)..at(range.end)))
             }
+        }
+    }
+}
+
+/// What an upload is to come to.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Goal<'a> {
+    /// What is held is acknowledged, but for less than a piece.
+    SoFar,
+    /// What is held ends the blob with this digest.
+    Blob(&'a Digest),
+}
+
+impl Goal<'_> {
+    pub(super) const fn reach(self) -> Reach {
+        match self {
+            Self::SoFar => Reach::SoFar,
+            Self::Blob(_) => Reach::ToTheEnd,
         }
     }
 }

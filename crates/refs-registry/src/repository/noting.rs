@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::{
     Repository,
-    held::Held,
-    sending::{Goal, Sending},
+    held::{Goal, Held},
+    sending::Sending,
     session::{Session, Standing},
 };
 use crate::{Descriptor, Error, ErrorKind, Noted, Notes, Pieces, Quirks, Replay, Result, UploadState, error::Wanted};

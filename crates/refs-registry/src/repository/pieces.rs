@@ -47,6 +47,8 @@ pub(super) struct Limits {
     /// The bytes of a piece as the user wants them.
     pub(super) asked: Option<u64>,
     pub(super) quirks: Quirks,
+    /// The bytes that the registry takes of a longer piece, if it has been seen to.
+    pub(super) taken: Option<u64>,
     /// What every piece but the last one must have at least.
     pub(super) least: u64,
 }
@@ -93,13 +95,13 @@ impl Limits {
     }
 
     /// The bytes of every piece but the last; `None` when there can be none.
-    fn piece(&self) -> Option<u64> {
+    pub(super) fn piece(&self) -> Option<u64> {
         let at_most = match self.quirks.pieces {
             Pieces::Never => return None,
             Pieces::AtMost(most) => Some(most),
             Pieces::Any => None,
         };
-        let most = self.asked.into_iter().chain(self.quirks.longest_body).chain(at_most).min();
+        let most = self.asked.into_iter().chain(self.quirks.longest_body).chain(at_most).chain(self.taken).min();
         Some(most.unwrap_or(u64::MAX).max(self.least).max(1))
     }
 }
@@ -214,7 +216,7 @@ mod tests {
     }
 
     fn of(quirks: Quirks) -> Limits {
-        Limits { asked: None, quirks, least: 0 }
+        Limits { asked: None, quirks, taken: None, least: 0 }
     }
 
     #[track_caller]
@@ -238,6 +240,9 @@ mod tests {
         check(of(ghcr), 0, 9, &Step::Whole);
         check(of(ghcr), 2, 9, &Step::Piece(2..6));
         check(Limits { asked: Some(8), ..of(ghcr) }, 0, 9, &Step::Piece(0..4));
+        check(Limits { taken: Some(3), ..free() }, 0, 9, &Step::Whole);
+        check(Limits { taken: Some(3), ..asked(4) }, 3, 9, &Step::Piece(3..6));
+        check(Limits { taken: Some(3), least: 5, ..asked(4) }, 3, 9, &Step::Piece(3..8));
         let cloudflare = Quirks { longest_body: Some(4), ..Quirks::default() };
         check(of(cloudflare), 0, 4, &Step::Whole);
         check(of(cloudflare), 0, 9, &Step::Piece(0..4));
@@ -347,7 +352,7 @@ mod tests {
         #[test]
         fn steps_cover_the_blob_in_order(end in 0_u64..500, piece in 1_u64..60, most in 1_u64..60, least in 0_u64..60) {
             let quirks = Quirks { pieces: Pieces::AtMost(most), ..Quirks::default() };
-            let limits = Limits { asked: Some(piece), quirks, least };
+            let limits = Limits { asked: Some(piece), least, ..of(quirks) };
             let (mut at, mut sizes) = (0, Vec::new());
             loop {
                 match limits.next(at, end, Reach::ToTheEnd) {

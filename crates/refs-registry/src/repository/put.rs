@@ -2,8 +2,8 @@
 
 use super::{
     Repository,
-    held::Held,
-    sending::{Goal, Sending},
+    held::{Goal, Held},
+    sending::Sending,
     session::Session,
 };
 use crate::{ByteStream, Descriptor, Replay, Result, Resume, Verify, fill, verified};

@@ -7,16 +7,17 @@ use refs_url::Digest;
 use super::{
     Repository,
     blobs::PROGRESS_BYTES,
-    held::Held,
+    held::{Goal, Held},
     noting::Noting,
-    pieces::{Lesson, Limits, Reach, Seen, Step, lesson},
+    pieces::{Lesson, Limits, Seen, Step, lesson},
     session::{Session, Standing},
 };
 use crate::{
     Error, ErrorKind, Noted, Pieces, Result, WholeBy,
     auth::Scopes,
     error::Wanted,
-    transport::{Body, Budget, Call, Failure},
+    quirks::MIB,
+    transport::{Answer, Body, Budget, Call, Failure},
 };
 
 /// An upload under way: its session, and what may still be spent on it.
@@ -25,10 +26,14 @@ pub(super) struct Sending {
     repository: Repository,
     session: Session,
     budget: Budget,
-    /// The bytes acknowledged since the last failure that never had been before, in no session.
+    /// The bytes acknowledged since the last failure.
     progress: u64,
-    /// The most that any of the sessions had.
-    furthest: u64,
+    /// How much the session had when its progress was last counted.
+    counted: u64,
+    /// How many sessions were lost to failures.
+    lost: u32,
+    /// The bytes that the registry takes of a longer piece, if it has been seen to.
+    taken: Option<u64>,
     /// The bytes of a piece as the user wants them.
     asked: Option<u64>,
     /// Where it is written down how far it has come, if it is.
@@ -38,24 +43,6 @@ pub(super) struct Sending {
     refused: Option<Range<u64>>,
     /// Why the registry has to be asked how much it has.
     cause: Option<Error>,
-}
-
-/// What an upload is to come to.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Goal<'a> {
-    /// What is held is acknowledged, but for less than a piece.
-    SoFar,
-    /// What is held ends the blob with this digest.
-    Blob(&'a Digest),
-}
-
-impl Goal<'_> {
-    const fn reach(self) -> Reach {
-        match self {
-            Self::SoFar => Reach::SoFar,
-            Self::Blob(_) => Reach::ToTheEnd,
-        }
-    }
 }
 
 /// Whether the goal has been reached.
@@ -71,7 +58,9 @@ impl Sending {
             repository: repository.clone(),
             budget: repository.remote.budget(),
             progress: 0,
-            furthest: session.offset(),
+            counted: session.offset(),
+            lost: 0,
+            taken: None,
             session,
             asked: repository.remote.piece_bytes(),
             noting: None,
@@ -104,7 +93,7 @@ impl Sending {
         let mut quirks = self.repository.remote.quirks();
         quirks.whole_by = self.whole_by;
         let noted = || self.noting.as_ref().and_then(|noting| noting.piece(&quirks));
-        Limits { asked: self.asked.or_else(noted), quirks, least: self.session.least() }
+        Limits { asked: self.asked.or_else(noted), quirks, taken: self.taken, least: self.session.least() }
     }
 
     /// Whether any session is written down that was this upload's.
@@ -155,7 +144,7 @@ impl Sending {
     fn next(&self, held: &Held<'_>, goal: Goal<'_>) -> Step {
         match self.session.standing() {
             Standing::Gone => Step::Begin,
-            Standing::InDoubt => Step::Ask,
+            Standing::InDoubt | Standing::Told => Step::Ask,
             Standing::Sure => self.limits().next(self.session.offset(), held.end(), goal.reach()),
         }
     }
@@ -164,8 +153,12 @@ impl Sending {
         let end = held.end();
         match (step, goal) {
             (Step::Begin, _) => {
+                if let Some(cause) = self.cause.take() {
+                    self.lose(cause)?;
+                }
                 let digest = if let Goal::Blob(digest) = goal { Some(digest) } else { None };
                 self.session = Session::begin(&self.repository, digest).await?;
+                self.counted = self.session.offset();
             }
             (Step::Ask, _) => self.ask(held).await?,
             (Step::Anew, _) => self.anew(held)?,
@@ -193,22 +186,57 @@ impl Sending {
         let answer = self.repository.remote.once(call).await?;
         self.session.acknowledged(&answer, &sent)?;
         self.count();
+        self.measure(&sent, &answer)
+    }
+
+    /// Has what comes next sent in shorter pieces when less than a quarter of what was `sent` has been taken: what is taken is
+    /// progress, and no failed attempt, unless it is less than a sixteenth of the shortest piece, at which an upload would
+    /// take for ever.
+    fn measure(&mut self, sent: &Range<u64>, answer: &Answer) -> Result<(), Failure> {
+        const SHORTEST: u64 = MIB;
+        let (taken, bytes) = (self.session.offset() - sent.start, sent.end - sent.start);
+        if taken < bytes / 4 {
+            self.taken = Some(taken.max(SHORTEST));
+            self.session.question();
+        }
+        // What a registry without pieces does not take at once is sent anew.
+        let is_in_vain = taken < bytes && self.limits().piece().is_none();
+        if is_in_vain || taken < bytes.min(SHORTEST) / 16 {
+            return Err(Failure::passing(Error::LittleTaken { at: answer.at.clone(), sent: bytes, taken }));
+        }
+        self.cause = None;
         Ok(())
     }
 
     async fn ask(&mut self, held: &Held<'_>) -> Result<(), Failure> {
+        let (before, was) = (self.session.offset(), self.session.standing());
         match self.session.ask(held.end()).await? {
-            Some(_) => self.count(),
+            Some(offset) => {
+                if was == Standing::Told && offset > before {
+                    // Its word had been late, and the piece not too long.
+                    self.taken = None;
+                }
+                self.count();
+            }
+            None if self.session.trust() => {}
             None => self.anew(held)?,
         }
         Ok(())
     }
 
-    /// Counts what the session has as progress. What is sent once more, as a session was lost, is none.
+    /// Counts what the session has come on by as progress.
     fn count(&mut self) {
         let offset = self.session.offset();
-        self.progress += offset.saturating_sub(self.furthest);
-        self.furthest = self.furthest.max(offset);
+        self.progress += offset.saturating_sub(self.counted);
+        self.counted = offset;
+    }
+
+    /// Allows as many sessions to be lost to failures as attempts may be made: by what comes in each of them, those would be
+    /// renewed for ever.
+    fn lose(&mut self, cause: Error) -> Result<()> {
+        self.cause = None;
+        self.lost += 1;
+        if self.budget.outlasts(self.lost) { Ok(()) } else { Err(cause) }
     }
 
     /// Gives the session up for another one, where all bytes can be sent once more.
@@ -228,12 +256,16 @@ impl Sending {
 impl Sending {
     /// Makes up for a failure of `step`, as far as possible.
     async fn overcome(&mut self, failure: Failure, step: &Step, held: &Held<'_>, goal: Goal<'_>) -> Result<Taken> {
+        if *step == Step::Ask && self.session.trust() {
+            return Ok(Taken::Further);
+        }
         if let Error::NotFound { wanted: Wanted::Upload, .. } = &failure.error {
             return self.lost(failure.error, step, held).await;
         }
         let seen = self.seen(&failure.error, step);
         if self.learn(&failure.error, step, held, goal, seen) {
             self.session.doubt();
+            self.cause = None;
             return Ok(Taken::Further);
         }
         let failure = if is_out_of_step(&failure.error) { Failure::passing(failure.error) } else { failure };
@@ -272,6 +304,7 @@ impl Sending {
         } else if offset == 0 && *step != Step::Ask || self.replayable(held).is_err() {
             return Err(error);
         } else if *step != Step::Ask {
+            self.lose(error.clone())?;
             self.pause(Failure::passing(error)).await?;
         }
         Ok(Taken::Further)

@@ -36,6 +36,8 @@ pub(super) struct Session {
 pub(super) enum Standing {
     /// Both sides know how much there is.
     Sure,
+    /// The registry has told of less than was sent, and may have more.
+    Told,
     /// A request may have had its effect, in part.
     InDoubt,
     /// There is none any more.
@@ -121,9 +123,25 @@ impl Session {
         self.standing
     }
 
-    /// A request has failed that may have had its effect.
+    /// A request has failed that may have had its effect. What the registry has told still holds.
     pub(super) const fn doubt(&mut self) {
-        self.standing = Standing::InDoubt;
+        if !matches!(self.standing, Standing::Told) {
+            self.standing = Standing::InDoubt;
+        }
+    }
+
+    /// The registry's last word is worth a question.
+    pub(super) const fn question(&mut self) {
+        self.standing = Standing::Told;
+    }
+
+    /// Goes on from the registry's last word, as a question has led to none; whether there was one.
+    pub(super) const fn trust(&mut self) -> bool {
+        let is_told = matches!(self.standing, Standing::Told);
+        if is_told {
+            self.standing = Standing::Sure;
+        }
+        is_told
     }
 
     /// The registry does not know of it.
@@ -169,10 +187,6 @@ impl Session {
             _ => sent.end,
         };
         self.standing = Standing::Sure;
-        if self.offset - sent.start < (sent.end - sent.start) / 4 {
-            // Each time it costs the whole piece, and so an attempt.
-            return Err(Failure::passing(answer.bad_header("range", range.unwrap_or_default())));
-        }
         Ok(())
     }
 

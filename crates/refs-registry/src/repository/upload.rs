@@ -12,9 +12,9 @@ use tokio::{
 
 use super::{
     Repository,
-    held::Held,
+    held::{Goal, Held},
     pieces::{Seen, Step, lesson},
-    sending::{Goal, Sending},
+    sending::Sending,
     session::Session,
 };
 use crate::{

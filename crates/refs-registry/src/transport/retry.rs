@@ -90,6 +90,11 @@ impl Budget {
         self.is_touched
     }
 
+    /// Whether so many failures leave another attempt.
+    pub(crate) const fn outlasts(&self, failures: u32) -> bool {
+        failures < self.policy.attempts
+    }
+
     /// Progress was made, so that what follows counts as a first attempt. Waiting stays spent.
     pub(crate) fn renew(&mut self) {
         self.failed = 0;

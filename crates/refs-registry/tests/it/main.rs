@@ -36,6 +36,7 @@ mod setup;
 mod sources;
 mod spec_musts;
 mod spec_shoulds;
+mod steady;
 mod tls;
 mod token_service;
 mod uploads;

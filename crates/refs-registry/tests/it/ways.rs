@@ -27,6 +27,10 @@ pub(crate) struct Ways {
     pub(crate) is_patched_first: bool,
     /// After a cut, a session is unknown at its last location: distribution 2.8 is so.
     pub(crate) is_forgetful: bool,
+    /// How much is taken of a `PATCH` with so many bytes, if not all.
+    pub(crate) takes: Option<fn(usize) -> usize>,
+    /// The status of the answer to a question about a session, which is none then.
+    pub(crate) asked: Option<u16>,
     /// Of each of the first requests with a body, so much is taken before the connection is lost.
     pub(crate) cuts: Vec<Cut>,
 }
@@ -38,6 +42,8 @@ pub(crate) enum Told {
     Truth,
     /// What the first piece had.
     Stuck,
+    /// An eighth of what there is, until it is asked for.
+    Late,
     Nothing,
 }
 
@@ -111,7 +117,7 @@ impl Kept {
         }
         let Some(id) = self.known(request) else { return Reply::status(404) };
         match request.method.as_str() {
-            "GET" => self.told(id, 204),
+            "GET" => self.ways.asked.map_or_else(|| self.told(id, 204), Reply::status),
             "DELETE" => {
                 self.sessions.remove(&id);
                 Reply::status(204)
@@ -134,6 +140,7 @@ impl Kept {
         session.state += 1;
         let bytes = match told {
             Told::Stuck => session.first.unwrap_or(0),
+            Told::Late if status != 204 => session.bytes.len() / 8,
             _ => session.bytes.len(),
         };
         let reply = Reply::status(status).header("location", format!("/up/{id}?_state={}", session.state));
@@ -151,6 +158,7 @@ impl Kept {
         let is_short = self.ways.least.is_some_and(|least| request.is("PATCH") && request.body.len() < least);
         session.is_short |= is_short && matches!(cut, Cut::None);
         let taken = match &cut {
+            Cut::None if request.is("PATCH") => self.ways.takes.map_or(request.body.len(), |of| of(request.body.len())),
             Cut::None | Cut::Lost => request.body.len(),
             Cut::After(taken, _) | Cut::Part(taken) => (*taken).min(request.body.len()),
         };

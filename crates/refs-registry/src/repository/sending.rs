@@ -113,6 +113,11 @@ impl Sending {
                 noting.note(&self.session).await;
             }
             let step = self.next(held, goal);
+            if step == Step::Begin
+                && let Some(cause) = self.cause.take()
+            {
+                self.lose(cause)?;
+            }
             let taken = match self.take(&step, held, goal).await {
                 Ok(taken) => taken,
                 Err(failure) => self.overcome(failure, &step, held, goal).await?,
@@ -153,9 +158,6 @@ impl Sending {
         let end = held.end();
         match (step, goal) {
             (Step::Begin, _) => {
-                if let Some(cause) = self.cause.take() {
-                    self.lose(cause)?;
-                }
                 let digest = if let Goal::Blob(digest) = goal { Some(digest) } else { None };
                 self.session = Session::begin(&self.repository, digest).await?;
                 self.counted = self.session.offset();

@@ -101,16 +101,23 @@ async fn an_upload_that_is_cut_often_goes_on_after_a_session_was_lost() {
     assert!(kept.lock().unwrap().blobs == [blob]);
 }
 
-/// That as many sessions are begun as attempts are made.
-async fn check_given_up(ways: Ways, piece: usize) {
+/// That as many sessions are begun as attempts are made, and `learning` from refusals.
+async fn check_given_up(ways: Ways, learning: usize) {
     let (peer, _) = registry(ways).await;
-    let (put, steps) = put(&peer, &bytes(300_000), piece, ATTEMPTS).await;
+    let (put, steps) = put(&peer, &bytes(300_000), 100_000, ATTEMPTS).await;
     put.unwrap_err();
-    assert_eq!(steps.iter().filter(|step| *step == "POST 0").count(), ATTEMPTS as usize, "{steps:?}");
+    let begun = steps.iter().filter(|step| *step == "POST 0").count();
+    assert_eq!(begun, ATTEMPTS as usize + learning, "{steps:?}");
 }
 
 #[tokio::test]
 async fn sessions_that_come_some_way_and_can_not_be_gone_on_with_are_as_many_as_attempts() {
     let cuts = [Cut::None, Cut::After(50_000, Reply::dropped())].into_iter().cycle().take(90).collect();
-    check_given_up(Ways { asked: Some(405), cuts, ..Ways::default() }, 100_000).await;
+    check_given_up(Ways { asked: Some(405), cuts, ..Ways::default() }, 0).await;
+    // Refused as out of order where it is told to begin.
+    let cuts = [Cut::None, Cut::After(0, Reply::status(416)), Cut::After(0, Reply::status(416))];
+    check_given_up(Ways { cuts: cuts.into_iter().cycle().take(90).collect(), ..Ways::default() }, 0).await;
+    // Half of what has to be sent at once.
+    let ways = Ways { longest_piece: Some(0), is_patched_first: true, ..Ways::default() };
+    check_given_up(Ways { takes: Some(|bytes| bytes / 2), ..ways }, 2).await;
 }

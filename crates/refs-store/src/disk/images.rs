@@ -36,7 +36,7 @@ impl DiskStore {
 
     pub(super) async fn list(&self, origin: &Origin, image: &StoredImage) -> Result<()> {
         let entry = entry(origin, image);
-        self.run(move |folder| list(folder, &entry)).await
+        self.write(move |folder| list(folder, &entry)).await
     }
 }
 

@@ -46,6 +46,16 @@ impl DiskStore {
     {
         self.layout().await?.run(work).await
     }
+
+    /// The same for `work` that may make files, if only to lock them: a folder that has lost its tag since it was opened gets
+    /// it back first.
+    pub(super) async fn write<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Arc<Folder>) -> Result<T> + Send + 'static,
+    {
+        self.run(move |folder| home::renew(folder.root()).and_then(|()| work(folder))).await
+    }
 }
 
 /// Whether a store that fails so may still be read.

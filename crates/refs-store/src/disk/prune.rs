@@ -63,7 +63,7 @@ impl DiskStore {
         // Before the layout is opened, which removes them without a word.
         let reclaim = move || reclaim_temporary(&path, SystemTime::now());
         let temporary = blocking(self.path(), reclaim).await?;
-        self.run(move |folder| prune(folder, options, temporary)).await
+        self.write(move |folder| prune(folder, options, temporary)).await
     }
 
     /// What a [`prune`](DiskStore::prune) with these `options` would remove at this moment. Nothing is changed.

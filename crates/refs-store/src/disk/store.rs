@@ -259,7 +259,7 @@ impl Store for DiskStore {
         let mut patience = Patience::new(self.patience);
         loop {
             let wanted = digest.clone();
-            match self.run(move |folder| Flight::take(folder.root(), &wanted)).await? {
+            match self.write(move |folder| Flight::take(folder.root(), &wanted)).await? {
                 Turn::Ours(flight) => return Ok(Some(flight)),
                 Turn::Theirs(bytes) => match patience.next_step(bytes) {
                     Some(step) => tokio::time::sleep(step).await,
@@ -292,12 +292,12 @@ impl Store for DiskStore {
 
     async fn drop_other_parts(&self, origin: &Origin, digest: &Digest, total: u64) -> Result<bool> {
         let folder = self.parts_of(origin, digest);
-        self.run(move |_| parts::drop_others(&folder, total)).await
+        self.write(move |_| parts::drop_others(&folder, total)).await
     }
 
     async fn quarantine(&self, origin: &Origin, digest: &Digest) -> Result<Checked> {
         let (notes, digest) = (self.path_of(origin), digest.clone());
-        self.run(move |folder| removal::quarantine(folder, &digest, &notes)).await
+        self.write(move |folder| removal::quarantine(folder, &digest, &notes)).await
     }
 
     async fn set_aside(&self, digest: &Digest) -> Result<Option<PathBuf>> {
@@ -308,12 +308,12 @@ impl Store for DiskStore {
     async fn journal(&self, origin: &Origin, upload: &str) -> Result<Option<Journal>> {
         let key = format!("{}\n{}\n{}\n{upload}", wire_name(origin.wire), origin.host, origin.repository);
         let begun = self.begun.clone();
-        self.run(move |folder| Journal::open(&folder.root().join(UPLOADS_FOLDER), &key, &begun)).await
+        self.write(move |folder| Journal::open(&folder.root().join(UPLOADS_FOLDER), &key, &begun)).await
     }
 
     async fn keep_seek_index(&self, digest: &Digest, index: Bytes) -> Result<()> {
         let (digest, bound) = (digest.clone(), self.bound);
-        self.run(move |folder| indexes::write(folder, &digest, &index, bound)).await
+        self.write(move |folder| indexes::write(folder, &digest, &index, bound)).await
     }
 
     async fn seek_index(&self, digest: &Digest) -> Result<Option<Bytes>> {
@@ -328,7 +328,7 @@ impl Store for DiskStore {
 
     async fn remove(&self, origin: &Origin, digest: &Digest) -> Result<()> {
         let (pin, notes, digest) = (self.pin_path(digest), self.path_of(origin), digest.clone());
-        self.run(move |folder| removal::remove_unless(&pin, folder, &digest, &notes)).await
+        self.write(move |folder| removal::remove_unless(&pin, folder, &digest, &notes)).await
     }
 
     async fn list_image(&self, origin: &Origin, image: &StoredImage) -> Result<()> {
@@ -337,7 +337,7 @@ impl Store for DiskStore {
 
     async fn record(&self, origin: &Origin, tag: &Tag, record: &TagRecord) -> Result<()> {
         let (path, record) = (self.tag_path(origin, tag), record.clone());
-        self.run(move |folder| write_record(folder, &path, &record)).await
+        self.write(move |folder| write_record(folder, &path, &record)).await
     }
 
     async fn recorded(&self, origin: &Origin, tag: &Tag) -> Result<Option<TagRecord>> {
@@ -361,7 +361,7 @@ impl Store for DiskStore {
 
     async fn add_member(&self, origin: &Origin, digest: &Digest) -> Result<()> {
         let path = self.member_path(origin, digest);
-        self.run(move |_| mark(&path)).await
+        self.write(move |_| mark(&path)).await
     }
 
     async fn is_member(&self, origin: &Origin, digest: &Digest) -> Result<bool> {
@@ -376,12 +376,12 @@ impl Store for DiskStore {
 
     async fn pin(&self, digest: &Digest) -> Result<()> {
         let path = self.pin_path(digest);
-        self.run(move |folder| folder.lock().and_then(|_held| mark_durably(&path))).await
+        self.write(move |folder| folder.lock().and_then(|_held| mark_durably(&path))).await
     }
 
     async fn unpin(&self, digest: &Digest) -> Result<()> {
         let path = self.pin_path(digest);
-        self.run(move |folder| folder.lock().and_then(|_held| unmark(&path))).await
+        self.write(move |folder| folder.lock().and_then(|_held| unmark(&path))).await
     }
 }
 

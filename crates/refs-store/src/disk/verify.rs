@@ -85,7 +85,7 @@ impl DiskStore {
         }
         let mut damaged = self.clear().await?;
         let progress = Arc::clone(progress);
-        let mut verified = self.run(move |folder| verify(folder, &progress)).await?;
+        let mut verified = self.write(move |folder| verify(folder, &progress)).await?;
         damaged.append(&mut verified.damaged);
         Ok(Verified { damaged, ..verified })
     }

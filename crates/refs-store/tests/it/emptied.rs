@@ -1,9 +1,9 @@
 //! A store on disk whose folder somebody empties while it is in use.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::Arc};
 
 use refs_registry::{ErrorKind, Result};
-use refs_store::{DiskOptions, DiskStore, Store};
+use refs_store::{DiskOptions, DiskStore, PruneOptions, Store};
 
 use crate::{
     content::{digest, fails, tag},
@@ -39,6 +39,37 @@ async fn whoever_opens_an_emptied_store_next_knows_it() -> Result<()> {
     store.make_room().await?;
     assert_eq!(found(&cache, "one").await?, None);
     Ok(())
+}
+
+/// Whatever `change` leaves in the folder of a store that was emptied, the next who opens it knows it, and what is put in its
+/// place is left alone.
+async fn check<T>(what: &str, change: impl AsyncFn(DiskStore) -> Result<T>) -> Result<()> {
+    let (store, folder) = on_disk();
+    let cache = folder.path().join("cache");
+    fill(&store, "one").await?;
+    empty(&cache);
+    drop(change(store.clone()).await);
+    assert_eq!(found(&cache, "one").await?, None, "{what}");
+    empty(&cache);
+    fs::write(cache.join("thesis.tex"), "theirs").unwrap();
+    assert!(change(store).await.is_err(), "{what}");
+    assert_eq!(fs::read_dir(&cache).unwrap().count(), 1, "{what}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn whoever_opens_an_emptied_store_next_knows_it_whatever_was_written_there() -> Result<()> {
+    let one = digest("one");
+    check("record", async |store| store.record(&here(), &tag("v1"), &seen("one", 1)).await).await?;
+    check("add_member", async |store| store.add_member(&here(), &one).await).await?;
+    check("pin", async |store| store.pin(&one).await).await?;
+    check("unpin", async |store| store.unpin(&one).await).await?;
+    check("flight", async |store| store.flight(&one).await).await?;
+    check("journal", async |store| store.journal(&here(), "upload").await).await?;
+    check("keep_seek_index", async |store| store.keep_seek_index(&one, "index".into()).await).await?;
+    check("remove", async |store| store.remove(&here(), &one).await).await?;
+    check("verify", async |store| store.verify(&Arc::default()).await).await?;
+    check("prune", async |store| store.prune(&PruneOptions::default()).await).await
 }
 
 #[tokio::test]

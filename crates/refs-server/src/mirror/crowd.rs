@@ -12,11 +12,14 @@ use http::{
     header::{CONNECTION, RETRY_AFTER},
 };
 use refs_registry::Clock;
+use tokio::sync::Notify;
 
 use crate::{Code, Refusal, answer::Outcome};
 
 /// Whoever has no answer by then waits.
 const PROMPT: Duration = Duration::from_secs(5);
+/// So long it takes to give what is kept.
+const KEPT: Duration = Duration::from_secs(1);
 
 /// Those who wait for an upstream, themselves or for the request of another. They must not be all that may be here.
 #[derive(Debug, Default)]
@@ -26,19 +29,26 @@ pub(super) struct Crowd(AtomicUsize);
 struct Waiting<'a>(&'a Crowd);
 
 impl Crowd {
-    /// What comes of `read`, unless it has to be waited for, and `most` do that already.
+    /// What comes of `read`, unless it has to be waited for, and `most` do that already: then it is `called_off`, and may
+    /// give what it has without waiting.
     pub(super) async fn unless_more_than(
         &self,
         most: usize,
         read: impl Future<Output = Outcome>,
+        called_off: &Notify,
         clock: &dyn Clock,
     ) -> Outcome {
-        match select(pin!(read), clock.sleep(PROMPT)).await {
+        let mut read = pin!(read);
+        if let Either::Left((outcome, _)) = select(read.as_mut(), clock.sleep(PROMPT)).await {
+            return outcome;
+        }
+        if let Some(_waiting) = self.join(most) {
+            return read.await;
+        }
+        called_off.notify_one();
+        match select(read, clock.sleep(KEPT)).await {
             Either::Left((outcome, _)) => outcome,
-            Either::Right((_, read)) => {
-                let _waiting = self.join(most).ok_or_else(crowded)?;
-                read.await
-            }
+            Either::Right(_) => Err(crowded()),
         }
     }
 
@@ -84,18 +94,32 @@ mod tests {
         async fn sleep(&self, _wait: Duration) {}
     }
 
+    async fn ask(crowd: &Crowd, read: impl Future<Output = Outcome>) -> Outcome {
+        crowd.unless_more_than(1, read, &Notify::new(), &Late).await
+    }
+
     #[tokio::test]
-    async fn who_would_have_to_wait_is_refused_where_enough_wait() {
+    async fn m159_who_would_have_to_wait_is_refused_where_enough_wait() {
         let crowd = Crowd::default();
         {
-            let mut first = pin!(crowd.unless_more_than(1, pending(), &Late));
+            let mut first = pin!(ask(&crowd, pending()));
             assert!(poll!(&mut first).is_pending());
-            let second = crowd.unless_more_than(1, pending(), &Late).await.unwrap_err();
+            let second = ask(&crowd, pending()).await.unwrap_err();
             assert_eq!(second.status, StatusCode::SERVICE_UNAVAILABLE);
             assert_eq!(second.headers, crowded().headers);
             let prompt = async { Ok(Reply::new(StatusCode::OK)) };
-            assert!(crowd.unless_more_than(1, prompt, &Late).await.is_ok());
+            assert!(ask(&crowd, prompt).await.is_ok());
         }
-        assert!(crowd.unless_more_than(1, pending(), &Late).now_or_never().is_none(), "the first has left");
+        assert!(ask(&crowd, pending()).now_or_never().is_none(), "the first has left");
+    }
+
+    #[tokio::test]
+    async fn who_has_something_to_give_where_enough_wait_gives_it() {
+        let called_off = Notify::new();
+        let kept = async {
+            called_off.notified().await;
+            Ok(Reply::new(StatusCode::OK))
+        };
+        assert!(Crowd::default().unless_more_than(0, kept, &called_off, &Late).await.is_ok());
     }
 }

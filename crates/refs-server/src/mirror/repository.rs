@@ -2,13 +2,14 @@
 
 use std::{
     ops::Range,
+    pin::pin,
     sync::{Arc, OnceLock},
     time::{Duration, SystemTime},
 };
 
 use async_trait::async_trait;
 use futures_core::{future::BoxFuture, stream::BoxStream};
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::select};
 use http::{
     HeaderName, StatusCode,
     header::{AGE, RETRY_AFTER, WARNING},
@@ -16,6 +17,7 @@ use http::{
 use refs_registry::{Blob, Clock, Descriptor, Error, ErrorKind, Filter, Manifest, Part, Result, Resume, Source};
 use refs_store::{Cached, FetchedBlob, FetchedBy, FetchedPart, Fetches, Freshness, Origin};
 use refs_url::{Digest, Host, Tag, Target};
+use tokio::sync::Notify;
 
 use super::{
     TagOptions, Trail,
@@ -48,6 +50,8 @@ pub(crate) struct Mirrored {
     pub(super) tags: TagOptions,
     pub(super) silence: Arc<Silence>,
     pub(super) crowd: Arc<Crowd>,
+    /// Told when too many wait for the upstream.
+    pub(super) called_off: Notify,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) trail: Arc<Trail>,
     pub(super) record: OnceLock<Record>,
@@ -92,7 +96,7 @@ impl Mirrored {
 
     /// What comes of `read`, unless it has to be waited for, and `most` wait for the upstream already.
     pub(crate) async fn unless_crowded(&self, most: usize, read: impl Future<Output = Outcome>) -> Outcome {
-        let outcome = self.crowd.unless_more_than(most, read, &*self.clock).await;
+        let outcome = self.crowd.unless_more_than(most, read, &self.called_off, &*self.clock).await;
         outcome.map_err(|refusal| match refusal.status {
             // So long, others are told at once.
             StatusCode::GATEWAY_TIMEOUT => refusal.with(RETRY_AFTER, self.tags.pause.as_secs().max(1)),
@@ -114,7 +118,7 @@ impl Mirrored {
     }
 
     /// What comes of `ask`, which is after `tag`, or what `of` makes of the manifest that it was last known to lead to, when
-    /// the upstream can't be asked, or says nothing for too long.
+    /// the upstream can't be asked, says nothing for too long, or is waited for by too many.
     async fn by_tag<T: Send + 'static>(
         &self,
         tag: &Tag,
@@ -125,7 +129,9 @@ impl Mirrored {
         let answer = match known.filter(|known| !self.is_fresh(known)) {
             None => ask.await,
             Some(known) => {
-                match self.silence.broken_by(&mut ask, self.tags.patience, &*self.clock).await {
+                let called_off = pin!(self.called_off.notified());
+                let patience = select(self.clock.sleep(self.tags.patience), called_off);
+                match self.silence.broken_by(&mut ask, patience.map(drop), &*self.clock).await {
                     Waited::Answered(answer) => answer,
                     waited => match self.kept(&known).await {
                         Ok(manifest) => {

@@ -30,11 +30,11 @@ impl Silence {
         Self { health: Health::new(1, pause), noted: Notify::new() }
     }
 
-    /// What comes of `ask` within `patience`. Nobody waits longer than who has asked first.
+    /// What comes of `ask` before `patience` is at its end. Nobody waits longer than who has asked first.
     pub(super) async fn broken_by<T>(
         &self,
         ask: impl Future<Output = T> + Unpin,
-        patience: Duration,
+        patience: impl Future<Output = ()>,
         clock: &dyn Clock,
     ) -> Waited<T> {
         if !self.health.is_asked(clock.now()) {
@@ -42,7 +42,8 @@ impl Silence {
         }
         let mut noted = pin!(self.noted.notified());
         noted.as_mut().enable();
-        let over = select(clock.sleep(patience), noted);
+        let patience = pin!(patience);
+        let over = select(patience, noted);
         match select(ask, over).await {
             Either::Left((answer, _)) => Waited::Answered(answer),
             Either::Right((Either::Left(_), _)) => {

@@ -9,6 +9,7 @@ use http::StatusCode;
 use refs_registry::{Clock, Resolver, Source, SystemClock};
 use refs_store::{Cached, CachedOptions, Fetches, Freshness, Origin, Store};
 use refs_url::{Host, RepoName};
+use tokio::sync::Notify;
 
 use super::{
     Mirrored, Trail, asked::Asked, crowd::Crowd, heads::Heads, hearing::Hearing, refused::Refused, silence::Silence,
@@ -85,7 +86,8 @@ pub struct TagOptions {
     /// fails, or wants fewer requests. 24 hours by default; zero for never.
     pub stale: Duration,
     /// How long the upstream is waited for where a tag may be given as it was last known. If it has said nothing by then, that
-    /// is given, and what it still says is kept for the next. 5 seconds by default; zero for not at all.
+    /// is given, and what it still says is kept for the next. 5 seconds by default; zero for not at all. After 5 seconds it is
+    /// no longer waited for where too many wait for the upstream already.
     pub patience: Duration,
     /// How long a tag is not asked for again that the upstream does not have, or that was given as it was last known because
     /// the upstream could not be asked; how long none is asked for that may be given so, when the upstream was silent; and how
@@ -208,6 +210,7 @@ impl Inner {
             tags: *tags,
             silence: Arc::clone(silence),
             crowd: Arc::clone(crowd),
+            called_off: Notify::new(),
             clock,
             trail,
             record: OnceLock::new(),

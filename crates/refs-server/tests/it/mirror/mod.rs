@@ -1,6 +1,7 @@
 //! A mirror in front of registries.
 
 mod access;
+mod crowded;
 mod hidden;
 mod hostile;
 mod ranges;

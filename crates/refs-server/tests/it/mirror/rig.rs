@@ -17,6 +17,7 @@ use refs_server::{Mirror, MirrorOptions, Options, Route, Server, TagOptions, Ups
 use refs_store::{DiskOptions, DiskStore};
 use refs_testkit::{FakeRegistry, Image};
 use refs_url::{Digest, Host, RepoName};
+use tempfile::TempDir;
 use tokio::sync::watch;
 
 /// A clock that goes on when it is told to.
@@ -61,7 +62,7 @@ pub(super) struct Rig {
     pub(super) server: Server,
     pub(super) store: DiskStore,
     calendar: Arc<Calendar>,
-    folder: tempfile::TempDir,
+    folder: TempDir,
 }
 
 /// What a client was given.
@@ -93,6 +94,10 @@ impl Rig {
     }
 
     pub(super) fn new(upstreams: Vec<Upstream>) -> Self {
+        Self::with_options(upstreams, &Options::default())
+    }
+
+    pub(super) fn with_options(upstreams: Vec<Upstream>, options: &Options) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let calendar = Calendar {
             begun: (Instant::now(), SystemTime::now()),
@@ -100,21 +105,21 @@ impl Rig {
             sleepers: watch::Sender::default(),
         };
         let calendar = Arc::new(calendar);
-        Self::over(folder, calendar, upstreams)
+        Self::over(folder, calendar, upstreams, options)
     }
 
     /// The same after a restart, with other upstreams.
     pub(super) fn restarted(self, upstreams: Vec<Upstream>) -> Self {
         let Self { calendar, folder, .. } = self;
-        Self::over(folder, calendar, upstreams)
+        Self::over(folder, calendar, upstreams, &Options::default())
     }
 
-    fn over(folder: tempfile::TempDir, calendar: Arc<Calendar>, upstreams: Vec<Upstream>) -> Self {
+    fn over(folder: TempDir, calendar: Arc<Calendar>, upstreams: Vec<Upstream>, options: &Options) -> Self {
         // A store makes its folder for its owner alone.
         let store = DiskStore::new(folder.path().join("store"), &DiskOptions::default());
-        let options = MirrorOptions { clock: Arc::<Calendar>::clone(&calendar) };
-        let mirror = Mirror::new(upstreams, Arc::new(store.clone()), &options).unwrap();
-        Self { server: Server::mirror(mirror, &Options::default()), store, calendar, folder }
+        let clock = Arc::<Calendar>::clone(&calendar);
+        let mirror = Mirror::new(upstreams, Arc::new(store.clone()), &MirrorOptions { clock }).unwrap();
+        Self { server: Server::mirror(mirror, options), store, calendar, folder }
     }
 
     pub(super) fn pass(&self, time: Duration) {

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt, stream};
 use refs_registry::{Blob, Descriptor, Filter, Manifest, Part, Resolver, Result, Resume, Source};
-use refs_server::Upstream;
+use refs_server::{Options, TagOptions, Upstream};
 use refs_testkit::FakeRegistry;
 use refs_url::{Digest, Host, RepoName, Tag, Target};
 use tokio::{join, sync::watch};
@@ -98,11 +98,21 @@ impl Resolver for Shy {
 /// A mirror that knows `v1` and `v2` of a registry which is silent by now, as what it knew then is old; and what breaks the
 /// silence.
 async fn silent(registry: &FakeRegistry) -> (Rig, Arc<watch::Sender<bool>>) {
+    silent_for(registry, PATIENCE, &Options::default()).await
+}
+
+/// The same, waited for so long where something is known.
+pub(super) async fn silent_for(
+    registry: &FakeRegistry,
+    patience: Duration,
+    options: &Options,
+) -> (Rig, Arc<watch::Sender<bool>>) {
     let is_silent = Arc::new(watch::Sender::new(false));
     let behind = upstream("", registry.host());
+    let tags = TagOptions { patience, ..behind.tags };
     let last_heard = Arc::default();
     let shy = Shy { registry: Arc::clone(&behind.registry), is_silent: Arc::clone(&is_silent), last_heard };
-    let rig = Rig::new(vec![Upstream { registry: Arc::new(shy), ..behind }]);
+    let rig = Rig::with_options(vec![Upstream { registry: Arc::new(shy), tags, ..behind }], options);
     for tag in ["v1", "v2"] {
         tagged(registry, "o/r", tag, tag).await;
         rig.get(&format!("/v2/o/r/manifests/{tag}")).await;

@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_bounded_for_all_and_for_each() {
+    fn m159_places_are_bounded_for_all_and_for_each() {
         check(2, 9, &["10.0.0.1", "10.0.0.2", "10.0.0.3", ""], &[200, 200, 503, 503]);
         check(9, 2, &["10.0.0.1", "10.0.0.1", "10.0.0.1", "10.0.0.2"], &[200, 200, 429, 200]);
         check(9, 1, &["", "", ""], &[200, 200, 200]);

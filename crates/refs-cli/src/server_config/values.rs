@@ -56,7 +56,7 @@ impl<'de> Deserialize<'de> for Address {
         // Which names there are is seen when it is listened there.
         let is_one = text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
         let expected = "expected an address and a port, such as \"127.0.0.1:5000\"";
-        is_one.then(|| Self(text)).ok_or_else(|| D::Error::custom(expected))
+        if is_one { Ok(Self(text)) } else { Err(D::Error::custom(expected)) }
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
 
 use refs_client::{Client, Location, PushOptions, ReadOptions, Trust};
 use refs_registry::{
-    Farewells, Registries, Registry, Retry, Warnings,
+    Farewells, Registries, Registry, Retry, Timeouts, Warnings,
     auth::{Anonymous, Credentials},
     hosts::{ClientCertificate, HostSettings, Hosts, Origin, Scope, Set},
 };
@@ -130,26 +130,25 @@ impl Session {
             let security = security.map(|value| Set { value, from: Origin::Given("--mirror") });
             hosts = hosts.with(Scope::One(route.host.clone()), HostSettings { security, ..HostSettings::default() });
         }
-        self.registries_with(hosts, retry, credentials)
+        // It only reads.
+        let timeouts = Timeouts { ping: Some(Duration::from_secs(15)), ..Timeouts::default() };
+        self.registries_with(refs_registry::Options { hosts, retry, timeouts, credentials, ..Default::default() })
     }
 
     /// The registries that the arguments ask for, to which we are who `credentials` say.
     pub(crate) fn registries(&self, credentials: Arc<dyn Credentials>) -> Registries {
-        self.registries_with(self.hosts(), Retry::default(), credentials)
+        self.registries_with(refs_registry::Options { hosts: self.hosts(), credentials, ..Default::default() })
     }
 
-    fn registries_with(&self, hosts: Hosts, mut retry: Retry, credentials: Arc<dyn Credentials>) -> Registries {
+    fn registries_with(&self, mut options: refs_registry::Options) -> Registries {
         if let Some(retries) = self.global.retries {
-            retry.attempts = retries.saturating_add(1);
+            options.retry.attempts = retries.saturating_add(1);
         }
         Registries::new(refs_registry::Options {
-            hosts,
-            retry,
-            credentials,
             piece_bytes: self.piece_bytes,
             warnings: self.warnings(),
             farewells: self.farewells.clone(),
-            ..refs_registry::Options::default()
+            ..options
         })
     }
 

@@ -111,10 +111,19 @@ pub struct Timeouts {
     pub headers: Duration,
     /// Between two pieces of a body.
     pub idle: Duration,
+    /// How long nothing may come over a connection by HTTP/2 before it is asked whether it lives; it is left for another when
+    /// nothing comes for two thirds of that again. `None`, which is the default, for never: what is being sent goes before the
+    /// question, and on a slow link may take longer than anybody waits. For those who only read.
+    pub ping: Option<Duration>,
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self { connect: Duration::from_secs(10), headers: Duration::from_secs(60), idle: Duration::from_secs(30) }
+        Self {
+            connect: Duration::from_secs(10),
+            headers: Duration::from_secs(60),
+            idle: Duration::from_secs(30),
+            ping: None,
+        }
     }
 }

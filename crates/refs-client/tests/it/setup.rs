@@ -33,8 +33,12 @@ content: {description: d, tags: [t], classifications: [{type: runbook}]}
 #[derive(Debug)]
 struct Jumping(Mutex<Instant>);
 
-const DEADLINES: Timeouts =
-    Timeouts { connect: Duration::from_secs(10), headers: Duration::from_secs(61), idle: Duration::from_secs(31) };
+const DEADLINES: Timeouts = Timeouts {
+    connect: Duration::from_secs(10),
+    headers: Duration::from_secs(61),
+    idle: Duration::from_secs(31),
+    ping: None,
+};
 
 #[async_trait]
 impl Clock for Jumping {

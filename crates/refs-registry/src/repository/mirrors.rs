@@ -146,7 +146,8 @@ impl Repository {
                 continue;
             }
             let asking = mirror.ask();
-            let read = read(repository.clone()).await;
+            // Boxed: few registries have mirrors, and a read is large.
+            let read = Box::pin(read(repository.clone())).await;
             drop(asking);
             match read {
                 Ok(found) => return Some((found, host.clone())),

@@ -56,8 +56,6 @@ pub(crate) fn build(options: &Options, reach: &Reach, names: &Arc<Names>) -> Res
     builder(options, reach, names)?.build().map_err(|error| unusable(Setting::Client("the HTTP settings"), error))
 }
 
-/// A connection by HTTP/2 that is silent for too long is asked, and left when it says nothing to that: before the request on
-/// it is given up, so that it can be made on another.
 pub(crate) fn builder(options: &Options, reach: &Reach, names: &Arc<Names>) -> Result<reqwest::ClientBuilder> {
     let builder = reqwest::Client::builder()
         .tls_backend_preconfigured(tls(reach)?)
@@ -67,9 +65,11 @@ pub(crate) fn builder(options: &Options, reach: &Reach, names: &Arc<Names>) -> R
         .referer(false)
         .connect_timeout(options.timeouts.connect)
         .http2_max_header_list_size(HEADER_BYTES)
-        .http2_keep_alive_interval(options.timeouts.idle / 2)
-        .http2_keep_alive_timeout(options.timeouts.idle / 3)
         .user_agent(&options.user_agent);
+    let builder = match options.timeouts.ping {
+        Some(ping) => builder.http2_keep_alive_interval(ping).http2_keep_alive_timeout(ping * 2 / 3),
+        None => builder,
+    };
     Ok(match &reach.way {
         Way::OfSystem => builder,
         Way::Straight(home) => builder.no_proxy().dns_resolver(Guard { names: names.clone(), home: *home }),

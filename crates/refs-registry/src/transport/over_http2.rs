@@ -118,7 +118,7 @@ async fn m021_a_connection_that_takes_no_more_requests_is_left_for_another() {
 #[tokio::test]
 async fn a_connection_that_has_gone_silent_is_left_for_another() {
     // None of the deadlines passes; what is short is the time after which the connection is asked whether it lives.
-    let clock = clock_with(Timeouts { idle: Duration::from_millis(300), ..Timeouts::default() });
+    let clock = clock_with(Timeouts { ping: Some(Duration::from_millis(150)), ..Timeouts::default() });
     let peer = peer(vec![Answer::Blob(blob()), Answer::Nothing]);
     let repository = repository(&peer, &clock);
     for connections in 1..=2 {

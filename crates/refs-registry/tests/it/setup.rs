@@ -27,8 +27,12 @@ pub(crate) struct TestClock {
     deadline: Notify,
 }
 
-pub(crate) const DEADLINES: Timeouts =
-    Timeouts { connect: Duration::from_secs(10), headers: Duration::from_secs(61), idle: Duration::from_secs(31) };
+pub(crate) const DEADLINES: Timeouts = Timeouts {
+    connect: Duration::from_secs(10),
+    headers: Duration::from_secs(61),
+    idle: Duration::from_secs(31),
+    ping: None,
+};
 
 impl TestClock {
     pub(crate) fn new() -> Arc<Self> {

@@ -12,7 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream, server::SendResponse};
-use http::{Request, Response, StatusCode, header};
+use http::{HeaderName, Request, Response, StatusCode, header};
 use refs_url::Host;
 use tokio::{net::TcpStream, sync::mpsc};
 
@@ -24,6 +24,8 @@ use crate::{listener::set, port::Port};
 pub enum Answer {
     /// All of this. With a `Range` of the form `bytes=N-`, what is from there on.
     Blob(Bytes),
+    /// This status with one header, and no body.
+    Head(StatusCode, HeaderName, String),
     /// `RST_STREAM` with `REFUSED_STREAM`: the request was not looked at.
     Refused,
     /// As `Blob`, but after so many bytes of the body the stream is reset (`INTERNAL_ERROR`); the connection lives on.
@@ -128,25 +130,37 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
         .await
     };
     while let Some(Ok((request, respond))) = accept().await {
-        let request = request.map(|_: RecvStream| ());
+        let (head, body) = request.into_parts();
+        let request = Request::from_parts(head, ());
         shared.seen.lock().unwrap_or_else(PoisonError::into_inner).push(request.clone());
         let answer = (shared.answer.lock().unwrap_or_else(PoisonError::into_inner))(&request);
         if answer == Answer::Nothing {
             return std::future::pending().await;
         }
-        tokio::spawn(say(request, respond, answer, leave.clone()));
+        tokio::spawn(say((request, body), respond, answer, leave.clone()));
     }
 }
 
 /// Says `answer`. A client that has gone by then is what a test may be about.
 async fn say(
-    request: Request<()>,
+    (request, mut body): (Request<()>, RecvStream),
     mut respond: SendResponse<Bytes>,
     answer: Answer,
     leave: mpsc::UnboundedSender<Leave>,
 ) -> Result<(), h2::Error> {
+    if answer != Answer::Refused {
+        while let Some(piece) = body.data().await {
+            body.flow_control().release_capacity(piece?.len())?;
+        }
+    }
     match answer {
         Answer::Nothing => {}
+        Answer::Head(status, name, value) => {
+            let mut head = Response::new(());
+            *head.status_mut() = status;
+            set(head.headers_mut(), name, &value);
+            respond.send_response(head, true)?;
+        }
         Answer::Refused => respond.send_reset(Reason::REFUSED_STREAM),
         Answer::Blob(blob) => {
             let (mut stream, body) = begin(&mut respond, &request, &blob)?;

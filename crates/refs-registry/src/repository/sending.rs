@@ -120,7 +120,8 @@ impl Sending {
             }
             let taken = match self.take(&step, held, goal).await {
                 Ok(taken) => taken,
-                Err(failure) => self.overcome(failure, &step, held, goal).await?,
+                // Boxed: it is seldom, and large.
+                Err(failure) => Box::pin(self.overcome(failure, &step, held, goal)).await?,
             };
             if taken == Taken::There {
                 return Ok(());
@@ -233,6 +234,11 @@ impl Sending {
         self.counted = offset;
     }
 
+    /// Keeps what the session may be lost to. What was not looked at costs no attempt, and so no session.
+    fn blame(&mut self, failure: &Failure) {
+        self.cause = Some(failure.error.clone()).filter(|_| !failure.is_unseen());
+    }
+
     /// Allows as many sessions to be lost to failures as attempts may be made: by what comes in each of them, those would be
     /// renewed for ever.
     fn lose(&mut self, cause: Error) -> Result<()> {
@@ -280,7 +286,7 @@ impl Sending {
             (Step::Ask, _) => self.pause(failure).await?,
             (Step::Whole | Step::End, Goal::Blob(digest)) => return self.ended(failure, digest).await,
             _ => {
-                self.cause = Some(failure.error.clone());
+                self.blame(&failure);
                 self.pause(failure).await?;
                 // Refused where the registry's own word had it begin: ECR's word stays at the first piece.
                 if seen == Seen::Again && self.replayable(held).is_ok() {
@@ -317,7 +323,7 @@ impl Sending {
     async fn ended(&mut self, failure: Failure, digest: &Digest) -> Result<Taken> {
         let is_answered = matches!(failure.error, Error::Refused { .. } | Error::Conflict { .. });
         let last = if failure.is_passing() {
-            self.cause = Some(failure.error.clone());
+            self.blame(&failure);
             self.pause(failure).await?;
             None
         } else if is_answered {

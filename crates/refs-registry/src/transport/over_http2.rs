@@ -8,11 +8,18 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::TryStreamExt;
+use http::{
+    Method, StatusCode,
+    header::{CONTENT_LENGTH, LOCATION, RANGE},
+};
 use refs_testkit::http2::{Answer, Http2Peer};
 use refs_url::{Digest, RepoName};
 
 use super::{Transport, routes::Routes};
-use crate::{Clock, Error, Options, Registry, Repository, Result, Resume, Source, Timeouts, auth::Anonymous};
+use crate::{
+    Clock, Descriptor, Error, MediaType, Options, Registry, Repository, Result, Resume, Retry, Sink, Source, Timeouts,
+    auth::Anonymous,
+};
 
 const LEN: usize = 300_000;
 
@@ -52,8 +59,12 @@ fn blob() -> Bytes {
 
 /// The repository of a client that takes for granted that `peer` speaks HTTP/2.
 fn repository(peer: &Http2Peer, clock: &Arc<Jumping>) -> Repository {
+    repository_with(peer, clock, Retry::default())
+}
+
+fn repository_with(peer: &Http2Peer, clock: &Arc<Jumping>, retry: Retry) -> Repository {
     let (timeouts, clock) = (clock.deadlines, Arc::clone(clock) as _);
-    let options = Options { credentials: Arc::new(Anonymous), clock, timeouts, ..Options::default() };
+    let options = Options { credentials: Arc::new(Anonymous), clock, timeouts, retry, ..Options::default() };
     let routes = Routes::over_http2(&options);
     let mut transport = Transport::new(options);
     transport.routes = routes;
@@ -85,6 +96,28 @@ async fn m021_a_server_that_refuses_every_stream_is_given_up() {
     let error = read(&repository(&peer, &clock)).await.unwrap_err();
     assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
     assert_eq!(peer.requests().len(), 3 + 5);
+}
+
+#[tokio::test]
+async fn m021_an_upload_that_was_not_looked_at_begins_anew_at_no_attempt() {
+    let (mut refused, clock) = (3, clock());
+    let peer = Http2Peer::start(move |request| {
+        let head = |status, name, value: &str| Answer::Head(status, name, value.to_owned());
+        match *request.method() {
+            Method::POST => head(StatusCode::ACCEPTED, LOCATION, "/v2/a/b/blobs/uploads/1"),
+            Method::PUT if refused > 0 => {
+                refused -= 1;
+                Answer::Refused
+            }
+            Method::PUT => head(StatusCode::CREATED, LOCATION, "/v2/a/b/blobs/x"),
+            Method::GET => head(StatusCode::NO_CONTENT, RANGE, "0-0"),
+            _ => head(StatusCode::NOT_FOUND, CONTENT_LENGTH, "0"),
+        }
+    });
+    let repository = repository_with(&peer, &clock, Retry { attempts: 1, ..Retry::default() });
+    let blob = Descriptor::of(MediaType::OCI_LAYER, &blob());
+    repository.put_blob(&blob, self::blob().into()).await.unwrap();
+    assert_eq!(peer.requests().iter().filter(|line| line.starts_with("PUT ")).count(), 4);
 }
 
 #[tokio::test]

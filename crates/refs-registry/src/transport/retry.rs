@@ -49,6 +49,11 @@ impl Failure {
         Self { error, retryable: Retryable::Soon }
     }
 
+    /// Whether the other side says that it has not looked at the request: it had no effect.
+    pub(crate) const fn is_unseen(&self) -> bool {
+        matches!(self.retryable, Retryable::Unseen)
+    }
+
     /// Whether it may pass, which also means that the request may have had its effect.
     pub(crate) const fn is_passing(&self) -> bool {
         !matches!(self.retryable, Retryable::Never)

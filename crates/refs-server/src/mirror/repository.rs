@@ -2,14 +2,13 @@
 
 use std::{
     ops::Range,
-    pin::pin,
     sync::{Arc, OnceLock},
     time::{Duration, SystemTime},
 };
 
 use async_trait::async_trait;
 use futures_core::{future::BoxFuture, stream::BoxStream};
-use futures_util::{FutureExt, future::select};
+use futures_util::FutureExt;
 use http::{
     HeaderName, StatusCode,
     header::{AGE, RETRY_AFTER, WARNING},
@@ -129,9 +128,8 @@ impl Mirrored {
         let answer = match known.filter(|known| !self.is_fresh(known)) {
             None => ask.await,
             Some(known) => {
-                let called_off = pin!(self.called_off.notified());
-                let patience = select(self.clock.sleep(self.tags.patience), called_off);
-                match self.silence.broken_by(&mut ask, patience.map(drop), &*self.clock).await {
+                let (patience, called_off) = (self.tags.patience, self.called_off.notified());
+                match self.silence.broken_by(&mut ask, patience, called_off, &*self.clock).await {
                     Waited::Answered(answer) => answer,
                     waited => match self.kept(&known).await {
                         Ok(manifest) => {

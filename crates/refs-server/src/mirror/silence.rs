@@ -20,7 +20,7 @@ pub(super) enum Waited<T> {
     Answered(T),
     /// Nothing, for as long as anybody waits.
     InVain,
-    /// Another has waited in vain, lately or meanwhile.
+    /// Another has waited in vain, lately or meanwhile, or it was called off.
     NotAtAll,
 }
 
@@ -30,11 +30,12 @@ impl Silence {
         Self { health: Health::new(1, pause), noted: Notify::new() }
     }
 
-    /// What comes of `ask` before `patience` is at its end. Nobody waits longer than who has asked first.
+    /// What comes of `ask` within `patience`, unless it is `called_off`. Nobody waits longer than who has asked first.
     pub(super) async fn broken_by<T>(
         &self,
         ask: impl Future<Output = T> + Unpin,
-        patience: impl Future<Output = ()>,
+        patience: Duration,
+        called_off: impl Future<Output = ()>,
         clock: &dyn Clock,
     ) -> Waited<T> {
         if !self.health.is_asked(clock.now()) {
@@ -42,8 +43,8 @@ impl Silence {
         }
         let mut noted = pin!(self.noted.notified());
         noted.as_mut().enable();
-        let patience = pin!(patience);
-        let over = select(patience, noted);
+        let called_off = pin!(called_off);
+        let over = select(clock.sleep(patience), select(noted, called_off));
         match select(ask, over).await {
             Either::Left((answer, _)) => Waited::Answered(answer),
             Either::Right((Either::Left(_), _)) => {

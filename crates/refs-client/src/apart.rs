@@ -51,9 +51,23 @@ impl Client {
     /// `Destination`.
     pub(crate) async fn keep_out(&self, at: &Location) -> Result<()> {
         let Location::Layout { path, .. } = at else { return Ok(()) };
-        let (path, kept, spared) = (path.clone(), self.kept_in(), self.spared.clone());
+        let path = path.clone();
+        self.keep_from(move || named::split(&path).0).await
+    }
+
+    /// Refuses to write the file `to` where that is in one of those folders.
+    ///
+    /// # Errors
+    /// `Destination`.
+    pub(crate) async fn keep_file_out(&self, to: &Path) -> Result<()> {
+        let to = to.to_owned();
+        self.keep_from(|| to).await
+    }
+
+    async fn keep_from(&self, path: impl FnOnce() -> PathBuf + Send + 'static) -> Result<()> {
+        let (kept, spared) = (self.kept_in(), self.spared.clone());
         thread::run(move || {
-            let (path, _) = named::split(&path);
+            let path = path();
             let there = resolved(&path);
             if kept.as_deref().into_iter().chain(spared.as_deref()).any(|folder| there.starts_with(resolved(folder))) {
                 return Err(Error::Destination { path, fault: DestinationFault::Cache });

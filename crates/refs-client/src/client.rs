@@ -275,9 +275,10 @@ impl Client {
     /// tool can read, and this library as [`Location::File`].
     ///
     /// # Errors
-    /// `Destination` when something is in the way, a file that `existing` leaves alone among them; `ManifestFile`,
-    /// `ManifestNotFound`, `Source` and `Pack` as in a push; `Io`. After an error what is at `to` is what was there before.
+    /// `Destination` when something is in the way, a file that `existing` leaves alone among them, or `to` is in the folder of
+    /// the store; `ManifestFile`, `ManifestNotFound`, `Source` and `Pack` as in a push; `Io`. After an error what is at `to` is what was there before.
     pub async fn pack(&self, directory: &Path, to: &Path, existing: Existing, options: &PackOptions) -> Result<Packed> {
+        self.keep_file_out(to).await?;
         pack::pack(directory, to, existing, &self.meter, options).await
     }
 

@@ -30,6 +30,16 @@ fn a_packed_file_is_listed_read_and_pulled() {
 }
 
 #[test]
+fn nothing_is_packed_into_the_cache() {
+    let machine = packed();
+    let file = machine.cache().join("index.json").display().to_string();
+    for with in ["", " --force", " --force --no-cache"] {
+        machine.fails(&format!("pack source {file}{with}"), 11, &["is where the cache is"]);
+    }
+    assert!(!machine.cache().exists());
+}
+
+#[test]
 fn a_packed_file_is_the_layer_that_a_push_makes() {
     let machine = packed();
     let packed = machine.json("pack source again.tgz");

@@ -158,8 +158,8 @@ fn not_found_hint(wanted: &Wanted, at: &Place) -> String {
 /// What to do next about a host that takes connections and gives no answer.
 fn unanswered_hint(host: &Host) -> String {
     let hint = format!("{host} gave no answer that can be read: run it again, or look at what listens there");
-    // Hosts on this machine are spoken to in the clear, unless a certificate is named for them.
-    let tls = if host.is_loopback() { "; if it speaks TLS, name its certificate with `--ca FILE`" } else { "" };
+    let tls =
+        if host.is_loopback() { "; a host on this machine is spoken to by TLS if `--ca FILE` is given" } else { "" };
     format!("{hint}{tls}")
 }
 

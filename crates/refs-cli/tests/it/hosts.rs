@@ -45,7 +45,11 @@ fn hints_tell_what_tls_on_this_machine_lacks() {
         fs::write(machine.path("own.pem"), &identity.certificate).unwrap();
         machine.fails(&format!("resolve {}/o/r:v1 {flags}", front.host()), 7, &[words]);
     };
-    check(&Identity::self_signed("localhost"), "", "; if it speaks TLS, name its certificate with `--ca FILE`");
+    check(
+        &Identity::self_signed("localhost"),
+        "",
+        "; a host on this machine is spoken to by TLS if `--ca FILE` is given",
+    );
     let words = "is made with `openssl req -x509 -addext basicConstraints=critical,CA:FALSE`";
     check(&Identity::self_signed_authority("localhost"), "--ca own.pem", words);
 }

@@ -1,14 +1,14 @@
 //! More requests than may wait for an upstream that says nothing.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use refs_server::Options;
 use refs_testkit::FakeRegistry;
-use tokio::task::JoinHandle;
+use tokio::{sync::watch, task::JoinHandle};
 
 use super::{
-    rig::{Given, Rig},
+    rig::{Given, Rig, blob},
     silent::silent_for,
 };
 
@@ -21,7 +21,7 @@ const NEW: usize = 2;
 /// Who asks for what is known waits by its own patience, too.
 const KNOWN: usize = 3;
 
-/// A request as a task of its own: all that wait for the time see it pass before anybody sees that they did.
+/// A request as a task of its own.
 fn asked(rig: &Arc<Rig>, method: &'static str, path: &str) -> JoinHandle<Given> {
     let (rig, path) = (Arc::clone(rig), path.to_owned());
     tokio::spawn(async move { rig.ask(method, &path, &[]).await })
@@ -58,4 +58,47 @@ async fn what_is_known_is_given_where_too_many_wait() {
         check("GET", patience).await;
         check("HEAD", patience).await;
     }
+}
+
+#[tokio::test]
+async fn m159_of_many_who_miss_one_blob_a_quarter_of_the_places_waits_and_the_rest_are_told_soon() {
+    const ALL: usize = 1_000;
+    const PLACES: usize = 400;
+    const MOST: usize = PLACES / 4;
+    let registry = FakeRegistry::start().await;
+    let (rig, silence) = silent_for(&registry, PROMPT, &Options { requests: PLACES, ..Options::default() }).await;
+    let rig = Arc::new(rig);
+    let path = format!("/v2/o/r/blobs/{}", blob(&registry, "o/r", b"blob").await);
+    registry.take_requests();
+    let answered = Arc::new(watch::Sender::new(0));
+    let asking = (0..ALL).map(|_| {
+        let (asked, answered) = (asked(&rig, "GET", &path), Arc::clone(&answered));
+        tokio::spawn(async move {
+            let given = asked.await.unwrap();
+            answered.send_modify(|answered| *answered += 1);
+            (given.status, given.header("retry-after").to_owned())
+        })
+    });
+    let asking: Vec<_> = asking.collect();
+    told(&answered, ALL - PLACES).await;
+    // Each waits to be one of the crowd, and one fetch by the upstream's patience.
+    rig.waiting(PLACES + 1).await;
+    rig.pass(PROMPT);
+    rig.waiting(PLACES - MOST + 1).await;
+    rig.pass(KEPT);
+    told(&answered, ALL - MOST).await;
+    assert_eq!(rig.server.load().requests, MOST);
+    silence.send_replace(false);
+    let mut counts = BTreeMap::new();
+    for given in join_all(asking).await {
+        *counts.entry(given.unwrap()).or_default() += 1;
+    }
+    let expected = [((200, ""), MOST), ((503, "1"), ALL - PLACES), ((503, "10"), PLACES - MOST)];
+    assert_eq!(counts, expected.map(|((status, after), count)| ((status, after.to_owned()), count)).into());
+    assert_eq!(registry.requests(), [format!("GET {path}")]);
+}
+
+/// Ends when so many were `answered`.
+async fn told(answered: &watch::Sender<usize>, count: usize) {
+    answered.subscribe().wait_for(|answered| *answered == count).await.unwrap();
 }

@@ -25,12 +25,15 @@ use tokio::sync::watch;
 pub(super) struct Calendar {
     begun: (Instant, SystemTime),
     passed: watch::Sender<Duration>,
-    /// How many wait for it to go on.
-    sleepers: watch::Sender<usize>,
+    /// Until when each waits who has not seen yet that it went on.
+    sleepers: watch::Sender<Vec<Duration>>,
 }
 
 /// One who waits.
-struct Sleeper<'a>(&'a watch::Sender<usize>);
+struct Sleeper<'a> {
+    until: Duration,
+    among: &'a watch::Sender<Vec<Duration>>,
+}
 
 #[async_trait]
 impl Clock for Calendar {
@@ -41,8 +44,8 @@ impl Clock for Calendar {
     async fn sleep(&self, wait: Duration) {
         let mut passed = self.passed.subscribe();
         let until = *passed.borrow() + wait;
-        self.sleepers.send_modify(|sleepers| *sleepers += 1);
-        let _asleep = Sleeper(&self.sleepers);
+        self.sleepers.send_modify(|sleepers| sleepers.push(until));
+        let _asleep = Sleeper { until, among: &self.sleepers };
         passed.wait_for(|passed| *passed >= until).await.unwrap();
     }
 
@@ -53,7 +56,10 @@ impl Clock for Calendar {
 
 impl Drop for Sleeper<'_> {
     fn drop(&mut self) {
-        self.0.send_modify(|sleepers| *sleepers -= 1);
+        self.among.send_modify(|sleepers| {
+            let own = sleepers.iter().position(|until| *until == self.until).unwrap();
+            sleepers.swap_remove(own);
+        });
     }
 }
 
@@ -130,9 +136,11 @@ impl Rig {
         self.calendar.now()
     }
 
-    /// Ends when so many wait for time to pass.
+    /// Ends when so many wait for time to pass. Whose time has come does not count, if it has not had its turn since.
     pub(super) async fn waiting(&self, count: usize) {
-        self.calendar.sleepers.subscribe().wait_for(|sleepers| *sleepers == count).await.unwrap();
+        let passed = *self.calendar.passed.borrow();
+        let wait = |sleepers: &Vec<Duration>| sleepers.iter().filter(|until| **until > passed).count() == count;
+        self.calendar.sleepers.subscribe().wait_for(wait).await.unwrap();
     }
 
     pub(super) async fn get(&self, path: &str) -> Given {

@@ -27,15 +27,17 @@ pub(crate) fn is_other(headers: &HeaderMap, digest: &Digest) -> bool {
     headers.contains_key(IF_MATCH) && !is_known(headers, IF_MATCH, digest)
 }
 
-/// Looks whether what is at `target` is what the conditions of a write ask for. What others write after this look goes
+/// Whether a write has conditions.
+pub(crate) fn are_set(headers: &HeaderMap) -> bool {
+    headers.contains_key(IF_MATCH) || headers.contains_key(IF_NONE_MATCH)
+}
+
+/// Looks whether what is at `target` is what the conditions of a write ask for. What other processes write after this look goes
 /// unnoticed: no store compares and writes in one step.
 ///
 /// # Errors
 /// The refusal to answer with: 412 when it is not.
 pub(crate) async fn look_before_write(sink: &dyn Sink, target: &Target, headers: &HeaderMap) -> Result<(), Refusal> {
-    if !headers.contains_key(IF_MATCH) && !headers.contains_key(IF_NONE_MATCH) {
-        return Ok(());
-    }
     let holds = match sink.resolve(target).await {
         Ok(there) => !is_other(headers, &there.digest) && !is_known(headers, IF_NONE_MATCH, &there.digest),
         Err(error) if error.kind() == ErrorKind::NotFound => !headers.contains_key(IF_MATCH),

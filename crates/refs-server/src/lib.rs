@@ -29,6 +29,7 @@ mod server;
 mod service;
 mod session;
 mod tls;
+mod turns;
 mod uploads;
 mod watch;
 

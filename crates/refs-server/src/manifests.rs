@@ -14,6 +14,7 @@ use crate::{
     body::{self, Incoming},
     conditions::{self, is_known, is_other},
     reading::Reading,
+    turns::{Turn, Turns},
 };
 
 pub(crate) async fn read(source: Reading<'_>, target: &Target, headers: &HeaderMap) -> Outcome {
@@ -28,36 +29,49 @@ pub(crate) async fn head(source: Reading<'_>, target: &Target, headers: &HeaderM
     Ok(if reply.is_empty() { reply } else { reply.with_length(descriptor.size) })
 }
 
-pub(crate) async fn put(
-    sink: &dyn Sink,
-    name: &RepoName,
-    target: &Target,
-    mut tags: Vec<Tag>,
-    headers: &HeaderMap,
-    body: &mut Incoming,
-) -> Outcome {
-    let raw = body::collect(body, Manifest::MAX_BYTES).await?;
-    let digest = digest_of(&raw, target)?;
-    let descriptor = Descriptor::new(media_type(&raw, headers)?, digest, raw.len() as u64);
-    let manifest = Manifest { descriptor, raw };
-    manifest.parse().map_err(|error| Refusal::of_write(&error))?;
-    let by_query = tags.clone();
-    if let Target::Tag(tag) = target {
-        tags.push(tag.clone());
-    }
-    conditions::look_before_write(sink, target, headers).await?;
-    let stored = sink.put_manifest(&manifest, &tags).await.map_err(|error| Refusal::of_manifest(&error))?;
-    let reply = Reply::new(StatusCode::CREATED)
-        .with(LOCATION, format_args!("/v2/{name}/manifests/{}", stored.digest))
-        .with(DOCKER_CONTENT_DIGEST, &stored.digest);
-    let reply = by_query.iter().fold(reply, |reply, tag| reply.with(OCI_TAG, tag));
-    Ok(stored.subject.into_iter().fold(reply, |reply, subject| reply.with(OCI_SUBJECT, subject)))
+/// Where a request would change manifests.
+pub(crate) struct Changes<'a> {
+    pub(crate) turns: &'a Turns,
+    pub(crate) sink: &'a dyn Sink,
+    pub(crate) repository: &'a RepoName,
+    pub(crate) headers: &'a HeaderMap,
 }
 
-pub(crate) async fn delete(sink: &dyn Sink, target: &Target, headers: &HeaderMap) -> Outcome {
-    conditions::look_before_write(sink, target, headers).await?;
-    sink.delete_manifest(target).await.map_err(|error| Refusal::of_write(&error))?;
-    Ok(Reply::new(StatusCode::ACCEPTED))
+impl Changes<'_> {
+    pub(crate) async fn put(&self, target: &Target, mut tags: Vec<Tag>, body: &mut Incoming) -> Outcome {
+        let raw = body::collect(body, Manifest::MAX_BYTES).await?;
+        let digest = digest_of(&raw, target)?;
+        let descriptor = Descriptor::new(media_type(&raw, self.headers)?, digest, raw.len() as u64);
+        let manifest = Manifest { descriptor, raw };
+        manifest.parse().map_err(|error| Refusal::of_write(&error))?;
+        let by_query = tags.clone();
+        if let Target::Tag(tag) = target {
+            tags.push(tag.clone());
+        }
+        let _turn = self.turn(target).await?;
+        let stored = self.sink.put_manifest(&manifest, &tags).await.map_err(|error| Refusal::of_manifest(&error))?;
+        let reply = Reply::new(StatusCode::CREATED)
+            .with(LOCATION, format_args!("/v2/{}/manifests/{}", self.repository, stored.digest))
+            .with(DOCKER_CONTENT_DIGEST, &stored.digest);
+        let reply = by_query.iter().fold(reply, |reply, tag| reply.with(OCI_TAG, tag));
+        Ok(stored.subject.into_iter().fold(reply, |reply, subject| reply.with(OCI_SUBJECT, subject)))
+    }
+
+    pub(crate) async fn delete(&self, target: &Target) -> Outcome {
+        let _turn = self.turn(target).await?;
+        self.sink.delete_manifest(target).await.map_err(|error| Refusal::of_write(&error))?;
+        Ok(Reply::new(StatusCode::ACCEPTED))
+    }
+
+    /// The turn of a write whose conditions hold. As long as it lasts, this server lets nobody else change that.
+    async fn turn(&self, target: &Target) -> Result<Turn, Refusal> {
+        if !conditions::are_set(self.headers) {
+            return Ok(self.turns.beside(self.repository).await);
+        }
+        let turn = self.turns.alone(self.repository).await;
+        conditions::look_before_write(self.sink, target, self.headers).await?;
+        Ok(turn)
+    }
 }
 
 fn described(descriptor: &Descriptor, headers: &HeaderMap) -> Outcome {

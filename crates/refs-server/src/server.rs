@@ -30,13 +30,14 @@ use crate::{
     health::{self, Tried},
     listing,
     load::Connections,
-    manifests,
+    manifests::{self, Changes},
     neighbours::Neighbours,
     observer::Observers,
     places::Places,
     reading::{Behind, Reading},
     referrers,
     session::Sessions,
+    turns::Turns,
     uploads::Uploads,
     watch::{Notes, Watch},
 };
@@ -65,6 +66,7 @@ struct Inner {
     draining: AtomicBool,
     probe: Option<Arc<dyn Probe>>,
     tried: Tried,
+    turns: Turns,
 }
 
 /// Where repositories come from.
@@ -116,6 +118,7 @@ impl Server {
             draining: AtomicBool::new(false),
             probe,
             tried: Tried::default(),
+            turns: Turns::default(),
         }))
     }
 
@@ -336,12 +339,13 @@ impl Server {
         let sink = writes.sink(&self.0.host, &name).map_err(|error| Refusal::of_write(&error))?;
         let inner = &*self.0;
         let neighbours = Neighbours { resolver: &**writes, host: &inner.host, most: inner.mount_search, reach };
-        let Inner { sessions, chunk_bytes, .. } = inner;
+        let Inner { sessions, chunk_bytes, turns, .. } = inner;
         let uploads =
             Uploads { sessions, sink: &*sink, neighbours, repository: &name, headers, chunk_bytes: *chunk_bytes };
+        let manifests = Changes { turns, sink: &*sink, repository: &name, headers };
         match write {
-            Write::Manifest { target, tags } => manifests::put(&*sink, &name, &target, tags, headers, body).await,
-            Write::DeleteManifest(target) => manifests::delete(&*sink, &target, headers).await,
+            Write::Manifest { target, tags } => manifests.put(&target, tags, body).await,
+            Write::DeleteManifest(target) => manifests.delete(&target).await,
             Write::DeleteBlob(digest) => blobs::delete(&*sink, &digest).await,
             Write::Upload(start) => uploads.start(start, body).await,
             Write::Append(id) => uploads.append(id, body).await,

@@ -1,10 +1,19 @@
 //! Requests that are only to be carried out where something is, or is not, what the client knows.
 
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use refs_server::{Options, Server};
+use refs_store::Layouts;
 use refs_testkit::Image;
 
-use crate::client::{Peer, digest};
+use crate::{
+    client::{Peer, digest},
+    direct::ask,
+};
 
 const OCI: (&str, &str) = ("content-type", "application/vnd.oci.image.manifest.v1+json");
+const OCI_INDEX: (&str, &str) = ("content-type", "application/vnd.oci.image.index.v1+json");
 const V1: &str = "/v2/o/r/manifests/v1";
 const NEW: &str = "/v2/o/r/manifests/new";
 
@@ -43,6 +52,21 @@ async fn what_a_condition_does_not_hold_of_is_neither_changed_nor_given() {
         let body = if method == "PUT" { manifest.raw.clone() } else { bytes::Bytes::new() };
         let answer = peer.put((method, path), &[OCI, (name, value)], body).await;
         assert_eq!(answer.status(), expected, "{method} {path} {name}: {value}");
+    }
+}
+
+#[tokio::test]
+async fn of_many_who_push_a_new_tag_at_a_time_one_is_told_that_it_was_new() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::writable(Arc::new(Layouts::new(folder.path())), &Options::default());
+    const INDEX: &str = r#"{"schemaVersion":2,"manifests":[]}"#;
+    let own = format!("\"{}\"", digest(INDEX));
+    for (method, name, value, first) in [("PUT", "if-none-match", "*", 201), ("DELETE", "if-match", &own, 202)] {
+        let (line, headers) = (format!("{method} {NEW}"), [OCI_INDEX, (name, value)]);
+        let asked = (0..8).map(|_| ask(&server, &line, &headers, INDEX));
+        let mut given: Vec<_> = join_all(asked).await.into_iter().map(|answer| answer.status).collect();
+        given.sort_unstable();
+        assert_eq!(given, [first, 412, 412, 412, 412, 412, 412, 412], "{line} {name}");
     }
 }
 

@@ -63,7 +63,7 @@ impl Order {
         home::renew(self.folder.root())?;
         let begun = match std::mem::replace(&mut self.place, Place::Anonymous) {
             Place::Left(ingest) => Some(*ingest),
-            Place::Partial(path) => partials::begin(self.folder.root(), &path, self.bound)?,
+            Place::Partial(path) => partials::begin(self.folder.root(), &path, self.bound, &self.remains)?,
             Place::Anonymous => None,
         };
         match begun {
@@ -93,10 +93,12 @@ impl Order {
             ingest.discard();
             return Ok(());
         }
+        let made_room = partials::make_room(self.folder.root(), self.bound);
         self.remains.add(Left { digest: self.digest.clone(), bytes, total: self.size });
         let path = ingest.path().to_owned();
         drop(ingest);
-        self.bound.added(self.folder.root(), &path, bytes)
+        self.bound.added(self.folder.root(), &path, bytes)?;
+        made_room
     }
 
     fn drop_obsolete(&self) -> Result<()> {

@@ -5,7 +5,10 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use refs_registry::{ByteStream, Error, Result, Resume, Verify, error::Doing};
@@ -21,7 +24,7 @@ use crate::{
 
 /// Shorter content is fetched anew as quickly as its rest.
 pub(super) const MIN_TOTAL: u64 = 1 << 20;
-/// So many beginnings are kept, with those that are filled; the oldest of the others goes for a new one.
+/// So many beginnings are kept, with those that are filled; the oldest of the others goes for one that is left.
 const MAX_PARTIALS: usize = 64;
 
 /// The beginning of content, which waits in a [`DiskStore`](super::DiskStore) for the rest.
@@ -37,7 +40,11 @@ pub struct Left {
 
 /// What the fills of this process have left.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Remains(Arc<Mutex<BTreeMap<Digest, Left>>>);
+pub(super) struct Remains {
+    left: Arc<Mutex<BTreeMap<Digest, Left>>>,
+    /// Whether this process has made room among what those have left that died.
+    has_made_room: Arc<AtomicBool>,
+}
 
 impl Remains {
     pub(super) fn add(&self, left: Left) {
@@ -53,7 +60,7 @@ impl Remains {
     }
 
     fn map(&self) -> MutexGuard<'_, BTreeMap<Digest, Left>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -62,13 +69,17 @@ pub(super) fn path(notes: &Path, digest: &Digest, total: u64) -> PathBuf {
     folder(notes, digest).join(format!("{}-{total}", digest.encoded()))
 }
 
-/// Takes the file for the beginning of content of `total` bytes, empty, and makes room for it among the others. `None`
-/// while another fills it.
-pub(super) fn begin(root: &Path, path: &Path, bound: Bound) -> Result<Option<Ingest>> {
-    make_room(root, bound)?;
+/// Takes the file for the beginning of content, empty. `None` while another fills it.
+///
+/// Processes that died have left their beginnings, and made no room for them: the first fill of a process does. Whoever waits
+/// for the first byte of another does not wait for that, which takes the longer the more repositories there are.
+pub(super) fn begin(root: &Path, path: &Path, bound: Bound, remains: &Remains) -> Result<Option<Ingest>> {
     make_folders_of(path)?;
     let Some(mut ingest) = Ingest::claim(path)? else { return Ok(None) };
     ingest.empty()?;
+    if !remains.has_made_room.swap(true, Ordering::Relaxed) {
+        make_room(root, bound)?;
+    }
     Ok(Some(ingest))
 }
 
@@ -132,7 +143,7 @@ fn totals(folder: &Path, digest: &Digest) -> Result<Vec<(PathBuf, u64)>> {
 
 /// Removes the oldest beginnings that nobody fills, so that neither their number nor their bytes grow without an end, however
 /// processes die.
-fn make_room(root: &Path, bound: Bound) -> Result<()> {
+pub(super) fn make_room(root: &Path, bound: Bound) -> Result<()> {
     let mut kept = Vec::new();
     for origin in origins(root)? {
         walk_notes(root, &origin.join(PARTIALS_FOLDER), &mut kept)?;
@@ -141,7 +152,7 @@ fn make_room(root: &Path, bound: Bound) -> Result<()> {
     let mut bytes = kept.iter().map(|kept| kept.bytes).sum::<u64>();
     let mut rest = kept.len();
     for kept in kept {
-        if rest < MAX_PARTIALS && bytes <= bound.max_bytes {
+        if rest <= MAX_PARTIALS && bytes <= bound.max_bytes {
             break;
         }
         if remove_unless_filled(&kept.path)? {

@@ -264,6 +264,38 @@ async fn beginnings_are_bounded_in_number() -> Result<()> {
 }
 
 #[tokio::test]
+async fn beginnings_of_processes_that_died_are_bounded_by_the_first_fill_of_another() -> Result<()> {
+    let place = Place::new().await?;
+    let (store, begun) = (place.store(), digest("begun"));
+    let leave = |content: &str| {
+        for number in 0..80 {
+            let notes = place.folder.path().join(format!("cache/origins/open/a.io/o/r{number}/_partials/sha256"));
+            fs::create_dir_all(&notes).unwrap();
+            fs::write(notes.join(format!("{}-{TOTAL}", digest(content).encoded())), "left").unwrap();
+        }
+    };
+    // Once the first bytes are there, room was made, if any is.
+    let fill = async || {
+        let mut fill = store.fill(&place.origin(), &begun, TOTAL).await?.unwrap();
+        fill.write(Bytes::from_static(b"begun")).await?;
+        until(async || place.partials().iter().any(|path| fs::metadata(path).unwrap().len() > 0)).await;
+        Result::Ok(fill)
+    };
+    let all = async || Result::Ok(store.info().await?.partials.files);
+    assert_eq!(store.stat(&begun).await?, None, "the folder is a store's");
+    leave("first");
+    fill().await?.discard().await;
+    assert_eq!(all().await?, 63);
+    leave("second");
+    let second = fill().await?;
+    assert_eq!(all().await?, 63 + 80 + 1, "whoever waits for content waits for no look at all repositories");
+    drop(second);
+    until(async || !store.left().is_empty()).await;
+    assert_eq!(all().await?, 64);
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_is_removed_takes_its_beginning_along() -> Result<()> {
     let place = Place::new().await?;
     place.break_off().await?;

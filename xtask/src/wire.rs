@@ -172,6 +172,14 @@ pub(crate) fn manifest_of(digest: &str, bytes: usize) -> (&'static str, String) 
     (MANIFEST, manifest.to_string())
 }
 
+/// A manifest of an image with this config and this layer, each by its digest and its size in bytes, and its media type.
+pub(crate) fn image_of(config: (&str, usize), layer: (&str, usize)) -> (&'static str, String) {
+    let described = |kind: &str, (digest, bytes): (&str, usize)| json!({"mediaType": format!("application/vnd.oci.image.{kind}"), "digest": digest, "size": bytes});
+    let (config, layer) = (described("config.v1+json", config), described("layer.v1.tar", layer));
+    let manifest = json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer]});
+    (MANIFEST, manifest.to_string())
+}
+
 fn amiss(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }

@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde::Deserialize;
+
 use super::process::Outcome;
 use crate::error::{Error, Result};
 use crate::workspace::{Workspace, cargo};
@@ -114,6 +116,36 @@ fn install_peers(module: &Path, bin: &Path) -> Result<()> {
         Outcome::of(&mut go)?.stdout()?;
     }
     Ok(())
+}
+
+/// zot, built in its own module, whose `go.sum` says what it is made of; `None` without Go. Later versions have other module
+/// paths, which Go's module proxy refuses.
+pub(crate) fn zot(workspace: &Workspace) -> Result<Option<PathBuf>> {
+    const PINNED: &str = "github.com/project-zot/zot@v1.4.3";
+    const SUM: &str = "h1:/6btePyKpR2R1FwGa8WhqtviB10Ox5Yw+rsYVmenhFI=";
+    let program = workspace.target.join("interop/bin/zot");
+    let Some(go) = in_path("go").filter(|_| !program.exists()) else {
+        return Ok(Some(program).filter(|program| program.exists()));
+    };
+    println!("interop: building {PINNED}");
+    let download = Outcome::of(Command::new(&go).args(["mod", "download", "-json", PINNED]))?.stdout()?;
+    let module: Module =
+        serde_json::from_slice(&download).map_err(|source| Error::Json { from: "go mod download", source })?;
+    if module.sum != SUM {
+        return Err(Error::Unexpected { what: PINNED.to_owned(), expected: SUM.to_owned(), found: module.sum });
+    }
+    let mut build = Command::new(&go);
+    build.args(["build", "-trimpath", "-tags", "sync,containers_image_openpgp", "-o"]).arg(&program).arg("./cmd/zot");
+    Outcome::of(build.current_dir(module.dir))?.stdout()?;
+    Ok(Some(program))
+}
+
+/// A module of Go's, unpacked.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Module {
+    dir: PathBuf,
+    sum: String,
 }
 
 /// Installs moto from PyPI into a place of its own; a second run finds it there. Without Python this does nothing.

@@ -5,6 +5,8 @@ use std::time::Instant;
 
 use tokio::task::JoinSet;
 
+use super::content::Content;
+use super::peers::{Cache, Fetches};
 use crate::wire::Connection;
 
 /// So many connections at once, each with so many requests, one after the other.
@@ -58,17 +60,29 @@ impl Load {
     }
 }
 
-/// Asks `host` for what it does not have yet.
-pub(super) async fn cold(host: &str, path: &str) -> io::Result<Cold> {
-    let mut connection = Connection::open(host).await?;
+/// Asks `cache` for what it does not have yet, and first for what it needs to know of that.
+pub(super) async fn cold(cache: &Cache, content: &Content) -> io::Result<Cold> {
+    let mut connection = Connection::open(&cache.host).await?;
     let begun = Instant::now();
     let ms = || begun.elapsed().as_secs_f64() * 1e3;
-    let head = connection.get(path).await?;
+    ask_first(cache, content).await?;
+    let head = connection.get(&content.blob).await?;
     connection.piece().await?;
     let first_ms = ms();
     connection.rest().await?;
     require_found(head.status)?;
     Ok(Cold { first_ms, all_ms: ms() })
+}
+
+/// Asks `cache` for the manifest, if it has no blobs before.
+pub(super) async fn ask_first(cache: &Cache, content: &Content) -> io::Result<()> {
+    if cache.fetches == Fetches::Blobs {
+        return Ok(());
+    }
+    let mut connection = Connection::open(&cache.host).await?;
+    let head = connection.get(&content.manifest).await?;
+    connection.rest().await?;
+    require_found(head.status)
 }
 
 fn require_found(status: u16) -> io::Result<()> {

@@ -34,7 +34,7 @@ pub(super) async fn measure(setting: &Setting) -> Result<Vec<Peak>> {
         for connections in [10_usize, 100] {
             let mut blob = bytes.repeat(times);
             blob[..8].copy_from_slice(&connections.to_le_bytes());
-            let path = setting.pushed(&blob).await?;
+            let path = setting.pushed(&blob).await?.blob;
             let dir = setting.fresh(&format!("memory-{times}-{connections}"))?;
             let mut mib = [0.0; 2];
             for mib in &mut mib {

@@ -1,5 +1,6 @@
 //! `refs serve --mirror` beside other read-through caches of the same registry.
 
+mod content;
 mod load;
 mod memory;
 mod peers;
@@ -11,8 +12,8 @@ use super::options::Options;
 use super::statistics::Spread;
 use crate::error::{Error, Result};
 use crate::interop::trees::noise;
-use crate::wire;
 use crate::workspace::Workspace;
+use content::Content;
 use load::{Cold, Load};
 use peers::{Cache, Setting};
 
@@ -100,15 +101,17 @@ async fn run(setting: &Setting, options: &Options) -> Result<Figures> {
 }
 
 async fn hot(setting: &Setting, options: &Options, rounds: usize) -> Result<Vec<Table>> {
-    let large = vec![setting.pushed(&noise(BLOB_BYTES)).await?];
+    let large = setting.pushed(&noise(BLOB_BYTES)).await?;
     let bytes = noise(SMALL * SMALL_BYTES);
     let mut small = Vec::new();
     for bytes in bytes.chunks(SMALL_BYTES) {
         small.push(setting.pushed(bytes).await?);
     }
-    let manifests = setting.manifests(&small).await?;
+    setting.prepare(small.iter().chain([&large])).await;
+    let (blobs, manifests) = small.into_iter().map(|Content { blob, manifest }| (blob, manifest)).unzip();
+    let large = vec![large.blob];
     let mut tables = Vec::new();
-    for ((name, load, unit), paths) in HOT.into_iter().zip([&large, &large, &small, &manifests]) {
+    for ((name, load, unit), paths) in HOT.into_iter().zip([&large, &large, &blobs, &manifests]) {
         if options.wants(name) {
             let mut table = Table::new(name, unit, &setting.caches);
             for round in 0..=rounds {
@@ -131,9 +134,9 @@ async fn cold(setting: &Setting, rounds: usize) -> Result<[Table; 2]> {
     for round in 0..=rounds {
         // Another blob: none of the caches has it.
         bytes[..8].copy_from_slice(&round.to_le_bytes());
-        let path = setting.pushed(&bytes).await?;
+        let content = setting.pushed(&bytes).await?;
         for (number, cache) in setting.caches.iter().enumerate() {
-            let (came, ended) = match load::cold(&cache.host, &path).await {
+            let (came, ended) = match load::cold(cache, &content).await {
                 Ok(Cold { first_ms, all_ms }) => (Ok(first_ms), Ok(all_ms)),
                 Err(error) => (Err(error), Err(std::io::ErrorKind::Other.into())),
             };
@@ -152,27 +155,18 @@ impl Figures {
 }
 
 impl Setting {
-    /// Pushes a blob to the registry, and gives its path.
-    async fn pushed(&self, bytes: &[u8]) -> Result<String> {
-        let digest = refs_url::Digest::sha256(bytes).to_string();
-        let pushed = wire::push_blob(self.upstream.host(), REPOSITORY, &digest, bytes).await;
-        pushed.map_err(Error::file("push to", self.upstream.host()))?;
-        Ok(format!("/v2/{REPOSITORY}/blobs/{digest}"))
+    /// Pushes a blob and its manifest to the registry.
+    async fn pushed(&self, bytes: &[u8]) -> Result<Content> {
+        Content::push(self.upstream.host(), bytes).await
     }
 
-    /// Pushes a manifest for each of the blobs, and gives their paths.
-    async fn manifests(&self, blobs: &[String]) -> Result<Vec<String>> {
-        let mut paths = Vec::new();
-        for blob in blobs {
-            let digest = blob.rsplit('/').next().unwrap_or_default();
-            let (kind, manifest) = wire::manifest_of(digest, SMALL_BYTES);
-            let path = format!("/v2/{REPOSITORY}/manifests/{}", refs_url::Digest::sha256(manifest.as_bytes()));
-            let host = self.upstream.host();
-            let pushed = wire::push_manifest(host, &path, kind, manifest.as_bytes()).await;
-            pushed.map_err(Error::file("push to", host))?;
-            paths.push(path);
+    /// Has the caches fetch what they give nobody before. One that can't shows that when it is asked.
+    async fn prepare<'a>(&self, contents: impl Iterator<Item = &'a Content> + Clone) {
+        for cache in &self.caches {
+            for content in contents.clone() {
+                drop(load::ask_first(cache, content).await);
+            }
         }
-        Ok(paths)
     }
 }
 

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::error::{Error, Result};
 use crate::interop::process::Server;
 use crate::interop::servers::{Place, PlaceKind, free_address, refs_serving, start};
-use crate::interop::tools::{Build, Tools};
+use crate::interop::tools::{Build, Tools, zot as zot_of};
 use crate::interop::trees::write;
 use crate::workspace::Workspace;
 
@@ -30,7 +30,16 @@ pub(super) struct Cache {
     pub(super) name: String,
     pub(super) is_ours: bool,
     pub(super) host: String,
+    pub(super) fetches: Fetches,
     _server: Option<Server>,
+}
+
+/// What a cache fetches when it is asked for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fetches {
+    Blobs,
+    /// The images whose manifests it is asked for, with all their blobs.
+    Images,
 }
 
 impl Setting {
@@ -40,13 +49,17 @@ impl Setting {
         let upstream = PlaceKind::Plain.start(&tools)?;
         let dir = tempfile::tempdir().map_err(Error::file("create", "a temporary directory"))?;
         let (server, host) = ours(&tools, dir.path(), upstream.host())?;
-        let mut caches =
-            vec![Cache { name: "refs serve --mirror".to_owned(), is_ours: true, host, _server: Some(server) }];
-        for (name, program) in
-            [("docker-registry (Debian)", &tools.docker_registry), ("distribution v3", &tools.distribution)]
-        {
+        let name = "refs serve --mirror".to_owned();
+        let mut caches = vec![Cache { name, is_ours: true, host, fetches: Fetches::Blobs, _server: Some(server) }];
+        type Start = fn(&str, &Path, &Path, &str) -> Result<Cache>;
+        let rows: [(_, _, Start); 3] = [
+            ("docker-registry (Debian)", tools.docker_registry.clone(), pull_through),
+            ("distribution v3", tools.distribution.clone(), pull_through),
+            ("zot 1.4.3", zot_of(workspace)?, zot),
+        ];
+        for (name, program, start) in rows {
             match program {
-                Some(program) => caches.push(pull_through(name, program, dir.path(), upstream.host())?),
+                Some(program) => caches.push(start(name, &program, dir.path(), upstream.host())?),
                 None => println!("bench: {name} is not to be had here"),
             }
         }
@@ -74,7 +87,7 @@ fn ours(tools: &Tools, dir: &Path, upstream: &str) -> Result<(Server, String)> {
 }
 
 /// CNCF distribution, in whatever version, as a cache of `upstream`.
-fn pull_through(name: &str, program: &PathBuf, dir: &Path, upstream: &str) -> Result<Cache> {
+fn pull_through(name: &str, program: &Path, dir: &Path, upstream: &str) -> Result<Cache> {
     let dir = dir.join(name);
     fs::create_dir(&dir).map_err(Error::file("create", &dir))?;
     let address = free_address()?;
@@ -89,5 +102,24 @@ fn pull_through(name: &str, program: &PathBuf, dir: &Path, upstream: &str) -> Re
     // JSON is YAML.
     write(&path, config.to_string().as_bytes())?;
     let (server, host) = start(Command::new(program).arg("serve").arg(path), address, &dir)?;
-    Ok(Cache { name: name.to_owned(), is_ours: false, host, _server: server })
+    Ok(Cache { name: name.to_owned(), is_ours: false, host, fetches: Fetches::Blobs, _server: server })
+}
+
+/// zot, which fetches images from `upstream` on demand. What it does by itself beside that is off.
+fn zot(name: &str, program: &Path, dir: &Path, upstream: &str) -> Result<Cache> {
+    let dir = dir.join(name);
+    fs::create_dir(&dir).map_err(Error::file("create", &dir))?;
+    let address = free_address()?;
+    let registry = json!({"urls": [format!("http://{upstream}")], "onDemand": true, "tlsVerify": false});
+    let config = json!({
+        "distSpecVersion": "1.0.1",
+        "storage": {"rootDirectory": dir.join("cache"), "dedupe": false, "gc": false},
+        "http": {"address": address.ip().to_string(), "port": address.port().to_string()},
+        "log": {"level": "error"},
+        "extensions": {"sync": {"enable": true, "registries": [registry]}},
+    });
+    let path = dir.join("cache.json");
+    write(&path, config.to_string().as_bytes())?;
+    let (server, host) = start(Command::new(program).arg("serve").arg(path), address, &dir)?;
+    Ok(Cache { name: name.to_owned(), is_ours: false, host, fetches: Fetches::Images, _server: server })
 }

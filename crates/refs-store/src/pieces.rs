@@ -10,7 +10,7 @@ use bytes::Bytes;
 /// The largest piece.
 pub(crate) const MOST_BYTES: usize = 256 << 10;
 /// What a piece may have however much is held.
-const LEAST_BYTES: usize = 32 << 10;
+pub(crate) const LEAST_BYTES: usize = 32 << 10;
 /// When readers hold so much, each gets the least.
 const PLENTY_BYTES: usize = 32 << 20;
 /// Pieces get smaller when so many more of them would be too much.

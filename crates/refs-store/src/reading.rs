@@ -7,30 +7,22 @@ use futures_util::{StreamExt, stream};
 use refs_registry::{ByteStream, Result, Verify};
 use tokio::task::JoinHandle;
 
-use crate::file::{blocking, joined, read_chunk};
+use crate::{
+    file::{blocking, joined, read_chunk},
+    pieces,
+};
 
 /// What is done when the bytes have passed.
 pub(crate) type Passed = Box<dyn FnOnce(&File) + Send>;
 
 /// The bytes `range` of `file`, whose name is `path`; a file that ends within them is corrupt.
 pub(crate) fn read_range(file: Arc<File>, path: Arc<Path>, range: Range<u64>) -> ByteStream {
-    Reading { file, path, rest: range, check: None }.stream()
+    Reading::new(file, path, range, None).stream()
 }
 
 /// The bytes `range` of `file`, which end with an error unless they pass `verify`.
 pub(crate) fn read_verified(file: Arc<File>, path: Arc<Path>, range: Range<u64>, verify: Verify) -> ByteStream {
-    read_and_then(file, path, range, verify, Box::new(|_| {}))
-}
-
-/// The same; `passed` is done when they have.
-pub(crate) fn read_and_then(
-    file: Arc<File>,
-    path: Arc<Path>,
-    range: Range<u64>,
-    verify: Verify,
-    passed: Passed,
-) -> ByteStream {
-    Reading { file, path, rest: range, check: Some((verify, passed)) }.stream()
+    Reading::new(file, path, range, Some((verify, Box::new(|_| {})))).stream()
 }
 
 /// The first bytes of `range` of `file`, one piece at most.
@@ -39,31 +31,24 @@ pub(crate) async fn read_piece(file: Arc<File>, path: Arc<Path>, range: Range<u6
     blocking(&place, move || read_chunk(&file, &path, &range)).await
 }
 
-struct Reading {
+/// Bytes of a file that are about to be read.
+pub(crate) struct Reading {
     file: Arc<File>,
     path: Arc<Path>,
     rest: Range<u64>,
     check: Option<(Verify, Passed)>,
 }
 
-/// What follows a piece.
-enum Next {
-    More(Box<Reading>),
-    Nothing(Result<()>),
-}
+/// What has begun to be read, by a thread that may wait for the disk.
+pub(crate) struct Begun(State);
 
-enum State {
-    Begin(Box<Reading>),
-    Coming(JoinHandle<Result<(Bytes, Next)>>, Arc<Path>),
-    Ended(Result<()>),
-}
-
-impl Reading {
-    fn stream(self) -> ByteStream {
-        let begin = if self.rest.is_empty() { State::Ended(self.end()) } else { State::Begin(Box::new(self)) };
-        let pieces = stream::try_unfold(begin, |state| async move {
+impl Begun {
+    /// All of the bytes.
+    pub(crate) fn stream(self) -> ByteStream {
+        let pieces = stream::try_unfold(self.0, |state| async move {
             let (coming, path) = match state {
                 State::Begin(reading) => reading.begin(),
+                State::Read(piece, ended) => return Ok(Some((piece, State::Ended(ended)))),
                 State::Coming(coming, path) => (coming, path),
                 State::Ended(ended) => return ended.map(|()| None),
             };
@@ -78,6 +63,49 @@ impl Reading {
             Ok(Some((piece, state)))
         });
         pieces.boxed()
+    }
+}
+
+/// What follows a piece.
+enum Next {
+    More(Box<Reading>),
+    Nothing(Result<()>),
+}
+
+enum State {
+    Begin(Box<Reading>),
+    /// All of it, and the verdict.
+    Read(Bytes, Result<()>),
+    Coming(JoinHandle<Result<(Bytes, Next)>>, Arc<Path>),
+    Ended(Result<()>),
+}
+
+impl Reading {
+    /// The bytes `range` of `file`, whose name is `path`, which have to pass a check, if there is one; what is to be done then.
+    pub(crate) fn new(file: Arc<File>, path: Arc<Path>, range: Range<u64>, check: Option<(Verify, Passed)>) -> Self {
+        Self { file, path, rest: range, check }
+    }
+
+    /// Reads it here and now, if it is so short that no reader holds less at a time.
+    pub(crate) fn begun(self) -> Begun {
+        let is_short = self.rest.end - self.rest.start <= pieces::LEAST_BYTES as u64;
+        if self.rest.is_empty() || !is_short {
+            return Begun(self.state());
+        }
+        Begun(match Box::new(self).step() {
+            Ok((piece, Next::Nothing(ended))) => State::Read(piece, ended),
+            // A piece has all that is so short.
+            Ok((_, Next::More(reading))) => State::Begin(reading),
+            Err(error) => State::Ended(Err(error)),
+        })
+    }
+
+    fn stream(self) -> ByteStream {
+        Begun(self.state()).stream()
+    }
+
+    fn state(self) -> State {
+        if self.rest.is_empty() { State::Ended(self.end()) } else { State::Begin(Box::new(self)) }
     }
 
     fn begin(self: Box<Self>) -> (JoinHandle<Result<(Bytes, Next)>>, Arc<Path>) {
@@ -127,7 +155,8 @@ mod tests {
             counted.fetch_add(1, Ordering::Relaxed);
         });
         let verify = Verify::new(digest, size, Resume::START).unwrap();
-        let stream = read_and_then(file.into(), Path::new("file").into(), 0..size, verify, passed);
+        let path: Arc<Path> = Path::new("file").into();
+        let stream = Reading::new(file.into(), path, 0..size, Some((verify, passed))).begun().stream();
         let pieces: Vec<Bytes> = stream.try_collect().await.map_err(|error| error.kind())?;
         assert_eq!(pieces.concat(), bytes);
         Ok(times.load(Ordering::Relaxed))

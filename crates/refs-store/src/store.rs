@@ -38,6 +38,15 @@ pub trait Store: Debug + Send + Sync {
     /// `NotCached`; the stream yields `Digest` or `Size` when the content is damaged. [`remove`](Store::remove) it then.
     async fn blob(&self, digest: &Digest, from: Resume) -> Result<Blob>;
 
+    /// The whole content, if `origin` is known to have it; `None` if it is not.
+    ///
+    /// # Errors
+    /// As [`blob`](Store::blob): `NotCached` when it is not here, whoever has it.
+    async fn blob_of(&self, origin: &Origin, digest: &Digest) -> Result<Option<Blob>> {
+        let blob = self.blob(digest, Resume::START).await?;
+        Ok(self.is_member(origin, digest).await?.then_some(blob))
+    }
+
     /// Bytes `range` of the content, not verified: from the whole of it, else from a part that was taken in by itself, from
     /// `origin`.
     ///

@@ -102,3 +102,16 @@ impl Coming {
 #[derive(Debug, thiserror::Error)]
 #[error("it ends before its last byte")]
 struct CutOff;
+
+/// `stream` without its first bytes.
+pub(super) fn skipping(stream: ByteStream, bytes: usize) -> ByteStream {
+    let rest = stream.scan(bytes, |skip, chunk| {
+        let rest = chunk.map(|mut chunk: Bytes| {
+            let skipped = (*skip).min(chunk.len());
+            *skip -= skipped;
+            chunk.split_off(skipped)
+        });
+        std::future::ready(Some(rest))
+    });
+    rest.boxed()
+}

@@ -13,14 +13,14 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use object_store::GetRange;
 use refs_registry::{
-    Blob, ByteStream, Error, ErrorKind, Part, Result, Resume, Verify,
+    Blob, Error, ErrorKind, Part, Result, Resume, Verify,
     error::{Detail, Wanted},
     verified,
 };
 use refs_url::{Digest, Tag};
 
 use super::{
-    coming::coming,
+    coming::{coming, skipping},
     fill::{BucketFill, FromBucket},
     names::{Names, digest_at},
     objects::{Objects, is_left_out},
@@ -164,19 +164,6 @@ impl BucketStore {
     }
 }
 
-/// `stream` without its first bytes.
-fn skipping(stream: ByteStream, bytes: usize) -> ByteStream {
-    let rest = stream.scan(bytes, |skip, chunk| {
-        let rest = chunk.map(|mut chunk: Bytes| {
-            let skipped = (*skip).min(chunk.len());
-            *skip -= skipped;
-            chunk.split_off(skipped)
-        });
-        std::future::ready(Some(rest))
-    });
-    rest.boxed()
-}
-
 /// What the bucket gave; nothing when it has failed, so that the node goes on without it.
 fn passed_by<T>(result: Result<T>) -> Option<T> {
     match result {
@@ -215,6 +202,18 @@ impl Store for BucketStore {
         }
         let got = if from.offset() == 0 { self.joined(digest).await } else { self.content(digest, from).await };
         passed_by(got).ok_or_else(|| not_cached(digest))
+    }
+
+    async fn blob_of(&self, origin: &Origin, digest: &Digest) -> Result<Option<Blob>> {
+        match self.disk.blob_of(origin, digest).await {
+            Ok(None) => {}
+            Err(error) if error.kind() == ErrorKind::NotCached => {}
+            on_disk => return on_disk,
+        }
+        if self.stat(digest).await?.is_none() {
+            return Err(not_cached(digest));
+        }
+        if self.is_member(origin, digest).await? { self.blob(digest, Resume::START).await.map(Some) } else { Ok(None) }
     }
 
     async fn part(&self, origin: &Origin, digest: &Digest, range: Range<u64>) -> Result<Part> {

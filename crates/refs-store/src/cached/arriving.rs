@@ -82,6 +82,10 @@ impl Cached {
 
     /// The blob from the store, if it is there and the origin has it.
     pub(super) async fn kept(&self, digest: &Digest) -> Option<Blob> {
-        if self.is_kept(digest).await { self.local.blob(digest, Resume::START).await } else { None }
+        match self.local.blob_of_origin(digest).await? {
+            Some(blob) => Some(blob),
+            None if self.has_shown(digest).await => self.local.blob(digest, Resume::START).await,
+            None => None,
+        }
     }
 }

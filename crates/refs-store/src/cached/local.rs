@@ -141,9 +141,20 @@ impl Local {
     /// The content, if it is kept. That it is damaged shows when it is read; it is gone from the store then.
     pub(super) async fn blob(&self, digest: &Digest, from: Resume) -> Option<Blob> {
         let store = self.readable()?;
-        let Blob { size, stream } = self.shared.undamaged(digest, store.blob(digest, from).await).await?;
+        let blob = self.shared.undamaged(digest, store.blob(digest, from).await).await?;
+        Some(self.given(digest, blob))
+    }
+
+    /// The same, if it is kept; it is given if the origin is known to have it.
+    pub(super) async fn blob_of_origin(&self, digest: &Digest) -> Option<Option<Blob>> {
+        let store = self.readable()?;
+        let blob = self.shared.undamaged(digest, store.blob_of(&self.shared.origin, digest).await).await?;
+        Some(blob.map(|blob| self.given(digest, blob)))
+    }
+
+    fn given(&self, digest: &Digest, Blob { size, stream }: Blob) -> Blob {
         self.give(digest);
-        Some(Blob { size, stream: self.watched(digest, stream) })
+        Blob { size, stream: self.watched(digest, stream) }
     }
 
     /// The part, if it is kept.

@@ -194,7 +194,7 @@ impl Cached {
     }
 
     /// Whether the origin has said that it has the blob. It is asked, if it has not.
-    async fn has_shown(&self, digest: &Digest) -> bool {
+    pub(super) async fn has_shown(&self, digest: &Digest) -> bool {
         if self.local.is_member(digest).await {
             return true;
         }

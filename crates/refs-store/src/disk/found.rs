@@ -4,19 +4,22 @@ use std::{
     fs::File,
     ops::Range,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Instant,
 };
 
-use refs_registry::Result;
+use refs_registry::{Blob, Result, Resume, Verify};
 use refs_url::Digest;
 
 use super::{
     known::{self, Known, Look},
     parts::{self, Kept},
+    store::not_cached,
 };
 use crate::{
     file::hold,
     layout::Folder,
+    reading::{Begun, Passed, Reading},
     times::{Since, note_time},
 };
 
@@ -33,7 +36,7 @@ impl Found {
     }
 
     /// With what is known of it, if that is worth knowing.
-    pub(super) fn looked_at(folder: &Folder, digest: &Digest, known: &Known) -> Result<Option<(Self, Option<Look>)>> {
+    fn looked_at(folder: &Folder, digest: &Digest, known: &Known) -> Result<Option<(Self, Option<Look>)>> {
         let Some(found) = Self::open(folder, digest)? else { return Ok(None) };
         if found.kept.total < known::LEAST_BYTES {
             return Ok(Some((found.touched(), None)));
@@ -65,5 +68,35 @@ impl Found {
     fn held(self) -> Self {
         hold(&self.file, &self.path);
         self
+    }
+}
+
+/// Whole content that is being read.
+pub(super) struct Opened {
+    size: u64,
+    begun: Begun,
+}
+
+impl Opened {
+    /// The content `digest`, to be read from `from` on. It is hashed, unless this process has done that lately.
+    pub(super) fn at(folder: &Folder, digest: &Digest, from: Resume, known: &Known) -> Result<Self> {
+        let looked_at = Found::looked_at(folder, digest, known)?;
+        let (Found { file, path, kept: Kept { total: size, .. } }, look) =
+            looked_at.ok_or_else(|| not_cached(digest))?;
+        let (from_start, range) = (from.offset() == 0, from.offset().min(size)..size);
+        let verify = Verify::new(digest, size, from)?;
+        let check: Option<(_, Passed)> = match look.filter(|_| from_start) {
+            Some(Look::Hashed) => None,
+            Some(Look::Unknown(state)) => {
+                let (known, digest) = (known.clone(), digest.clone());
+                Some((verify, Box::new(move |file| known.note(&digest, state, file, Instant::now()))))
+            }
+            None => Some((verify, Box::new(|_| {}))),
+        };
+        Ok(Self { size, begun: Reading::new(Arc::new(file), path.into(), range, check).begun() })
+    }
+
+    pub(super) fn blob(self) -> Blob {
+        Blob { size: self.size, stream: self.begun.stream() }
     }
 }

@@ -8,7 +8,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -20,9 +20,9 @@ use tokio::sync::OnceCell;
 use super::{
     MEMBERS_FOLDER, PINS_FOLDER, TAGS_FOLDER, UPLOADS_FOLDER,
     fill::DiskFill,
-    found::Found,
+    found::{Found, Opened},
     home, indexes,
-    known::{Known, Look},
+    known::Known,
     notes::{is_marked, latest_marks, mark, mark_durably, read_record, tag_names, unmark, write_record},
     order::{Obsolete, Order, Place as Filling},
     origins::wire_name,
@@ -37,7 +37,7 @@ use crate::{
     journal::{Begun, Journal},
     layout::Layout,
     part::within,
-    reading::{read_and_then, read_range, read_verified},
+    reading::read_range,
     record::TagRecord,
     store::{Checked, Fill, Origin, Partial, Store, StoredImage},
 };
@@ -199,21 +199,17 @@ impl Store for DiskStore {
     }
 
     async fn blob(&self, digest: &Digest, from: Resume) -> Result<Blob> {
-        let (wanted, known) = (digest.clone(), self.known.clone());
-        let found = self.run(move |folder| Found::looked_at(folder, &wanted, &known)).await?;
-        let (Found { file, path, kept: Kept { total, .. } }, look) = found.ok_or_else(|| not_cached(digest))?;
-        let (file, path, range) = (Arc::new(file), path.into(), from.offset().min(total)..total);
-        let verify = Verify::new(digest, total, from.clone())?;
-        let stream = match look {
-            Some(Look::Hashed) if from.offset() == 0 => read_range(file, path, range),
-            Some(Look::Unknown(state)) if from.offset() == 0 => {
-                let (known, digest) = (self.known.clone(), digest.clone());
-                let passed = move |file: &File| known.note(&digest, state, file, Instant::now());
-                read_and_then(file, path, range, verify, Box::new(passed))
-            }
-            _ => read_verified(file, path, range, verify),
-        };
-        Ok(Blob { size: total, stream })
+        let (digest, known) = (digest.clone(), self.known.clone());
+        Ok(self.run(move |folder| Opened::at(folder, &digest, from, &known)).await?.blob())
+    }
+
+    async fn blob_of(&self, origin: &Origin, digest: &Digest) -> Result<Option<Blob>> {
+        let (digest, known, member) = (digest.clone(), self.known.clone(), self.member_path(origin, digest));
+        let opened = self.run(move |folder| {
+            let opened = Opened::at(folder, &digest, Resume::START, &known)?;
+            Ok(is_marked(&member)?.then_some(opened))
+        });
+        Ok(opened.await?.map(Opened::blob))
     }
 
     async fn part(&self, origin: &Origin, digest: &Digest, range: Range<u64>) -> Result<Part> {

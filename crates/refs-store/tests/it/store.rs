@@ -188,8 +188,17 @@ async fn membership_is_of_one_origin(store: Arc<dyn Store>) -> Result<()> {
     assert!(store.is_member(&member, &digest("one")).await?);
     assert!(!store.is_member(&member, &digest("two")).await?);
     assert!(!store.is_member(&other, &digest("one")).await?);
-    assert!(!store.is_member(&Origin { wire: Wire::Open, ..member }, &digest("one")).await?);
+    assert!(!store.is_member(&Origin { wire: Wire::Open, ..member.clone() }, &digest("one")).await?);
     assert_eq!(store.stat(&digest("one")).await?, None);
+    fails(store.blob_of(&member, &digest("one")).await, ErrorKind::NotCached);
+    fill(&*store, "one").await?;
+    for (origin, given) in [(&member, Some("one")), (&other, None)] {
+        let read = match store.blob_of(origin, &digest("one")).await? {
+            Some(blob) => Some(text(blob.stream).await?),
+            None => None,
+        };
+        assert_eq!(read.as_deref(), given);
+    }
     Ok(())
 }
 

@@ -172,8 +172,7 @@ async fn mirror(session: &Session, plan: &Plan, root: &Path, options: &Options) 
     };
     let usual = registries(session.credentials());
     let upstream = |Planned { mirrored, tags, login }: &Planned| {
-        let registry =
-            login.as_ref().map(|login| registries(login.before(&mirrored.route.host, session.credentials())));
+        let registry = login.as_ref().map(|login| registries(Arc::new(login.only(&mirrored.route.host))));
         Upstream {
             route: mirrored.route.clone(),
             registry: registry.unwrap_or_else(|| Arc::clone(&usual)),

@@ -3,10 +3,9 @@
 use std::{
     env, fs, io,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
-use refs_registry::auth::{Chain, Credential, Credentials, Secret, Static};
+use refs_registry::auth::{Credential, Secret, Static};
 use refs_server::{Route, TagOptions};
 use refs_url::{Host, RepoName};
 use serde::Deserialize;
@@ -36,11 +35,10 @@ pub(crate) struct Login {
 }
 
 impl Login {
-    /// Who the mirror is to `host`, and whoever `others` say to what else it asks.
-    pub(crate) fn before(&self, host: &Host, others: Arc<dyn Credentials>) -> Arc<dyn Credentials> {
+    /// Who the mirror is to `host`, and nobody besides: what another may read there is not for those who come to the mirror.
+    pub(crate) fn only(&self, host: &Host) -> Static {
         let Self { username, password } = self.clone();
-        let own = Static::new(host.clone(), "the server's file", Credential::Basic { username, password });
-        Arc::new(Chain::new(vec![Arc::new(own), others]))
+        Static::new(host.clone(), "the server's file", Credential::Basic { username, password })
     }
 }
 

@@ -1,11 +1,15 @@
 //! `refs serve --mirror`
 
 use std::{
+    fs,
     io::{Read, Write},
     net::{TcpListener, TcpStream},
 };
 
-use refs_testkit::{Fault, Image, On};
+use refs_testkit::{
+    Fault, Image, On,
+    raw::{RawPeer, Speech},
+};
 use refs_url::Digest;
 
 use crate::{
@@ -53,6 +57,55 @@ fn a_mirror_is_who_the_user_is_and_its_clients_need_not_be() {
     other.run(&format!("resolve {}/o/r:v1", upstream.host())).failed(4, &[]);
 }
 
+/// A registry that answers `named:hunter2` with `refusal`, `user:other` with a manifest, and asks everyone else who they are.
+fn refusing(refusal: &'static str) -> RawPeer {
+    const MANIFEST: &str = r#"{"schemaVersion":2,"manifests":[]}"#;
+    const KIND: &str = "application/vnd.oci.image.index.v1+json";
+    RawPeer::start(move |head| {
+        let (status, kind, body) = if head.contains(OTHER) {
+            ("200 OK", KIND, MANIFEST)
+        } else if head.contains(NAMED) {
+            (refusal, "application/json", "{}")
+        } else {
+            ("401 Unauthorized", "application/json", "{}")
+        };
+        let length = body.len();
+        let body = if head.starts_with("HEAD ") { "" } else { body };
+        Speech::of([format!(
+            "HTTP/1.1 {status}\r\nwww-authenticate: Basic realm=\"x\"\r\ncontent-type: {kind}\r\n\
+             content-length: {length}\r\nconnection: close\r\n\r\n{body}",
+        )])
+    })
+}
+
+/// `named:hunter2` and `user:other`, as headers have them.
+const NAMED: &str = "bmFtZWQ6aHVudGVyMg==";
+const OTHER: &str = "dXNlcjpvdGhlcg==";
+
+#[test]
+fn a_mirror_with_a_login_of_its_own_is_nobody_else_when_that_is_refused() {
+    for refusal in ["401 Unauthorized", "403 Forbidden"] {
+        let (machine, upstream) = (Machine::new(), refusing(refusal));
+        let auths = serde_json::json!({ "auths": { (upstream.host().as_str()): { "auth": OTHER } } });
+        fs::write(machine.docker_config(), auths.to_string()).unwrap();
+        let mirror = format!("[[mirror]]\ndefault = true\nurl = 'http://{}'\n", upstream.host());
+        let login = "username = 'named'\npassword = 'hunter2'\n";
+        fs::write(machine.path("own.toml"), format!("{mirror}{login}")).unwrap();
+        fs::write(machine.path("none.toml"), mirror).unwrap();
+        let serve = |name| Served::start(&machine, &format!("--server-config {name}.toml --root {name}"));
+        let (other, mut served) = (Machine::new(), serve("own"));
+        other.run(&format!("resolve {}/o/r:v1", served.host)).failed(5, &["denies"]);
+        let told = read_to("\n", served.stderr());
+        assert!(told.contains("the server's file") && !told.contains("hunter2"), "{refusal}: {told}");
+        let heads = upstream.heads();
+        assert!(heads.iter().any(|head| head.contains(NAMED)), "{heads:?}");
+        assert!(!heads.iter().any(|head| head.contains(OTHER)), "{refusal}: {heads:?}");
+        // Where no login is named, the user's own counts.
+        served = serve("none");
+        other.prints(&format!("resolve {}/o/r:v1", served.host));
+    }
+}
+
 #[test]
 fn nothing_is_pushed_to_a_mirror() {
     let (machine, upstream) = (Machine::new(), registry());
@@ -88,8 +141,8 @@ fn what_can_not_be_mirrored_is_refused_before_anything_is_served() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let itself = format!("serve --listen {free} --mirror =http://localhost:{}", free.port());
     machine.fails(&itself, 2, &["would ask itself"]);
-    std::fs::create_dir(machine.path("taken")).unwrap();
-    std::fs::write(machine.path("taken/file"), "").unwrap();
+    fs::create_dir(machine.path("taken")).unwrap();
+    fs::write(machine.path("taken/file"), "").unwrap();
     fails("--mirror hub=https://x.test --root taken", 1, &["taken"]);
 }
 
@@ -103,8 +156,8 @@ fn a_mirror_keeps_no_more_than_it_was_told_to() {
     for (bytes, is_kept) in [(kept, true), (passed, false)] {
         let digest = Digest::sha256(&bytes);
         machine.prints(&format!("blob get --no-cache {}/o/r@{digest} --output got", served.host));
-        assert!(std::fs::read(machine.path("got")).unwrap() == bytes);
-        std::fs::remove_file(machine.path("got")).unwrap();
+        assert!(fs::read(machine.path("got")).unwrap() == bytes);
+        fs::remove_file(machine.path("got")).unwrap();
         assert_eq!(machine.path("kept/blobs/sha256").join(digest.encoded()).exists(), is_kept, "{} bytes", bytes.len());
     }
 }
@@ -127,5 +180,5 @@ fn a_mirror_that_is_killed_while_it_fetches_shows_no_half_of_anything() {
     assert!(!machine.path("kept/blobs/sha256").join(digest.encoded()).exists());
     let served = Served::start(&machine, &flags);
     machine.prints(&format!("blob get --no-cache {}/o/r@{digest} --output got", served.host));
-    assert!(std::fs::read(machine.path("got")).unwrap() == bytes);
+    assert!(fs::read(machine.path("got")).unwrap() == bytes);
 }

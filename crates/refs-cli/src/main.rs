@@ -14,6 +14,7 @@ mod exit;
 mod hint;
 mod image_args;
 mod kept;
+mod listen_args;
 mod locations;
 mod log;
 mod mirror_args;

@@ -7,7 +7,7 @@ use refs_url::Host;
 
 use crate::{
     access_args::Entry,
-    duration, examples,
+    duration, examples, listen_args,
     mirror_args::{self, Mirrored},
     operation_args::Operation,
     size,
@@ -19,7 +19,7 @@ use crate::{
 pub(crate) struct Serve {
     /// The address to listen on; port 0 for any free one
     /// [default: 127.0.0.1:5000]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = listen_args::parse)]
     pub(crate) listen: Option<String>,
     /// The directory to keep repositories in, or what mirrors give [default: refs/registry or refs/mirror in the user's data
     /// directory]

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{Failure, serve};
 use crate::{
+    listen_args::Listen,
     output::{Bytes, Output, escape},
     wiring::Session,
 };
@@ -20,7 +21,7 @@ pub(super) async fn run(session: &Session) -> Result<(), Failure> {
     let tree = scratch.path().join("handbook");
     write_sample(&tree)?;
     let (log, answered) = mpsc::unbounded_channel();
-    let listener = serve::bind("127.0.0.1:0").await?;
+    let listener = serve::bind(&Listen::by_flag("listen", "127.0.0.1:0".to_owned())).await?;
     let host = listener.local_addr()?;
     let options = refs_server::Options { observers: vec![Arc::new(log)], ..refs_server::Options::default() };
     let server = Server::writable(Arc::new(Memories::default()), &options);

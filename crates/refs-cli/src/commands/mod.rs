@@ -42,6 +42,7 @@ use crate::{
     codes::{INTEGRITY, code},
     credentials,
     hint::{Asked, hint_by_place},
+    listen_args::Listen,
     recorded::of_moved,
     signals::{Stopped, until_stopped},
     wiring::Session,
@@ -76,8 +77,8 @@ pub(crate) enum Failure {
     Api(#[from] api::Fault),
     #[error("cannot start the threads to work with")]
     Runtime(#[source] io::Error),
-    #[error("cannot listen on {address}")]
-    Serve { address: String, source: io::Error },
+    #[error("cannot listen on {}", .at.address)]
+    Serve { at: Listen, source: io::Error },
     /// What was compared differs: an answer, and no fault.
     #[error("the artifacts differ")]
     Different,

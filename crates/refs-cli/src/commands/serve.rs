@@ -23,6 +23,7 @@ use super::{
 use crate::{
     args::Serve,
     hint,
+    listen_args::Listen,
     server_config::Planned,
     serving::{Lines, Plan, Root, measure},
     signals::{self, Stopped},
@@ -117,9 +118,9 @@ async fn look_after(listener: TcpListener, metrics: Metrics, server: Server, roo
     tokio::join!(measure(root, metrics.clone()), refs_server::serve_metrics(listener, metrics, server));
 }
 
-async fn listen(address: &str) -> Result<(TcpListener, SocketAddr), Failure> {
-    let listener = bind(address).await?;
-    let bound = listener.local_addr().map_err(|source| Failure::Serve { address: address.to_owned(), source })?;
+async fn listen(at: &Listen) -> Result<(TcpListener, SocketAddr), Failure> {
+    let listener = bind(at).await?;
+    let bound = listener.local_addr().map_err(|source| Failure::Serve { at: at.clone(), source })?;
     Ok((listener, bound))
 }
 
@@ -184,8 +185,8 @@ async fn mirror(session: &Session, plan: &Plan, root: &Path, options: &Options) 
     Ok((Server::mirror(mirror, options), shared))
 }
 
-pub(super) async fn bind(address: &str) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|source| Failure::Serve { address: address.to_owned(), source })
+pub(super) async fn bind(at: &Listen) -> Result<TcpListener, Failure> {
+    TcpListener::bind(&*at.address).await.map_err(|source| Failure::Serve { at: at.clone(), source })
 }
 
 /// Makes `root` and tries it out: better to fail now than at the first push.

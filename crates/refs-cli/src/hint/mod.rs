@@ -43,11 +43,11 @@ fn hint_of(failure: &Failure) -> Option<String> {
         Failure::Deadline(_) => Some("allow more with `--timeout TIME`".to_owned()),
         Failure::Deleting(fault) => fault.hint(),
         Failure::Api(fault) => fault.hint(),
-        Failure::Serve { source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
-            Some("stop what listens there, or take a free port with `--listen 127.0.0.1:0`".to_owned())
+        Failure::Serve { at, source } if source.kind() == io::ErrorKind::AddrInUse => {
+            Some(format!("stop what listens there, or take a free port with {}", at.instead("127.0.0.1:0")))
         }
-        Failure::Serve { source, .. } if source.kind() == io::ErrorKind::InvalidInput => {
-            Some("name an address and a port, such as `--listen 127.0.0.1:5000`".to_owned())
+        Failure::Serve { at, source } if source.kind() == io::ErrorKind::InvalidInput => {
+            Some(format!("name an address and a port, such as {}", at.instead("127.0.0.1:5000")))
         }
         Failure::ServerConfig(Fault::Name { source, .. }) => source.hint(),
         Failure::PackToStdout => Some("name a file; one that is called `-` is `./-`".to_owned()),

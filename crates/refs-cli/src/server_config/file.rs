@@ -19,7 +19,7 @@ use super::{
     mirror::{self, Mirror},
     values::{Address, Size, Time},
 };
-use crate::{access_args::Entry, operation_args::AccessLog};
+use crate::{access_args::Entry, listen_args::Listen, operation_args::AccessLog};
 
 /// No file of settings is longer.
 const MAX_BYTES: u64 = 1 << 20;
@@ -27,9 +27,9 @@ const MAX_BYTES: u64 = 1 << 20;
 /// What the file says.
 #[derive(Debug, Default)]
 pub(crate) struct ServerConfig {
-    pub(crate) listen: Option<String>,
+    pub(crate) listen: Option<Listen>,
     pub(crate) root: Option<PathBuf>,
-    pub(crate) metrics: Option<String>,
+    pub(crate) metrics: Option<Listen>,
     pub(crate) access_log: Option<AccessLog>,
     pub(crate) access_log_file: Option<PathBuf>,
     /// In bytes.
@@ -44,9 +44,9 @@ pub(crate) struct ServerConfig {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct Tables {
-    listen: Option<Address>,
+    listen: Option<Spanned<Address>>,
     root: Option<PathBuf>,
-    metrics: Option<Address>,
+    metrics: Option<Spanned<Address>>,
     access_log: Option<AccessLog>,
     access_log_file: Option<PathBuf>,
     store_size: Option<Size>,
@@ -93,11 +93,15 @@ impl ServerConfig {
         let tables: Tables = toml::from_str(text).map_err(wrong)?;
         #[cfg(not(feature = "bucket"))]
         bucket::refuse(tables.bucket, &place)?;
+        let listen = |key, address: Spanned<Address>| {
+            let at = place.named(address.span());
+            Listen::in_file(key, address.into_inner().0, at)
+        };
         let folder = path.parent().unwrap_or_else(|| Path::new(""));
         Ok(Self {
-            listen: tables.listen.map(|Address(text)| text),
+            listen: tables.listen.map(|address| listen("listen", address)),
             root: tables.root.map(|root| folder.join(root)),
-            metrics: tables.metrics.map(|Address(text)| text),
+            metrics: tables.metrics.map(|address| listen("metrics", address)),
             access_log: tables.access_log,
             access_log_file: tables.access_log_file.map(|file| folder.join(file)),
             store_size: tables.store_size.map(|Size(bytes)| bytes),

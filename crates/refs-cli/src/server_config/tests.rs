@@ -124,13 +124,23 @@ fn what_is_no_toml_is_told_without_the_line_itself() {
 
 #[test]
 fn where_to_listen_is_an_address_and_a_port() {
-    let expected = "expected an address and a port, such as \"127.0.0.1:5000\"";
-    for text in ["5000", ":5000", "localhost", "127.0.0.1:99999", "[::1]"] {
+    let expected = "expected an address and a port, such as 127.0.0.1:5000 or [::1]:5000";
+    for text in [
+        "5000",
+        ":5000",
+        "localhost",
+        "127.0.0.1:99999",
+        "127.0.0.1:+5000",
+        "[::1]",
+        "::1:5000",
+        "http://127.0.0.1:5000",
+        " 127.0.0.1:5000",
+    ] {
         check_fault(&format!("listen = '{text}'\n"), ":1:10", expected);
         check_fault(&format!("\nmetrics = '{text}'\n"), ":2:11", expected);
     }
     for text in ["localhost:5000", "127.0.0.1:0", "[::1]:5000"] {
-        assert_eq!(parse(&format!("listen = '{text}'\n")).unwrap().listen.as_deref(), Some(text));
+        assert_eq!(parse(&format!("listen = '{text}'\n")).unwrap().listen.unwrap().address, text);
     }
 }
 
@@ -234,7 +244,8 @@ fn all_that_is_said_is_taken() {
     )
     .unwrap();
     let read = ServerConfig::read(&path).unwrap();
-    assert_eq!((read.listen.as_deref(), read.metrics.as_deref()), (Some("0.0.0.0:5000"), Some("127.0.0.1:9")));
+    let [listen, metrics] = [&read.listen, &read.metrics].map(|at| at.as_ref().unwrap().address.as_str());
+    assert_eq!((listen, metrics), ("0.0.0.0:5000", "127.0.0.1:9"));
     assert_eq!((read.root, read.access_log), (Some(folder.path().join("data")), Some(AccessLog::Json)));
     assert_eq!(read.store_size, Some(40 << 30));
     let seconds = Duration::from_secs;

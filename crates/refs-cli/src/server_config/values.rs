@@ -7,7 +7,7 @@ use serde::{
     de::{Error, Visitor},
 };
 
-use crate::{duration, size};
+use crate::{duration, listen_args, size};
 
 /// A time, as flags have it: `90s`.
 #[derive(Debug, Clone, Copy)]
@@ -53,10 +53,7 @@ impl<'de> Deserialize<'de> for Size {
 impl<'de> Deserialize<'de> for Address {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
-        // Which names there are is seen when it is listened there.
-        let is_one = text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
-        let expected = "expected an address and a port, such as \"127.0.0.1:5000\"";
-        if is_one { Ok(Self(text)) } else { Err(D::Error::custom(expected)) }
+        listen_args::parse(&text).map(Self).map_err(D::Error::custom)
     }
 }
 

@@ -6,6 +6,7 @@ use refs_server::TagOptions;
 
 use crate::{
     access_args::Entry,
+    listen_args::Listen,
     mirror_args::believed_for,
     operation_args::{AccessLog, Operation},
     own_args::Serve,
@@ -15,9 +16,9 @@ use crate::{
 /// What to serve, and how.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    pub(crate) listen: String,
+    pub(crate) listen: Listen,
     pub(crate) root: Option<PathBuf>,
-    pub(crate) metrics: Option<String>,
+    pub(crate) metrics: Option<Listen>,
     pub(crate) access_log: AccessLog,
     /// Where the access log goes; stderr when nothing is named.
     pub(crate) access_log_file: Option<PathBuf>,
@@ -48,11 +49,12 @@ impl Plan {
             mirrors.iter_mut().for_each(|planned| planned.tags.freshness = believed_for(ttl));
         }
         let access_log_file = access_log_file.or(file.access_log_file);
+        let listen = args.listen.map(|address| Listen::by_flag("listen", address));
         let usual = if access_log_file.is_some() { AccessLog::Text } else { AccessLog::None };
         Ok(Self {
-            listen: args.listen.or(file.listen).unwrap_or_else(|| LISTEN.to_owned()),
+            listen: listen.or(file.listen).unwrap_or_else(|| Listen::by_flag("listen", LISTEN.to_owned())),
             root: args.root.or(file.root),
-            metrics: metrics.or(file.metrics),
+            metrics: metrics.map(|address| Listen::by_flag("metrics", address)).or(file.metrics),
             access_log: access_log.or(file.access_log).unwrap_or(usual),
             access_log_file,
             limits: file.limits,

@@ -198,13 +198,29 @@ fn uploads_that_expired_while_no_server_ran_are_removed_when_one_starts() {
 fn a_port_in_use_is_an_error_that_names_it() {
     let machine = Machine::new();
     let served = Served::start(&machine, "--root data");
-    let words = ["cannot listen on", &served.host, "in use", "hint: "];
-    machine.fails(&format!("serve --listen {} --root other", served.host), 1, &words);
+    let fails = |flags: &str, hint: &str| {
+        let words = ["cannot listen on", &served.host, "in use", "\nhint: stop what listens there, or take", hint];
+        drop(machine.fails(&format!("serve {flags} --root other"), 1, &words));
+    };
+    fails(&format!("--listen {}", served.host), "with `--listen 127.0.0.1:0`\n");
+    fails(&format!("--listen 127.0.0.1:0 --metrics {}", served.host), "with `--metrics 127.0.0.1:0`\n");
+    for (text, key) in [("", "listen"), ("listen = '127.0.0.1:0'\n", "metrics")] {
+        let column = key.len() + 4;
+        let line = 1 + text.lines().count();
+        std::fs::write(machine.path("server.toml"), format!("{text}{key} = '{}'\n", served.host)).unwrap();
+        let hint = format!("with `{key} = \"127.0.0.1:0\"` at `server.toml:{line}:{column}`\n");
+        fails("--server-config server.toml", &hint);
+    }
 }
 
 #[test]
 fn an_address_that_is_none_is_an_error_of_usage() {
     let machine = Machine::new();
-    machine.fails("serve --listen here", 2, &["cannot listen on here", "\nhint: name an address and a port"]);
+    for flag in ["--listen", "--metrics"] {
+        for address in ["here", "http://127.0.0.1:0", "127.0.0.1:+0", "::1:0"] {
+            let words = [&*format!("invalid value '{address}' for '{flag} <ADDRESS>': expected an address and a port")];
+            machine.fails(&format!("serve --root data {flag} {address}"), 2, &words);
+        }
+    }
     machine.fails("serve --root", 2, &["--root"]);
 }

@@ -44,6 +44,18 @@ pub(crate) struct Entry {
     /// Where the file says whom each of them is for
     #[arg(skip)]
     pub(crate) granted_at: Vec<String>,
+    /// Where it names the files that it does
+    #[arg(skip)]
+    pub(crate) named_at: Box<NamedAt>,
+}
+
+/// Where in the server's file each of these files is named.
+#[derive(Debug, Default)]
+pub(crate) struct NamedAt {
+    pub(crate) htpasswd: Option<String>,
+    pub(crate) token_key: Option<String>,
+    pub(crate) tls_cert: Option<String>,
+    pub(crate) tls_key: Option<String>,
 }
 
 /// How users say who they are.
@@ -62,6 +74,8 @@ pub(crate) enum Auth {
 pub(crate) enum EntryError {
     #[error("cannot read `{}`", .path.display())]
     Unread { path: PathBuf, source: io::Error },
+    #[error("`{at}`: cannot read the {what} in `{}`", .path.display())]
+    UnreadThere { at: String, what: &'static str, path: PathBuf, source: io::Error },
     #[error("`{}` is no htpasswd file", .path.display())]
     Users { path: PathBuf, source: HtpasswdError },
     #[error("`{at}`: there is no user `{user}` in `{}`", .users.display())]
@@ -77,10 +91,19 @@ pub(crate) enum EntryError {
 impl Entry {
     /// What is said here, and where nothing is, what `file` says.
     pub(crate) fn over(self, file: Self) -> Self {
+        let mut named_at = file.named_at;
+        named_at.htpasswd.take_if(|_| self.htpasswd.is_some());
+        named_at.token_key.take_if(|_| self.token_key.is_some());
         // A key is of its own certificate.
         let own = self.tls_cert.is_some();
-        let (tls_cert, tls_key) = if own { (self.tls_cert, self.tls_key) } else { (file.tls_cert, file.tls_key) };
+        let (tls_cert, tls_key) = if own {
+            (named_at.tls_cert, named_at.tls_key) = (None, None);
+            (self.tls_cert, self.tls_key)
+        } else {
+            (file.tls_cert, file.tls_key)
+        };
         Self {
+            named_at,
             htpasswd: self.htpasswd.or(file.htpasswd),
             auth: self.auth.or(file.auth),
             anonymous_pull: self.anonymous_pull || file.anonymous_pull,
@@ -100,7 +123,7 @@ impl Entry {
     /// Files that can't be read, or say something else; a grant for nobody, as of a name that is misspelt.
     pub(crate) fn access(&self) -> Result<Option<Access>, EntryError> {
         let Some(path) = &self.htpasswd else { return Ok(None) };
-        let users = Htpasswd::parse(&String::from_utf8_lossy(&read(path)?));
+        let users = Htpasswd::parse(&String::from_utf8_lossy(&read(path, "users", self.named_at.htpasswd.as_ref())?));
         let users = users.map_err(|source| EntryError::Users { path: path.clone(), source })?;
         for (grant, at) in self.grants.iter().zip(&self.granted_at) {
             if !users.has(&grant.user) {
@@ -125,7 +148,9 @@ impl Entry {
     /// Files that can't be read, or say something else.
     pub(crate) fn tls(&self) -> Result<Option<Tls>, EntryError> {
         let (Some(certificate), Some(key)) = (&self.tls_cert, &self.tls_key) else { return Ok(None) };
-        let tls = refs_server::tls(&read(certificate)?, &read(key)?);
+        let at = &self.named_at;
+        let chain = read(certificate, "certificate", at.tls_cert.as_ref())?;
+        let tls = refs_server::tls(&chain, &read(key, "key", at.tls_key.as_ref())?);
         tls.map(Some).map_err(|source| EntryError::Tls { certificate: certificate.clone(), key: key.clone(), source })
     }
 
@@ -146,13 +171,21 @@ impl Entry {
     fn key(&self) -> Result<Key, EntryError> {
         match &self.token_key {
             None => Key::random().map_err(EntryError::NoKey),
-            Some(path) => Key::new(&read(path)?).map_err(|source| EntryError::Key { path: path.clone(), source }),
+            Some(path) => {
+                let bytes = read(path, "key for tokens", self.named_at.token_key.as_ref())?;
+                Key::new(&bytes).map_err(|source| EntryError::Key { path: path.clone(), source })
+            }
         }
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, EntryError> {
-    fs::read(path).map_err(|source| EntryError::Unread { path: path.to_owned(), source })
+/// All of a file, `what` it has, and where it is named, if that is in the server's file.
+fn read(path: &Path, what: &'static str, at: Option<&String>) -> Result<Vec<u8>, EntryError> {
+    let path = path.to_owned();
+    fs::read(&path).map_err(|source| match at.cloned() {
+        Some(at) => EntryError::UnreadThere { at, what, path, source },
+        None => EntryError::Unread { path, source },
+    })
 }
 
 /// Reads the URL of a token service.

@@ -7,21 +7,21 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{Fault, fault::Text};
-use crate::access_args::{Auth, Entry, token_url};
+use crate::access_args::{Auth, Entry, NamedAt, token_url};
 
 /// The certificate that the server shows, and its key.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct TlsFiles {
-    cert: PathBuf,
-    key: PathBuf,
+    cert: Spanned<PathBuf>,
+    key: Spanned<PathBuf>,
 }
 
 /// Who may come in.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct AuthFiles {
-    htpasswd: PathBuf,
+    htpasswd: Spanned<PathBuf>,
     #[serde(default)]
     mode: Auth,
     #[serde(default)]
@@ -58,11 +58,15 @@ pub(super) fn entry(
     place: &Text<'_>,
 ) -> Result<Entry, Fault> {
     let users = auth.map_or_else(|| Ok(Entry::default()), |auth| users(auth, folder, place))?;
+    let at = |file: &Spanned<PathBuf>| Some(place.named(file.span()));
     Ok(match tls {
         None => users,
-        Some(TlsFiles { cert, key }) => {
-            Entry { tls_cert: Some(folder.join(cert)), tls_key: Some(folder.join(key)), ..users }
-        }
+        Some(TlsFiles { cert, key }) => Entry {
+            named_at: Box::new(NamedAt { tls_cert: at(&cert), tls_key: at(&key), ..*users.named_at }),
+            tls_cert: Some(folder.join(cert.into_inner())),
+            tls_key: Some(folder.join(key.into_inner())),
+            ..users
+        },
     })
 }
 
@@ -76,7 +80,12 @@ fn users(auth: AuthFiles, folder: &Path, place: &Text<'_>) -> Result<Entry, Faul
     }
     let url = |url: Spanned<String>| token_url(url.get_ref()).map_err(|message| place.wrong(Some(url.span()), message));
     Ok(Entry {
-        htpasswd: Some(folder.join(auth.htpasswd)),
+        named_at: Box::new(NamedAt {
+            htpasswd: Some(place.named(auth.htpasswd.span())),
+            token_key: auth.token_key.as_ref().map(|key| place.named(key.span())),
+            ..NamedAt::default()
+        }),
+        htpasswd: Some(folder.join(auth.htpasswd.into_inner())),
         auth: Some(auth.mode),
         anonymous_pull: auth.anonymous_pull,
         token_key: auth.token_key.map(|key| folder.join(key.into_inner())),

@@ -3,7 +3,6 @@
 use std::{
     fs::File,
     io::Read,
-    num::NonZeroUsize,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -17,7 +16,7 @@ use super::{
     entry::{self, AuthFiles, TlsFiles},
     fault::Text,
     mirror::{self, Mirror},
-    values::{Address, Size, Time},
+    values::{Address, Count, Size, Time},
 };
 use crate::{access_args::Entry, listen_args::Listen, operation_args::AccessLog};
 
@@ -63,10 +62,10 @@ struct Tables {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Limits {
-    connections: Option<NonZeroUsize>,
-    requests: Option<NonZeroUsize>,
-    requests_per_client: Option<NonZeroUsize>,
-    uploads: Option<NonZeroUsize>,
+    connections: Option<Count>,
+    requests: Option<Count>,
+    requests_per_client: Option<Count>,
+    uploads: Option<Count>,
     header_timeout: Option<Time>,
     body_idle: Option<Time>,
     write_idle: Option<Time>,
@@ -141,8 +140,8 @@ impl Limits {
     }
 }
 
-fn count(said: Option<NonZeroUsize>, default: usize) -> usize {
-    said.map_or(default, NonZeroUsize::get)
+fn count(said: Option<Count>, default: usize) -> usize {
+    said.map_or(default, |Count(count)| count.get())
 }
 
 fn time(said: Option<Time>, default: Duration) -> Duration {

@@ -48,8 +48,7 @@ impl Login {
 pub(super) struct Mirror {
     prefix: Option<Spanned<String>>,
     url: Spanned<Hidden>,
-    #[serde(default)]
-    default: bool,
+    default: Option<Spanned<bool>>,
     official_namespace: Option<Spanned<String>>,
     tag_ttl: Option<TimeOrNone>,
     stale_for: Option<TimeOrNone>,
@@ -62,12 +61,21 @@ pub(super) struct Mirror {
 /// What the tables ask for, which no two of them do for the same names; two of one that is the default besides having a prefix.
 pub(super) fn plan(tables: Vec<Spanned<Mirror>>, folder: &Path, place: &Text<'_>) -> Result<Vec<Planned>, Fault> {
     let mut planned: Vec<Planned> = Vec::new();
+    let mut default = None;
     for table in tables {
         let span = table.span();
+        let default_here = table.get_ref().default.as_ref().map(Spanned::span);
         for one in planned_of(table, folder, place)? {
             if planned.iter().any(|other| is_another_for_the_same(other, &one)) {
                 let message = "two logins for the same repositories: what one may read, the mirror would give to both";
                 return Err(place.wrong(Some(span), message));
+            }
+            if one.mirrored.route.prefix.is_none()
+                && let Some(before) = default.replace(default_here.clone().unwrap_or_default())
+            {
+                let before = place.named(before);
+                let message = "already: one mirror alone has the names without a prefix";
+                return Err(place.wrong(default_here, format!("`default = true` is at `{before}` {message}")));
             }
             let has_its_prefix = |other: &&Planned| other.mirrored.route.prefix == one.mirrored.route.prefix;
             if let Some(other) = planned.iter().find(has_its_prefix) {
@@ -99,7 +107,8 @@ fn planned_of(table: Spanned<Mirror>, folder: &Path, place: &Text<'_>) -> Result
         ..tags
     };
     let login = table.login(folder, place)?;
-    let routes = match (prefix, table.default) {
+    let is_default = table.default.is_some_and(Spanned::into_inner);
+    let routes = match (prefix, is_default) {
         (None, false) => return Err(place.wrong(Some(span), "a mirror needs a `prefix`, or `default = true`")),
         (None, true) => vec![None],
         (Some(prefix), false) => vec![Some(prefix)],

@@ -28,7 +28,9 @@ fn check_fault(text: &str, at: &str, expect: &str) {
 fn what_is_wrong_is_told_with_its_line_and_column() {
     check_fault("\n  listne = 'x'\n", ":2:3", &unknown("listne", TABLES));
     check_fault("[limits]\nconnection = 1\n", ":2:1", &unknown("connection", LIMITS));
-    check_fault("[limits]\nconnections = 0\n", ":2:15", "invalid value: integer `0`, expected a nonzero usize");
+    check_fault("[limits]\nconnections = 0\n", ":2:15", "invalid value: integer `0`, expected a number of 1 or more");
+    check_fault("[limits]\nuploads = -1\n", ":2:11", "invalid value: integer `-1`, expected a number of 1 or more");
+    check_fault("[limits]\nuploads = '9'\n", ":2:11", "invalid type: string \"9\", expected a number of 1 or more");
     check_fault(
         "[limits]\ngrace = '5'\n",
         ":2:9",
@@ -40,6 +42,11 @@ fn what_is_wrong_is_told_with_its_line_and_column() {
     let url = "expected a URL, such as \"https://docker.io\" or \"https://ghcr.io/org\"";
     check_fault("[[mirror]]\ndefault = true\nurl = 'ftp://docker.io'\n", ":3:7", url);
     check_fault("[[mirror]]\ndefault = true\nurl = 'https://u:hunter2@docker.io'\n", ":3:7", url);
+    let default = "[[mirror]]\nurl = 'docker.io'\ndefault = true\n";
+    let already =
+        "`default = true` is at `/etc/refs/server.toml:3:11` already: one mirror alone has the names without a prefix";
+    check_fault(&format!("{default}{default}"), ":6:11", already);
+    check_fault(&format!("{default}prefix = 'a'\n{default}prefix = 'b'\n"), ":7:11", already);
     let login = "[[mirror]]\ndefault = true\nurl = 'docker.io'\n";
     check_fault(
         &format!("{login}username = 'u'\n"),
@@ -199,6 +206,10 @@ fn who_may_come_in_is_read_and_flags_beat_it() {
     assert_eq!((both.htpasswd, both.auth), (path("users"), Some(Auth::Basic)));
     assert_eq!((both.tls_cert, both.tls_key), (path("own.pem"), path("own.key")));
     assert_eq!((both.token_key, both.grants), (path("/etc/refs/t"), grants));
+    // Of a file that a flag names, nobody is sent to the server's.
+    let at = both.named_at;
+    assert_eq!((at.htpasswd, at.tls_cert, at.tls_key), (None, None, None));
+    assert_eq!(at.token_key.as_deref(), Some("/etc/refs/server.toml:8:13"));
 }
 
 /// The prefix, the registry, what names begin with there, and the namespace of those without one.

@@ -1,10 +1,10 @@
 //! Values that are written as text.
 
-use std::{fmt, time::Duration};
+use std::{fmt, num::NonZeroUsize, time::Duration};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{Error, Visitor},
+    de::{Error, Unexpected, Visitor},
 };
 
 use crate::{duration, listen_args, size};
@@ -20,6 +20,10 @@ pub(super) struct TimeOrNone(pub(super) Duration);
 /// How many bytes, as flags have it: `40GiB`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Size(pub(super) u64);
+
+/// How many may be at once: one at least.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Count(pub(super) NonZeroUsize);
 
 /// Where to listen: a host and a port.
 #[derive(Debug, Clone)]
@@ -47,6 +51,28 @@ impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
         size::parse(&text).map(Self).map_err(D::Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_i64(Number)
+    }
+}
+
+/// What takes a number of one or more.
+struct Number;
+
+impl Visitor<'_> for Number {
+    type Value = Count;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number of 1 or more")
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Count, E> {
+        let count = usize::try_from(number).ok().and_then(NonZeroUsize::new).map(Count);
+        count.ok_or_else(|| E::invalid_value(Unexpected::Signed(number), &self))
     }
 }
 

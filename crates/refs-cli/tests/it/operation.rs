@@ -133,6 +133,14 @@ fn a_file_that_is_wrong_is_refused_with_its_line() {
     };
     check("rooot = 'x'\n", &["`server.toml:1:1`: unknown field `rooot`"]);
     check("[tls]\ncert = 'c'\n", &["`server.toml:1:1`: missing field `key`"]);
+    let tls = "[tls]\ncert = 'none'\nkey = 'key'\n";
+    check(tls, &["`server.toml:2:8`: cannot read the certificate in `none`"]);
+    check("[tls]\ncert = 'server.toml'\nkey = 'key'\n", &["`server.toml:3:7`: cannot read the key in `key`"]);
+    let auth = "[auth]\nhtpasswd = 'none'\n";
+    check(auth, &["`server.toml:2:12`: cannot read the users in `none`"]);
+    let bearer = "[auth]\nhtpasswd = 'users'\nmode = 'bearer'\ntoken-key = 'none'\n";
+    fs::write(machine.path("users"), "").unwrap();
+    check(bearer, &["`server.toml:4:13`: cannot read the key for tokens in `none`"]);
     check("[[mirror]]\nurl = 'x.test'\n", &["`server.toml:1:1`: a mirror needs a `prefix`"]);
     check("store-size = '1GiB'\n", &["`store-size` bounds what a mirror keeps, and there is no mirror"]);
     if cfg!(feature = "bucket") {

@@ -349,7 +349,8 @@ pub(crate) struct Resolve {
     /// The artifact; of HOST/REPO:TAG@DIGEST the tag must still lead to the digest
     #[arg(value_name = "REF")]
     pub(crate) at: Location,
-    /// The best version that satisfies this, such as `^1.2`, `~1.2.3` or `>=1.1, <2 || 3.x`; a tag in REF must satisfy it
+    /// The best version that satisfies this, such as `^1.2`, `~1.2.3` or `>=1.1, <2 || 3.x`; a tag in REF must satisfy it.
+    /// Offline, one that is kept as a whole comes before higher ones that are not
     #[arg(long, value_name = "CONSTRAINT", value_parser = constraint, allow_hyphen_values = true)]
     pub(crate) constraint: Option<Constraint>,
     /// Follow an index to its image for this platform; one that is in no index must be for it

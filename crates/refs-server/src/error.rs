@@ -102,6 +102,11 @@ impl Refusal {
             Error::TooLarge { .. } => {
                 broken(error, StatusCode::BAD_GATEWAY, "the registry behind this server gives more than is read")
             }
+            // Those that keep no such list can be read all the same, by what clients keep in its place.
+            Error::Unsupported { wanted: Wanted::Referrers(_), .. } => {
+                let message = "the registry behind this server has something else in place of a list of referrers";
+                broken(error, StatusCode::BAD_GATEWAY, message)
+            }
             _ => of_either(error),
         }
     }

@@ -99,6 +99,22 @@ async fn what_an_upstream_does_wrong_is_called_its_fault() {
 }
 
 #[tokio::test]
+async fn what_stands_in_place_of_a_list_of_referrers_and_is_none_is_the_fault_of_the_upstream() {
+    let peer = RawPeer::start(|head| {
+        let image = r#"{"schemaVersion":2,"config":{"mediaType":"a/b","digest":"DIGEST","size":2},"layers":[]}"#;
+        let image = image.replace("DIGEST", digest("{}").as_str());
+        let (status, body) = if head.contains("/referrers/") { ("404 No", "") } else { ("200 OK", image.as_str()) };
+        let kind = MediaType::OCI_MANIFEST;
+        let head = format!("HTTP/1.1 {status}\r\ncontent-type: {kind}\r\nconnection: close\r\n");
+        Speech::of([format!("{head}content-length: {}\r\n\r\n{body}", body.len())])
+    });
+    let rig = Rig::new(vec![upstream("", peer.host())]);
+    let given = rig.get(&format!("/v2/o/r/referrers/{}", digest("something"))).await;
+    assert_eq!(given.refusal(), "502 UNKNOWN");
+    assert!(given.text().contains("in place of a list of referrers"), "{}", given.text());
+}
+
+#[tokio::test]
 async fn m154_a_blob_that_is_cut_is_short_and_its_rest_is_asked_for_later() {
     let registry = FakeRegistry::start().await;
     let bytes: Vec<u8> = (0..3_000_000_u32).map(|n| (n / 7) as u8).collect();

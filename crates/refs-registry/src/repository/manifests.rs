@@ -56,7 +56,7 @@ impl Repository {
             (digest, _) => digest?,
         };
         if raw.trim_ascii_start().starts_with(b"<") {
-            return Err(answer.protocol(Fault::BadBody("a manifest but a page for a browser")));
+            return Err(answer.protocol(Fault::Page));
         }
         let media_type = media_type(announced, &raw).map_err(|fault| Error::Manifest { wanted, fault })?;
         Ok((answer, Manifest { descriptor: Descriptor::new(media_type, digest, raw.len() as u64), raw }))

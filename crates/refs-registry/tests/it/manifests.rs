@@ -95,7 +95,7 @@ async fn m058_m060_m061_m064_manifests_that_are_not_what_they_claim_are_refused(
     check(tag("v1"), image, |error| matches!(error, Error::Manifest { fault: ManifestFault::MediaType { .. }, .. }))
         .await;
     check(tag("v1"), Reply::ok("<html>").header("content-type", "text/html; charset=UTF-8"), |error| {
-        matches!(error, Error::Protocol { fault: Fault::BadBody(_), .. })
+        matches!(error, Error::Protocol { fault: Fault::Page, .. })
     })
     .await;
     check(tag("v1"), Reply::ok("no json"), |error| {
@@ -283,7 +283,7 @@ async fn page_that_answers_whatever_is_asked_is_no_manifest_and_no_success() {
     let repository = repository(&anonymous(), &peer);
     let error = repository.manifest(&tag("v1")).await.unwrap_err();
     assert!(error.to_string().contains(&peer.host.to_string()), "{error}");
-    assert!(matches!(error, Error::Protocol { fault: Fault::BadBody(_), .. }), "{error:?}");
+    assert!(matches!(error, Error::Protocol { fault: Fault::Page, .. }), "{error:?}");
     let error = repository.put_manifest(&manifest(), &[]).await.unwrap_err();
     assert!(matches!(error, Error::Protocol { fault: Fault::MissingHeader("location"), .. }), "{error:?}");
 }

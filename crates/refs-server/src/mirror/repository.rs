@@ -13,7 +13,9 @@ use http::{
     HeaderName, StatusCode,
     header::{AGE, RETRY_AFTER, WARNING},
 };
-use refs_registry::{Blob, Clock, Descriptor, Error, ErrorKind, Filter, Manifest, Part, Result, Resume, Source};
+use refs_registry::{
+    Blob, Clock, Descriptor, Error, ErrorKind, Filter, Manifest, Part, Result, Resume, Source, error::Fault,
+};
 use refs_store::{Cached, FetchedBlob, FetchedBy, FetchedPart, Fetches, Freshness, Origin};
 use refs_url::{Digest, Host, Tag, Target};
 use tokio::sync::Notify;
@@ -257,9 +259,10 @@ impl Source for Mirrored {
     }
 }
 
-/// Whether the upstream may say something else once it can be asked.
+/// Whether the upstream may say something else once it can be asked. It is not itself that answers with a page for a browser.
 const fn is_out_of_reach(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Timeout | ErrorKind::RateLimited)
+    let is_page = matches!(error, Error::Protocol { fault: Fault::Page, .. });
+    is_page || matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Timeout | ErrorKind::RateLimited)
 }
 
 /// `None` for what is dated in the future: nobody knows how old that is.

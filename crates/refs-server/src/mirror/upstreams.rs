@@ -83,7 +83,7 @@ pub struct TagOptions {
     /// When the upstream is asked again. Within 5 minutes it is not, unless set.
     pub freshness: Freshness,
     /// How long ago the upstream may have said what a tag leads to for that to be given while the upstream is out of reach,
-    /// fails, or wants fewer requests. 24 hours by default; zero for never.
+    /// fails, wants fewer requests, or a page for a browser is answered in its place. 24 hours by default; zero for never.
     pub stale: Duration,
     /// How long the upstream is waited for where a tag may be given as it was last known. If it has said nothing by then, that
     /// is given, and what it still says is kept for the next. 5 seconds by default; zero for not at all. After 5 seconds it is

@@ -1,11 +1,19 @@
 //! How far a mirror believes what it knows of tags.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
-use refs_testkit::{Close, FakeRegistry, Fault, On};
+use refs_registry::MediaType;
+use refs_testkit::{
+    Close, FakeRegistry, Fault, On,
+    raw::{RawPeer, Speech},
+};
 use refs_url::{Tag, Target};
 
 use super::rig::{Rig, tagged, upstream};
+use crate::client::digest;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const PATH: &str = "/v2/o/r/manifests/v1";
@@ -109,6 +117,49 @@ async fn a_limit_of_the_rate_is_bridged_by_what_is_known() {
     rig.pass(6 * MINUTE);
     registry.fault(On::any("/manifests/").always(), Fault::Status { status: 429, headers: vec![] });
     assert_eq!(rig.get(PATH).await.cache(), (200, "STALE"));
+}
+
+/// An upstream whose tag leads to an empty index, until another says what is answered: the head, its last lines included, and
+/// the body.
+fn replaced() -> (RawPeer, Arc<OnceLock<(String, &'static str)>>) {
+    let replacement = Arc::<OnceLock<_>>::default();
+    let said = Arc::clone(&replacement);
+    let peer = RawPeer::start(move |head| {
+        let index = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
+        let (lines, body) = said.get().cloned().unwrap_or_else(|| (media_type(MediaType::OCI_INDEX.as_str()), index));
+        let length = body.len();
+        let body = if head.starts_with("HEAD") { "" } else { body };
+        Speech::of([format!("HTTP/1.1 200 OK\r\n{lines}connection: close\r\ncontent-length: {length}\r\n\r\n{body}")])
+    });
+    (peer, replacement)
+}
+
+fn media_type(media_type: &str) -> String {
+    format!("content-type: {media_type}\r\n")
+}
+
+#[tokio::test]
+async fn a_page_in_place_of_the_upstream_is_bridged_by_what_is_known_and_a_lie_is_not() {
+    async fn check(lines: String, body: &'static str, expected: &str) {
+        let (peer, replacement) = replaced();
+        let rig = Rig::new(vec![upstream("", peer.host())]);
+        assert_eq!(rig.get(PATH).await.cache(), (200, "MISS"));
+        rig.pass(6 * MINUTE);
+        replacement.set((lines, body)).unwrap();
+        for _ in 0..2 {
+            let given = rig.get(PATH).await;
+            let found = format!("{} {}", given.status, given.header("x-cache"));
+            assert_eq!(found.trim_end(), expected, "{body}");
+            assert_eq!(rig.head(PATH).await.header("x-cache") == "STALE", found.ends_with("STALE"), "{body}");
+        }
+        assert_eq!(rig.get("/v2/o/r/manifests/never-seen").await.status, 502, "{body}");
+    }
+    let page = "\n<!doctype html><title>Back soon</title>";
+    let other = format!("docker-content-digest: {}\r\n{}", digest("other"), media_type(MediaType::OCI_INDEX.as_str()));
+    check(media_type("text/html"), page, "200 STALE").await;
+    check(media_type("application/octet-stream"), page, "200 STALE").await;
+    check(other, r#"{"schemaVersion":2,"manifests":[]}"#, "502").await;
+    check(media_type("application/json"), r#"{"status":"maintenance"}"#, "502").await;
 }
 
 #[tokio::test]

@@ -11,7 +11,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, Version, header::HOST, uri::Authority};
+use http::{
+    HeaderValue, Request, Response, StatusCode, Version,
+    header::{CONNECTION, HOST},
+    uri::Authority,
+};
 use http_body_util::BodyExt;
 use hyper::{
     body::{Frame, Incoming, SizeHint},
@@ -31,7 +35,7 @@ use tokio::{
 use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 
-use crate::{Body, BoxError, Code, Peer, Refusal, Server};
+use crate::{Body, BoxError, Code, Peer, Refusal, Server, rest};
 
 /// How connections are spoken to.
 pub(crate) struct Speaker {
@@ -52,6 +56,7 @@ pub(crate) struct Patience {
 
 const HTTP2: &[u8] = b"h2";
 const HTTP1: &[u8] = b"http/1.1";
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
 impl Speaker {
     /// Speaks HTTP/1.1; over TLS, if `tls` says how, HTTP/2 as well.
@@ -156,12 +161,22 @@ impl Asked {
         // Only the connection knows, and who is told where to get a token has to.
         request.extensions_mut().insert(self.by);
         request.extensions_mut().insert(self.peer);
-        let response = match unaddressed(&request) {
+        let version = request.version();
+        let (request, rest) = rest::watched(request);
+        let mut response = match unaddressed(&request) {
             Some(refusal) => self.server.refuse(request, refusal).await,
             None => self.server.answer(request).await,
         };
+        // HTTP/2 ends the stream, and knows no such header.
+        if version < Version::HTTP_2 && is_refusal(&response) && rest.is_to_come() {
+            response.headers_mut().insert(CONNECTION, CLOSE);
+        }
         Ok(response.map(|body| BodyExt::boxed_unsync(Counting { body, _until_the_last: counted })))
     }
+}
+
+fn is_refusal<B>(response: &Response<B>) -> bool {
+    response.status().is_client_error() || response.status().is_server_error()
 }
 
 /// Why a request is refused that does not say once whom it is for, as HTTP/1.1 wants it

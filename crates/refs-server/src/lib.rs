@@ -23,6 +23,7 @@ mod places;
 mod range;
 mod reading;
 mod referrers;
+mod rest;
 mod route;
 mod serve;
 mod server;

@@ -144,3 +144,30 @@ async fn a_refused_body_does_not_cost_the_connection() {
         assert_eq!(status(&mut stream).await, "200", "{line}");
     }
 }
+
+#[tokio::test]
+async fn a_refusal_says_that_the_connection_ends_where_a_body_is_still_to_come() {
+    // The first byte with which it is more than is read of what nobody wants.
+    static MUCH: [u8; 256 * 1024 + 1] = [b'x'; 256 * 1024 + 1];
+    let serving = start(ServeOptions::default()).await;
+    let check = async |line: &str, length: &str, sent: &[u8], is_told: bool| {
+        let head = format!("{line} HTTP/1.1\r\nhost: x\r\n{length}\r\n\r\n");
+        let mut stream = connect(serving.address, head.as_bytes()).await;
+        stream.write_all(sent).await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.windows(4).any(|bytes| bytes == b"\r\n\r\n") {
+            assert_ne!(stream.read_buf(&mut answer).await.unwrap(), 0, "{line} {length}");
+        }
+        let answer = String::from_utf8(answer).unwrap().to_ascii_lowercase();
+        assert!(answer.starts_with("http/1.1 4"), "{line} {length}: {answer}");
+        assert_eq!(answer.contains("connection: close"), is_told, "{line} {length}: {answer}");
+    };
+    for line in ["POST /v2/o/r/tags/list", "PUT /v2/o/r/manifests/-", "POST /", "PATCH /v2/o/r/blobs/uploads/unknown"] {
+        check(line, "content-length: 0", b"", false).await;
+        check(line, "content-length: 20000", &MUCH[..20_000], false).await;
+        check(line, "transfer-encoding: chunked", b"3\r\nxyz\r\n0\r\n\r\n", false).await;
+        check(line, "content-length: 900000", &MUCH, true).await;
+        check(line, "content-length: 20000\r\nexpect: 100-continue", b"", true).await;
+    }
+    check("PUT /healthz", "content-length: 20000", b"", true).await;
+}

@@ -14,6 +14,7 @@ use tokio::{
 
 use crate::{
     Server, Tls,
+    accepting::{self, Failures},
     connection::{Patience, Speaker},
 };
 
@@ -63,6 +64,7 @@ pub async fn serve(listener: TcpListener, server: Server, options: &ServeOptions
     let speaker = Arc::new(Speaker::new(options.tls.as_ref(), patience));
     let closing = watch::Sender::new(());
     let permits = Arc::new(Semaphore::new(options.connections.min(Semaphore::MAX_PERMITS)));
+    let mut failures = Failures::default();
     let mut tasks = JoinSet::new();
     tasks.spawn(reclaim(server.clone()));
     tasks.spawn(make_room(server.clone()));
@@ -78,7 +80,7 @@ pub async fn serve(listener: TcpListener, server: Server, options: &ServeOptions
             () = &mut stop => break,
             Some(ended) = tasks.join_next() => report(ended),
             _ = sweep.tick() => server.expire_uploads(Instant::now()),
-            (stream, peer, permit) = accept(&listener, &permits) => {
+            (stream, peer, permit) = accept(&listener, &permits, &mut failures) => {
                 let (speaker, server, closing) = (Arc::clone(&speaker), server.clone(), closing.subscribe());
                 tasks.spawn(async move {
                     let _held = (permit, server.connections().open());
@@ -118,25 +120,15 @@ async fn make_room(server: Server) {
 async fn accept(
     listener: &TcpListener,
     permits: &Arc<Semaphore>,
+    failures: &mut Failures,
 ) -> (TcpStream, SocketAddr, Option<OwnedSemaphorePermit>) {
-    const PAUSE: Duration = Duration::from_millis(100);
     // The semaphore is never closed.
     let permit = Arc::clone(permits).acquire_owned().await.ok();
-    loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                if let Err(error) = stream.set_nodelay(true) {
-                    tracing::debug!(%error, "small writes will be slow");
-                }
-                return (stream, peer, permit);
-            }
-            // Out of descriptors, or the client has left already. At once, the former would only fail again.
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(PAUSE).await;
-            }
-        }
+    let (stream, peer) = accepting::next(listener, failures).await;
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "small writes will be slow");
     }
+    (stream, peer, permit)
 }
 
 fn report(ended: Result<(), JoinError>) {

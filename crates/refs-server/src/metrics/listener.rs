@@ -13,6 +13,7 @@ use tokio::{net::TcpListener, task::JoinSet};
 use super::Metrics;
 use crate::{
     Body, Refusal, Server,
+    accepting::{self, Failures},
     answer::{self, Outcome, Reply},
     health,
 };
@@ -30,19 +31,13 @@ pub async fn serve_metrics(listener: TcpListener, metrics: Metrics, server: Serv
     const PATIENCE: Duration = Duration::from_secs(30);
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(PATIENCE);
+    let mut failures = Failures::default();
     let mut tasks = JoinSet::new();
     loop {
         while tasks.len() >= CONNECTIONS {
             tasks.join_next().await;
         }
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            }
-        };
+        let (stream, _) = accepting::next(&listener, &mut failures).await;
         let (metrics, server) = (metrics.clone(), server.clone());
         let service = service_fn(move |request| {
             let (metrics, server) = (metrics.clone(), server.clone());

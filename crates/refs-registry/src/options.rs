@@ -108,11 +108,14 @@ pub struct Timeouts {
     /// For a connection to be made.
     pub connect: Duration,
     /// From the end of a request to the head of its answer.
+    ///
+    /// What times out takes its connection with it: by HTTP/1 the connection is closed, and by HTTP/2 it is left, so that
+    /// every later request goes over another, while what others have under way on it goes on there.
     pub headers: Duration,
-    /// Between two pieces of a body.
+    /// Between two pieces of a body. A connection is left as for `headers`, and so is that of a body which is too slow.
     pub idle: Duration,
-    /// How long nothing may come over a connection by HTTP/2 before it is asked whether it lives; it is left for another when
-    /// nothing comes for two thirds of that again. `None`, which is the default, for never: what is being sent goes before the
+    /// How long nothing may come over a connection by HTTP/2 before it is asked whether it lives, so that a dead one is found
+    /// before a request times out; it is left for another when nothing comes for two thirds of that again. `None`, which is the default, for never: what is being sent goes before the
     /// question, and on a slow link may take longer than anybody waits. For those who only read.
     pub ping: Option<Duration>,
 }

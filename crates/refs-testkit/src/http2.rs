@@ -32,6 +32,8 @@ pub enum Answer {
     Reset(Bytes, usize),
     /// As `Blob`, but after so many bytes of the body the connection ends with `GOAWAY`.
     GoAway(Bytes, usize),
+    /// As `Blob`, but after so many bytes of the body nothing more comes of it; the connection lives on.
+    Stall(Bytes, usize),
     /// As `Blob`, and then no more requests on this connection: `GOAWAY` with `NO_ERROR`.
     Last(Bytes),
     /// Nothing, and nothing more on this connection, which stays: it is neither read nor written, as when the way is cut.
@@ -178,6 +180,11 @@ async fn say(
             written().await;
             leave.send(Leave::Abruptly).ok();
             // Dropped, the stream would be reset before the connection ends.
+            std::future::pending::<()>().await;
+        }
+        Answer::Stall(blob, after) => {
+            let (mut stream, body) = begin(&mut respond, &request, &blob)?;
+            stream.send_data(body.slice(..after), false)?;
             std::future::pending::<()>().await;
         }
         Answer::Last(blob) => {

@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 
 use super::{
     call::Call,
+    client::Client,
     exchange::{Grant, SLOWEST},
     heard::Heard,
     retry::{Failure, Retryable, retry_after},
@@ -201,6 +202,8 @@ fn told(body: &[u8]) -> (String, Vec<Code>) {
 /// A body on its way in.
 pub(crate) struct Incoming {
     stream: BoxStream<'static, reqwest::Result<Bytes>>,
+    /// Whose connection is to be left when no more comes. One by HTTP/1 ends with its body anyway.
+    client: Option<Arc<Client>>,
     at: RequestLine,
     clock: Arc<dyn Clock>,
     timeouts: Timeouts,
@@ -232,8 +235,9 @@ impl Pace {
 }
 
 impl Incoming {
-    pub(crate) fn new(response: reqwest::Response, at: RequestLine, options: &Options) -> Self {
+    pub(crate) fn new(response: reqwest::Response, client: Arc<Client>, at: RequestLine, options: &Options) -> Self {
         Self {
+            client: Some(client).filter(|_| response.version() == Version::HTTP_2),
             stream: response.bytes_stream().boxed(),
             at,
             clock: options.clock.clone(),
@@ -252,18 +256,17 @@ impl Incoming {
 
     /// The next bytes; `None` at the end that the other side announced.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
-        let timed_out = |after| Failure::of(Error::Timeout { at: self.at.clone(), after }, None);
         let began = self.clock.now();
         let chunk = tokio::select! {
             biased;
             chunk = self.stream.next() => chunk,
-            () = self.clock.sleep(self.timeouts.idle) => return Err(timed_out(self.timeouts.idle)),
+            () = self.clock.sleep(self.timeouts.idle) => return Err(self.timed_out(self.timeouts.idle)),
         };
         let now = self.clock.now();
         let waited = now.saturating_duration_since(began);
         match chunk {
             None => Ok(None),
-            Some(Ok(chunk)) if self.pace.is_too_slow(chunk.len(), waited) => Err(timed_out(SLOWEST.1)),
+            Some(Ok(chunk)) if self.pace.is_too_slow(chunk.len(), waited) => Err(self.timed_out(SLOWEST.1)),
             Some(Ok(chunk)) => {
                 self.received += chunk.len() as u64;
                 self.tell_more(now);
@@ -274,6 +277,13 @@ impl Incoming {
                 Err(Failure::of(Error::Cut { at, received, source: Arc::new(error.without_url()) }, None))
             }
         }
+    }
+
+    fn timed_out(&self, after: Duration) -> Failure {
+        if let Some(client) = &self.client {
+            client.leave();
+        }
+        Failure::of(Error::Timeout { at: self.at.clone(), after }, None)
     }
 
     /// Tells that more has come, and not for each of the many pieces of a large body.

@@ -1,6 +1,12 @@
 //! The HTTP client below everything.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use reqwest::redirect;
 use rustls::{
@@ -51,14 +57,57 @@ impl Reach {
 /// A block of headers is at most this long.
 const HEADER_BYTES: u32 = 64 * 1024;
 
-/// The client that `options` and `reach` describe: it follows no redirect, decodes nothing and knows no credentials.
-pub(crate) fn build(options: &Options, reach: &Reach, names: &Arc<Names>) -> Result<reqwest::Client> {
-    builder(options, reach, names)?.build().map_err(|error| unusable(Setting::Client("the HTTP settings"), error))
+/// What clients are made of besides how hosts are reached.
+#[derive(Debug)]
+pub(crate) struct Parts<'a> {
+    pub(crate) options: &'a Options,
+    pub(crate) names: &'a Arc<Names>,
+    /// The last touch, which changes nothing but in tests.
+    pub(crate) finish: fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
 }
 
-pub(crate) fn builder(options: &Options, reach: &Reach, names: &Arc<Names>) -> Result<reqwest::ClientBuilder> {
+/// The connections to hosts that are reached alike. It follows no redirect, decodes nothing and knows no credentials.
+///
+/// A request that times out over HTTP/2 leaves its connection as it was, and the next one would go the same way. No
+/// connection can be taken out of the pool alone, so that the whole is left for another: what still runs on it goes on
+/// there.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(super) http: reqwest::Client,
+    tls: ClientConfig,
+    is_left: AtomicBool,
+}
+
+impl Client {
+    pub(crate) fn new(parts: &Parts<'_>, reach: &Reach) -> Result<Self> {
+        Self::with(parts, reach, tls(reach)?)
+    }
+
+    /// Another like this one, with no connection yet. What it trusts is not read again.
+    pub(crate) fn renewed(&self, parts: &Parts<'_>, reach: &Reach) -> Result<Self> {
+        Self::with(parts, reach, self.tls.clone())
+    }
+
+    fn with(parts: &Parts<'_>, reach: &Reach, tls: ClientConfig) -> Result<Self> {
+        let built = (parts.finish)(builder(parts, reach, tls.clone())?).build();
+        let http = built.map_err(|error| unusable(Setting::Client("the HTTP settings"), error))?;
+        Ok(Self { http, tls, is_left: AtomicBool::new(false) })
+    }
+
+    /// Has all later requests go over other connections.
+    pub(crate) fn leave(&self) {
+        self.is_left.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_left(&self) -> bool {
+        self.is_left.load(Ordering::Relaxed)
+    }
+}
+
+fn builder(parts: &Parts<'_>, reach: &Reach, tls: ClientConfig) -> Result<reqwest::ClientBuilder> {
+    let Parts { options, names, .. } = parts;
     let builder = reqwest::Client::builder()
-        .tls_backend_preconfigured(tls(reach)?)
+        .tls_backend_preconfigured(tls)
         .redirect(redirect::Policy::none())
         // What comes back unseen over HTTP/2 is repeated with everything else, within the same budget.
         .retry(reqwest::retry::never())
@@ -72,7 +121,7 @@ pub(crate) fn builder(options: &Options, reach: &Reach, names: &Arc<Names>) -> R
     };
     Ok(match &reach.way {
         Way::OfSystem => builder,
-        Way::Straight(home) => builder.no_proxy().dns_resolver(Guard { names: names.clone(), home: *home }),
+        Way::Straight(home) => builder.no_proxy().dns_resolver(Guard { names: Arc::clone(names), home: *home }),
         Way::Through(url) => {
             let proxy = reqwest::Proxy::all(url.url().clone());
             builder.proxy(proxy.map_err(|error| unusable(Setting::Proxy(url.to_string()), error.without_url()))?)

@@ -1,7 +1,7 @@
 //! One request and its answer, redirects included.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -12,6 +12,7 @@ use super::{
     answer::{Answer, Incoming},
     bucket::Bucket,
     call::Call,
+    client::Client,
     dns::LeadsInside,
     outgoing::Pulse,
     redirect::{self, Bounds},
@@ -73,7 +74,8 @@ impl Transport {
     ) -> Result<Answer, Failure> {
         let mut url = call.url.clone();
         for _ in 0..=redirect::MAX_HOPS {
-            let answer = self.hop(call, &url, grant, bounds).await?;
+            // Boxed, as it is a part of every future above.
+            let answer = Box::pin(self.hop(call, &url, grant, bounds)).await?;
             if url.origin() == bounds.from.origin() {
                 bounds.heard.note(self.options.clock.now());
             }
@@ -95,23 +97,29 @@ impl Transport {
     async fn hop(&self, call: &Call, url: &Url, grant: Option<&Grant>, bounds: &Bounds) -> Result<Answer, Failure> {
         let at = call.line_to(url);
         let began = self.options.clock.now();
-        let pulse = Pulse::default();
+        let (pulse, taken) = (Pulse::default(), OnceLock::new());
         let send = async {
             let client = self.routes.client(&self.options, url, self.named(url, bounds)).await?;
-            let request = request(&client, call, url, grant, &pulse).await?;
-            request.send().await.map_err(|error| broken(call, url, &at, error))
+            let client = taken.get_or_init(|| client);
+            let request = request(&client.http, call, url, grant, &pulse).await?;
+            let response = request.send().await.map_err(|error| broken(call, url, &at, error))?;
+            Ok((response, Arc::clone(client)))
         };
         let outcome = tokio::select! {
             biased;
             response = send => response,
             () = self.silence(&pulse) => {
+                // Whether the connection was one by HTTP/2, which outlives its requests, only an answer would have told.
+                if let Some(client) = taken.get() {
+                    client.leave();
+                }
                 Err(Failure::of(Error::Timeout { at: at.clone(), after: self.options.timeouts.headers }, None))
             }
         };
         self.log(&at, &outcome, began);
-        let response = outcome?;
+        let (response, client) = outcome?;
         let (status, version, headers) = (response.status(), response.version(), response.headers().clone());
-        let body = Incoming::new(response, at.clone(), &self.options);
+        let body = Incoming::new(response, client, at.clone(), &self.options);
         Ok(Answer { status, version, headers, url: url.clone(), at, body, accepted: None, refused: Vec::new() })
     }
 
@@ -133,11 +141,11 @@ impl Transport {
     }
 
     /// Tells of one request, without the query of its URL, which may hold a signature.
-    fn log(&self, at: &RequestLine, outcome: &Result<reqwest::Response, Failure>, began: Instant) {
+    fn log(&self, at: &RequestLine, outcome: &Result<(reqwest::Response, Arc<Client>), Failure>, began: Instant) {
         let ms =
             u64::try_from(self.options.clock.now().saturating_duration_since(began).as_millis()).unwrap_or(u64::MAX);
         match outcome {
-            Ok(response) => tracing::debug!(status = response.status().as_u16(), ms, "{at}"),
+            Ok((response, _)) => tracing::debug!(status = response.status().as_u16(), ms, "{at}"),
             Err(failure) => tracing::debug!(error = %Chain(&failure.error), ms, "{at} failed"),
         }
     }

@@ -14,6 +14,7 @@ use http::{
 };
 use refs_testkit::http2::{Answer, Http2Peer};
 use refs_url::{Digest, RepoName};
+use tokio::sync::Notify;
 
 use super::{Transport, routes::Routes};
 use crate::{
@@ -23,12 +24,14 @@ use crate::{
 
 const LEN: usize = 300_000;
 
-/// A clock that jumps over the waits between attempts, and notes them. Deadlines do not pass.
+/// A clock that jumps over the waits between attempts, and notes them. Deadlines do not pass by themselves.
 #[derive(Debug)]
 struct Jumping {
     start: Instant,
     deadlines: Timeouts,
     waits: Mutex<Vec<Duration>>,
+    /// Which deadline passes once when it is told to.
+    passes: Option<(Duration, Arc<Notify>)>,
 }
 
 #[async_trait]
@@ -38,6 +41,9 @@ impl Clock for Jumping {
     }
 
     async fn sleep(&self, wait: Duration) {
+        if let Some((_, told)) = self.passes.as_ref().filter(|(deadline, _)| *deadline == wait) {
+            return told.notified().await;
+        }
         if wait == self.deadlines.headers || wait == self.deadlines.idle {
             return std::future::pending().await;
         }
@@ -50,7 +56,15 @@ fn clock() -> Arc<Jumping> {
 }
 
 fn clock_with(deadlines: Timeouts) -> Arc<Jumping> {
-    Arc::new(Jumping { start: Instant::now(), deadlines, waits: Mutex::default() })
+    Arc::new(Jumping { start: Instant::now(), deadlines, waits: Mutex::default(), passes: None })
+}
+
+/// A clock by which one of the deadlines passes, once each time that it is told to.
+fn clock_passing(deadline: impl FnOnce(&Timeouts) -> Duration) -> (Arc<Jumping>, Arc<Notify>) {
+    let (deadlines, told) = (Timeouts::default(), Arc::new(Notify::new()));
+    let passes = Some((deadline(&deadlines), Arc::clone(&told)));
+    let clock = Jumping { start: Instant::now(), deadlines, waits: Mutex::default(), passes };
+    (Arc::new(clock), told)
 }
 
 fn blob() -> Bytes {
@@ -158,4 +172,67 @@ async fn a_connection_that_has_gone_silent_is_left_for_another() {
         assert_eq!(read(&repository).await.unwrap(), blob());
         assert_eq!(peer.connections(), connections);
     }
+}
+
+/// What comes, unless nothing does for longer than any of these tests takes.
+async fn soon<T>(all: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), all).await.expect("a deadline passes")
+}
+
+#[tokio::test]
+async fn a_connection_on_which_a_request_timed_out_is_left_for_another_by_all_that_follow() {
+    let (clock, told) = clock_passing(|deadlines| deadlines.headers);
+    let mut answers = vec![Answer::Blob(blob()), Answer::Nothing].into_iter();
+    let peer = Http2Peer::start(move |_| {
+        let answer = answers.next().unwrap_or_else(|| Answer::Blob(blob()));
+        if answer == Answer::Nothing {
+            told.notify_one();
+        }
+        answer
+    });
+    let repository = repository(&peer, &clock);
+    for connections in [1, 2, 2] {
+        assert_eq!(soon(read(&repository)).await.unwrap(), blob());
+        assert_eq!(peer.connections(), connections);
+    }
+}
+
+#[tokio::test]
+async fn an_upload_whose_beginning_timed_out_begins_over_another_connection() {
+    let (clock, told) = clock_passing(|deadlines| deadlines.headers);
+    let mut is_silent = false;
+    let peer = Http2Peer::start(move |request| {
+        let head = |status, name, value: &str| Answer::Head(status, name, value.to_owned());
+        match *request.method() {
+            Method::POST if !std::mem::replace(&mut is_silent, true) => {
+                told.notify_one();
+                Answer::Nothing
+            }
+            Method::POST => head(StatusCode::ACCEPTED, LOCATION, "/v2/a/b/blobs/uploads/1"),
+            Method::PUT => head(StatusCode::CREATED, LOCATION, "/v2/a/b/blobs/x"),
+            Method::GET => head(StatusCode::NO_CONTENT, RANGE, "0-0"),
+            _ => head(StatusCode::NOT_FOUND, CONTENT_LENGTH, "0"),
+        }
+    });
+    let blob = Descriptor::of(MediaType::OCI_LAYER, &blob());
+    let put = async { repository(&peer, &clock).put_blob(&blob, self::blob().into()).await };
+    soon(put).await.unwrap();
+    assert_eq!(peer.connections(), 2);
+}
+
+#[tokio::test]
+async fn a_body_that_timed_out_goes_on_over_another_connection_and_other_bodies_where_they_are() {
+    // More than a connection takes before it is read from.
+    const LONG: usize = 8 << 20;
+    let long = Bytes::from(vec![7; LONG]);
+    let (clock, told) = clock_passing(|deadlines| deadlines.idle);
+    let (mut first, other) = (vec![Answer::Blob(long.clone()), Answer::Stall(blob(), 100_000)].into_iter(), blob());
+    let peer = Http2Peer::start(move |_| first.next().unwrap_or_else(|| Answer::Blob(other.clone())));
+    let repository = repository(&peer, &clock);
+    let under_way = repository.blob(&Digest::sha256(&long), Resume::START).await.unwrap().stream;
+    told.notify_one();
+    assert_eq!(soon(read(&repository)).await.unwrap(), blob());
+    assert_eq!((peer.requests().len(), peer.connections()), (3, 2));
+    assert_eq!(soon(under_way.try_collect::<Vec<_>>()).await.unwrap().concat(), long);
+    assert_eq!((peer.requests().len(), peer.connections()), (3, 2));
 }

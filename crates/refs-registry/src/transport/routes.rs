@@ -10,7 +10,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 use url::Url;
 
 use super::{
-    client::{self, Reach, Way},
+    client::{Client, Parts, Reach, Way},
     dns::Names,
     retry::Failure,
     zone::Zone,
@@ -21,30 +21,28 @@ use crate::{
     hosts::{HostSettings, Lookup, Proxy, host_of},
 };
 
-/// The clients below everything, each made when it is first needed, and what is set for the hosts that they reach.
+/// The clients below everything, each made when it is first needed and anew when it was left, and what is set for the hosts
+/// that they reach.
 #[derive(Debug)]
 pub(crate) struct Routes {
     lookup: Lookup,
     names: Arc<Names>,
     proxies: OnceLock<Matcher>,
-    clients: Mutex<HashMap<Reach, reqwest::Client>>,
+    clients: Mutex<HashMap<Reach, Arc<Client>>>,
+    finish: fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
 }
 
 impl Routes {
     pub(crate) fn new(options: &Options) -> Self {
         let names = Arc::new(Names::new(options.dns.clone(), options.clock.clone()));
         let lookup = Lookup::new(options.hosts.clone());
-        Self { lookup, names, proxies: OnceLock::new(), clients: Mutex::default() }
+        Self { lookup, names, proxies: OnceLock::new(), clients: Mutex::default(), finish: std::convert::identity }
     }
 
-    /// Routes on which everything on loopback is taken to speak HTTP/2.
+    /// Routes on which everything is taken to speak HTTP/2.
     #[cfg(test)]
     pub(super) fn over_http2(options: &Options) -> Self {
-        let routes = Self::new(options);
-        let reach = Reach::new(&HostSettings::default(), Way::Straight(Zone::Loopback));
-        let client = client::builder(options, &reach, &routes.names).unwrap().http2_prior_knowledge().build().unwrap();
-        routes.clients.lock().unwrap().insert(reach, client);
-        routes
+        Self { finish: reqwest::ClientBuilder::http2_prior_knowledge, ..Self::new(options) }
     }
 
     /// What is set for hosts.
@@ -53,7 +51,7 @@ impl Routes {
     }
 
     /// The client for a request to `url` on behalf of `home`, which the user named.
-    pub(crate) async fn client(&self, options: &Options, url: &Url, home: &Url) -> Result<reqwest::Client, Failure> {
+    pub(crate) async fn client(&self, options: &Options, url: &Url, home: &Url) -> Result<Arc<Client>, Failure> {
         let settings = self.settings(url)?;
         let way = match self.proxy(options, url, &settings) {
             Some(proxy) => proxy,
@@ -61,11 +59,13 @@ impl Routes {
         };
         let reach = Reach::new(&settings, way);
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get(&reach) {
-            return Ok(client.clone());
-        }
-        let client = client::build(options, &reach, &self.names)?;
-        clients.insert(reach, client.clone());
+        let parts = Parts { options, names: &self.names, finish: self.finish };
+        let client = Arc::new(match clients.get(&reach) {
+            Some(client) if !client.is_left() => return Ok(Arc::clone(client)),
+            Some(left) => left.renewed(&parts, &reach)?,
+            None => Client::new(&parts, &reach)?,
+        });
+        clients.insert(reach, Arc::clone(&client));
         Ok(client)
     }
 
@@ -121,6 +121,20 @@ mod tests {
         async fn addresses(&self, _: &str) -> io::Result<Vec<SocketAddr>> {
             Err(io::ErrorKind::NotFound.into())
         }
+    }
+
+    #[tokio::test]
+    async fn requests_that_leave_a_client_together_share_the_next() {
+        let options = Options::default();
+        let routes = Routes::new(&options);
+        let url = Url::parse("http://127.0.0.1/").unwrap();
+        let client = async || routes.client(&options, &url, &url).await.map_err(|failure| failure.error).unwrap();
+        let (first, same) = (client().await, client().await);
+        assert!(Arc::ptr_eq(&first, &same));
+        first.leave();
+        let second = client().await;
+        same.leave();
+        assert!(!Arc::ptr_eq(&first, &second) && Arc::ptr_eq(&second, &client().await));
     }
 
     #[tokio::test]

@@ -84,7 +84,8 @@ impl Client {
 }
 
 /// Where `path` leads to once what is missing on the way has been made, which is no link.
-fn resolved(path: &Path) -> PathBuf {
+#[must_use]
+pub fn resolved(path: &Path) -> PathBuf {
     let mut there = PathBuf::new();
     for part in absolute(path).unwrap_or_else(|_| path.to_owned()).components() {
         match part {

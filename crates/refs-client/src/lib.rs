@@ -47,6 +47,7 @@ mod upload;
 pub mod versions;
 mod whole;
 
+pub use apart::resolved;
 pub use byte_range::ByteRange;
 pub use client::Client;
 pub use copy::{Copied, CopyOptions};

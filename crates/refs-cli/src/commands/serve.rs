@@ -191,7 +191,7 @@ pub(super) async fn bind(at: &Listen) -> Result<TcpListener, Failure> {
 
 /// Makes `root` and tries it out: better to fail now than at the first push.
 fn usable(root: &Path) -> io::Result<()> {
-    if is_in_cache(root)? {
+    if is_in_cache(root) {
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, "a cache is there, which removes things at any time"));
     }
     std::fs::create_dir_all(root)?;
@@ -199,10 +199,8 @@ fn usable(root: &Path) -> io::Result<()> {
 }
 
 /// Whether `root`, which need not be there yet, is a cache or lies in one, whatever links lead there.
-fn is_in_cache(root: &Path) -> io::Result<bool> {
-    let path = std::path::absolute(root)?;
-    let there = path.ancestors().find_map(|path| path.canonicalize().ok());
-    Ok(there.is_some_and(|there| there.ancestors().any(DiskStore::is_at)))
+fn is_in_cache(root: &Path) -> bool {
+    refs_client::resolved(root).ancestors().any(DiskStore::is_at)
 }
 
 /// The root, or where it is when nobody says so.

@@ -73,12 +73,12 @@ fn nothing_is_pushed_to_where_a_cache_is() {
     std::os::unix::fs::symlink(machine.cache(), machine.path("link")).unwrap();
     std::os::unix::fs::symlink(machine.cache().join("blobs"), machine.path("inner")).unwrap();
     let cache = machine.cache().display().to_string();
-    for root in [&cache, "link", "inner/new", &format!("{cache}/beneath")] {
+    for root in [&cache, "link", "inner/new", &format!("{cache}/beneath"), "none/../../cache"] {
         let words =
             [&*format!("cannot keep repositories in `{root}`: a cache is there"), "hint: name another directory"];
         machine.fails(&format!("serve --listen localhost:0 --root {root}"), 1, &words);
     }
-    assert!(!machine.cache().join("beneath").exists());
+    assert!(!machine.cache().join("beneath").exists() && !machine.path("none").exists());
     drop(Served::start(&machine, &format!("--root {cache}/../beside")));
 }
 

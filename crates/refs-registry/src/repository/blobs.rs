@@ -63,11 +63,13 @@ impl Repository {
             digest: digest.clone(),
             etag: opened.etag.clone(),
             at: from.offset(),
+            size,
             verify: if is_held { own(digest, size, from) } else { of_reader(digest, size, from) }?,
             opened: Some(opened),
             budget,
             progress: 0,
             restarts: 0,
+            has_ended_early: false,
         };
         if is_held {
             let whole = futures_util::stream::once(reading.whole());
@@ -114,17 +116,18 @@ impl Repository {
             call.headers.extend(etag.map(|etag| (header::IF_RANGE, etag.clone())));
         }
         let answer = self.remote.once(&call).await?;
+        let is_measured = answer.content_length().is_some();
         let etag = answer.headers.get(header::ETAG).filter(|etag| !etag.as_bytes().starts_with(b"W/")).cloned();
         if answer.status == StatusCode::PARTIAL_CONTENT {
             let range = answer.header(&header::CONTENT_RANGE).and_then(ContentRange::parse);
             return match range {
                 Some(range) if range.range == (offset..range.total) && offset > 0 => {
-                    Ok(Opened { size: Some(range.total), skip: 0, etag, body: answer.body })
+                    Ok(Opened { size: Some(range.total), skip: 0, is_measured, etag, body: answer.body })
                 }
                 _ => Err(Failure::last(wrong_range(&answer))),
             };
         }
-        Ok(Opened { size: answer.content_length(), skip: offset, etag, body: answer.body })
+        Ok(Opened { size: answer.content_length(), skip: offset, is_measured, etag, body: answer.body })
     }
 }
 
@@ -135,6 +138,8 @@ const ALL: HeaderValue = HeaderValue::from_static("bytes=0-");
 struct Opened {
     size: Option<u64>,
     skip: u64,
+    /// Whether the answer says how long its body is, so that an end that comes early is an error of the connection.
+    is_measured: bool,
     etag: Option<HeaderValue>,
     body: Incoming,
 }
@@ -146,12 +151,15 @@ struct Reading {
     etag: Option<HeaderValue>,
     /// The byte to come next.
     at: u64,
+    size: u64,
     verify: Shared,
     opened: Option<Opened>,
     budget: Budget,
     /// The bytes since the last failure.
     progress: u64,
     restarts: u32,
+    /// Whether a body has ended in order before all of it had come.
+    has_ended_early: bool,
 }
 
 impl Reading {
@@ -164,7 +172,7 @@ impl Reading {
             }
             read => return read,
         }
-        (self.opened, self.etag, self.at) = (None, None, start.seen());
+        (self.opened, self.etag, self.at, self.has_ended_early) = (None, None, start.seen(), false);
         self.verify = Shared::new(start);
         self.collect().await
     }
@@ -209,7 +217,14 @@ impl Reading {
                 self.opened.insert(reopened)
             }
         };
-        let Some(mut chunk) = opened.body.next().await? else { return Ok(None) };
+        let Some(mut chunk) = opened.body.next().await? else {
+            if self.at >= self.size || opened.is_measured {
+                return Ok(None);
+            }
+            // Some proxies end in order what was cut on its way to them.
+            self.has_ended_early = true;
+            return Err(Failure::passing(self.ended_early()));
+        };
         let known = usize::try_from(opened.skip).unwrap_or(usize::MAX).min(chunk.len());
         opened.skip -= known as u64;
         drop(chunk.split_to(known));
@@ -218,17 +233,30 @@ impl Reading {
 
     async fn reopen(&mut self) -> Result<Opened, Failure> {
         let offset = self.at;
-        let opened = self.repository.open_from(&self.digest, offset, self.etag.as_ref()).await?;
+        let opened = match self.repository.open_from(&self.digest, offset, self.etag.as_ref()).await {
+            // It was no cut: there is no more.
+            Err(Failure { error: Error::Refused { status: 416, .. }, .. }) if self.has_ended_early => {
+                return Err(Failure::last(self.ended_early()));
+            }
+            opened => opened?,
+        };
         self.etag = opened.etag.clone().or_else(|| self.etag.take());
         if opened.skip > 0 {
             tracing::warn!(host = %self.repository.host(), offset, "the registry begins the blob again from its start");
             self.restarts += 1;
+            if self.restarts > MAX_RESTARTS && self.has_ended_early {
+                return Err(Failure::last(self.ended_early()));
+            }
             if self.restarts > MAX_RESTARTS {
                 let at = self.repository.place();
                 return Err(Failure::last(Error::Unsupported { wanted: Wanted::Resume, at }));
             }
         }
         Ok(opened)
+    }
+
+    fn ended_early(&self) -> Error {
+        Error::Size { wanted: Wanted::Blob(self.digest.clone()), expected: self.size, actual: self.at }
     }
 }
 

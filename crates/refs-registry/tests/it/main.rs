@@ -10,6 +10,7 @@ mod changed;
 mod cuts;
 mod demands;
 mod docker_config;
+mod early;
 mod fake;
 mod faults;
 mod helpers;

@@ -1,0 +1,78 @@
+//! Bodies that end in order before all of them has come.
+
+use refs_registry::{Error, Resume, Source};
+use refs_url::Digest;
+
+use crate::{
+    peer::{Peer, Reply, Request},
+    setup::{anonymous, bytes, collect, repository},
+};
+
+const SENT: usize = 100_000;
+
+/// One that is given when all of it has come, and one that is given as it comes.
+const SIZES: [usize; 2] = [300_000, 2 << 20];
+
+/// `body`, whose length only its end tells.
+fn unmeasured(body: &[u8]) -> Reply {
+    let chunk = format!("{:x}\r\n", body.len()).into_bytes();
+    Reply::ok([&chunk[..], body, b"\r\n0\r\n\r\n"].concat()).header("transfer-encoding", "chunked")
+}
+
+/// Of a blob of `size` bytes, as a `HEAD` has it, the beginning alone, and then what `later` says.
+async fn check(size: usize, later: fn(&Request, &[u8]) -> Reply, expect: Option<u64>, gets: &[usize]) {
+    let blob = bytes(size);
+    let (served, mut count) = (blob.clone(), 0);
+    let peer = Peer::start(move |request| {
+        count += usize::from(request.method == "GET");
+        match (request.method.as_str(), count) {
+            ("HEAD", _) => Reply::ok(&*served),
+            (_, 1) => unmeasured(&served[..SENT]),
+            _ => later(request, &served),
+        }
+    })
+    .await;
+    let read = repository(&anonymous(), &peer).blob(&Digest::sha256(&blob), Resume::START).await.unwrap();
+    match (collect(read.stream).await, expect) {
+        (Ok(read), None) => assert!(read == blob),
+        (Err(Error::Size { expected, actual, .. }), Some(expect)) => {
+            assert_eq!((expected, actual), (size as u64, expect))
+        }
+        (read, _) => panic!("{:?}", read.map(|read| read.len())),
+    }
+    let asked = peer.seen().into_iter().filter(|request| request.method == "GET");
+    let from = |request: Request| match request.header("range") {
+        Some(range) => range.trim_start_matches("bytes=").trim_end_matches('-').parse().unwrap(),
+        None => 0,
+    };
+    assert_eq!(asked.map(from).collect::<Vec<usize>>(), gets);
+}
+
+#[tokio::test]
+async fn a_body_that_ends_early_without_having_told_its_length_was_cut() {
+    for size in SIZES {
+        check(size, Reply::blob, None, &[0, SENT]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_blob_that_is_shorter_than_its_registry_says_is_an_error_of_its_size() {
+    let short = SENT as u64;
+    let size = SIZES[1];
+    // There is nothing beyond.
+    check(size, |request, blob| Reply::blob(request, &blob[..SENT]), Some(short), &[0, SENT]).await;
+    // The answer's own length says that it has no more.
+    check(size, |_, blob| Reply::ok(&blob[..SENT]), Some(short), &[0, SENT]).await;
+    // It knows of no ranges, and ends there each time.
+    check(size, |_, blob| unmeasured(&blob[..SENT]), Some(short), &[0, SENT, SENT, SENT]).await;
+    // Nothing more comes of the rest.
+    let rest = |request: &Request, blob: &[u8]| match request.header("range") {
+        Some(_) => {
+            let range = format!("bytes {SENT}-{}/{}", blob.len() - 1, blob.len());
+            let nothing = Reply::status(206).body(*b"0\r\n\r\n").header("transfer-encoding", "chunked");
+            nothing.header("content-range", range)
+        }
+        None => unmeasured(&blob[..SENT]),
+    };
+    check(size, rest, Some(short), &[0, SENT, SENT, SENT, SENT]).await;
+}

@@ -10,6 +10,8 @@ use std::{
 
 use bytes::Bytes;
 use refs_registry::{Error, Result, error::Doing};
+#[cfg(target_os = "linux")]
+use rustix::io::{ReadWriteFlags, preadv2};
 use rustix::{fs::OFlags, io::Errno};
 use tokio::task::JoinError;
 
@@ -105,6 +107,26 @@ pub(crate) fn read_chunk(file: &File, path: &Path, range: &Range<u64>) -> Result
         }
         Ok(())
     })
+}
+
+/// The first bytes of `range` of `file`, one piece at most, as far as the system has them in memory: nothing waits for the disk.
+/// `None` where it has none, or does not say.
+#[cfg(target_os = "linux")]
+pub(crate) fn read_at_hand(file: &File, range: &Range<u64>) -> Option<Bytes> {
+    let wanted = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+    let mut filled = 0;
+    let piece = pieces::filled(wanted, |piece| {
+        let pieces = &mut [io::IoSliceMut::new(piece)];
+        filled = preadv2(file, pieces, range.start, ReadWriteFlags::NOWAIT)?;
+        Ok::<_, Errno>(())
+    });
+    piece.ok().filter(|_| filled > 0).map(|piece| piece.slice(..filled))
+}
+
+/// Nothing: this system does not say what it has in memory.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn read_at_hand(_file: &File, _range: &Range<u64>) -> Option<Bytes> {
+    None
 }
 
 /// Feeds the bytes `range` of `file` to `take`, chunk by chunk, as long as it takes them.

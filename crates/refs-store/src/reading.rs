@@ -1,4 +1,6 @@
-//! Bytes of files as streams: read and hashed off the threads that run async code, a piece ahead of whoever takes them.
+//! Bytes of files as streams: read and hashed off the threads that run async code, a piece ahead of whoever takes them. What
+//! need not be hashed and is in memory, as a file is that was read lately, is read where it is wanted: that takes less time
+//! than to have a thread do it.
 
 use std::{fs::File, ops::Range, path::Path, sync::Arc};
 
@@ -8,7 +10,7 @@ use refs_registry::{ByteStream, Result, Verify};
 use tokio::task::JoinHandle;
 
 use crate::{
-    file::{blocking, joined, read_chunk},
+    file::{blocking, joined, read_at_hand, read_chunk},
     pieces,
 };
 
@@ -47,7 +49,10 @@ impl Begun {
     pub(crate) fn stream(self) -> ByteStream {
         let pieces = stream::try_unfold(self.0, |state| async move {
             let (coming, path) = match state {
-                State::Begin(reading) => reading.begin(),
+                State::Begin(mut reading) => match reading.at_hand() {
+                    Some(piece) => return Ok(Some((piece, reading.state()))),
+                    None => reading.begin(),
+                },
                 State::Read(piece, ended) => return Ok(Some((piece, State::Ended(ended)))),
                 State::Coming(coming, path) => (coming, path),
                 State::Ended(ended) => return ended.map(|()| None),
@@ -106,6 +111,16 @@ impl Reading {
 
     fn state(self) -> State {
         if self.rest.is_empty() { State::Ended(self.end()) } else { State::Begin(Box::new(self)) }
+    }
+
+    /// The next bytes, if they are in memory and nobody hashes them.
+    fn at_hand(&mut self) -> Option<Bytes> {
+        if self.check.is_some() {
+            return None;
+        }
+        let piece = read_at_hand(&self.file, &self.rest)?;
+        self.rest.start += piece.len() as u64;
+        Some(piece)
     }
 
     fn begin(self: Box<Self>) -> (JoinHandle<Result<(Bytes, Next)>>, Arc<Path>) {
@@ -170,5 +185,20 @@ mod tests {
             assert_eq!(read(bytes, bytes.len(), &Digest::sha256(b"other")).await, Err(ErrorKind::Digest));
             assert_eq!(read(bytes, bytes.len() + 1, &Digest::sha256(bytes)).await, Err(ErrorKind::Corrupt));
         }
+    }
+    #[tokio::test]
+    async fn what_is_not_hashed_comes_as_it_is_and_as_far_as_it_goes() {
+        let large: Vec<u8> = (0..1_000_000_u32).map(|number| number as u8).collect();
+        let file = Arc::new(tempfile::tempfile().unwrap());
+        file.write_all_at(&large, 0).unwrap();
+        let read = async |range| {
+            let stream = read_range(Arc::clone(&file), Path::new("file").into(), range);
+            stream.try_collect::<Vec<Bytes>>().await.map(|pieces| pieces.concat()).map_err(|error| error.kind())
+        };
+        for range in [0..0, 0..1, 0..1_000_000, 999_999..1_000_000, 300_000..900_001] {
+            let expected = &large[range.start as usize..range.end as usize];
+            assert!(read(range.clone()).await.unwrap() == expected, "{range:?}");
+        }
+        assert_eq!(read(999_990..1_000_001).await, Err(ErrorKind::Corrupt));
     }
 }

@@ -115,8 +115,9 @@ pub struct Timeouts {
     /// Between two pieces of a body. A connection is left as for `headers`, and so is that of a body which is too slow.
     pub idle: Duration,
     /// How long nothing may come over a connection by HTTP/2 before it is asked whether it lives, so that a dead one is found
-    /// before a request times out; it is left for another when nothing comes for two thirds of that again. `None`, which is the default, for never: what is being sent goes before the
-    /// question, and on a slow link may take longer than anybody waits. For those who only read.
+    /// before a request times out; it is left for another when nothing comes for two thirds of that again. `None`, which is
+    /// the default, for never: what is being sent goes before the question, and on a slow link may take longer than anybody
+    /// waits. For those who only read.
     pub ping: Option<Duration>,
 }
 

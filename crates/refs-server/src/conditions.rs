@@ -32,8 +32,8 @@ pub(crate) fn are_set(headers: &HeaderMap) -> bool {
     headers.contains_key(IF_MATCH) || headers.contains_key(IF_NONE_MATCH)
 }
 
-/// Looks whether what is at `target` is what the conditions of a write ask for. What other processes write after this look goes
-/// unnoticed: no store compares and writes in one step.
+/// Looks whether what is at `target` is what the conditions of a write ask for. What other processes write after this look
+/// goes unnoticed: no store compares and writes in one step.
 ///
 /// # Errors
 /// The refusal to answer with: 412 when it is not.

@@ -109,8 +109,8 @@ pub(crate) fn read_chunk(file: &File, path: &Path, range: &Range<u64>) -> Result
     })
 }
 
-/// The first bytes of `range` of `file`, one piece at most, as far as the system has them in memory: nothing waits for the disk.
-/// `None` where it has none, or does not say.
+/// The first bytes of `range` of `file`, one piece at most, as far as the system has them in memory: nothing waits for the
+/// disk. `None` where it has none, or does not say.
 #[cfg(target_os = "linux")]
 pub(crate) fn read_at_hand(file: &File, range: &Range<u64>) -> Option<Bytes> {
     let wanted = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);

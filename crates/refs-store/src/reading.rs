@@ -86,7 +86,7 @@ enum State {
 }
 
 impl Reading {
-    /// The bytes `range` of `file`, whose name is `path`, which have to pass a check, if there is one; what is to be done then.
+    /// The bytes `range` of `file`, whose name is `path`, which have to pass a check, if there is one.
     pub(crate) fn new(file: Arc<File>, path: Arc<Path>, range: Range<u64>, check: Option<(Verify, Passed)>) -> Self {
         Self { file, path, rest: range, check }
     }

@@ -223,7 +223,7 @@ impl Reading {
             }
             // Some proxies end in order what was cut on its way to them.
             self.has_ended_early = true;
-            return Err(Failure::passing(self.ended_early()));
+            return Err(opened.body.ended_early());
         };
         let known = usize::try_from(opened.skip).unwrap_or(usize::MAX).min(chunk.len());
         opened.skip -= known as u64;

@@ -1,7 +1,7 @@
 //! An answer, and what it means when it is no success.
 
 use std::{
-    fmt,
+    fmt, io,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -277,6 +277,12 @@ impl Incoming {
                 Err(Failure::of(Error::Cut { at, received, source: Arc::new(error.without_url()) }, None))
             }
         }
+    }
+
+    /// What an end in order is that comes before it should.
+    pub(crate) fn ended_early(&self) -> Failure {
+        let source = Arc::new(io::Error::from(io::ErrorKind::UnexpectedEof));
+        Failure::of(Error::Cut { at: self.at.clone(), received: self.received, source }, None)
     }
 
     fn timed_out(&self, after: Duration) -> Failure {

@@ -110,7 +110,8 @@ pub struct Timeouts {
     /// From the end of a request to the head of its answer.
     ///
     /// What times out takes its connection with it: by HTTP/1 the connection is closed, and by HTTP/2 it is left, so that
-    /// every later request goes over another, while what others have under way on it goes on there.
+    /// every later request goes over another, while what others have under way on it goes on there. So it is with what is given
+    /// up after 10 seconds or more, for whatever reason.
     pub headers: Duration,
     /// Between two pieces of a body. A connection is left as for `headers`, and so is that of a body which is too slow.
     pub idle: Duration,

@@ -1,6 +1,7 @@
 //! What only HTTP/2 can do to a request. The client speaks it from the first byte on, without TLS to agree on it.
 
 use std::{
+    pin::pin,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -30,14 +31,22 @@ struct Jumping {
     start: Instant,
     deadlines: Timeouts,
     waits: Mutex<Vec<Duration>>,
+    /// How much of it is over.
+    passed: Mutex<Duration>,
     /// Which deadline passes once when it is told to.
     passes: Option<(Duration, Arc<Notify>)>,
+}
+
+impl Jumping {
+    fn new(deadlines: Timeouts, passes: Option<(Duration, Arc<Notify>)>) -> Self {
+        Self { start: Instant::now(), deadlines, waits: Mutex::default(), passed: Mutex::default(), passes }
+    }
 }
 
 #[async_trait]
 impl Clock for Jumping {
     fn now(&self) -> Instant {
-        self.start
+        self.start + *self.passed.lock().unwrap()
     }
 
     async fn sleep(&self, wait: Duration) {
@@ -56,15 +65,14 @@ fn clock() -> Arc<Jumping> {
 }
 
 fn clock_with(deadlines: Timeouts) -> Arc<Jumping> {
-    Arc::new(Jumping { start: Instant::now(), deadlines, waits: Mutex::default(), passes: None })
+    Arc::new(Jumping::new(deadlines, None))
 }
 
 /// A clock by which one of the deadlines passes, once each time that it is told to.
 fn clock_passing(deadline: impl FnOnce(&Timeouts) -> Duration) -> (Arc<Jumping>, Arc<Notify>) {
     let (deadlines, told) = (Timeouts::default(), Arc::new(Notify::new()));
     let passes = Some((deadline(&deadlines), Arc::clone(&told)));
-    let clock = Jumping { start: Instant::now(), deadlines, waits: Mutex::default(), passes };
-    (Arc::new(clock), told)
+    (Arc::new(Jumping::new(deadlines, passes)), told)
 }
 
 fn blob() -> Bytes {
@@ -235,4 +243,25 @@ async fn a_body_that_timed_out_goes_on_over_another_connection_and_other_bodies_
     assert_eq!((peer.requests().len(), peer.connections()), (3, 2));
     assert_eq!(soon(under_way.try_collect::<Vec<_>>()).await.unwrap().concat(), long);
     assert_eq!((peer.requests().len(), peer.connections()), (3, 2));
+}
+
+#[tokio::test]
+async fn a_connection_on_which_a_request_was_given_up_after_a_while_is_left_for_another() {
+    let (clock, seen) = (clock(), Arc::new(Notify::new()));
+    let (told, mut answers) = (Arc::clone(&seen), vec![Answer::Nothing].into_iter());
+    let peer = Http2Peer::start(move |_| {
+        told.notify_one();
+        answers.next().unwrap_or_else(|| Answer::Blob(blob()))
+    });
+    let repository = repository(&peer, &clock);
+    {
+        let mut given_up = pin!(read(&repository));
+        tokio::select! {
+            _ = &mut given_up => panic!("it is not answered"),
+            () = soon(seen.notified()) => {}
+        }
+        *clock.passed.lock().unwrap() += Duration::from_secs(10);
+    }
+    assert_eq!(soon(read(&repository)).await.unwrap(), blob());
+    assert_eq!(peer.connections(), 2);
 }

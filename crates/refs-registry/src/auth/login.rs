@@ -264,7 +264,7 @@ impl<'a> Login<'a> {
             (Some(Demand::Bearer { realm, service, scope, .. }), _) => {
                 let (realm, service, scope) = (realm.clone(), service.clone(), scope.clone());
                 let Some(realm) = self.trusted(&realm, credential)? else { return Ok(None) };
-                let (token, age) = self.token(realm, service, &scope, credential).await?;
+                let (token, age) = Box::pin(self.token(realm, service, &scope, credential)).await?;
                 let header = bearer(&token)?;
                 Ok(Some((header, if age == Age::Kept { Shown::Kept(token) } else { Shown::Fresh })))
             }

@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 
 use super::{
     call::Call,
-    client::Client,
+    client::{Client, Wait},
     exchange::{Grant, SLOWEST},
     heard::Heard,
     retry::{Failure, Retryable, retry_after},
@@ -257,11 +257,13 @@ impl Incoming {
     /// The next bytes; `None` at the end that the other side announced.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
         let began = self.clock.now();
+        let wait = Wait::of(self.client.clone(), &*self.clock);
         let chunk = tokio::select! {
             biased;
             chunk = self.stream.next() => chunk,
             () = self.clock.sleep(self.timeouts.idle) => return Err(self.timed_out(self.timeouts.idle)),
         };
+        wait.end();
         let now = self.clock.now();
         let waited = now.saturating_duration_since(began);
         match chunk {

@@ -3,9 +3,10 @@
 use std::{
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use reqwest::redirect;
@@ -21,7 +22,7 @@ use super::{
     zone::Zone,
 };
 use crate::{
-    Error, Options, Result,
+    Clock, Error, Options, Result,
     error::Setting,
     hosts::{ClientCertificate, HostSettings, ProxyUrl},
 };
@@ -101,6 +102,50 @@ impl Client {
 
     pub(crate) fn is_left(&self) -> bool {
         self.is_left.load(Ordering::Relaxed)
+    }
+}
+
+/// A wait for what a connection is to bring. Whoever gives it up after a while leaves the connection, too: it would be what the
+/// next one waits on.
+pub(super) struct Wait<'a> {
+    client: OnceLock<Arc<Client>>,
+    began: Instant,
+    clock: &'a dyn Clock,
+}
+
+impl<'a> Wait<'a> {
+    /// It may take so long.
+    const PROMPT: Duration = Duration::from_secs(10);
+
+    /// A wait for `client`; `None` where that is not known yet, or leaves no connection.
+    pub(super) fn of(client: Option<Arc<Client>>, clock: &'a dyn Clock) -> Self {
+        let client = client.map_or_else(OnceLock::new, OnceLock::from);
+        Self { client, began: clock.now(), clock }
+    }
+
+    /// `client`, which is what is waited for, unless another was named before.
+    pub(super) fn on(&self, client: Arc<Client>) -> &Arc<Client> {
+        self.client.get_or_init(|| client)
+    }
+
+    /// What was waited for is there.
+    pub(super) fn end(mut self) {
+        self.client.take();
+    }
+
+    pub(super) fn leave(&self) {
+        // Whether the connection was one by HTTP/2, which outlives its requests, only an answer would have told.
+        if let Some(client) = self.client.get() {
+            client.leave();
+        }
+    }
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        if self.clock.now().saturating_duration_since(self.began) >= Self::PROMPT {
+            self.leave();
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! One request and its answer, redirects included.
 
 use std::{
-    sync::{Arc, OnceLock},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -12,7 +12,7 @@ use super::{
     answer::{Answer, Incoming},
     bucket::Bucket,
     call::Call,
-    client::Client,
+    client::{Client, Wait},
     dns::LeadsInside,
     outgoing::Pulse,
     redirect::{self, Bounds},
@@ -20,7 +20,7 @@ use super::{
     routes::Routes,
 };
 use crate::{
-    Clock, Error, Options, Result,
+    Error, Options, Result,
     auth::{Tokens, is_at},
     error::{Chain, Fault, RequestLine, causes},
     hosts::{Lookup, host_of},
@@ -40,34 +40,6 @@ pub(crate) struct Transport {
 pub(crate) struct Grant {
     pub(crate) origin: url::Origin,
     pub(crate) header: HeaderValue,
-}
-
-/// The client of a request that has no answer yet. Whoever gives that up after a while leaves its connection, too: it would be
-/// what the next one waits on.
-struct Taken<'a> {
-    client: OnceLock<Arc<Client>>,
-    began: Instant,
-    clock: &'a dyn Clock,
-}
-
-impl Taken<'_> {
-    /// An answer may take so long.
-    const PROMPT: Duration = Duration::from_secs(10);
-
-    fn leave(&self) {
-        // Whether the connection was one by HTTP/2, which outlives its requests, only an answer would have told.
-        if let Some(client) = self.client.get() {
-            client.leave();
-        }
-    }
-}
-
-impl Drop for Taken<'_> {
-    fn drop(&mut self) {
-        if self.clock.now().saturating_duration_since(self.began) >= Self::PROMPT {
-            self.leave();
-        }
-    }
 }
 
 impl Transport {
@@ -125,11 +97,10 @@ impl Transport {
     async fn hop(&self, call: &Call, url: &Url, grant: Option<&Grant>, bounds: &Bounds) -> Result<Answer, Failure> {
         let at = call.line_to(url);
         let began = self.options.clock.now();
-        let (pulse, mut taken) =
-            (Pulse::default(), Taken { client: OnceLock::new(), began, clock: &*self.options.clock });
+        let (pulse, wait) = (Pulse::default(), Wait::of(None, &*self.options.clock));
         let send = async {
             let client = self.routes.client(&self.options, url, self.named(url, bounds)).await?;
-            let client = taken.client.get_or_init(|| client);
+            let client = wait.on(client);
             let request = request(&client.http, call, url, grant, &pulse).await?;
             let response = request.send().await.map_err(|error| broken(call, url, &at, error))?;
             Ok((response, Arc::clone(client)))
@@ -138,11 +109,11 @@ impl Transport {
             biased;
             response = send => response,
             () = self.silence(&pulse) => {
-                taken.leave();
+                wait.leave();
                 Err(Failure::of(Error::Timeout { at: at.clone(), after: self.options.timeouts.headers }, None))
             }
         };
-        taken.client.take();
+        wait.end();
         self.log(&at, &outcome, began);
         let (response, client) = outcome?;
         let (status, version, headers) = (response.status(), response.version(), response.headers().clone());

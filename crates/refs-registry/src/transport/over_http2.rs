@@ -265,3 +265,23 @@ async fn a_connection_on_which_a_request_was_given_up_after_a_while_is_left_for_
     assert_eq!(soon(read(&repository)).await.unwrap(), blob());
     assert_eq!(peer.connections(), 2);
 }
+
+#[tokio::test]
+async fn a_connection_on_which_a_body_was_given_up_after_a_while_is_left_for_another() {
+    const COME: usize = 100_000;
+    let long = Bytes::from(vec![7; 8 << 20]);
+    for (waited, connections) in [(Duration::ZERO, 1), (Duration::from_secs(10), 2)] {
+        let (clock, peer) = (clock(), peer(vec![Answer::Stall(long.clone(), COME)]));
+        let repository = repository(&peer, &clock);
+        let mut given_up = repository.blob(&Digest::sha256(&long), Resume::START).await.unwrap().stream;
+        let mut come = 0;
+        while come < COME {
+            come += soon(given_up.try_next()).await.unwrap().unwrap().len();
+        }
+        assert!(futures_util::poll!(given_up.try_next()).is_pending());
+        *clock.passed.lock().unwrap() += waited;
+        drop(given_up);
+        assert_eq!(soon(read(&repository)).await.unwrap(), blob());
+        assert_eq!(peer.connections(), connections);
+    }
+}

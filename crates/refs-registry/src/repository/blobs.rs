@@ -116,18 +116,17 @@ impl Repository {
             call.headers.extend(etag.map(|etag| (header::IF_RANGE, etag.clone())));
         }
         let answer = self.remote.once(&call).await?;
-        let is_measured = answer.content_length().is_some();
         let etag = answer.headers.get(header::ETAG).filter(|etag| !etag.as_bytes().starts_with(b"W/")).cloned();
         if answer.status == StatusCode::PARTIAL_CONTENT {
             let range = answer.header(&header::CONTENT_RANGE).and_then(ContentRange::parse);
             return match range {
                 Some(range) if range.range == (offset..range.total) && offset > 0 => {
-                    Ok(Opened { size: Some(range.total), skip: 0, is_measured, etag, body: answer.body })
+                    Ok(Opened { size: Some(range.total), skip: 0, etag, body: answer.body })
                 }
                 _ => Err(Failure::last(wrong_range(&answer))),
             };
         }
-        Ok(Opened { size: answer.content_length(), skip: offset, is_measured, etag, body: answer.body })
+        Ok(Opened { size: answer.content_length(), skip: offset, etag, body: answer.body })
     }
 }
 
@@ -138,8 +137,6 @@ const ALL: HeaderValue = HeaderValue::from_static("bytes=0-");
 struct Opened {
     size: Option<u64>,
     skip: u64,
-    /// Whether the answer says how long its body is, so that an end that comes early is an error of the connection.
-    is_measured: bool,
     etag: Option<HeaderValue>,
     body: Incoming,
 }
@@ -218,12 +215,9 @@ impl Reading {
             }
         };
         let Some(mut chunk) = opened.body.next().await? else {
-            if self.at >= self.size || opened.is_measured {
-                return Ok(None);
-            }
-            // Some proxies end in order what was cut on its way to them.
+            let Some(cut) = opened.body.ended_early().filter(|_| self.at < self.size) else { return Ok(None) };
             self.has_ended_early = true;
-            return Err(opened.body.ended_early());
+            return Err(cut);
         };
         let known = usize::try_from(opened.skip).unwrap_or(usize::MAX).min(chunk.len());
         opened.skip -= known as u64;

@@ -89,7 +89,7 @@ impl Reading {
                 Ok(Some(chunk)) if chunk.is_empty() => {}
                 Ok(Some(chunk)) => return self.take(chunk).map(Some),
                 Ok(None) if self.rest.is_empty() => return Ok(None),
-                Ok(None) => return Err(self.wrong_size(self.asked - (self.rest.end - self.rest.start))),
+                Ok(None) => return Err(self.wrong_size(self.asked - self.left())),
                 Err(failure) => {
                     self.body = None;
                     if std::mem::take(&mut self.progress) >= PROGRESS_BYTES {
@@ -103,13 +103,17 @@ impl Reading {
 
     fn take(&mut self, chunk: Bytes) -> Result<Bytes> {
         let len = chunk.len() as u64;
-        let left = self.rest.end - self.rest.start;
+        let left = self.left();
         if len > left {
             return Err(self.wrong_size(self.asked - left + len));
         }
         self.rest.start += len;
         self.progress += len;
         Ok(chunk)
+    }
+
+    fn left(&self) -> u64 {
+        self.rest.end - self.rest.start
     }
 
     fn wrong_size(&self, actual: u64) -> Error {
@@ -130,6 +134,9 @@ impl Reading {
                 self.body.insert(body)
             }
         };
-        body.next().await
+        match body.next().await? {
+            None if !self.rest.is_empty() => body.ended_early().map_or(Ok(None), Err),
+            next => Ok(next),
+        }
     }
 }

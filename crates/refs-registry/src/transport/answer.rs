@@ -199,9 +199,17 @@ fn told(body: &[u8]) -> (String, Vec<Code>) {
     (if is_words { text.into_owned() } else { String::new() }, Vec::new())
 }
 
+/// Whether the length that `headers` tell is that of the body
+/// ([RFC 9112, section 6.3](https://www.rfc-editor.org/rfc/rfc9112#section-6.3)).
+fn is_measured(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::CONTENT_LENGTH) && !headers.contains_key(header::TRANSFER_ENCODING)
+}
+
 /// A body on its way in.
 pub(crate) struct Incoming {
     stream: BoxStream<'static, reqwest::Result<Bytes>>,
+    /// Whether its head says how long it is, so that it is no end in order that comes before that.
+    is_measured: bool,
     /// Whose connection is to be left when no more comes. One by HTTP/1 ends with its body anyway.
     client: Option<Arc<Client>>,
     at: RequestLine,
@@ -238,6 +246,7 @@ impl Incoming {
     pub(crate) fn new(response: reqwest::Response, client: Arc<Client>, at: RequestLine, options: &Options) -> Self {
         Self {
             client: Some(client).filter(|_| response.version() == Version::HTTP_2),
+            is_measured: is_measured(response.headers()),
             stream: response.bytes_stream().boxed(),
             at,
             clock: options.clock.clone(),
@@ -281,10 +290,12 @@ impl Incoming {
         }
     }
 
-    /// What an end in order is that comes before it should.
-    pub(crate) fn ended_early(&self) -> Failure {
+    /// What an end in order is that comes before it should: a cut, as some proxies end in order what was cut on its way to
+    /// them. A body that was as long as its head says was not cut.
+    pub(crate) fn ended_early(&self) -> Option<Failure> {
         let source = Arc::new(io::Error::from(io::ErrorKind::UnexpectedEof));
-        Failure::of(Error::Cut { at: self.at.clone(), received: self.received, source }, None)
+        let cut = Error::Cut { at: self.at.clone(), received: self.received, source };
+        (!self.is_measured).then(|| Failure::of(cut, None))
     }
 
     fn timed_out(&self, after: Duration) -> Failure {

@@ -133,7 +133,10 @@ async fn foresee(ends: &Ends, blob: Descriptor) -> Result<CopiedBlob> {
         Ok(None) | Err(_) if may_mount => return Ok(CopiedBlob::unmoved(blob, Fate::Mounted)),
         Ok(None) | Err(_) => {}
     }
-    let begun = ends.sink.begun(&blob).await.map_err(|error| ends.unwritten(error))?;
+    let begun = match &ends.journals {
+        Some(journals) => journals.begun(&blob, &*ends.sink).await,
+        None => ends.sink.begun(&blob).await.map_err(|error| ends.unwritten(error))?,
+    };
     let rest = blob.size.saturating_sub(begun);
     Ok(CopiedBlob::copied(blob, rest))
 }

@@ -56,7 +56,8 @@ pub struct CopiedBlob {
     pub descriptor: Descriptor,
     /// What became of it.
     pub fate: Fate,
-    /// The bytes of it that were moved, or, of a dry run, that would be: not those that a layout had from a copy that was cut off.
+    /// The bytes of it that were moved, or, of a dry run, that would be: not those that the destination had from a
+    /// copy that was cut off.
     pub moved_bytes: u64,
 }
 

@@ -3,7 +3,7 @@
 use std::{num::NonZeroU64, sync::Arc};
 
 use async_trait::async_trait;
-use refs_registry::{Descriptor, Noted, Notes, UploadState};
+use refs_registry::{Descriptor, Noted, Notes, Sink, UploadState};
 use refs_store::{Journal, Origin, Store, UploadProgress};
 use refs_url::Digest;
 
@@ -38,6 +38,17 @@ impl Journals {
             None
         });
         Some(Noted { notes: Arc::new(Written(journal?)), piece_bytes: self.piece_bytes })
+    }
+
+    /// How many bytes of `blob` an upload that is written down has brought to `sink`, which is where it goes to.
+    pub(super) async fn begun(&self, blob: &Descriptor, sink: &dyn Sink) -> u64 {
+        let Some(noted) = self.of(blob).await else { return 0 };
+        let Some(state) = noted.notes.last().await else { return 0 };
+        match sink.upload(Some(state.clone())).await.map(|upload| upload.state().offset) {
+            Ok(offset) if (state.offset..=blob.size).contains(&offset) => offset,
+            // The copy begins the blob anew.
+            Ok(_) | Err(_) => 0,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::num::NonZeroU64;
 
 use http::Method;
+use refs_client::copy::Mode;
 use refs_store::{DiskOptions, DiskStore};
 use refs_testkit::{Close, Fault, On, Quirks, quirks};
 use tempfile::TempDir;
@@ -42,8 +43,9 @@ impl Rig {
     }
 
     /// What a process of its own comes to.
-    async fn copy_by(&self, client: &Client) -> Result<Copied, Error> {
-        let options = CopyOptions { piece_bytes: NonZeroU64::new(MIB as u64).unwrap(), ..CopyOptions::default() };
+    async fn copy_by(&self, client: &Client, mode: Mode) -> Result<Copied, Error> {
+        let piece_bytes = NonZeroU64::new(MIB as u64).unwrap();
+        let options = CopyOptions { piece_bytes, mode, ..CopyOptions::default() };
         client.copy(&place(&self.from, "o/from:v1"), &place(&self.to, "o/to:v1"), &options).await
     }
 
@@ -52,7 +54,7 @@ impl Rig {
         let cut = Fault::CutRequest { after: PART as u64, close: Close::Reset };
         self.to.fault(On::new(Method::PATCH, "/uploads/").skip(2), cut);
         self.to.fault(On::get("/uploads/").always(), Fault::Status { status: 503, headers: Vec::new() });
-        let error = self.copy_by(&self.client()).await.unwrap_err();
+        let error = self.copy_by(&self.client(), Mode::Copy).await.unwrap_err();
         assert_eq!(side(&error), (Side::Destination, refs_registry::ErrorKind::Unreachable));
         assert_eq!((self.journals(), tagged(&self.to, "o/to", "v1").await), (1, None));
         self.to.clear_faults();
@@ -72,13 +74,22 @@ impl Rig {
 
     /// That a copy by `client` moves this of the layer, and then all is there, and nothing to go on with.
     async fn check(&self, client: &Client, sent: &[(&str, usize)], read: (Option<&str>, usize)) {
-        self.copy_by(client).await.unwrap();
+        self.copy_by(client, Mode::Copy).await.unwrap();
         let sent = sent.iter().map(|(method, bytes)| ((*method).to_owned(), *bytes as u64)).collect();
         assert_eq!(self.moved(), (sent, vec![(read.0.map(str::to_owned), read.1 as u64)]));
         let digest = tagged(&self.to, "o/to", "v1").await.unwrap();
         let [there, here] = [self.to.repository("o/to"), self.from.repository("o/from")];
         assert!(content(&*there, &digest).await == content(&*here, &digest).await);
         assert_eq!(self.journals(), 0);
+    }
+
+    /// What a dry run says that the large layer would cost.
+    async fn foreseen(&self, client: &Client) -> u64 {
+        let planned = self.copy_by(client, Mode::DryRun).await.unwrap();
+        let of_layer = planned.blobs.iter().find(|blob| blob.descriptor.size == LARGE as u64).unwrap().moved_bytes;
+        let (sent, read) = self.moved();
+        assert!(sent.iter().all(|(method, _)| method == "GET") && read.is_empty(), "{sent:?} {read:?}");
+        of_layer
     }
 
     fn journals(&self) -> usize {
@@ -92,6 +103,19 @@ async fn a_copy_that_broke_off_in_a_blob_moves_the_rest_of_it() {
     rig.break_off().await;
     let rest = [("GET", 0), PIECE, ("PATCH", MIB - PART)];
     rig.check(&rig.client(), &rest, (Some("bytes=2359296-4194303"), 2 * MIB - PART)).await;
+}
+
+#[tokio::test]
+async fn a_dry_run_counts_the_rest_of_a_blob_that_a_copy_broke_off_in_and_leaves_it() {
+    let rig = Rig::new().await;
+    assert_eq!((rig.foreseen(&rig.client()).await, rig.journals()), (LARGE as u64, 0));
+    rig.break_off().await;
+    let rest = 2 * MIB - PART;
+    assert_eq!(rig.foreseen(&anonymous()).await, LARGE as u64);
+    rig.to.fault(On::get("/uploads/"), Fault::Status { status: 404, headers: Vec::new() });
+    assert_eq!(rig.foreseen(&rig.client()).await, LARGE as u64);
+    assert_eq!((rig.foreseen(&rig.client()).await, rig.journals()), (rest as u64, 1));
+    rig.check(&rig.client(), &[("GET", 0), PIECE, ("PATCH", MIB - PART)], (Some("bytes=2359296-4194303"), rest)).await;
 }
 
 #[tokio::test]

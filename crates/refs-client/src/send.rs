@@ -102,7 +102,8 @@ impl From<upload::Unsent> for Unsent {
 const fn may_pass(error: &refs_registry::Error) -> bool {
     // What was too long for one request goes in pieces when it is sent again.
     let is_too_long = matches!(error, refs_registry::Error::Refused { status: 413, .. });
-    is_too_long || is_passing(error.kind())
+    let is_full = matches!(error, refs_registry::Error::Refused { status: 507, .. });
+    is_too_long || is_passing(error.kind()) && !is_full
 }
 
 /// A layer being packed on threads of its own, piece by piece.

@@ -28,6 +28,7 @@ pub(crate) fn registry_hint(error: &Registry) -> Option<String> {
             unanswered_hint(host)
         }
         Registry::Unreachable { host, .. } => unreachable_hint(host, error.tls_fault()),
+        Registry::Refused { status: 507, .. } => "the registry is full: ask its operator to make space".to_owned(),
         Registry::Refused { status: 500..=599, retry_after: Some(wait), .. } => {
             format!("the registry has a problem: try again in {} s", wait.as_secs())
         }

@@ -125,6 +125,17 @@ async fn layer_that_is_too_long_for_one_request_goes_in_pieces() {
     assert_eq!(blob(&client, &at, &pushed.layer.digest).await.len() as u64, pushed.layer.size);
 }
 
+#[tokio::test]
+async fn a_registry_that_is_full_is_sent_a_layer_once() {
+    let registry = FakeRegistry::start().await;
+    let (client, at) = (anonymous(), artifact(&registry));
+    let full = Fault::Status { status: 507, headers: Vec::new() };
+    registry.fault(On::new(http::Method::PATCH, "/uploads/").always(), full);
+    let error = client.push(directory(&large()).path(), &at, &timeless()).await.unwrap_err();
+    assert_eq!(kind(&error), ErrorKind::Unreachable, "{error}");
+    assert_eq!(lines(&registry.requests()).iter().filter(|line| line.starts_with("PATCH")).count(), 1);
+}
+
 fn at_memory() -> Location {
     at(IN_MEMORY)
 }

@@ -49,6 +49,7 @@ impl Found {
 
     fn open(folder: &Folder, digest: &Digest) -> Result<Option<Self>> {
         let Some((file, total)) = folder.open_blob(digest)? else { return Ok(None) };
+        unless_emptied(digest, total)?;
         Ok(Some(Self { file, path: folder.blob_path(digest), kept: Kept { range: 0..total, total } }))
     }
 
@@ -68,6 +69,18 @@ impl Found {
     fn held(self) -> Self {
         hold(&self.file, &self.path);
         self
+    }
+}
+
+/// That a file of `size` bytes may be the content: what a power cut leaves of one is often nothing, which who asks for its size,
+/// or for a part, would not find out.
+///
+/// # Errors
+/// `Digest`.
+pub(super) fn unless_emptied(digest: &Digest, size: u64) -> Result<()> {
+    match size {
+        0 => Verify::new(digest, 0, Resume::START)?.finish(),
+        _ => Ok(()),
     }
 }
 

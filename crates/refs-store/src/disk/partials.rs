@@ -71,8 +71,8 @@ pub(super) fn path(notes: &Path, digest: &Digest, total: u64) -> PathBuf {
 
 /// Takes the file for the beginning of content, empty. `None` while another fills it.
 ///
-/// Processes that died have left their beginnings, and made no room for them: the first fill of a process does. Whoever waits
-/// for the first byte of another does not wait for that, which takes the longer the more repositories there are.
+/// Processes that died have left their beginnings, and made no room for them: the first fill from the start of a process does.
+/// Whoever waits for the first byte of another does not wait for that, which takes the longer the more repositories there are.
 pub(super) fn begin(root: &Path, path: &Path, bound: Bound, remains: &Remains) -> Result<Option<Ingest>> {
     make_folders_of(path)?;
     let Some(mut ingest) = Ingest::claim(path)? else { return Ok(None) };

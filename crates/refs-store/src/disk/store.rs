@@ -20,7 +20,7 @@ use tokio::sync::OnceCell;
 use super::{
     MEMBERS_FOLDER, PINS_FOLDER, TAGS_FOLDER, UPLOADS_FOLDER,
     fill::DiskFill,
-    found::{Found, Opened},
+    found::{Found, Opened, unless_emptied},
     home, indexes,
     known::Known,
     notes::{is_marked, latest_marks, mark, mark_durably, read_record, tag_names, unmark, write_record},
@@ -195,7 +195,8 @@ impl Store for DiskStore {
     }
 
     async fn stat(&self, digest: &Digest) -> Result<Option<u64>> {
-        self.layout().await?.stat_blob(digest).await
+        let size = self.layout().await?.stat_blob(digest).await?;
+        size.map_or(Ok(()), |size| unless_emptied(digest, size)).map(|()| size)
     }
 
     async fn blob(&self, digest: &Digest, from: Resume) -> Result<Blob> {

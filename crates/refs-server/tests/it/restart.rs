@@ -85,6 +85,20 @@ async fn what_is_lost_of_an_upload_is_sent_again() {
 }
 
 #[tokio::test]
+async fn a_blob_that_a_power_cut_has_emptied_is_not_there_until_it_is_pushed_again() {
+    let root = tempfile::tempdir().unwrap();
+    let (server, digest) = (server(root.path()), digest("abc"));
+    let (push, path) = (format!("POST /v2/o/r/blobs/uploads/?digest={digest}"), format!("/v2/o/r/blobs/{digest}"));
+    assert_eq!(ask(&server, &push, &[], "abc").await.status, 201);
+    let file = root.path().join("o/r/_layout/blobs/sha256").join(digest.encoded());
+    fs::remove_file(&file).unwrap();
+    fs::write(&file, "").unwrap();
+    assert_eq!(ask(&server, &format!("HEAD {path}"), &[], "").await.status, 404);
+    assert_eq!(ask(&server, &push, &[], "abc").await.status, 201);
+    assert_eq!(ask(&server, &format!("HEAD {path}"), &[], "").await.header("content-length"), "3");
+}
+
+#[tokio::test]
 async fn bytes_that_were_damaged_meanwhile_do_not_become_a_blob() {
     let root = tempfile::tempdir().unwrap();
     let (root, first) = (root.path(), server(root.path()));

@@ -254,8 +254,11 @@ impl Source for Mirrored {
     }
 
     async fn distrust(&self) -> bool {
-        let forgotten = self.sized.get().is_some_and(|digest| self.sizes.forget(&self.origin, digest));
-        self.cached.distrust().await || forgotten
+        let is_news = match self.sized.get() {
+            Some(digest) => self.sizes.forget(&self.origin, digest) || self.cached.drop_resized(digest).await,
+            None => false,
+        };
+        self.cached.distrust().await || is_news
     }
 }
 

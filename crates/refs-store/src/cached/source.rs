@@ -183,6 +183,21 @@ impl Cached {
         }
     }
 
+    /// Has what the store has of a blob as a whole hashed where the origin knows it by another size, and dropped if it was cut
+    /// off, or added to: the origin, too, may be wrong. Says whether it was dropped.
+    pub async fn drop_resized(&self, digest: &Digest) -> bool {
+        let Some(kept) = self.local.stat(digest).await else { return false };
+        if !matches!(self.origin.stat_blob(digest).await, Ok(Some(size)) if size != kept) {
+            return false;
+        }
+        self.local.drop_damaged(digest).await;
+        let is_dropped = !self.local.has(digest).await;
+        if is_dropped {
+            tracing::warn!(%digest, kept, "a file of the store had another size than its blob, and was dropped");
+        }
+        is_dropped
+    }
+
     /// The repository.
     pub(super) fn origin_name(&self) -> &Origin {
         self.local.origin()

@@ -38,6 +38,30 @@ async fn a_long_range_is_fetched_once_and_kept() {
 }
 
 #[tokio::test]
+async fn a_range_beyond_the_end_of_a_file_that_was_cut_off_is_that_of_the_blob() {
+    let registry = FakeRegistry::start().await;
+    let digest = blob(&registry, "o/r", &[7; 3_000_000]).await;
+    let rig = Rig::of(&registry);
+    let path = format!("/v2/o/r/blobs/{digest}");
+    rig.get(&path).await.bytes();
+    rig.cut_off(&digest, 1_000_000);
+    registry.take_requests();
+    let beyond = [("range", "bytes=1500000-1500009")];
+    let given = rig.ask("GET", &path, &beyond).await;
+    assert_eq!((given.status, given.header("content-range")), (206, "bytes 1500000-1500009/3000000"));
+    assert_eq!(registry.take_requests().last().unwrap().sent, 10);
+    // What is beyond the blob, too, is refused as before, and nothing is dropped for that.
+    assert!(rig.get(&path).await.bytes() == [7; 3_000_000]);
+    assert_eq!(rig.ask("GET", &path, &[("range", "bytes=3000000-")]).await.header("content-range"), "bytes */3000000");
+    assert_eq!(rig.get(&path).await.cache(), (200, "HIT"));
+    // Nor where it is the upstream that is wrong.
+    let wrong = Fault::Status { status: 200, headers: vec![("content-length", "5".to_owned())] };
+    registry.fault(On::new(http::Method::HEAD, "/blobs/").always(), wrong);
+    assert_eq!(rig.ask("GET", &path, &[("range", "bytes=3000000-")]).await.header("content-range"), "bytes */3000000");
+    assert_eq!(rig.get(&path).await.cache(), (200, "HIT"));
+}
+
+#[tokio::test]
 async fn all_of_a_blob_that_is_asked_for_as_a_range_is_verified_and_one_request_with_the_whole() {
     let registry = FakeRegistry::start().await;
     let digest = blob(&registry, "o/r", &[7; 3_000_000]).await;

@@ -11,6 +11,14 @@ use super::{
 };
 use crate::{flight::Flight, joint::Fetched};
 
+/// What came of waiting for the turn to fetch a blob.
+pub(super) enum Sought {
+    /// It is to be fetched, by those alone who have its flight where there is one.
+    ToFetch(Option<Flight>),
+    /// Another has brought it.
+    Brought(Blob),
+}
+
 impl Cached {
     /// The blob, of which `beginning` is kept and the origin gives the rest: by that it has shown that it has the blob. `None`
     /// when what is kept can't be its beginning.
@@ -35,7 +43,7 @@ impl Cached {
     }
 
     /// The blob as the origin gives it from its start, or the rest of it where its beginning is kept.
-    async fn fetched(&self, digest: &Digest, flight: Option<Flight>) -> Result<Fetched> {
+    pub(super) async fn fetched(&self, digest: &Digest, flight: Option<Flight>) -> Result<Fetched> {
         let flight = match self.local.partial(digest).await {
             Some(beginning) => match self.resumed(digest, beginning.holding(flight)).await? {
                 Some(fetched) => return Ok(fetched),
@@ -65,19 +73,20 @@ impl Cached {
     pub(super) async fn kept_or_fetched(&self, digest: &Digest) -> Result<Blob> {
         match self.kept(digest).await {
             Some(blob) => Ok(blob),
-            None => self.fetched_or_kept(digest).await.map(|fetched| fetched.blob),
+            None => match self.sought(digest).await {
+                Sought::Brought(blob) => Ok(blob),
+                Sought::ToFetch(flight) => self.fetched(digest, flight).await.map(|fetched| fetched.blob),
+            },
         }
     }
 
-    /// The blob, which was not kept a moment ago: from the origin into the store, unless another has brought it meanwhile.
-    pub(super) async fn fetched_or_kept(&self, digest: &Digest) -> Result<Fetched> {
+    /// The turn to fetch the blob, which was not kept a moment ago, unless another has brought it meanwhile.
+    pub(super) async fn sought(&self, digest: &Digest) -> Sought {
         let flight = self.local.flight(digest).await;
-        if flight.is_some()
-            && let Some(blob) = self.kept(digest).await
-        {
-            return Ok(Fetched { blob, growing: None });
+        match flight {
+            Some(_) => self.kept(digest).await.map_or(Sought::ToFetch(flight), Sought::Brought),
+            None => Sought::ToFetch(None),
         }
-        self.fetched(digest, flight).await
     }
 
     /// The blob from the store, if it is there and the origin has it.

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use refs_registry::{Blob, ByteStream, Result, Resume, Source};
 use refs_url::Digest;
 
-use super::{Cached, part_fetches::PartFetches};
+use super::{Cached, arriving::Sought, part_fetches::PartFetches};
 use crate::{
     joint::{Fetched, FetchedBlob, FetchedBy, Fetching, Joint},
     store::Origin,
@@ -73,9 +73,14 @@ struct FromOrigin {
 #[async_trait]
 impl Fetching for FromOrigin {
     async fn fetched(&self) -> Result<Fetched> {
-        let fetched = self.cached.fetched_or_kept(&self.digest).await?;
-        if fetched.growing.is_none() && !self.cached.is_kept(&self.digest).await && self.apart.is_new(&self.digest) {
-            let (digest, size) = (&self.digest, fetched.blob.size);
+        let Self { cached, digest, apart } = self;
+        let flight = match cached.sought(digest).await {
+            Sought::Brought(blob) => return Ok(Fetched { blob, growing: None }),
+            Sought::ToFetch(flight) => flight,
+        };
+        let fetched = cached.fetched(digest, flight).await?;
+        if fetched.growing.is_none() && apart.is_new(digest) {
+            let size = fetched.blob.size;
             tracing::warn!(%digest, size, "the store does not take a blob, and each who reads it costs a fetch");
         }
         Ok(fetched)

@@ -47,11 +47,12 @@ impl Hearing {
         clock: &dyn Clock,
     ) -> Heard<T> {
         let began = clock.now();
+        // Before it is looked whether it was silent: another may note that right after.
+        let mut noted = pin!(self.noted.notified());
+        noted.as_mut().enable();
         if !self.health.is_asked(began) {
             return Heard::NotAsked;
         }
-        let mut noted = pin!(self.noted.notified());
-        noted.as_mut().enable();
         let silent = pin!(self.silent(began, last, clock));
         match select(pin!(ask), select(silent, noted)).await {
             Either::Left((answer, _)) => {

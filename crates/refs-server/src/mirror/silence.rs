@@ -38,11 +38,12 @@ impl Silence {
         called_off: impl Future<Output = ()>,
         clock: &dyn Clock,
     ) -> Waited<T> {
+        // Before it is looked whether another has waited: it may note that right after.
+        let mut noted = pin!(self.noted.notified());
+        noted.as_mut().enable();
         if !self.health.is_asked(clock.now()) {
             return Waited::NotAtAll;
         }
-        let mut noted = pin!(self.noted.notified());
-        noted.as_mut().enable();
         let called_off = pin!(called_off);
         let over = select(clock.sleep(patience), select(noted, called_off));
         match select(ask, over).await {

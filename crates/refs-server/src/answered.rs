@@ -27,7 +27,8 @@ pub struct Answered {
     pub user: Option<String>,
     /// The method.
     pub method: Method,
-    /// The path and query, as they were sent.
+    /// The path and query, as they were sent; not what HTTP/2, or a target in absolute form, has before them, where a password
+    /// may be.
     pub target: String,
     /// The `Range` header.
     pub range: Option<String>,
@@ -108,7 +109,7 @@ impl Answered {
             peer: Peer::of(head),
             user: None,
             method: head.method.clone(),
-            target: head.uri.to_string(),
+            target: head.uri.path_and_query().map_or_else(String::new, ToString::to_string),
             range: text(head, &header::RANGE),
             user_agent: text(head, &header::USER_AGENT),
             endpoint: Endpoint::Other,

@@ -64,6 +64,18 @@ async fn an_answer_is_told_with_all_that_came_of_it() {
 }
 
 #[tokio::test]
+async fn what_stands_before_a_path_is_not_told() {
+    let (options, mut answered) = observed();
+    let server = Server::writable(Arc::new(Memories::new()), &options);
+    for target in ["/v2/?a=b", "https://registry.test/v2/?a=b", "http://ci:hunter2@registry.test:5000/v2/?a=b"] {
+        let request = Request::builder().uri(target).body(Full::from("")).unwrap();
+        server.answer(request).await.into_body().collect().await.unwrap();
+        let told = answered.try_recv().unwrap();
+        assert_eq!((told.target.as_str(), told.path(), &*told.to_string()), ("/v2/?a=b", "/v2/", "GET /v2/?a=b 200"));
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_nobody_waits_for_is_told_as_broken() {
     let (options, mut answered) = observed();
     let memories = Arc::new(Memories::new());

@@ -1,9 +1,17 @@
 //! Ranges of blobs that many ask for at a time.
 
-use futures_util::future::join_all;
-use refs_testkit::{Close, FakeRegistry, Fault, On};
+use std::{pin::pin, sync::Arc};
 
-use super::rig::{Rig, blob, upstream};
+use futures_util::{future::join_all, poll};
+use refs_server::{Mirror, MirrorOptions, Options, Server, Upstream};
+use refs_store::MemoryStore;
+use refs_testkit::{Close, FakeRegistry, Fault, On};
+use tokio::sync::watch;
+
+use super::{
+    rig::{Rig, blob, request, upstream},
+    silent::Shy,
+};
 
 #[tokio::test]
 async fn thirty_clients_who_ask_for_one_cold_range_cost_one_request_for_it() {
@@ -88,16 +96,25 @@ async fn all_of_a_blob_that_is_asked_for_as_a_range_is_verified_and_one_request_
 async fn thirty_clients_who_ask_for_the_size_of_one_cold_blob_cost_one_request_at_a_time() {
     let registry = FakeRegistry::start().await;
     let digest = blob(&registry, "o/r", b"hello world").await;
-    let rig = Rig::of(&registry);
+    let is_silent = Arc::new(watch::Sender::new(false));
+    let behind = upstream("", registry.host());
+    let shy = Shy { registry: behind.registry, is_silent: Arc::clone(&is_silent), last_heard: Arc::default() };
+    let upstream = Upstream { registry: Arc::new(shy), ..behind };
+    // Nobody waits for a disk: whoever has begun waits for the upstream.
+    let store = Arc::new(MemoryStore::new());
+    let server = Server::mirror(Mirror::new(vec![upstream], store, &MirrorOptions::default()).unwrap(), &Options::default());
+    let head = async |path: &str| server.answer(request("HEAD", path, &[])).await.status().as_u16();
     let path = format!("/v2/o/r/blobs/{digest}");
     let absent = format!("/v2/o/r/blobs/{}", refs_url::Digest::sha256(b"absent"));
     for (path, status) in [(&path, 200), (&absent, 404)] {
-        for given in join_all((0..30).map(|_| rig.head(path))).await {
-            assert_eq!(given.status, status);
-        }
+        is_silent.send_replace(true);
+        let mut all = pin!(join_all((0..30).map(|_| head(path))));
+        assert!(poll!(&mut all).is_pending());
+        is_silent.send_replace(false);
+        assert_eq!(all.await, [status; 30]);
         assert_eq!(registry.take_requests(), [format!("HEAD {path}")]);
         // What it told counts for those alone who waited.
-        assert_eq!(rig.head(path).await.status, status);
+        assert_eq!(head(path).await, status);
         assert_eq!(registry.take_requests(), [format!("HEAD {path}")]);
     }
 }

@@ -1,33 +1,43 @@
 //! What the cache knows that a word may become.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, env, mem::ManuallyDrop, time::Duration};
 
 use refs_client::{FileEntry, Location, ReadOptions, literal_pattern};
 use refs_store::{Origin, Store};
 use refs_url::Reference;
-use tokio::runtime::{Builder, Runtime};
+use tokio::{
+    runtime::{Builder, Runtime},
+    time::{Instant, timeout_at},
+};
 
 use super::{layouts, plain::is_harmless};
 use crate::{
     args::Global,
+    duration,
     wiring::{self, Session},
 };
 
-/// Whoever presses a key waits no longer than this. A layer that has no table of contents may take longer to walk.
+/// With this in the environment, a time such as `2s`, whoever presses a key waits that long, and no longer.
+const TIMEOUT: &str = "REFS_COMPLETE_TIMEOUT";
+
+/// The same where it is not said. A layer that has no table of contents may take longer to walk.
 const PATIENCE: Duration = Duration::from_millis(300);
 
 /// What the cache knows, and the artifact whose files are asked for.
 pub(super) struct Known {
     session: Session,
     at: Option<Location>,
-    runtime: Runtime,
+    until: Instant,
+    /// To drop it would be to wait for a disk that does not answer. It ends with the process.
+    runtime: ManuallyDrop<Runtime>,
 }
 
 impl Known {
     pub(super) fn new(global: Global, at: Option<Location>) -> Option<Self> {
         let cache = wiring::cache(&global)?;
         let runtime = Builder::new_current_thread().enable_time().build().ok()?;
-        Some(Self { session: Session::offline(global, cache), at, runtime })
+        let session = Session::offline(global, cache);
+        Some(Self { session, at, until: Instant::now() + patience(), runtime: ManuallyDrop::new(runtime) })
     }
 
     /// Repositories, and behind one and its `:` the tags that somebody has asked for; the same behind a scheme. Behind
@@ -123,8 +133,12 @@ impl Known {
     }
 
     fn wait<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        self.runtime.block_on(async { tokio::time::timeout(PATIENCE, work).await }).ok()
+        self.runtime.block_on(async { timeout_at(self.until, work).await }).ok()
     }
+}
+
+fn patience() -> Duration {
+    env::var(TIMEOUT).ok().and_then(|text| duration::parse(&text).ok()).unwrap_or(PATIENCE)
 }
 
 /// What `path` is one step behind `word`: all of it, or a directory.

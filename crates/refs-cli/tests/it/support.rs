@@ -100,6 +100,8 @@ impl Machine {
         command.current_dir(self.path("")).env_clear().stdin(Stdio::null());
         command.env("HOME", self.root.path().join("home")).env("DOCKER_CONFIG", self.root.path().join("docker"));
         command.env("REFS_CACHE_DIR", self.cache()).env("REFS_CONFIG", self.root.path().join("config.toml"));
+        // Tests run side by side, on machines that are busy.
+        command.env("REFS_COMPLETE_TIMEOUT", "60s");
         command
     }
 

@@ -229,7 +229,7 @@ impl Checked {
 impl fmt::Display for Checked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for path in &self.damaged {
-            writeln!(f, "damaged, and in quarantine: {}", escape(path))?;
+            writeln!(f, "damaged, and moved to quarantine: {}", escape(path))?;
         }
         for path in &self.misplaced {
             writeln!(f, "not what belongs there, and left there: {}", escape(path))?;

@@ -66,7 +66,7 @@ fn m140_damage_is_told_with_exit_8_and_fetched_anew() {
     let run = machine.run("cache verify");
     assert_eq!(run.code, 8, "{run:?}");
     let told = String::from_utf8(run.stdout).unwrap();
-    assert!(told.starts_with(&format!("damaged, and in quarantine: {}\n", layer.display())), "{told}");
+    assert!(told.starts_with(&format!("damaged, and moved to quarantine: {}\n", layer.display())), "{told}");
     assert!(run.stderr.starts_with("error: something in the cache was damaged"), "{}", run.stderr);
     require_layout(&cache);
     assert_eq!(machine.json("cache info")["quarantined"]["files"], 1);

@@ -116,6 +116,13 @@ impl Entry {
         }
     }
 
+    /// Where the file grants more than to read.
+    pub(crate) fn writers(&self) -> impl Iterator<Item = &str> {
+        let writes =
+            |grant: &Grant| [Actions::PUSH, Actions::DELETE].iter().any(|action| grant.actions.contains(*action));
+        self.granted_at.iter().zip(&self.grants).filter(move |(_, grant)| writes(grant)).map(|(at, _)| &**at)
+    }
+
     /// Who may come in; everyone, where no users are named. Users may do everything, unless there are grants: then those
     /// count alone.
     ///
@@ -125,6 +132,9 @@ impl Entry {
         let Some(path) = &self.htpasswd else { return Ok(None) };
         let users = Htpasswd::parse(&String::from_utf8_lossy(&read(path, "users", self.named_at.htpasswd.as_ref())?));
         let users = users.map_err(|source| EntryError::Users { path: path.clone(), source })?;
+        if users.is_empty() {
+            tracing::warn!("`{}` names no user: nobody can log in", path.display());
+        }
         for (grant, at) in self.grants.iter().zip(&self.granted_at) {
             if !users.has(&grant.user) {
                 return Err(EntryError::Stranger { at: at.clone(), user: grant.user.clone(), users: path.clone() });

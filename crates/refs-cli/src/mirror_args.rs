@@ -22,8 +22,11 @@ pub(crate) fn parse(text: &str) -> Result<Mirrored, String> {
             .to_owned()
     };
     let (prefix, url) = text.split_once('=').ok_or_else(expected)?;
-    let prefix = name(prefix).ok().ok_or_else(expected)?;
-    let Mirrored { route, security } = parse_url(url).ok_or_else(expected)?;
+    let prefix = name(prefix).map_err(|error| format!("the PREFIX cannot be one: {error}"))?;
+    let Mirrored { route, security } = parse_url(url).ok_or_else(|| match url.split_once("://") {
+        Some((scheme, _)) if !matches!(scheme, "https" | "http") => "a URL begins with https:// or http://".to_owned(),
+        _ => expected(),
+    })?;
     Ok(Mirrored { route: Route { prefix, ..route }, security })
 }
 
@@ -106,6 +109,11 @@ mod tests {
             check(text, None);
         }
         assert!(!parse("hub=https://user:hunter2@x.test").unwrap_err().contains("hunter2"));
+        assert_eq!(parse("hub=ftp://user:hunter2@x.test").unwrap_err(), "a URL begins with https:// or http://");
+        assert_eq!(
+            parse("Hub=https://x.test").unwrap_err(),
+            "the PREFIX cannot be one: repository must be lower case in `Hub`"
+        );
     }
 
     #[test]

@@ -45,7 +45,8 @@ struct Listening {
 
 impl fmt::Display for Listening {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.url)
+        f.write_str(&self.url)?;
+        self.metrics.iter().try_for_each(|metrics| write!(f, "\n{metrics}"))
     }
 }
 
@@ -54,7 +55,7 @@ pub(super) async fn run(session: &Session, args: Serve) -> Result<Stopped, Failu
     let stop = signals::stop();
     let plan = Plan::new(args)?;
     if let Some(message) = plan.in_vain() {
-        return Err(Failure::Usage(message.to_owned()));
+        return Err(Failure::Usage(message));
     }
     let (listener, address) = listen(&plan.listen).await?;
     let mirrors = || plan.mirrors.iter().map(|planned| &planned.mirrored);
@@ -165,7 +166,10 @@ async fn mirror(session: &Session, plan: &Plan, root: &Path, options: &Options) 
     let disk = DiskOptions { max_bytes: plan.store_size.unwrap_or(defaults.max_bytes), ..defaults };
     let disk = DiskStore::new(root, &disk);
     // Better to fail now than to keep nothing: whatever is asked of a store opens it.
-    disk.stat(&Digest::sha256(b"")).await.map_err(Failure::Registry)?;
+    disk.stat(&Digest::sha256(b"")).await.map_err(|error| Failure::Hinted {
+        hint: hint::cache::beside_warning(&error),
+        failure: Box::new(Failure::Registry(error)),
+    })?;
     let (store, shared) = shared(plan, disk)?;
     let registries = |credentials| {
         let mirrors = planned.iter().map(|planned| &planned.mirrored);

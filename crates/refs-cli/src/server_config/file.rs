@@ -88,7 +88,12 @@ impl ServerConfig {
     pub(super) fn parse(path: &Path, text: &str) -> Result<Self, Fault> {
         let place = Text { path, text };
         // The message alone: the line itself may hold a password.
-        let wrong = |error: toml::de::Error| place.wrong(error.span(), error.message().replace('\n', " "));
+        let wrong = |error: toml::de::Error| {
+            let message = error.message().replace('\n', " ");
+            let is_alone = message == "invalid type: map, expected a sequence";
+            let hint = if is_alone { ": a table that may come more than once has a name in `[[ ]]`" } else { "" };
+            place.wrong(error.span(), message + hint)
+        };
         let tables: Tables = toml::from_str(text).map_err(wrong)?;
         #[cfg(not(feature = "bucket"))]
         bucket::refuse(tables.bucket, &place)?;

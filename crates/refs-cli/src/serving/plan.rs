@@ -66,20 +66,20 @@ impl Plan {
         })
     }
 
-    /// What is said of mirrors where there is none.
-    pub(crate) const fn in_vain(&self) -> Option<&'static str> {
+    /// What is said of mirrors where there is none, or of a registry where there are some.
+    pub(crate) fn in_vain(&self) -> Option<String> {
         if !self.mirrors.is_empty() {
-            return None;
+            let at = self.entry.writers().next()?;
+            return Some(format!("`{at}`: a mirror is only read, and has no use for a grant of `push` or `delete`"));
         }
         #[cfg(feature = "bucket")]
         if self.bucket.url.is_some() {
-            return Some(
-                "a bucket is what mirrors share by, and there is no mirror: all that is pushed stays at the root",
-            );
+            let message =
+                "a bucket is what mirrors share by, and there is no mirror: all that is pushed stays at the root";
+            return Some(message.to_owned());
         }
-        if self.store_size.is_some() {
-            return Some("`store-size` bounds what a mirror keeps, and there is no mirror: all that is pushed stays");
-        }
-        None
+        self.store_size.map(|_| {
+            "`store-size` bounds what a mirror keeps, and there is no mirror: all that is pushed stays".to_owned()
+        })
     }
 }

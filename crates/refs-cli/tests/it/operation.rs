@@ -113,15 +113,39 @@ fn a_file_says_what_is_served_and_flags_beat_it() {
     assert!(log.contains("\"/v2/hub/o/r/manifests/v1\" 200 ") && !log.contains("hunter2"), "{log}");
 }
 
+/// An htpasswd file with one user, whose password nobody knows.
+const USERS: &str = "ci:$2y$05$abcdefghijklmnopqrstuuHNbAKRhpaujgo33bRWs.NLUTJO3lOy2\n";
+
 #[test]
 fn a_grant_for_nobody_is_refused_with_its_line() {
     let machine = Machine::new();
-    fs::write(machine.path("users"), "ci:$2y$05$abcdefghijklmnopqrstuuHNbAKRhpaujgo33bRWs.NLUTJO3lOy2\n").unwrap();
+    fs::write(machine.path("users"), USERS).unwrap();
     let grant = |user: &str| format!("[[auth.grant]]\nuser = '{user}'\nactions = ['pull']\n");
     let text = format!("[auth]\nhtpasswd = 'users'\n{}{}", grant("ci"), grant("cl"));
     fs::write(machine.path("server.toml"), text).unwrap();
     let words = ["`server.toml:7:8`: there is no user `cl` in `users`"];
     machine.fails("serve --listen 127.0.0.1:0 --root kept --server-config server.toml", 2, &words);
+    fs::write(machine.path("users"), "").unwrap();
+    let run = machine.run("serve --listen 127.0.0.1:0 --root kept --server-config server.toml");
+    assert!(run.stderr.starts_with("warning: `users` names no user: nobody can log in\nerror: "), "{}", run.stderr);
+}
+
+#[test]
+fn a_mirror_whose_root_holds_other_things_is_refused_with_what_to_do() {
+    let machine = Machine::new();
+    machine.write("source", &small());
+    machine.prints("push source ocidir://kept:v1");
+    let words = ["not marked as a cache of refs", "\nhint: ", "`--root` names another folder\n"];
+    machine.fails("serve --listen 127.0.0.1:0 --root kept --mirror =x.test", 1, &words);
+}
+
+#[test]
+fn where_figures_are_given_is_told_beneath_where_it_listens() {
+    let machine = Machine::new();
+    let mut served = Served::start(&machine, "--root data --metrics 127.0.0.1:0");
+    let line = served.line();
+    let figures = line.strip_prefix("http://").and_then(|line| line.strip_suffix("/metrics\n")).unwrap();
+    assert!(got(figures, "/metrics", "x").starts_with("HTTP/1.1 200 "));
 }
 
 #[test]
@@ -139,9 +163,12 @@ fn a_file_that_is_wrong_is_refused_with_its_line() {
     let auth = "[auth]\nhtpasswd = 'none'\n";
     check(auth, &["`server.toml:2:12`: cannot read the users in `none`"]);
     let bearer = "[auth]\nhtpasswd = 'users'\nmode = 'bearer'\ntoken-key = 'none'\n";
-    fs::write(machine.path("users"), "").unwrap();
+    fs::write(machine.path("users"), USERS).unwrap();
     check(bearer, &["`server.toml:4:13`: cannot read the key for tokens in `none`"]);
     check("[[mirror]]\nurl = 'x.test'\n", &["`server.toml:1:1`: a mirror needs a `prefix`"]);
+    let grant = "[auth]\nhtpasswd = 'users'\n[[auth.grant]]\nuser = 'ci'\nactions = ['pull', 'push']\n";
+    let grant_at_mirror = format!("{grant}[[mirror]]\nprefix = 'a'\nurl = 'x.test'\n");
+    check(&grant_at_mirror, &["`server.toml:4:8`: a mirror is only read, and has no use for a grant of `push`"]);
     check("store-size = '1GiB'\n", &["`store-size` bounds what a mirror keeps, and there is no mirror"]);
     if cfg!(feature = "bucket") {
         check("[bucket]\nurl = 's3://name/prefix'\n", &["a bucket is what mirrors share by, and there is no mirror"]);

@@ -36,6 +36,11 @@ impl Served {
         Self { child: Some(child), host }
     }
 
+    /// The next line that it prints.
+    pub(crate) fn line(&mut self) -> String {
+        read_to("\n", self.child.as_mut().unwrap().stdout.as_mut().unwrap())
+    }
+
     /// What it says on stderr.
     pub(crate) fn stderr(&mut self) -> &mut ChildStderr {
         self.child.as_mut().unwrap().stderr.as_mut().unwrap()

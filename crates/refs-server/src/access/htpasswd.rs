@@ -68,6 +68,12 @@ impl Htpasswd {
         Ok(read)
     }
 
+    /// Whether there is no user.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.users.is_empty()
+    }
+
     /// Whether there is such a user.
     #[must_use]
     pub fn has(&self, user: &str) -> bool {

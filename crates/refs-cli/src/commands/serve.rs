@@ -173,14 +173,18 @@ async fn mirror(session: &Session, plan: &Plan, root: &Path, options: &Options) 
     let (store, shared) = shared(plan, disk)?;
     let registries = |credentials| {
         let mirrors = planned.iter().map(|planned| &planned.mirrored);
-        Arc::new(session.mirrored(mirrors, credentials)) as Arc<dyn Resolver>
+        Arc::new(session.mirrored(mirrors, credentials))
     };
     let usual = registries(session.credentials());
+    for Planned { mirrored, .. } in planned {
+        // What is set for it, and can't be understood, would fail each request.
+        usual.registry(&mirrored.route.host).map_err(Failure::Registry)?;
+    }
     let upstream = |Planned { mirrored, tags, login }: &Planned| {
         let registry = login.as_ref().map(|login| registries(Arc::new(login.only(&mirrored.route.host))));
         Upstream {
             route: mirrored.route.clone(),
-            registry: registry.unwrap_or_else(|| Arc::clone(&usual)),
+            registry: registry.unwrap_or_else(|| Arc::clone(&usual)) as Arc<dyn Resolver>,
             tags: *tags,
         }
     };

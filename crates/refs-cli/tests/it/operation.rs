@@ -9,7 +9,7 @@ use std::{
 use crate::{
     credentials::guarded,
     serve::Served,
-    support::{Machine, pushed, registry, small, wait_until},
+    support::{Machine, ended, pushed, registry, small, wait_until},
 };
 
 /// The answer to `GET path` at `host`.
@@ -137,6 +137,20 @@ fn a_mirror_whose_root_holds_other_things_is_refused_with_what_to_do() {
     machine.prints("push source ocidir://kept:v1");
     let words = ["not marked as a cache of refs", "\nhint: ", "`--root` names another folder\n"];
     machine.fails("serve --listen 127.0.0.1:0 --root kept --mirror =x.test", 1, &words);
+}
+
+#[test]
+fn settings_of_an_upstream_that_cannot_be_read_stop_a_mirror_at_its_start() {
+    let machine = Machine::new();
+    fs::write(machine.path("hosts.toml"), "[hosts.\"x.test\"]\nca = 7\n").unwrap();
+    for (config, word) in
+        [("none.toml", "`none.toml`: there is no such file"), ("hosts.toml", "`hosts.toml:2`: `ca` has to be a path")]
+    {
+        let mut command = machine.command("serve --listen 127.0.0.1:0 --root kept --mirror =x.test");
+        let run = ended(command.env("REFS_CONFIG", config));
+        assert!(run.stderr.starts_with("error: ") && run.stderr.contains(word), "{}", run.stderr);
+        assert_eq!((run.code, run.text().as_str()), (2, ""));
+    }
 }
 
 #[test]

@@ -102,7 +102,8 @@ async fn thirty_clients_who_ask_for_the_size_of_one_cold_blob_cost_one_request_a
     let upstream = Upstream { registry: Arc::new(shy), ..behind };
     // Nobody waits for a disk: whoever has begun waits for the upstream.
     let store = Arc::new(MemoryStore::new());
-    let server = Server::mirror(Mirror::new(vec![upstream], store, &MirrorOptions::default()).unwrap(), &Options::default());
+    let server =
+        Server::mirror(Mirror::new(vec![upstream], store, &MirrorOptions::default()).unwrap(), &Options::default());
     let head = async |path: &str| server.answer(request("HEAD", path, &[])).await.status().as_u16();
     let path = format!("/v2/o/r/blobs/{digest}");
     let absent = format!("/v2/o/r/blobs/{}", refs_url::Digest::sha256(b"absent"));

@@ -142,7 +142,10 @@ impl Ingest {
 
     /// Cuts off all bytes.
     pub(crate) fn empty(&mut self) -> Result<()> {
-        self.file.set_len(0).map_err(|error| Error::io(Doing::Write, &self.path, error))?;
+        // A file that ext4 has seen cut to nothing is sent to the disk when it is closed (`auto_da_alloc`).
+        if self.bytes() > 0 {
+            self.file.set_len(0).map_err(|error| Error::io(Doing::Write, &self.path, error))?;
+        }
         self.running = Running::counting_from(0);
         Ok(())
     }

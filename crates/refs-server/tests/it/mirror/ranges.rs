@@ -9,25 +9,54 @@ use refs_testkit::{Close, FakeRegistry, Fault, On};
 use tokio::sync::watch;
 
 use super::{
-    rig::{Rig, blob, request, upstream},
+    rig::{Given, Rig, blob, request, upstream},
     silent::Shy,
 };
+
+/// A mirror of a registry that says nothing while it is silent. Nobody waits for a disk: whoever has begun waits for it.
+struct Hushed {
+    server: Server,
+    is_silent: Arc<watch::Sender<bool>>,
+}
+
+impl Hushed {
+    fn of(registry: &FakeRegistry) -> Self {
+        let is_silent = Arc::new(watch::Sender::new(false));
+        let behind = upstream("", registry.host());
+        let shy = Shy { registry: behind.registry, is_silent: Arc::clone(&is_silent), last_heard: Arc::default() };
+        let upstreams = vec![Upstream { registry: Arc::new(shy), ..behind }];
+        let mirror = Mirror::new(upstreams, Arc::new(MemoryStore::new()), &MirrorOptions::default()).unwrap();
+        Self { server: Server::mirror(mirror, &Options::default()), is_silent }
+    }
+
+    async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Given {
+        Given::by(&self.server, request(method, path, headers)).await
+    }
+
+    /// What is given to thirty, all of whom have asked before the registry says anything.
+    async fn asked_by_thirty(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Vec<Given> {
+        self.is_silent.send_replace(true);
+        let mut all = pin!(join_all((0..30).map(|_| self.ask(method, path, headers))));
+        assert!(poll!(&mut all).is_pending());
+        self.is_silent.send_replace(false);
+        all.await
+    }
+}
 
 #[tokio::test]
 async fn thirty_clients_who_ask_for_one_cold_range_cost_one_request_for_it() {
     let registry = FakeRegistry::start().await;
     let digest = blob(&registry, "o/r", &[7; 3_000_000]).await;
-    let rig = Rig::of(&registry);
-    let path = format!("/v2/o/r/blobs/{digest}");
-    let ask = || rig.ask("GET", &path, &[("range", "bytes=1000000-1999999")]);
-    for given in join_all((0..30).map(|_| ask())).await {
+    let (hushed, path) = (Hushed::of(&registry), format!("/v2/o/r/blobs/{digest}"));
+    let range = [("range", "bytes=1000000-1999999")];
+    for given in hushed.asked_by_thirty("GET", &path, &range).await {
         assert_eq!((given.status, given.header("content-range")), (206, "bytes 1000000-1999999/3000000"));
         assert!(given.bytes() == [7; 1_000_000]);
     }
     let requests = registry.take_requests();
     assert_eq!(requests, [format!("HEAD {path}"), format!("GET {path}")]);
     assert_eq!(requests[1].sent, 1_000_000);
-    assert_eq!(ask().await.cache(), (206, "HIT"));
+    assert_eq!(hushed.ask("GET", &path, &range).await.cache(), (206, "HIT"));
 }
 
 #[tokio::test]
@@ -37,11 +66,14 @@ async fn a_long_range_is_fetched_once_and_kept() {
     let digest = blob(&registry, "o/r", &vec![7; LEN]).await;
     let rig = Rig::of(&registry);
     let path = format!("/v2/o/r/blobs/{digest}");
+    // Along with its first byte, its size is learnt: none of those who come next asks for that.
+    assert_eq!(rig.ask("GET", &path, &[("range", "bytes=0-0")]).await.status, 206);
+    assert_eq!(registry.take_requests(), [format!("HEAD {path}"), format!("GET {path}")]);
     let ask = || rig.ask("GET", &path, &[("range", "bytes=1-")]);
     for given in join_all((0..3).map(|_| ask())).await {
         assert_eq!((given.status, given.bytes().len()), (206, LEN - 1));
     }
-    assert_eq!(registry.take_requests(), [format!("HEAD {path}"), format!("GET {path}")]);
+    assert_eq!(registry.take_requests(), [format!("GET {path}")]);
     assert_eq!(ask().await.cache(), (206, "HIT"));
 }
 
@@ -96,26 +128,15 @@ async fn all_of_a_blob_that_is_asked_for_as_a_range_is_verified_and_one_request_
 async fn thirty_clients_who_ask_for_the_size_of_one_cold_blob_cost_one_request_at_a_time() {
     let registry = FakeRegistry::start().await;
     let digest = blob(&registry, "o/r", b"hello world").await;
-    let is_silent = Arc::new(watch::Sender::new(false));
-    let behind = upstream("", registry.host());
-    let shy = Shy { registry: behind.registry, is_silent: Arc::clone(&is_silent), last_heard: Arc::default() };
-    let upstream = Upstream { registry: Arc::new(shy), ..behind };
-    // Nobody waits for a disk: whoever has begun waits for the upstream.
-    let store = Arc::new(MemoryStore::new());
-    let server =
-        Server::mirror(Mirror::new(vec![upstream], store, &MirrorOptions::default()).unwrap(), &Options::default());
-    let head = async |path: &str| server.answer(request("HEAD", path, &[])).await.status().as_u16();
+    let hushed = Hushed::of(&registry);
     let path = format!("/v2/o/r/blobs/{digest}");
     let absent = format!("/v2/o/r/blobs/{}", refs_url::Digest::sha256(b"absent"));
     for (path, status) in [(&path, 200), (&absent, 404)] {
-        is_silent.send_replace(true);
-        let mut all = pin!(join_all((0..30).map(|_| head(path))));
-        assert!(poll!(&mut all).is_pending());
-        is_silent.send_replace(false);
-        assert_eq!(all.await, [status; 30]);
+        let all = hushed.asked_by_thirty("HEAD", path, &[]).await;
+        assert!(all.iter().all(|given| given.status == status), "{path}");
         assert_eq!(registry.take_requests(), [format!("HEAD {path}")]);
         // What it told counts for those alone who waited.
-        assert_eq!(head(path).await, status);
+        assert_eq!(hushed.ask("HEAD", path, &[]).await.status, status);
         assert_eq!(registry.take_requests(), [format!("HEAD {path}")]);
     }
 }
@@ -125,10 +146,9 @@ async fn clients_of_a_range_whose_upstream_is_cut_are_given_the_rest_by_another_
     let registry = FakeRegistry::start().await;
     let digest = blob(&registry, "o/r", &[7; 3_000_000]).await;
     registry.fault(On::get("/blobs/"), Fault::Cut { after: 500_000, close: Close::Fin });
-    let rig = Rig::of(&registry);
-    let path = format!("/v2/o/r/blobs/{digest}");
-    let ask = || rig.ask("GET", &path, &[("range", "bytes=1000000-1999999")]);
-    let given = join_all((0..30).map(|_| ask())).await;
+    // Who came when the first request is cut already, and no other made yet, would make one of its own.
+    let (hushed, path) = (Hushed::of(&registry), format!("/v2/o/r/blobs/{digest}"));
+    let given = hushed.asked_by_thirty("GET", &path, &[("range", "bytes=1000000-1999999")]).await;
     let whole = given.iter().filter_map(|given| given.body.as_deref()).filter(|body| *body == [7; 1_000_000]);
     // The one who began may be cut off with the upstream.
     assert!(whole.count() >= 29);

@@ -161,10 +161,7 @@ impl Rig {
     }
 
     pub(super) async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Given {
-        let response = self.server.answer(request(method, path, headers)).await;
-        let (head, body) = response.into_parts();
-        let body = body.collect().await.ok().map(|body| body.to_bytes());
-        Given { status: head.status.as_u16(), headers: head.headers, body }
+        Given::by(&self.server, request(method, path, headers)).await
     }
 }
 
@@ -175,6 +172,12 @@ pub(super) fn request(method: &str, path: &str, headers: &[(&str, &str)]) -> Req
 }
 
 impl Given {
+    pub(super) async fn by(server: &Server, request: Request<Empty<Bytes>>) -> Self {
+        let (head, body) = server.answer(request).await.into_parts();
+        let body = body.collect().await.ok().map(|body| body.to_bytes());
+        Self { status: head.status.as_u16(), headers: head.headers, body }
+    }
+
     pub(super) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }

@@ -52,7 +52,7 @@ async fn status(stream: &mut TcpStream) -> String {
 
 #[tokio::test]
 async fn a_request_under_way_ends_before_the_server_does() {
-    let serving = start(ServeOptions::default()).await;
+    let serving = start(ServeOptions { grace: Duration::from_secs(3600), ..ServeOptions::default() }).await;
     let mut begun =
         connect(serving.address, b"POST /v2/o/r/blobs/uploads/ HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n").await;
     let mut answer = Vec::new();

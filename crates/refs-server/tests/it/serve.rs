@@ -1,6 +1,10 @@
 //! Connections.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, mpsc},
+    time::Duration,
+};
 
 use refs_server::{Options, ServeOptions, Server, serve};
 use refs_store::Memories;
@@ -138,9 +142,18 @@ async fn what_is_still_open_after_the_grace_is_closed() {
     assert_eq!(rest, b"");
 }
 
+/// Has the clock stand still as long as what is given is held: a server waits for any client then.
+fn timeless() -> mpsc::Sender<()> {
+    tokio::time::pause();
+    let (held, dropped) = mpsc::channel();
+    // As long as there is work on another thread, tokio does not go on to what is waited for next.
+    tokio::task::spawn_blocking(move || dropped.recv());
+    held
+}
+
 #[tokio::test]
 async fn a_refused_body_does_not_cost_the_connection() {
-    let serving = start(ServeOptions::default()).await;
+    let (serving, _timeless) = (start(ServeOptions::default()).await, timeless());
     for line in ["PATCH /v2/o/r/blobs/uploads/unknown", "POST /v2/o/r/tags/list", "PUT /v2/o/r/manifests/-"] {
         let head = format!("{line} HTTP/1.1\r\nhost: x\r\ncontent-length: 200000\r\n\r\n");
         let mut stream = connect(serving.address, head.as_bytes()).await;
@@ -155,7 +168,7 @@ async fn a_refused_body_does_not_cost_the_connection() {
 async fn a_refusal_says_that_the_connection_ends_where_a_body_is_still_to_come() {
     // The first byte with which it is more than is read of what nobody wants.
     static MUCH: [u8; 256 * 1024 + 1] = [b'x'; 256 * 1024 + 1];
-    let serving = start(ServeOptions::default()).await;
+    let (serving, _timeless) = (start(ServeOptions::default()).await, timeless());
     let check = async |line: &str, length: &str, sent: &[u8], is_told: bool| {
         let head = format!("{line} HTTP/1.1\r\nhost: x\r\n{length}\r\n\r\n");
         let mut stream = connect(serving.address, head.as_bytes()).await;

@@ -15,16 +15,12 @@ use refs_url::Target;
 
 use crate::{
     content::{digest, fails, image, push, put, put_manifest, read, tagged},
-    place::{Place, get, resolver},
+    place::{FOR_EVER, Place, get, resolver},
 };
-
-/// Longer than any test takes: whoever waits for so long waits in vain.
-const FOR_EVER: Duration = Duration::from_secs(3600);
 
 /// The repository as another process would open it, with a handle on the store of its own.
 fn another(place: &Place) -> Arc<dyn Source> {
-    let store = DiskStore::new(place.folder.path().join("cache"), &DiskOptions::default());
-    place.cached_in("o/r", Arc::new(store))
+    place.cached_in("o/r", place.opened_again())
 }
 
 /// What was asked for with its bytes. Whoever comes when the tag has been read already asks whether it moved, without them.

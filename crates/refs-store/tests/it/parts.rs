@@ -68,8 +68,7 @@ async fn readers_in_other_processes_wait_for_the_part_that_one_of_them_fetches()
     let place = Place::on_disk().await;
     let content = "0123456789".repeat(100_000);
     put(&*place.repository(), &content).await?;
-    let store = || Arc::new(DiskStore::new(place.folder.path().join("cache"), &DiskOptions::default()));
-    let readers: Vec<_> = (0..50).map(|_| place.cached_in("o/r", store())).collect();
+    let readers: Vec<_> = (0..50).map(|_| place.cached_in("o/r", place.opened_again())).collect();
     let digest = digest(&content);
     for read in join_all(readers.iter().map(|reader| read_part(&**reader, &digest, 900_000..1_000_000))).await {
         assert_eq!(read?, content[900_000..]);

@@ -14,6 +14,9 @@ use tempfile::TempDir;
 
 use crate::content::digest;
 
+/// Longer than any test takes: whoever waits for so long waits in vain.
+pub(crate) const FOR_EVER: Duration = Duration::from_secs(3600);
+
 /// Each fact, over a cache in memory, over one on disk, and over one in a bucket.
 macro_rules! facts {
     ($($fact:ident)*) => {
@@ -68,6 +71,12 @@ impl Place {
     pub(crate) async fn patient(patience: Duration) -> Self {
         let options = DiskOptions { patience, ..DiskOptions::default() };
         Self::new(|path| Arc::new(DiskStore::new(path, &options))).await
+    }
+
+    /// The cache on disk as another process would open it, whose readers wait for ever for each other.
+    pub(crate) fn opened_again(&self) -> Arc<dyn Store> {
+        let options = DiskOptions { patience: FOR_EVER, ..DiskOptions::default() };
+        Arc::new(DiskStore::new(self.folder.path().join("cache"), &options))
     }
 
     pub(crate) fn repository(&self) -> Arc<dyn Sink> {

@@ -22,6 +22,9 @@ use refs_url::{Digest, Host, RepoName};
 use tempfile::TempDir;
 use tokio::sync::watch;
 
+/// Longer than any test takes: whoever waits for another by the real clock is not to lose patience.
+const FOR_EVER: Duration = Duration::from_secs(3600);
+
 /// A clock that goes on when it is told to.
 #[derive(Debug)]
 pub(super) struct Calendar {
@@ -124,7 +127,8 @@ impl Rig {
 
     fn over(folder: TempDir, calendar: Arc<Calendar>, upstreams: Vec<Upstream>, options: &Options) -> Self {
         // A store makes its folder for its owner alone.
-        let store = DiskStore::new(folder.path().join("store"), &DiskOptions::default());
+        let patient = DiskOptions { patience: FOR_EVER, ..DiskOptions::default() };
+        let store = DiskStore::new(folder.path().join("store"), &patient);
         let clock = Arc::<Calendar>::clone(&calendar);
         let mirror = Mirror::new(upstreams, Arc::new(store.clone()), &MirrorOptions { clock }).unwrap();
         Self { server: Server::mirror(mirror, options), store, calendar, folder }

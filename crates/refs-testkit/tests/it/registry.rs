@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_core::stream::BoxStream;
 use refs_registry::{Resolver, Result, Sink, Source, Writable};
-use refs_testkit::{FakeRegistry, Image};
+use refs_testkit::{FakeRegistry, Image, until};
 use refs_url::{Host, RepoName};
 
 use crate::peer::{ask, ask_with, blob};
@@ -43,8 +43,7 @@ async fn a_stopped_registry_refuses_connections() {
     let host = registry.host();
     assert_eq!(ask(&host, "GET /v2/").await.status(), 200);
     registry.stop();
-    let closed = async { while tokio::net::TcpStream::connect(host.as_str()).await.is_ok() {} };
-    tokio::time::timeout(std::time::Duration::from_secs(5), closed).await.unwrap();
+    until(async || tokio::net::TcpStream::connect(host.as_str()).await.is_err()).await;
 }
 
 #[test]

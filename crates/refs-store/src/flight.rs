@@ -66,7 +66,8 @@ impl Flight {
             }
             None => match fs::symlink_metadata(&path) {
                 Ok(metadata) => Ok(Turn::Theirs(metadata.len())),
-                Err(error) if is_absent(&error) => Ok(Turn::Theirs(0)),
+                // Where there is no folder, nobody is waited for.
+                Err(error) if is_absent(&error) && folder.is_dir() => Ok(Turn::Theirs(0)),
                 Err(error) => Err(Error::io(Doing::Lock, path, error)),
             },
         }

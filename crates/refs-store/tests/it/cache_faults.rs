@@ -13,7 +13,7 @@ use refs_url::Target;
 
 use crate::{
     content::{digest, fails, push, put, read, read_part, tagged},
-    place::{Place, get},
+    place::{FOR_EVER, Place, get},
     store::here,
 };
 
@@ -259,7 +259,7 @@ async fn a_cache_that_breaks_while_it_is_used_is_done_without() -> Result<()> {
 
 #[tokio::test]
 async fn a_cache_that_takes_nothing_more_gives_what_it_has() -> Result<()> {
-    let place = Place::on_disk().await;
+    let place = Place::patient(FOR_EVER).await;
     put(&*place.repository(), "one").await?;
     put(&*place.repository(), "two").await?;
     read(&*place.cached("o/r"), &digest("one")).await?;

@@ -1,6 +1,6 @@
 //! Blobs mounted without a word about where they are.
 
-use std::sync::Arc;
+use std::{fs, sync::Arc};
 
 use refs_server::{Options, Server};
 use refs_store::{Layouts, Memories};
@@ -39,4 +39,28 @@ async fn a_blob_is_found_in_as_many_repositories_as_are_looked_through() {
             check(&ask(&server(0), &head, &[], "").await, if status == 201 { 200 } else { 404 });
         }
     }
+}
+
+#[tokio::test]
+async fn a_blob_that_a_power_cut_has_emptied_is_mounted_neither_from_another_repository_nor_where_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::writable(Arc::new(Layouts::new(folder.path())), &Options::default());
+    with_blobs(&server).await;
+    let one = digest("one");
+    let file = folder.path().join("a/_layout/blobs/sha256").join(one.encoded());
+    fs::remove_file(&file).unwrap();
+    fs::write(&file, "").unwrap();
+    for repository in ["a", "b"] {
+        let mount = format!("POST /v2/{repository}/blobs/uploads/?mount={one}");
+        for line in [format!("{mount}&from=a"), format!("{mount}&from=b"), mount] {
+            check(&ask(&server, &line, &[], "").await, 202);
+        }
+    }
+    let whole = format!("POST /v2/a/blobs/uploads/?digest={one}");
+    check(&ask(&server, &whole, &[], "one").await, 201);
+    check(&ask(&server, &format!("POST /v2/b/blobs/uploads/?mount={one}&from=a"), &[], "").await, 201);
+    // There is nothing to lack in nothing.
+    let none = digest("");
+    check(&ask(&server, &format!("POST /v2/a/blobs/uploads/?digest={none}"), &[], "").await, 201);
+    check(&ask(&server, &format!("POST /v2/b/blobs/uploads/?mount={none}&from=a"), &[], "").await, 201);
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use refs_registry::{
-    Error, ErrorKind, Result,
+    Error, ErrorKind, Result, Resume, Verify,
     error::{Doing, Place, Wanted},
 };
 use refs_url::{Digest, RepoName};
@@ -197,6 +197,14 @@ impl Folder {
         }
     }
 
+    /// Whether the blob is here, and was not emptied by a power cut. What other damage there is shows when it is read.
+    pub(super) fn has_blob(&self, digest: &Digest) -> Result<bool> {
+        Ok(match self.blob_size(digest)? {
+            Some(0) => Verify::new(digest, 0, Resume::START).and_then(Verify::finish).is_ok(),
+            size => size.is_some(),
+        })
+    }
+
     pub(crate) fn blob_path(&self, digest: &Digest) -> PathBuf {
         self.path(BLOBS_FOLDER).join(digest.algorithm_str()).join(digest.encoded())
     }
@@ -219,7 +227,7 @@ impl Folder {
     /// replaced as a whole and never handed out as files: nothing changes one through either name. Files that people
     /// edit must never share their bytes with a store so.
     pub(super) fn link_blob(&self, digest: &Digest, other: &Self) -> Result<bool> {
-        if other.blob_size(digest)?.is_none() {
+        if !other.has_blob(digest)? {
             return Ok(false);
         }
         self.prepare()?;

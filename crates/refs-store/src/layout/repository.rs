@@ -221,7 +221,11 @@ impl Sink for Layout {
         let (wanted, from) = (digest.clone(), from.clone());
         let mounted = self.run(move |folder| {
             let linked = |shelf: &super::Shelf| folder.link_blob(&wanted, &shelf.folder(&from));
-            Ok(folder.blob_size(&wanted)?.is_some() || folder.shelf().map_or(Ok(false), linked)?)
+            match folder.blob_size(&wanted)? {
+                // In the place of one that was emptied nothing is linked: its bytes replace it.
+                Some(_) => folder.has_blob(&wanted),
+                None => folder.shelf().map_or(Ok(false), linked),
+            }
         });
         if mounted.await? { Ok(Mounted::Mounted) } else { Ok(Mounted::Upload(self.upload(None).await?)) }
     }

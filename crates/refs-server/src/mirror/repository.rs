@@ -255,7 +255,11 @@ impl Source for Mirrored {
 
     async fn distrust(&self) -> bool {
         let is_news = match self.sized.get() {
-            Some(digest) => self.sizes.forget(&self.origin, digest) || self.cached.drop_resized(digest).await,
+            Some(digest) => {
+                // What is remembered may be wrong, and the file as well.
+                let was_known = self.sizes.forget(&self.origin, digest);
+                self.cached.drop_resized(digest).await || was_known
+            }
             None => false,
         };
         self.cached.distrust().await || is_news

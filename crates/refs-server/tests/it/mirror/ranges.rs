@@ -102,6 +102,19 @@ async fn a_range_beyond_the_end_of_a_file_that_was_cut_off_is_that_of_the_blob()
 }
 
 #[tokio::test]
+async fn a_range_beyond_the_end_of_a_file_that_was_cut_off_is_given_where_parts_were_read_before() {
+    let registry = FakeRegistry::start().await;
+    let digest = blob(&registry, "o/r", &[7; 3_000_000]).await;
+    let rig = Rig::of(&registry);
+    let path = format!("/v2/o/r/blobs/{digest}");
+    assert_eq!(rig.ask("GET", &path, &[("range", "bytes=5-9")]).await.status, 206);
+    rig.get(&path).await.bytes();
+    rig.cut_off(&digest, 1_000_000);
+    let given = rig.ask("GET", &path, &[("range", "bytes=1500000-1500009")]).await;
+    assert_eq!((given.status, given.header("content-range")), (206, "bytes 1500000-1500009/3000000"));
+}
+
+#[tokio::test]
 async fn all_of_a_blob_that_is_asked_for_as_a_range_is_verified_and_one_request_with_the_whole() {
     let registry = FakeRegistry::start().await;
     let digest = blob(&registry, "o/r", &[7; 3_000_000]).await;

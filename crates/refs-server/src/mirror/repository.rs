@@ -2,6 +2,7 @@
 
 use std::{
     ops::Range,
+    pin::pin,
     sync::{Arc, OnceLock},
     time::{Duration, SystemTime},
 };
@@ -194,6 +195,17 @@ impl Mirrored {
         Ok(manifest)
     }
 
+    /// Drops what is kept of a blob where it is damaged, and the upstream knows the blob by another size. A silent one is not
+    /// waited for longer than where a tag is known: that there is no more than what is kept can be said without it.
+    async fn drop_resized(&self, digest: &Digest) -> bool {
+        let ask = pin!(self.cached.is_resized(digest));
+        let (patience, called_off) = (self.tags.patience, self.called_off.notified());
+        match self.silence.broken_by(ask, patience, called_off, &*self.clock).await {
+            Waited::Answered(is_resized) => is_resized && self.cached.drop_damaged(digest).await,
+            Waited::InVain | Waited::NotAtAll => false,
+        }
+    }
+
     /// Remembers how old what was given for `tag` is, if it was given without the upstream's word.
     async fn note_age(&self, tag: &Tag) {
         if self.trail.is_untouched()
@@ -258,7 +270,7 @@ impl Source for Mirrored {
             Some(digest) => {
                 // What is remembered may be wrong, and the file as well.
                 let was_known = self.sizes.forget(&self.origin, digest);
-                self.cached.drop_resized(digest).await || was_known
+                self.drop_resized(digest).await || was_known
             }
             None => false,
         };

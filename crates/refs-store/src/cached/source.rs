@@ -183,17 +183,19 @@ impl Cached {
         }
     }
 
-    /// Has what the store has of a blob as a whole hashed where the origin knows it by another size, and dropped if it was cut
-    /// off, or added to: the origin, too, may be wrong. Says whether it was dropped.
-    pub async fn drop_resized(&self, digest: &Digest) -> bool {
+    /// Whether what the store has of a blob as a whole is of another size than the origin says, which is asked for that. It may
+    /// be wrong.
+    pub async fn is_resized(&self, digest: &Digest) -> bool {
         let Some(kept) = self.local.stat(digest).await else { return false };
-        if !matches!(self.origin.stat_blob(digest).await, Ok(Some(size)) if size != kept) {
-            return false;
-        }
+        matches!(self.origin.stat_blob(digest).await, Ok(Some(size)) if size != kept)
+    }
+
+    /// Has what the store has of a blob as a whole hashed, and dropped if it is damaged. Says whether there is none now.
+    pub async fn drop_damaged(&self, digest: &Digest) -> bool {
         self.local.drop_damaged(digest).await;
         let is_dropped = !self.local.has(digest).await;
         if is_dropped {
-            tracing::warn!(%digest, kept, "a file of the store had another size than its blob, and was dropped");
+            tracing::warn!(%digest, "a damaged file of the store was dropped");
         }
         is_dropped
     }

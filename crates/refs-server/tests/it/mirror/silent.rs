@@ -15,7 +15,7 @@ use refs_testkit::FakeRegistry;
 use refs_url::{Digest, Host, RepoName, Tag, Target};
 use tokio::{join, sync::watch};
 
-use super::rig::{Rig, tagged, upstream};
+use super::rig::{Rig, blob, tagged, upstream};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -184,6 +184,23 @@ async fn what_a_silent_upstream_says_in_the_end_is_kept_and_it_is_asked_again() 
     registry.take_requests();
     assert_eq!(rig.get(V2).await.cache(), (200, "HIT"));
     assert_eq!(registry.requests(), [format!("HEAD {V2}")]);
+}
+
+#[tokio::test]
+async fn a_range_beyond_the_end_of_what_is_kept_is_refused_when_its_upstream_is_silent_for_too_long() {
+    let registry = FakeRegistry::start().await;
+    let (rig, silence) = silent(&registry).await;
+    silence.send_replace(false);
+    let path = format!("/v2/o/r/blobs/{}", blob(&registry, "o/r", b"blob").await);
+    assert_eq!(rig.get(&path).await.text(), "blob");
+    silence.send_replace(true);
+    let beyond = async || rig.ask("GET", &path, &[("range", "bytes=4-")]).await.refusal();
+    let (refusal, ()) = join!(beyond(), async {
+        rig.waiting(ONE).await;
+        rig.pass(PATIENCE);
+    });
+    assert_eq!(refusal, "416 RANGE_INVALID");
+    assert_eq!(beyond().await, "416 RANGE_INVALID");
 }
 
 #[tokio::test]

@@ -15,14 +15,15 @@ pub(crate) struct Mirrored {
     pub(crate) security: Option<Security>,
 }
 
-/// Reads `PREFIX=URL`. What is wrong with a URL is not repeated, as a password may be in it.
+/// Reads `PREFIX=URL`. What is wrong is not repeated: a password may be in the URL, and where that has no prefix, its beginning
+/// is what stands before the `=`.
 pub(crate) fn parse(text: &str) -> Result<Mirrored, String> {
     let expected = || {
         "expected PREFIX=URL, such as hub=https://docker.io or mirrors/org=https://ghcr.io/org; the PREFIX may be empty"
             .to_owned()
     };
     let (prefix, url) = text.split_once('=').ok_or_else(expected)?;
-    let prefix = name(prefix).map_err(|error| format!("the PREFIX cannot be one: {error}"))?;
+    let prefix = name(prefix).map_err(|error| format!("the PREFIX cannot be one: {}", error.kind()))?;
     let Mirrored { route, security } = parse_url(url).ok_or_else(|| match url.split_once("://") {
         Some((scheme, _)) if !matches!(scheme, "https" | "http") => "a URL begins with https:// or http://".to_owned(),
         _ => expected(),
@@ -108,12 +109,11 @@ mod tests {
         ] {
             check(text, None);
         }
-        assert!(!parse("hub=https://user:hunter2@x.test").unwrap_err().contains("hunter2"));
+        for text in ["hub=https://user:hunter2@x.test", "https://user:hunter2=@x.test", "user:Hunter2=@x.test"] {
+            assert!(!parse(text).unwrap_err().to_lowercase().contains("hunter2"), "{text}");
+        }
         assert_eq!(parse("hub=ftp://user:hunter2@x.test").unwrap_err(), "a URL begins with https:// or http://");
-        assert_eq!(
-            parse("Hub=https://x.test").unwrap_err(),
-            "the PREFIX cannot be one: repository must be lower case in `Hub`"
-        );
+        assert_eq!(parse("Hub=https://x.test").unwrap_err(), "the PREFIX cannot be one: repository must be lower case");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::{
     Error, Meter, PushOptions, Result,
     pack::{Plan, write_layer},
     unchanged::seems_unchanged,
-    upload::{self, JournalAt, LayerUpload, is_passing},
+    upload::{self, JournalAt, LayerUpload, is_full, is_passing},
 };
 
 /// A layer up to this size is kept in memory, so that a registry which has it is sent nothing, and a failed upload is
@@ -102,8 +102,7 @@ impl From<upload::Unsent> for Unsent {
 const fn may_pass(error: &refs_registry::Error) -> bool {
     // What was too long for one request goes in pieces when it is sent again.
     let is_too_long = matches!(error, refs_registry::Error::Refused { status: 413, .. });
-    let is_full = matches!(error, refs_registry::Error::Refused { status: 507, .. });
-    is_too_long || is_passing(error.kind()) && !is_full
+    is_too_long || is_passing(error.kind()) && !is_full(error)
 }
 
 /// A layer being packed on threads of its own, piece by piece.

@@ -191,6 +191,11 @@ pub(crate) const fn is_passing(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::Unreachable | ErrorKind::Timeout)
 }
 
+/// Whether the registry is full, which passes at another time, but not at once.
+pub(crate) const fn is_full(error: &refs_registry::Error) -> bool {
+    matches!(error, refs_registry::Error::Refused { status: 507, .. })
+}
+
 async fn written(journal: &Journal) -> Option<UploadProgress> {
     journal.read().await.unwrap_or_else(|error| {
         tracing::debug!(%error, "what an earlier upload has written down can't be read");

@@ -12,7 +12,10 @@ use super::{
     noted::Noted,
     options::{CopyOptions, Mode},
 };
-use crate::{Error, Result, upload::is_passing};
+use crate::{
+    Error, Result,
+    upload::{is_full, is_passing},
+};
 
 /// Of a smaller blob the requests take the time, and not the bytes.
 const SMALL_BYTES: u64 = 1 << 20;
@@ -90,7 +93,7 @@ async fn go_on(ends: &Ends, blob: Descriptor, upload: Box<dyn Upload>) -> Result
     match sent {
         Ok(()) => Ok(CopiedBlob::copied(blob, noted.come())),
         // By itself it is sent from where it broke off.
-        Err(error) if noted.failure().is_none() && is_passing(error.kind()) => {
+        Err(error) if noted.failure().is_none() && is_passing(error.kind()) && !is_full(&error) => {
             tracing::debug!(digest = %blob.digest, %error, "the session broke; the blob is sent in another one");
             put(ends, blob).await
         }

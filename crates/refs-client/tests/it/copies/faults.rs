@@ -64,6 +64,24 @@ async fn a_cut_in_the_session_of_a_refused_mount_is_survived() {
     );
 }
 
+#[tokio::test]
+async fn a_registry_that_is_full_is_sent_nothing_in_another_session_than_that_of_the_refused_mount() {
+    let quirks = Quirks { mount: quirks::Mount::Session, ..Quirks::default() };
+    let registry = FakeRegistry::builder().quirks(quirks).start().await;
+    let image = Image::new().layer(MediaType::OCI_LAYER, noise(LARGE, 7));
+    image.push(&*registry.repository("o/from"), &["v1"]).await.unwrap();
+    for method in [Method::PATCH, Method::PUT] {
+        let full = Fault::Status { status: 507, headers: Vec::new() };
+        registry.fault(On::new(method, "/v2/o/to/blobs/uploads/").always(), full);
+    }
+    let (source, target) = (place(&registry, "o/from:v1"), place(&registry, "o/to:v1"));
+    let error = anonymous().copy(&source, &target, &CopyOptions::default()).await.unwrap_err();
+    assert_eq!(side(&error), (Side::Destination, ErrorKind::Unreachable));
+    let requests = registry.requests();
+    let begun = requests.iter().filter(|request| request.method == Method::POST);
+    assert!(begun.clone().count() > 0 && begun.clone().all(|post| post.query.contains("mount=")), "{requests:?}");
+}
+
 /// That a copy fails on `side`, and says so.
 async fn check_fails(on_side: Side, on: On, fault: Fault, expect: ErrorKind) {
     let (from, to, _) = large(FakeRegistry::builder()).await;

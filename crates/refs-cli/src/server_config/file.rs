@@ -90,7 +90,8 @@ impl ServerConfig {
         // The message alone: the line itself may hold a password.
         let wrong = |error: toml::de::Error| {
             let message = error.message().replace('\n', " ");
-            let is_alone = message == "invalid type: map, expected a sequence";
+            let is_header = error.span().and_then(|at| text.get(at)).is_some_and(|found| found.starts_with('['));
+            let is_alone = is_header && message == "invalid type: map, expected a sequence";
             let hint = if is_alone { ": a table that may come more than once has a name in `[[ ]]`" } else { "" };
             place.wrong(error.span(), message + hint)
         };

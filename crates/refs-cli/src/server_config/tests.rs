@@ -29,6 +29,8 @@ fn what_is_wrong_is_told_with_its_line_and_column() {
     check_fault("\n  listne = 'x'\n", ":2:3", &unknown("listne", TABLES));
     let alone = "invalid type: map, expected a sequence: a table that may come more than once has a name in `[[ ]]`";
     check_fault("\n[mirror]\nprefix = 'a'\n", ":2:1", alone);
+    let inline = "[[auth.grant]]\nuser = 'a'\nactions = { pull = true }\n";
+    check_fault(inline, ":3:11", "invalid type: map, expected a sequence");
     check_fault("[limits]\nconnection = 1\n", ":2:1", &unknown("connection", LIMITS));
     check_fault("[limits]\nconnections = 0\n", ":2:15", "invalid value: integer `0`, expected a number of 1 or more");
     check_fault("[limits]\nuploads = -1\n", ":2:11", "invalid value: integer `-1`, expected a number of 1 or more");

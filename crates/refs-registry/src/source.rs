@@ -140,6 +140,15 @@ pub trait Sink: Source {
         true
     }
 
+    /// Whether the manifest `digest` has `tag` here, as [`put_manifest`](Sink::put_manifest) sets it. A layout may list the
+    /// manifest by another name that ends in the tag and leads to it for readers: that one may be moved or removed by itself.
+    ///
+    /// # Errors
+    /// As [`resolve`](Source::resolve).
+    async fn has_tag(&self, tag: &Tag, digest: &Digest) -> Result<bool> {
+        self.resolve(&Target::Tag(tag.clone())).await.map(|found| found.digest == *digest)
+    }
+
     /// How far the upload has come that the place keeps as `session`: what to resume it by, whoever began it. `None` where
     /// there is none.
     ///

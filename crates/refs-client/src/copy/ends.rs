@@ -93,19 +93,18 @@ impl Ends {
 
     /// The same of a manifest that the source does not have.
     pub(super) async fn has_stored(&self, digest: &Digest) -> Result<bool> {
-        Ok(self.leads_to(&Target::Digest(digest.clone())).await?.is_some())
+        self.unless_lacking(self.sink.resolve(&Target::Digest(digest.clone())).await.map(|_| true))
     }
 
-    /// Whether `tag` leads to `digest` at the destination.
+    /// Whether `digest` has `tag` at the destination.
     pub(super) async fn is_tagged(&self, tag: &Tag, digest: &Digest) -> Result<bool> {
-        Ok(self.leads_to(&Target::Tag(tag.clone())).await?.as_ref() == Some(digest))
+        self.unless_lacking(self.sink.has_tag(tag, digest).await)
     }
 
-    async fn leads_to(&self, target: &Target) -> Result<Option<Digest>> {
-        match self.sink.resolve(target).await {
-            Ok(found) => Ok(Some(found.digest)),
-            Err(error) if self.may_lack(error.kind()) => Ok(None),
-            Err(error) => Err(self.unwritten(error)),
+    fn unless_lacking(&self, answer: Result<bool, RegistryError>) -> Result<bool> {
+        match answer {
+            Err(error) if self.may_lack(error.kind()) => Ok(false),
+            answer => answer.map_err(|error| self.unwritten(error)),
         }
     }
 

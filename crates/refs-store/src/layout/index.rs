@@ -100,16 +100,21 @@ impl LayoutIndex {
         }
     }
 
-    /// The entry named exactly `tag`, the last one when some program wrote several; else the one named by a reference
+    /// The entry [`named`](Self::named) exactly `tag`; else the one named by a reference
     /// with that tag (`ghcr.io/org/repo:v1`), when all such references lead to the same manifest.
     fn tagged(&self, tag: &Tag) -> Option<&Descriptor> {
-        let exact = self.names.of(tag);
-        if let Some(entry) = self.entries().iter().rfind(|entry| name(entry) == Some(&exact)) {
+        if let Some(entry) = self.named(tag) {
             return Some(entry);
         }
         let mut named = self.entries().iter().filter(|entry| self.names.refer(entry, tag));
         let first = named.next()?;
         named.all(|other| other.digest == first.digest).then_some(first)
+    }
+
+    /// The entry named exactly `tag`, the last one when some program wrote several.
+    pub(super) fn named(&self, tag: &Tag) -> Option<&Descriptor> {
+        let exact = self.names.of(tag);
+        self.entries().iter().rfind(|entry| name(entry) == Some(&exact))
     }
 
     /// Lists `manifest` under each of `tags`, and at least once.

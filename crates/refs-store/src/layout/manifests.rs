@@ -86,6 +86,12 @@ impl Folder {
         if self.remove_blob(digest)? { Ok(()) } else { Err(self.not_found(wanted())) }
     }
 
+    /// Whether `tag` itself leads to the manifest `digest`, which is there.
+    pub(super) fn has_tag(&self, tag: &Tag, digest: &Digest) -> Result<bool> {
+        let is_listed = self.index()?.named(tag).is_some_and(|entry| entry.digest == *digest);
+        Ok(is_listed && self.manifest(&Target::Tag(tag.clone()))?.descriptor.digest == *digest)
+    }
+
     pub(super) fn tags(&self, after: Option<&Tag>) -> Result<Vec<Tag>> {
         let mut tags = self.index()?.tags();
         if tags.is_empty()

@@ -204,6 +204,11 @@ impl Sink for Layout {
         false
     }
 
+    async fn has_tag(&self, tag: &Tag, digest: &Digest) -> Result<bool> {
+        let (wanted, digest) = (tag.clone(), digest.clone());
+        self.run(move |folder| folder.has_tag(&wanted, &digest)).await
+    }
+
     async fn find_upload(&self, session: &str) -> Result<Option<UploadState>> {
         let session = session.to_owned();
         self.run(move |folder| {

@@ -160,3 +160,19 @@ async fn what_was_copied_for_some_platforms_gets_another_tag_in_its_repository()
     let on_disk = refs_store::Layout::open(ground.path().join("layout")).await.unwrap();
     assert_eq!(on_disk.resolve(&"again".parse().unwrap()).await.unwrap().digest, index.descriptor.digest);
 }
+
+/// By the name of its own it stays where it is when the other moves on.
+#[tokio::test]
+async fn a_tag_is_set_where_another_name_leads_to_the_same() {
+    let (from, index, ground) = copied().await;
+    let (client, source) = (anonymous(), place(&from, "o/from:v1"));
+    let target = |name: &str| at(&format!("ocidir://{}/other:{name}", ground.path().display()));
+    copy(&client, &source, &target("ghcr.io/o/r:v1")).await;
+    for outcome in [Outcome::Copied, Outcome::Present] {
+        assert_eq!(copy(&client, &source, &target("v1")).await.outcome, outcome);
+        let names = client.list_names(&at(&format!("ocidir://{}/other", ground.path().display()))).await.unwrap();
+        assert_eq!(names, ["ghcr.io/o/r:v1", "v1"]);
+    }
+    let on_disk = refs_store::Layout::open(ground.path().join("other")).await.unwrap();
+    assert_eq!(on_disk.resolve(&Target::Tag("v1".parse().unwrap())).await.unwrap().digest, index.descriptor.digest);
+}

@@ -70,6 +70,7 @@ impl Repository {
             progress: 0,
             restarts: 0,
             has_ended_early: false,
+            broken: None,
         };
         if is_held {
             let whole = futures_util::stream::once(reading.whole());
@@ -157,6 +158,8 @@ struct Reading {
     restarts: u32,
     /// Whether a body has ended in order before all of it had come.
     has_ended_early: bool,
+    /// What the last connection came to.
+    broken: Option<Error>,
 }
 
 impl Reading {
@@ -197,6 +200,7 @@ impl Reading {
                 Ok(None) => return Ok(None),
                 Err(failure) => {
                     self.opened = None;
+                    self.broken = Some(failure.error.clone());
                     if std::mem::take(&mut self.progress) >= PROGRESS_BYTES {
                         self.budget.renew();
                     }
@@ -241,9 +245,10 @@ impl Reading {
             if self.restarts > MAX_RESTARTS && self.has_ended_early {
                 return Err(Failure::last(self.ended_early()));
             }
-            if self.restarts > MAX_RESTARTS {
-                let at = self.repository.place();
-                return Err(Failure::last(Error::Unsupported { wanted: Wanted::Resume, at }));
+            if self.restarts > MAX_RESTARTS
+                && let Some(broken) = self.broken.take()
+            {
+                return Err(Failure::last(broken));
             }
         }
         Ok(opened)

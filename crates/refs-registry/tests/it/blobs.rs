@@ -97,7 +97,7 @@ async fn m082_a_blob_that_begins_again_is_skipped_to_where_it_was_cut() {
     let peer = nth(move |_, _| Reply::ok(&*served).cut_at(100_000)).await;
     let read = repository(&anonymous(), &peer).blob(&digest, Resume::START).await.unwrap();
     let error = collect(read.stream).await.unwrap_err();
-    assert!(matches!(error, Error::Unsupported { wanted: Wanted::Resume, .. }), "{error:?}");
+    assert!(matches!(error, Error::Cut { received: 100_000, .. }), "{error:?}");
 }
 
 #[tokio::test]

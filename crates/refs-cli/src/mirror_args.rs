@@ -15,6 +15,10 @@ pub(crate) struct Mirrored {
     pub(crate) security: Option<Security>,
 }
 
+/// What is said of a login in a URL.
+const LOGIN: &str = "a URL has no login: that of a mirror is the `username` and `password` of a `[[mirror]]` in \
+                     `--server-config`, or that of `refs login`";
+
 /// Reads `PREFIX=URL`. What is wrong is not repeated: a password may be in the URL, and where that has no prefix, its beginning
 /// is what stands before the `=`.
 pub(crate) fn parse(text: &str) -> Result<Mirrored, String> {
@@ -26,6 +30,7 @@ pub(crate) fn parse(text: &str) -> Result<Mirrored, String> {
     let prefix = name(prefix).map_err(|error| format!("the PREFIX cannot be one: {}", error.kind()))?;
     let Mirrored { route, security } = parse_url(url).ok_or_else(|| match url.split_once("://") {
         Some((scheme, _)) if !matches!(scheme, "https" | "http") => "a URL begins with https:// or http://".to_owned(),
+        _ if url.contains('@') => LOGIN.to_owned(),
         _ => expected(),
     })?;
     Ok(Mirrored { route: Route { prefix, ..route }, security })
@@ -112,6 +117,7 @@ mod tests {
         for text in ["hub=https://user:hunter2@x.test", "https://user:hunter2=@x.test", "user:Hunter2=@x.test"] {
             assert!(!parse(text).unwrap_err().to_lowercase().contains("hunter2"), "{text}");
         }
+        assert_eq!(parse("hub=https://user:hunter2@x.test").unwrap_err(), LOGIN);
         assert_eq!(parse("hub=ftp://user:hunter2@x.test").unwrap_err(), "a URL begins with https:// or http://");
         assert_eq!(parse("Hub=https://x.test").unwrap_err(), "the PREFIX cannot be one: repository must be lower case");
     }

@@ -94,9 +94,10 @@ fn surplus_hint(error: &clap::Error) -> Option<&'static str> {
 fn redact(error: &mut clap::Error) {
     let mut has_secret = false;
     let mut safe = |text: &str| {
-        let text = redacted(text);
-        has_secret |= matches!(text, std::borrow::Cow::Owned(_));
-        escape(&text).into_owned()
+        let (key, value) = text.split_at(key_len(text));
+        let value = redacted(value);
+        has_secret |= matches!(value, std::borrow::Cow::Owned(_));
+        escape(&format!("{key}{value}")).into_owned()
     };
     let quoted: Vec<_> = error
         .context()
@@ -115,6 +116,12 @@ fn redact(error: &mut clap::Error) {
         // A suggestion repeats what was written.
         error.insert(ContextKind::Suggested, ContextValue::None);
     }
+}
+
+/// The length of what stands before a value with its `=`, as in `--mirror=hub=https://docker.io`: a URL has none of that there.
+fn key_len(text: &str) -> usize {
+    let before = &text[..text.find(['@', ':', '/']).unwrap_or(text.len())];
+    before.rfind('=').map_or(0, |equals| equals + 1)
 }
 
 fn tell(error: &clap::Error, hint: Option<String>, format: Format) -> io::Result<()> {

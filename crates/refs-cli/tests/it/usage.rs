@@ -39,6 +39,11 @@ fn a_password_in_a_command_line_is_never_shown() {
     }
     let shown = "invalid value '***@127.0.0.1:5055/a:b' for '<REF>'";
     machine.fails(&format!("ls {at}"), 2, &[shown, "\nhint: leave out what stands before the `@`"]);
+    for line in ["serve --mirror hub=https://user:hunter2@x.test", "serve --mirror=hub=https://user:hunter2@x.test"] {
+        let words = ["invalid value 'hub=https://***@x.test'", "a URL has no login: that of a mirror is"];
+        let run = machine.fails(line, 2, &words);
+        assert!(!run.stderr.contains("hunter2"), "{}", run.stderr);
+    }
 }
 
 #[test]

@@ -71,7 +71,7 @@ pub(crate) struct Global {
     /// How many requests at once to one registry; uploads of what is packed meanwhile do not count
     #[arg(short = 'j', long, global = true, value_name = "N", value_parser = some, allow_hyphen_values = true)]
     pub(crate) jobs: Option<NonZeroUsize>,
-    /// Fetch anew what was fetched before, and keep nothing, so that what is stopped begins again
+    /// Fetch anew what was fetched before, and keep nothing in the cache
     #[arg(long, global = true)]
     pub(crate) no_cache: bool,
     /// Read what was fetched before, and ask no registry: a tag leads to what it led to then

@@ -3,7 +3,6 @@
 use std::{
     fs,
     fs::{File, FileTimes},
-    net::TcpListener,
     path::PathBuf,
     time::{Duration, SystemTime},
 };
@@ -11,7 +10,7 @@ use std::{
 use refs_testkit::{Image, require_layout};
 use serde_json::Value;
 
-use crate::support::{Machine, noise, put, registry, small};
+use crate::support::{CLOSED, Machine, noise, put, registry, small};
 
 /// A machine that has pulled an image of a layer of 100,000 bytes.
 fn place() -> (Machine, PathBuf) {
@@ -133,8 +132,7 @@ fn images_are_fetched_although_another_fails_whose_code_is_the_first() {
     let (machine, registry) = (Machine::new(), registry());
     put(&registry, &Image::new().tree(&small()));
     let at = format!("{}/o/r", registry.host());
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let line = format!("cache fetch {at}:none {port}/o/r:v1 {at}:v1");
+    let line = format!("cache fetch {at}:none {CLOSED}/o/r:v1 {at}:v1");
     let run = machine.run(&line);
     assert_eq!(run.code, 3, "{}", run.stderr);
     assert!(run.text().starts_with(&format!("{at}:v1: sha256:")), "{}", run.text());
@@ -142,7 +140,7 @@ fn images_are_fetched_although_another_fails_whose_code_is_the_first() {
     let [none, unreachable] = told[..] else { panic!("{told:?}") };
     assert!(none.starts_with(&format!("error: cannot fetch {at}:none: manifest `none` not found")), "{none}");
     assert!(
-        unreachable.starts_with(&format!("error: cannot fetch {port}/o/r:v1: cannot reach {port}")),
+        unreachable.starts_with(&format!("error: cannot fetch {CLOSED}/o/r:v1: cannot reach {CLOSED}")),
         "{unreachable}"
     );
     assert_eq!(run.stderr.matches("\nhint: ").count(), 2, "{}", run.stderr);

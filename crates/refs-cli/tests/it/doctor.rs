@@ -3,7 +3,7 @@
 use refs_testkit::{FakeRegistry, Fault, On, Quirks};
 use serde_json::Value;
 
-use crate::support::{Machine, pushed, registry, small};
+use crate::support::{CLOSED, Machine, pushed, registry, small};
 
 /// The results by name.
 fn results(report: &Value) -> Vec<(&str, &str)> {
@@ -57,13 +57,12 @@ fn what_does_not_work_is_told_with_a_hint_and_a_code() {
     let run = machine.run(&format!("doctor {}", registry.host()));
     assert_eq!(run.code, 3, "{}", run.stderr);
     assert!(run.text().contains("hint: something else than a registry answers there"), "{}", run.text());
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let run = machine.run(&format!("doctor {port}"));
+    let run = machine.run(&format!("doctor {CLOSED}"));
     assert_eq!(run.code, 7);
     assert!(run.text().contains("  failed   connection  cannot reach"), "{}", run.text());
     assert_eq!(machine.run("doctor ocidir://x").code, 2);
     assert_eq!(machine.run("doctor a:b:c").code, 2);
-    assert_eq!(machine.run(&format!("doctor {port} --uploads")).code, 2);
+    assert_eq!(machine.run(&format!("doctor {CLOSED} --uploads")).code, 2);
 }
 
 #[test]

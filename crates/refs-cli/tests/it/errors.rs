@@ -1,12 +1,12 @@
 //! What every command says when it cannot do its work, and the code it exits with.
 
-use std::{fs, net::TcpListener};
+use std::fs;
 
 use refs_testkit::{Close, FakeRegistry, Fault, On};
 
 use crate::{
     output::refusing,
-    support::{Machine, ended, noise, pushed, registry, small},
+    support::{CLOSED, Machine, ended, noise, pushed, registry, small},
 };
 
 /// A line of each command that reads the tag `tag` of the repository `at`.
@@ -48,9 +48,8 @@ fn status(registry: &FakeRegistry, status: u16, headers: Vec<(&'static str, Stri
 
 #[test]
 fn a_host_that_does_not_answer_is_unreachable() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let words = [&format!("cannot reach {port}: "), "refused", "\nhint: check that a registry listens on"];
-    check(&with_source(), &all(&format!("{port}/o/r")), 7, &words);
+    let words = [&format!("cannot reach {CLOSED}: "), "refused", "\nhint: check that a registry listens on"];
+    check(&with_source(), &all(&format!("{CLOSED}/o/r")), 7, &words);
 }
 
 #[test]

@@ -138,7 +138,8 @@ fn what_can_not_be_mirrored_is_refused_before_anything_is_served() {
     fails("--tag-ttl 5m", 2, &["--mirror"]);
     fails("--store-size 40GiB", 2, &["--mirror"]);
     fails("--mirror hub=https://x.test --store-size 40X", 2, &["expected a number of bytes"]);
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // Other tests are given their ports elsewhere, and may be given the same one there.
+    let free = TcpListener::bind("127.0.0.2:0").unwrap().local_addr().unwrap();
     let itself = format!("serve --listen {free} --mirror =http://localhost:{}", free.port());
     machine.fails(&itself, 2, &["would ask itself"]);
     fs::create_dir(machine.path("taken")).unwrap();

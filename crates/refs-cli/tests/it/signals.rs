@@ -30,6 +30,7 @@ fn stopped(
 ) -> Run {
     let child = heeding(&machine.command(line)).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     wait_until(|| is_there(&registry.requests()));
+    eprintln!("TEMP blobs {}", registry.requests().iter().filter(|seen| seen.path.contains("/blobs/sha") && seen.sent >= 100_000).count()); // TEMPORARY
     kill_process(Pid::from_child(&child), signal).unwrap();
     finished(child)
 }
@@ -59,25 +60,28 @@ fn a_pull_that_is_stopped_leaves_nothing() {
 #[test]
 fn m151_an_unpack_that_is_stopped_leaves_nothing_and_what_was_there() {
     const STALL: u64 = 100_000;
-    let (machine, registry) = (Machine::new(), registry());
+    let machine = Machine::new();
     let large = |name: &str| small().file(name, noise(1 << 20));
-    put(&registry, &Image::new().tree(&large("low.bin")).tree(&large("high.bin")));
-    let at = format!("{}/o/r:v1", registry.host());
+    let image = Image::new().tree(&large("low.bin")).tree(&large("high.bin"));
     machine.write("old", &small());
     let old = machine.read("old");
     for (signal, code) in SIGNALS {
         for line in ["unpack AT here", "unpack AT here --no-cache", "unpack AT old --force"] {
+            // Both layers are asked for, and one of the requests may come when the program has ended.
+            let registry = registry();
+            put(&registry, &image);
             registry.fault(On::get("/blobs/").always(), Fault::Stall { after: STALL });
             let is_stalled =
                 |seen: &[Seen]| seen.iter().any(|seen| seen.path.contains("/blobs/") && seen.sent >= STALL);
-            let run = stopped(&machine, &registry, &line.replace("AT", &at), signal, is_stalled);
+            let line = line.replace("AT", &format!("{}/o/r:v1", registry.host()));
+            let run = stopped(&machine, &registry, &line, signal, is_stalled);
             assert_eq!((run.code, run.text().as_str()), (code, ""), "{}", run.stderr);
             assert_eq!((machine.names(), machine.read("old")), (vec!["old".to_owned()], old.clone()));
-            registry.clear_faults();
-            registry.take_requests();
         }
     }
-    machine.prints(&format!("unpack {at} here"));
+    let registry = registry();
+    put(&registry, &image);
+    machine.prints(&format!("unpack {}/o/r:v1 here", registry.host()));
     assert_eq!(std::fs::read(machine.path("here/low.bin")).unwrap(), noise(1 << 20));
 }
 
@@ -224,8 +228,11 @@ fn plain_progress_is_a_line_on_stderr() {
     let line = format!("pull {}/o/r:v1 here --path large.bin --progress plain", registry.host());
     let mut command = machine.command(&line);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let line = read_to("\n", child.stderr.as_mut().unwrap());
-    assert!(line.starts_with("pulling: ") && line.contains(" of ") && line.ends_with(", 2.00 MiB skipped\n"), "{line}");
+    let stderr = child.stderr.as_mut().unwrap();
+    // A line tells what is known by then, and what is left out is known when the table of contents has come.
+    let mut lines = std::iter::repeat_with(|| read_to("\n", stderr)).take(20);
+    let line = lines.find(|line| line.ends_with(", 2.00 MiB skipped\n")).unwrap();
+    assert!(line.starts_with("pulling: ") && line.contains(" of "), "{line}");
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
     let run = finished(child);
     assert_eq!((run.code, run.text().as_str()), (143, ""));

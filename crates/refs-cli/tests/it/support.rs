@@ -224,6 +224,9 @@ pub(crate) fn read_to(end: &str, from: &mut impl Read) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
+/// Where nobody listens, nor will: a port that was free a moment ago may be given to another test.
+pub(crate) const CLOSED: &str = "127.0.0.1:1";
+
 /// A registry that anyone may use.
 pub(crate) fn registry() -> FakeRegistry {
     FakeRegistry::builder().start_blocking()

@@ -15,7 +15,7 @@ use http::{
 };
 use refs_testkit::http2::{Answer, Http2Peer};
 use refs_url::{Digest, RepoName};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time};
 
 use super::{Transport, routes::Routes};
 use crate::{
@@ -172,20 +172,46 @@ async fn m021_a_connection_that_takes_no_more_requests_is_left_for_another() {
 
 #[tokio::test]
 async fn a_connection_that_has_gone_silent_is_left_for_another() {
-    // None of the deadlines passes; what is short is the time after which the connection is asked whether it lives.
-    let clock = clock_with(Timeouts { ping: Some(Duration::from_millis(150)), ..Timeouts::default() });
-    let peer = peer(vec![Answer::Blob(blob()), Answer::Nothing]);
+    // None of the deadlines passes; what does is the time after which the connection is asked whether it lives.
+    const PING: Duration = Duration::from_secs(60);
+    let clock = clock_with(Timeouts { ping: Some(PING), ..Timeouts::default() });
+    let silent = Arc::new(Notify::new());
+    let (told, mut answers) = (Arc::clone(&silent), vec![Answer::Blob(blob()), Answer::Nothing].into_iter());
+    let peer = Http2Peer::start(move |_| {
+        let answer = answers.next().unwrap_or_else(|| Answer::Blob(blob()));
+        if answer == Answer::Nothing {
+            told.notify_one();
+        }
+        answer
+    });
     let repository = repository(&peer, &clock);
-    for connections in 1..=2 {
-        assert_eq!(read(&repository).await.unwrap(), blob());
-        // A machine that is busy may leave one that was only slow, too.
-        assert!(peer.connections() >= connections);
+    assert_eq!(read(&repository).await.unwrap(), blob());
+    assert_eq!(peer.connections(), 1);
+    let time = async {
+        silent.notified().await;
+        time::pause();
+        // Until it is asked, and until it has not answered.
+        pass(PING).await;
+        pass(PING).await;
+        time::resume();
+    };
+    let (again, ()) = tokio::join!(read(&repository), time);
+    assert_eq!(again.unwrap(), blob());
+    assert_eq!(peer.connections(), 2);
+}
+
+/// Lets time pass, and everything happen here for which it is time then.
+async fn pass(wait: Duration) {
+    const TURNS: usize = 100;
+    time::advance(wait).await;
+    for _ in 0..TURNS {
+        tokio::task::yield_now().await;
     }
 }
 
 /// What comes, unless nothing does for longer than any of these tests takes.
 async fn soon<T>(all: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), all).await.expect("a deadline passes")
+    time::timeout(Duration::from_secs(60), all).await.expect("a deadline passes")
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ seen() {
     done
     exit 8
 }
-zpty -w shell "TMOUT=20 PS1= PS2= RPS1=; $setup
+zpty -w shell "TMOUT=60 PS1= PS2= RPS1=; $setup
 show() { print -r -- \"<\"\"<\${BUFFER}>\"\">\"; BUFFER=; zle accept-line }
 zle -N show; bindkey '^X' show; print rea''dy"
 seen ready

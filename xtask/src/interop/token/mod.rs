@@ -75,7 +75,7 @@ impl TokenServer {
 
 /// One request on one connection. What a client sends wrongly is its own loss: it gets no answer.
 fn answer(mut stream: TcpStream, signer: &Signer, log: &Mutex<Vec<Scope>>, seconds: i64) {
-    if stream.set_read_timeout(Some(Duration::from_secs(10))).is_err() {
+    if stream.set_read_timeout(Some(Duration::from_secs(60))).is_err() {
         return;
     }
     let Ok(request) = Request::read(&mut stream) else { return };

@@ -30,7 +30,6 @@ fn stopped(
 ) -> Run {
     let child = heeding(&machine.command(line)).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     wait_until(|| is_there(&registry.requests()));
-    eprintln!("TEMP blobs {}", registry.requests().iter().filter(|seen| seen.path.contains("/blobs/sha") && seen.sent >= 100_000).count()); // TEMPORARY
     kill_process(Pid::from_child(&child), signal).unwrap();
     finished(child)
 }

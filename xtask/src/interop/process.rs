@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Result};
 
 /// A server has this many seconds to listen.
-const START_SECONDS: u64 = 20;
+const START_SECONDS: u64 = 60;
 
 /// What a program left behind.
 pub(crate) struct Outcome {

@@ -27,6 +27,11 @@ pub(crate) fn registry_hint(error: &Registry) -> Option<String> {
         Registry::Unreachable { host, .. } if error.was_connected() && error.tls_fault().is_none() => {
             unanswered_hint(host)
         }
+        Registry::Unreachable { .. } if error.proxy().is_some() && error.tls_fault().is_none() => {
+            "check that the proxy works: `HTTPS_PROXY` and its like name it, or the configuration does, which `refs doctor REF` \
+             shows; it is not asked for hosts that `NO_PROXY` names"
+                .to_owned()
+        }
         Registry::Unreachable { host, .. } => unreachable_hint(host, error.tls_fault()),
         Registry::Refused { status: 507, .. } => "the registry is full: ask its operator to make space".to_owned(),
         Registry::Refused { status: 500..=599, retry_after: Some(wait), .. } => {

@@ -48,6 +48,13 @@ impl Error {
         causes(source.as_ref()).find_map(TlsFault::of)
     }
 
+    /// The proxy by its URL, without a login, through which the host was asked that can't be reached.
+    #[must_use]
+    pub fn proxy(&self) -> Option<&str> {
+        let Self::Unreachable { source, .. } = self else { return None };
+        causes(source.as_ref()).find_map(|cause| cause.downcast_ref()).map(|through: &ThroughProxy| &*through.proxy)
+    }
+
     /// Whether the host that can't be reached took the connection, and ended it without the answer of a registry.
     #[must_use]
     pub fn was_connected(&self) -> bool {
@@ -55,6 +62,16 @@ impl Error {
         let sent = causes(source.as_ref()).find_map(|cause| cause.downcast_ref::<reqwest::Error>());
         sent.is_some_and(|error| error.is_request() && !error.is_connect())
     }
+}
+
+/// What failed of a request that went through a proxy.
+#[derive(Debug, thiserror::Error)]
+#[error("through the proxy {proxy}")]
+pub(crate) struct ThroughProxy {
+    /// Its URL, without a login.
+    pub(crate) proxy: String,
+    /// What failed.
+    pub(crate) source: reqwest::Error,
 }
 
 /// Whether a handshake failed: what was refused once is refused again.

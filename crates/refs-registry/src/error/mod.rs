@@ -14,7 +14,7 @@ use refs_url::{Digest, Host};
 use self::said::{Absent, Asking, Having, Of, RetryAfter, Tried, Unable, WithTried};
 pub use self::{causes::TlsFault, code::Code, lost::Lost, meaning::ErrorKind, setting::Setting};
 pub(crate) use self::{
-    causes::{Chain, causes},
+    causes::{Chain, ThroughProxy, causes},
     meaning::may_pass,
 };
 pub use crate::context::{ConfigFault, Detail, Doing, Fault, ManifestFault, Place, RequestLine, Wanted};

@@ -38,8 +38,8 @@ pub(crate) struct Reach {
 /// Which way requests go.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Way {
-    /// Through the proxies of the system, which look names up.
-    OfSystem,
+    /// Through this proxy of the system, which looks names up. It is without its login.
+    OfSystem(String),
     /// Through this proxy, which looks names up.
     Through(ProxyUrl),
     /// Straight, to the addresses that a registry in this zone may lead to. There is a client for each zone: a connection
@@ -52,6 +52,17 @@ impl Reach {
     pub(crate) fn new(settings: &HostSettings, way: Way) -> Self {
         let ca = settings.ca.iter().map(|set| set.value.clone()).collect();
         Self { ca, client: settings.client.as_ref().map(|set| set.value.clone()), way }
+    }
+}
+
+impl Way {
+    /// The proxy, without its login.
+    pub(super) fn proxy(&self) -> Option<String> {
+        match self {
+            Self::OfSystem(proxy) => Some(proxy.clone()),
+            Self::Through(url) => Some(url.to_string()),
+            Self::Straight(_) => None,
+        }
     }
 }
 
@@ -75,6 +86,8 @@ pub(crate) struct Parts<'a> {
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(super) http: reqwest::Client,
+    /// The proxy that requests go through, without its login.
+    pub(super) proxy: Option<String>,
     tls: ClientConfig,
     is_left: AtomicBool,
 }
@@ -92,7 +105,7 @@ impl Client {
     fn with(parts: &Parts<'_>, reach: &Reach, tls: ClientConfig) -> Result<Self> {
         let built = (parts.finish)(builder(parts, reach, tls.clone())?).build();
         let http = built.map_err(|error| unusable(Setting::Client("the HTTP settings"), error))?;
-        Ok(Self { http, tls, is_left: AtomicBool::new(false) })
+        Ok(Self { http, proxy: reach.way.proxy(), tls, is_left: AtomicBool::new(false) })
     }
 
     /// Has all later requests go over other connections.
@@ -165,7 +178,7 @@ fn builder(parts: &Parts<'_>, reach: &Reach, tls: ClientConfig) -> Result<reqwes
         None => builder,
     };
     Ok(match &reach.way {
-        Way::OfSystem => builder,
+        Way::OfSystem(_) => builder,
         Way::Straight(home) => builder.no_proxy().dns_resolver(Guard { names: Arc::clone(names), home: *home }),
         Way::Through(url) => {
             let proxy = reqwest::Proxy::all(url.url().clone());

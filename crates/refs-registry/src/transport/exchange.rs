@@ -22,7 +22,7 @@ use super::{
 use crate::{
     Error, Options, Result,
     auth::{Tokens, is_at},
-    error::{Chain, Fault, RequestLine, causes},
+    error::{Cause, Chain, Fault, RequestLine, ThroughProxy, causes},
     hosts::{Lookup, host_of},
 };
 
@@ -102,7 +102,7 @@ impl Transport {
             let client = self.routes.client(&self.options, url, self.named(url, bounds)).await?;
             let client = wait.on(client);
             let request = request(&client.http, call, url, grant, &pulse).await?;
-            let response = request.send().await.map_err(|error| broken(call, url, &at, error))?;
+            let response = request.send().await.map_err(|error| broken(call, url, client, error))?;
             Ok((response, Arc::clone(client)))
         };
         let outcome = tokio::select! {
@@ -179,18 +179,23 @@ async fn request(
 }
 
 /// What a request failed of that got no answer.
-fn broken(call: &Call, url: &Url, at: &RequestLine, error: reqwest::Error) -> Failure {
+fn broken(call: &Call, url: &Url, client: &Client, error: reqwest::Error) -> Failure {
     // The body's own failure comes to light as a broken connection.
     if let Some(fault) = call.body.fault() {
         return Failure::last(fault);
     }
     if let Some(LeadsInside(name)) = causes(&error).find_map(|cause| cause.downcast_ref()) {
-        return Failure::last(Error::Protocol { at: at.clone(), fault: Fault::PrivateAddress(name.clone()) });
+        return Failure::last(Error::Protocol { at: call.line_to(url), fault: Fault::PrivateAddress(name.clone()) });
     }
     let is_unseen = causes(&error).filter_map(|cause| cause.downcast_ref()).any(says_unseen);
+    let error = error.without_url();
+    let source: Cause = match client.proxy.clone() {
+        Some(proxy) => Arc::new(ThroughProxy { proxy, source: error }),
+        None => Arc::new(error),
+    };
     let error = match host_of(url) {
-        Some(host) => Error::Unreachable { host, source: Arc::new(error.without_url()) },
-        None => Error::Cut { at: at.clone(), received: 0, source: Arc::new(error.without_url()) },
+        Some(host) => Error::Unreachable { host, source },
+        None => Error::Cut { at: call.line_to(url), received: 0, source },
     };
     if !call.body.is_replayable() {
         return Failure::last(error);

@@ -95,13 +95,20 @@ impl Routes {
         }
         let is_on = options.proxies == Proxies::OfSystem && Zone::of(url) != Zone::Loopback;
         let proxies = || self.proxies.get_or_init(Matcher::from_system);
-        let is_proxied = is_on && Uri::try_from(url.as_str()).is_ok_and(|uri| proxies().intercept(&uri).is_some());
-        is_proxied.then_some(Way::OfSystem)
+        let uri = Uri::try_from(url.as_str()).ok().filter(|_| is_on)?;
+        let proxy = proxies().intercept(&uri)?;
+        Some(Way::OfSystem(shown(proxy.uri())))
     }
 
     fn settings(&self, url: &Url) -> Result<Arc<HostSettings>> {
         Ok(host_of(url).map(|host| self.lookup.of(&host)).transpose()?.unwrap_or_default())
     }
+}
+
+/// A proxy as the system has it, without a login.
+fn shown(proxy: &Uri) -> String {
+    let port = proxy.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}://{}{port}", proxy.scheme_str().unwrap_or("http"), proxy.host().unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -141,7 +148,7 @@ mod tests {
     async fn names_are_left_to_the_proxy_where_there_is_one() {
         let options = |proxies| Options { dns: Arc::new(Nobody), proxies, ..Options::default() };
         let (on, off) = (options(Proxies::OfSystem), options(Proxies::Ignored));
-        let matcher = Matcher::builder().https("http://proxy.test:3128").no("inner.test").build();
+        let matcher = Matcher::builder().https("http://u:hunter2@proxy.test:3128").no("inner.test").build();
         let routes = Routes { proxies: OnceLock::from(matcher), ..Routes::new(&on) };
         let zone = async |options, url| {
             let zone = routes.zone(options, &Url::parse(url).unwrap()).await;
@@ -154,6 +161,7 @@ mod tests {
         assert_eq!(zone(&on, "https://localhost/").await, Ok(Zone::Loopback));
         assert_eq!(zone(&on, "https://10.0.0.1/").await, Ok(Zone::Private));
         let proxy = |url| routes.proxy(&on, &Url::parse(url).unwrap(), &HostSettings::default());
-        assert_eq!((proxy("https://127.0.0.1/"), proxy("https://r.test/")), (None, Some(Way::OfSystem)));
+        let of_system = Some(Way::OfSystem("http://proxy.test:3128".to_owned()));
+        assert_eq!((proxy("https://127.0.0.1/"), proxy("https://r.test/")), (None, of_system));
     }
 }

@@ -1,5 +1,7 @@
 //! What our own file says of one host holds for it, and for no other.
 
+use std::error::Error as _;
+
 use bytes::Bytes;
 use refs_registry::{
     Descriptor, MediaType, Options, Registries, Sink,
@@ -55,8 +57,10 @@ async fn a_host_on_loopback_has_the_proxy_that_is_set_for_it_and_none_besides() 
 #[tokio::test]
 async fn a_proxy_that_cannot_be_reached_is_not_gone_round() {
     let peer = Peer::start(|_| Reply::ok("{}")).await;
-    let registries = configured(&format!("[hosts.'{}']\nproxy = 'http://127.0.0.1:1'\n", peer.host));
-    registries.registry(&peer.host).unwrap().ping().await.unwrap_err();
+    let registries = configured(&format!("[hosts.'{}']\nproxy = 'http://u:hunter2@127.0.0.1:1'\n", peer.host));
+    let error = registries.registry(&peer.host).unwrap().ping().await.unwrap_err();
+    assert_eq!(error.proxy(), Some("http://***@127.0.0.1:1"));
+    assert_eq!(error.source().unwrap().to_string(), "through the proxy http://***@127.0.0.1:1");
     assert!(peer.seen().is_empty());
 }
 

@@ -249,9 +249,9 @@ pub enum Fault {
     /// The body is not what its place in the protocol asks for.
     #[error("the body is not {0}")]
     BadBody(&'static str),
-    /// In place of a manifest there is a page for people, as of a proxy that wants a login, or of maintenance: it is not the
-    /// registry that has answered.
-    #[error("the body is not a manifest but a page for a browser")]
+    /// It is a page for people, as of a proxy that wants a login, or of maintenance: it is not the registry that has
+    /// answered.
+    #[error("the body is a page for a browser")]
     Page,
     /// More redirects than any registry needs.
     #[error("more than {0} redirects")]

@@ -5,7 +5,7 @@ use refs_url::{RepoName, Target};
 use crate::{
     Error, Registry,
     auth::Demand,
-    error::{Detail, Place, Wanted},
+    error::{Detail, Fault, Place, Wanted},
     transport::{Answer, retry_after},
 };
 
@@ -79,7 +79,7 @@ impl Finding {
 impl Registry {
     /// Tries the registry out: whether it is reached, is a registry, and takes our credentials. What fails ends it.
     pub async fn probe(&self) -> Vec<Finding> {
-        let answer = match self.knock().await {
+        let mut answer = match self.knock().await {
             Ok(answer) => answer,
             Err(error) => return vec![Finding::fails(Aspect::Connection, error)],
         };
@@ -99,6 +99,10 @@ impl Registry {
                 }
             };
             findings.push(Finding::fails(Aspect::Api, error));
+            return findings;
+        }
+        if answer.is_page().await && status == 200 {
+            findings.push(Finding::fails(Aspect::Api, answer.protocol(Fault::Page)));
             return findings;
         }
         findings.push(Finding::works(Aspect::Api, "/v2/ answers as a registry's does"));

@@ -7,7 +7,7 @@ use refs_url::{Host, RepoName};
 
 use crate::{
     Error, Quirks, RateLimit, RawAnswer, RawRequest, Repository, Result,
-    error::{Detail, Wanted},
+    error::{Detail, Fault, Wanted},
     hosts::HostSettings,
     raw,
     repository::{MirrorHost, catalog},
@@ -40,7 +40,8 @@ impl Registry {
     /// That it wants credentials is an answer, too.
     ///
     /// # Errors
-    /// `Unreachable`, `Timeout`, or what the host answered when it is no registry: `NotFound`, mostly.
+    /// `Unreachable`, `Timeout`, or what the host answered when it is no registry: `NotFound`, mostly, or `Protocol` for a page
+    /// for people.
     pub async fn ping(&self) -> Result<()> {
         match self.ask().await {
             Ok(_) | Err(Error::Unauthorized { .. } | Error::Denied { .. }) => Ok(()),
@@ -122,7 +123,11 @@ impl Registry {
     }
 
     async fn ask(&self) -> Result<Answer> {
-        self.remote.send(&self.call(), &mut self.remote.budget()).await
+        let mut answer = self.remote.send(&self.call(), &mut self.remote.budget()).await?;
+        if answer.is_page().await {
+            return Err(answer.protocol(Fault::Page));
+        }
+        Ok(answer)
     }
 
     fn call(&self) -> Call {

@@ -77,6 +77,11 @@ impl Answer {
         self.header(&header::CONTENT_LENGTH)?.parse().ok()
     }
 
+    /// Whether its body begins as a page for people does. The beginning is gone then.
+    pub(crate) async fn is_page(&mut self) -> bool {
+        matches!(self.body.next().await, Ok(Some(chunk)) if chunk.trim_ascii_start().starts_with(b"<"))
+    }
+
     pub(crate) fn protocol(&self, fault: Fault) -> Error {
         Error::Protocol { at: self.at.clone(), fault }
     }

@@ -25,6 +25,7 @@ mod origins;
 mod pace;
 mod peer;
 mod pieces;
+mod ping;
 mod redirects;
 mod referrers;
 mod resolvers;

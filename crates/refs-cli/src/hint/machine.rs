@@ -9,6 +9,13 @@ pub(crate) fn of(error: &(dyn Error + 'static)) -> Option<&'static str> {
     std::iter::successors(Some(error), |&error| error.source()).filter_map(errno).find_map(remedy)
 }
 
+/// What helps where something was not allowed, and nothing more is known of it.
+pub(crate) fn denied(error: &(dyn Error + 'static)) -> Option<String> {
+    let is_denied = |errno| matches!(errno, Errno::ACCESS | Errno::ROFS);
+    let mut causes = std::iter::successors(Some(error), |&error| error.source()).filter_map(errno);
+    causes.any(is_denied).then(|| "get the right to use what is named, or name another place".to_owned())
+}
+
 fn errno(error: &(dyn Error + 'static)) -> Option<Errno> {
     let shared = || error.downcast_ref::<Arc<io::Error>>().map(AsRef::as_ref);
     let of_io = error.downcast_ref::<io::Error>().or_else(shared).and_then(Errno::from_io_error);
@@ -55,5 +62,7 @@ mod tests {
         check(&Failure::Client(io(Errno::DQUOT)), space);
         check(&Failure::Client(io(Errno::ACCESS)), None);
         check(&Failure::Damaged, None);
+        let is_denied = |errno| denied(&Failure::Client(io(errno))).is_some();
+        assert_eq!([Errno::ACCESS, Errno::ROFS, Errno::IO].map(is_denied), [true, true, false]);
     }
 }

@@ -23,7 +23,7 @@ const FETCH: &str = "refs cache fetch REF";
 
 /// What to do next, where that is not plain from the message.
 pub(crate) fn hint(failure: &Failure) -> Option<String> {
-    machine::of(failure).map(str::to_owned).or_else(|| hint_of(failure))
+    machine::of(failure).map(str::to_owned).or_else(|| hint_of(failure)).or_else(|| machine::denied(failure))
 }
 
 fn hint_of(failure: &Failure) -> Option<String> {

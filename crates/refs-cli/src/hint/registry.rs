@@ -84,10 +84,13 @@ pub(super) fn not_cached_hint(error: &Registry, fetch: &str) -> Option<String> {
 
 /// What to do next about a place on the disk that failed.
 fn io_hint(doing: Doing, path: &Path, kind: io::ErrorKind) -> Option<String> {
-    use io::ErrorKind::{DirectoryNotEmpty, PermissionDenied, ReadOnlyFilesystem};
+    use io::ErrorKind::{DirectoryNotEmpty, NotADirectory, PermissionDenied, ReadOnlyFilesystem};
     let written = layout_of(path).filter(|_layout| !matches!(doing, Doing::Read | Doing::List));
     Some(match (kind, written) {
         (DirectoryNotEmpty, _) => "it is no image layout: name one, or a directory that is new or empty".to_owned(),
+        (NotADirectory, _) if doing == Doing::List => {
+            "a file is there, and an image layout is a directory: name another place".to_owned()
+        }
         (PermissionDenied | ReadOnlyFilesystem, Some(layout)) => format!(
             "the layout `{}` can't be written to: get the right to write in it, or name another place",
             layout.display()

@@ -98,6 +98,17 @@ fn a_manifest_that_a_layout_lists_and_has_lost_is_not_looked_for_among_its_tags(
 }
 
 #[test]
+fn a_file_where_a_layout_is_to_be_is_told() {
+    let machine = Machine::new();
+    machine.write("source", &small());
+    fs::write(machine.path("file"), "").unwrap();
+    machine.prints("push source ocidir://layout:v1");
+    for line in ["push source ocidir://file:v1", "cp ocidir://layout:v1 ocidir://file:v1"] {
+        machine.fails(line, 1, &["hint: a file is there, and an image layout is a directory: name another place\n"]);
+    }
+}
+
+#[test]
 fn an_index_without_the_image_for_this_machine_names_the_flag_that_chooses_another() {
     let (machine, registry) = (Machine::new(), registry());
     let images = ["linux/amd64", "linux/arm64", "linux/s390x", "linux/riscv64"].map(|name| {

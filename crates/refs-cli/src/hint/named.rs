@@ -93,7 +93,8 @@ async fn is_damaged(at: &Location, blob: &Digest, client: &Client) -> bool {
     matches!(read, Err(Error::Registry(error)) if matches!(error.kind(), ErrorKind::Digest | ErrorKind::Size))
 }
 
-/// What mends a layout among `places` that lists a tag whose manifest is gone.
+/// What to do about a layout among `places` that lists a tag whose manifest is gone, or that has a longer name there, which is
+/// to be told to change it.
 async fn lost_hint(failure: &Failure, places: &[Location], client: &Client) -> Option<String> {
     let error = match failure {
         Failure::Registry(error) | Failure::Client(Error::Registry(error)) => error,
@@ -103,8 +104,16 @@ async fn lost_hint(failure: &Failure, places: &[Location], client: &Client) -> O
     let Registry::NotFound { wanted: Wanted::Manifest(Target::Tag(tag)), at: place, .. } = error else { return None };
     let is_of = |at: &&Location| at.tag() == Some(tag) && at.repository().to_string() == place.to_string();
     let at = places.iter().filter(|at| matches!(at, Location::Layout { .. })).find(is_of)?;
-    let is_listed = client.list_tags(at).await.is_ok_and(|tags| tags.contains(tag));
-    is_listed.then(|| format!("the layout has lost it: copy the artifact to {at} again, from where it came"))
+    if !client.list_tags(at).await.is_ok_and(|tags| tags.contains(tag)) {
+        return None;
+    }
+    let is_there = client.resolve_tag(at).await.is_ok();
+    Some(if is_there {
+        let repository = at.repository();
+        format!("it is listed with its repository before it: `refs tags {repository}` tells how it is named")
+    } else {
+        format!("the layout has lost it: copy the artifact to {at} again, from where it came")
+    })
 }
 
 fn hint_at(at: &Location, error: &Registry) -> Option<String> {

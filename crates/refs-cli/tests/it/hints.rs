@@ -109,6 +109,17 @@ fn a_file_where_a_layout_is_to_be_is_told() {
 }
 
 #[test]
+fn a_tag_that_a_layout_lists_by_a_longer_name_is_deleted_by_that() {
+    let machine = Machine::new();
+    machine.write("source", &small());
+    machine.prints("push source ocidir://layout:ghcr.io/o/r:v1");
+    let hint = "hint: it is listed with its repository before it: `refs tags ocidir://layout` tells how it is named\n";
+    machine.fails("rm --yes ocidir://layout:v1", 3, &[hint]);
+    machine.run("rm --yes ocidir://layout:ghcr.io/o/r:v1").printed();
+    machine.fails("rm --yes ocidir://layout:v1", 3, &["hint: `refs tags ocidir://layout` lists what is there"]);
+}
+
+#[test]
 fn an_index_without_the_image_for_this_machine_names_the_flag_that_chooses_another() {
     let (machine, registry) = (Machine::new(), registry());
     let images = ["linux/amd64", "linux/arm64", "linux/s390x", "linux/riscv64"].map(|name| {

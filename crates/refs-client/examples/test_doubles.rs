@@ -84,7 +84,7 @@ impl Resolver for Only {
 
 impl Writable for Only {
     fn sink(&self, host: &Host, _: &RepoName) -> Result<Arc<dyn Sink>> {
-        Err(RegistryError::Unsupported { wanted: Wanted::Upload, at: host.to_string().as_str().into() })
+        Err(RegistryError::unsupported(Wanted::Upload, host.to_string().as_str()))
     }
 }
 

@@ -209,5 +209,5 @@ fn check(expected: Option<&Digest>, actual: &Digest) -> Result<()> {
 
 fn unsupported(digest: &Digest) -> Error {
     let wanted = refs_registry::error::Wanted::Algorithm(digest.clone());
-    refs_registry::Error::Unsupported { wanted, at: "this build".into() }.into()
+    refs_registry::Error::unsupported(wanted, "this build").into()
 }

@@ -58,7 +58,7 @@ impl Resolver for Unreached {
 
 impl Writable for Unreached {
     fn sink(&self, _host: &Host, _repository: &RepoName) -> Result<Arc<dyn Sink>> {
-        Err(Error::Unsupported { wanted: Wanted::Upload, at: "a client that is offline".into() })
+        Err(Error::unsupported(Wanted::Upload, "a client that is offline"))
     }
 }
 

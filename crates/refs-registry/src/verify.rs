@@ -21,10 +21,10 @@ impl Verify {
     /// # Errors
     /// `Unsupported` when this build cannot compute the digest's algorithm.
     pub fn new(expected: &Digest, size: u64, from: Resume) -> Result<Self> {
-        let hasher = from.hasher.or_else(|| Hasher::for_digest(expected)).ok_or_else(|| Error::Unsupported {
-            wanted: Wanted::Algorithm(expected.clone()),
-            at: "this build".into(),
-        })?;
+        let hasher = from
+            .hasher
+            .or_else(|| Hasher::for_digest(expected))
+            .ok_or_else(|| Error::unsupported(Wanted::Algorithm(expected.clone()), "this build"))?;
         Ok(Self { expected: expected.clone(), size, seen: from.offset, hasher })
     }
 

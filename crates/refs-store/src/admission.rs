@@ -47,7 +47,7 @@ fn check_bytes(manifest: &Manifest) -> Result<()> {
 
 /// This build can't check bytes against `digest`.
 pub(crate) fn unknown_algorithm(digest: &Digest) -> Error {
-    Error::Unsupported { wanted: Wanted::Algorithm(digest.clone()), at: "this build".into() }
+    Error::unsupported(Wanted::Algorithm(digest.clone()), "this build")
 }
 
 /// What an image can't be read without. Layers that are foreign need not be here, and an index may list platforms that are

@@ -264,10 +264,11 @@ impl Follower {
             Some(Ended::Verified) if self.given == self.total => Ok(None),
             _ => {
                 let digest = &self.digest;
-                let hasher = self.growing.hashed(digest, self.given).await?.ok_or_else(|| Error::Unsupported {
-                    wanted: Wanted::Algorithm(digest.clone()),
-                    at: "this build".into(),
-                })?;
+                let hasher = self
+                    .growing
+                    .hashed(digest, self.given)
+                    .await?
+                    .ok_or_else(|| Error::unsupported(Wanted::Algorithm(digest.clone()), "this build"))?;
                 tracing::debug!(%digest, given = self.given, "the cache takes no more, and the rest is read past it");
                 let mut rest = self.fetching.rest(Resume::at(self.given, hasher)).await?;
                 Ok(rest.next().await.transpose()?.map(|piece| (piece, Following::Rest(rest))))

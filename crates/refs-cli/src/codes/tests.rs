@@ -162,7 +162,7 @@ fn every_error_of_a_repository_has_its_code() {
         (manifest(ManifestFault::Ambiguous), INTEGRITY),
         (manifest(ManifestFault::MediaType { expected: text(), found: text() }), INTEGRITY),
         (manifest(ManifestFault::Unknown(text())), UNSUPPORTED),
-        (Wire::Unsupported { wanted: wanted(), at: place() }, UNSUPPORTED),
+        (Wire::unsupported(wanted(), place()), UNSUPPORTED),
         (Wire::Conflict { wanted: wanted(), at: place(), detail: Detail::default() }, CONFLICT),
         (Wire::Settings { what: Setting::NoLoginFile, source: Arc::new(failed()) }, USAGE),
         (io(io::ErrorKind::Other), OTHER),

@@ -56,6 +56,11 @@ pub(crate) fn registry_hint(error: &Registry) -> Option<String> {
         Registry::Unsupported { wanted: Wanted::Delete, .. } => {
             "the registry's owner may have switched deleting off, or has another way to do it".to_owned()
         }
+        Registry::Unsupported { wanted: Wanted::Upload | Wanted::Repository(_) | Wanted::Manifest(_), at, .. }
+            if !at.is_layout() =>
+        {
+            "it may be a server that only reads, as a mirror does: write to the registry that it reads from".to_owned()
+        }
         Registry::NotCached { .. } => not_cached_hint(error, FETCH)?,
         Registry::Full { .. } => "make space and run it again".to_owned(),
         Registry::Busy { .. } => "wait for the other process, or stop it".to_owned(),

@@ -111,7 +111,10 @@ fn nothing_is_pushed_to_a_mirror() {
     let (machine, upstream) = (Machine::new(), registry());
     machine.write("source", &small());
     let served = Served::start(&machine, &format!("--root kept --mirror hub=http://{}", upstream.host()));
-    machine.run(&format!("push source {}/hub/o/r:v1", served.host)).failed(10, &["not supported"]);
+    machine.run(&format!("push source {}/hub/o/r:v1", served.host)).failed(
+        10,
+        &["not supported by", ": UNSUPPORTED: this server only reads", "hint: it may be a server that only reads"],
+    );
     assert!(upstream.requests().iter().all(|request| request.method == "GET" || request.method == "HEAD"));
 }
 

@@ -62,7 +62,7 @@ impl Resolver for Only {
 
 impl Writable for Only {
     fn sink(&self, host: &Host, _: &RepoName) -> Result<Arc<dyn Sink>> {
-        Err(refs_registry::Error::Unsupported { wanted: Wanted::Upload, at: host.to_string().as_str().into() })
+        Err(refs_registry::Error::unsupported(Wanted::Upload, host.to_string().as_str()))
     }
 }
 

@@ -203,7 +203,7 @@ mod tests {
         check(&refused(505), (ErrorKind::Unreachable, false, None, Some(505)));
         let error = Error::Conflict { wanted: wanted(), at: registry(), detail: said(Code::TagInvalid) };
         check(&error, (ErrorKind::Conflict, false, Some(Code::TagInvalid), Some(409)));
-        check(&Error::Unsupported { wanted: wanted(), at: registry() }, (ErrorKind::Unsupported, false, None, None));
+        check(&Error::unsupported(wanted(), registry()), (ErrorKind::Unsupported, false, None, None));
     }
 
     #[test]
@@ -229,7 +229,7 @@ mod tests {
         let manifest = |fault| Error::Manifest { wanted: wanted(), fault };
         check(manifest(ManifestFault::Ambiguous), ErrorKind::Protocol, false);
         check(manifest(ManifestFault::Unknown("x".to_owned())), ErrorKind::Unsupported, false);
-        check(Error::Unsupported { wanted: wanted(), at: "this build".into() }, ErrorKind::Unsupported, false);
+        check(Error::unsupported(wanted(), "this build"), ErrorKind::Unsupported, false);
         let conflict = Error::Conflict { wanted: wanted(), at: "memory".into(), detail: Detail::new("it is pinned") };
         check(conflict, ErrorKind::Conflict, false);
         check(Error::Settings { what: Setting::Client("a file"), source: cause() }, ErrorKind::Settings, false);

@@ -172,12 +172,14 @@ pub enum Error {
         fault: ManifestFault,
     },
     /// The place, or this library, cannot do that.
-    #[error("{}", Unable(.wanted, .at))]
+    #[error("{}{detail}", Unable(.wanted, .at))]
     Unsupported {
         /// What was asked for.
         wanted: Wanted,
         /// By whom it is not supported.
         at: Place,
+        /// What the registry said, where it was asked.
+        detail: Detail,
     },
     /// The state of the place forbids it: a tag that may not move, something in the way.
     #[error("{wanted} conflicts with what is in {at}{detail}")]
@@ -244,6 +246,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// `Unsupported` by `at`, of which nothing more was said.
+    #[must_use]
+    pub fn unsupported(wanted: Wanted, at: impl Into<Place>) -> Self {
+        Self::Unsupported { wanted, at: at.into(), detail: Detail::default() }
+    }
+
     /// The error of a file operation: `Full` when the disk is, else `Io`.
     #[must_use]
     pub fn io(doing: Doing, path: impl Into<PathBuf>, source: io::Error) -> Self {

@@ -142,16 +142,16 @@ impl Repository {
 
     pub(super) async fn delete(&self, url: Url, wanted: Wanted) -> Result<()> {
         let is_tag = matches!(wanted, Wanted::Manifest(Target::Tag(_)));
-        let unsupported = || Error::Unsupported { wanted: Wanted::Delete, at: self.place() };
+        let unsupported = |detail| Error::Unsupported { wanted: Wanted::Delete, at: self.place(), detail };
         let call = Call::new(Method::DELETE, url, wanted).scoped(&self.name, Scopes::delete(&self.name));
         let mut budget = self.remote.budget();
         match self.remote.send(&call, &mut budget).await {
             Ok(_) => Ok(()),
             // An earlier attempt has done it, though its answer was lost.
             Err(Error::NotFound { .. }) if budget.is_touched() => Ok(()),
-            Err(Error::Unsupported { .. }) => Err(unsupported()),
+            Err(Error::Unsupported { detail, .. }) => Err(unsupported(detail)),
             // Distribution before 3.0 deletes by digest only, and says that the tag is no digest.
-            Err(Error::Refused { status: 400, .. }) if is_tag => Err(unsupported()),
+            Err(Error::Refused { status: 400, detail, .. }) if is_tag => Err(unsupported(detail)),
             Err(error) => Err(error),
         }
     }
@@ -205,10 +205,8 @@ fn checked_digest(target: &Target, answer: &Answer, raw: &[u8]) -> Result<Digest
     let digest = match target {
         Target::Tag(_) => Digest::sha256(raw),
         Target::Digest(expected) => {
-            let actual = hash(expected, raw).ok_or_else(|| Error::Unsupported {
-                wanted: Wanted::Algorithm(expected.clone()),
-                at: "this build".into(),
-            })?;
+            let actual = hash(expected, raw)
+                .ok_or_else(|| Error::unsupported(Wanted::Algorithm(expected.clone()), "this build"))?;
             if actual != *expected {
                 return Err(Error::Digest { wanted: Wanted::Manifest(target.clone()), actual });
             }

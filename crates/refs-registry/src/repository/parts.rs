@@ -53,13 +53,12 @@ impl Repository {
     async fn open_part(&self, digest: &Digest, range: &Range<u64>) -> Result<(u64, Incoming), Failure> {
         let wanted = Wanted::BlobPart(digest.clone());
         let bytes = HeaderValue::try_from(format!("bytes={}-{}", range.start, range.end - 1)).ok();
-        let bytes =
-            bytes.ok_or_else(|| Failure::last(Error::Unsupported { wanted: wanted.clone(), at: self.place() }))?;
+        let bytes = bytes.ok_or_else(|| Failure::last(Error::unsupported(wanted.clone(), self.place())))?;
         let call = self.reading(Call::get(self.blob_url(digest), wanted.clone()).header(header::RANGE, bytes));
         let answer = self.remote.once(&call).await?;
         if answer.status != StatusCode::PARTIAL_CONTENT {
             // The whole blob, which is not read: that would cost more than anyone asked for.
-            return Err(Failure::last(Error::Unsupported { wanted, at: self.place() }));
+            return Err(Failure::last(Error::unsupported(wanted, self.place())));
         }
         match answer.header(&header::CONTENT_RANGE).and_then(ContentRange::parse) {
             Some(given) if given.range == *range => Ok((given.total, answer.body)),

@@ -74,7 +74,7 @@ impl Repository {
         let first = self.list_referrers(subject.clone(), Filter::default()).next().await.transpose()?;
         if self.remote.quirks().referrers == ReferrersAt::Tag {
             let wanted = Wanted::Referrers(subject.clone());
-            return Err(Error::Unsupported { wanted, at: self.place() });
+            return Err(Error::unsupported(wanted, self.place()));
         }
         let how_many = if first.is_some() { "some" } else { "none" };
         Ok(format!("the registry keeps the list; there are {how_many}"))

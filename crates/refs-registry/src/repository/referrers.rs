@@ -88,7 +88,7 @@ impl Repository {
             }
             Document::Image(_) => {
                 let wanted = Wanted::Referrers(subject.clone());
-                Err(Error::Unsupported { wanted, at: self.place() })
+                Err(Error::unsupported(wanted, self.place()))
             }
         }
     }

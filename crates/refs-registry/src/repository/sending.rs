@@ -257,7 +257,7 @@ impl Sending {
         if held.start() == 0 {
             return Ok(());
         }
-        Err(Failure::last(Error::Unsupported { wanted: Wanted::Resume, at: self.repository.place() }))
+        Err(Failure::last(Error::unsupported(Wanted::Resume, self.repository.place())))
     }
 }
 

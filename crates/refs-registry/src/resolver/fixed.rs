@@ -153,5 +153,5 @@ impl Writable for One<dyn Sink> {
 
 /// That nothing serves `host`.
 pub(super) fn unserved(host: &Host) -> Error {
-    Error::Unsupported { wanted: Wanted::Host(host.clone()), at: "this resolver".into() }
+    Error::unsupported(Wanted::Host(host.clone()), "this resolver")
 }

@@ -124,7 +124,7 @@ impl Answer {
             }
             401 if !is_elsewhere => Error::Unauthorized { host, tried: Vec::new(), detail },
             403 if !is_elsewhere => Error::Denied { host, at, tried: Vec::new(), detail },
-            405 | 501 => Error::Unsupported { wanted: call.wanted.clone(), at: place() },
+            405 | 501 => Error::Unsupported { wanted: call.wanted.clone(), at: place(), detail },
             409 => Error::Conflict { wanted: call.wanted.clone(), at: place(), detail },
             429 => Error::RateLimited { host, retry_after: hint },
             status => Error::Refused { at, status, retry_after: hint, detail },

@@ -71,7 +71,7 @@ impl Failing {
     fn error(&self) -> Error {
         let (wanted, at) = (Wanted::Repositories, "the test".into());
         match self.0 {
-            ErrorKind::Unsupported => Error::Unsupported { wanted, at },
+            ErrorKind::Unsupported => Error::unsupported(wanted, at),
             _ => Error::NotFound { wanted, at, code: None },
         }
     }

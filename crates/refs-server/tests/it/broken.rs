@@ -34,7 +34,7 @@ impl Source for Fails {
         Ok(Blob { size: 11, stream: stream::iter(chunks).boxed() })
     }
     async fn blob_part(&self, digest: &Digest, _: Range<u64>) -> Result<Part> {
-        Err(Error::Unsupported { wanted: Wanted::BlobPart(digest.clone()), at: "here".into() })
+        Err(Error::unsupported(Wanted::BlobPart(digest.clone()), "here"))
     }
     async fn stat_blob(&self, _: &Digest) -> Result<Option<u64>> {
         Ok(Some(11))
@@ -101,7 +101,7 @@ async fn failures_have_a_status_and_tell_nothing_of_the_inside() {
         (Error::Unauthorized { host: host(), tried: vec![], detail: Default::default() }, "403 DENIED"),
         (Error::Denied { host: host(), at: line(), tried: vec![], detail: Default::default() }, "403 DENIED"),
         (Error::RateLimited { host: host(), retry_after: None }, "429 TOOMANYREQUESTS"),
-        (Error::Unsupported { wanted: Wanted::Tags, at: "internal".into() }, "405 UNSUPPORTED"),
+        (Error::unsupported(Wanted::Tags, "internal"), "405 UNSUPPORTED"),
         (Error::NotFound { wanted: Wanted::Tags, at: "internal".into(), code: None }, "404 NAME_UNKNOWN"),
         (wrong(), "502 DIGEST_INVALID"),
     ];

@@ -75,7 +75,7 @@ impl Counted {
 #[async_trait]
 impl Source for Counted {
     async fn resolve(&self, _: &Target) -> Result<Descriptor> {
-        Err(Error::Unsupported { wanted: Wanted::Tags, at: "memory".into() })
+        Err(Error::unsupported(Wanted::Tags, "memory"))
     }
 
     async fn manifest(&self, target: &Target) -> Result<Manifest> {
@@ -93,7 +93,7 @@ impl Source for Counted {
     async fn blob_part(&self, digest: &Digest, range: Range<u64>) -> Result<Part> {
         self.parts.fetch_add(1, Ordering::Relaxed);
         if self.ranges == Ranged::Refused {
-            return Err(Error::Unsupported { wanted: Wanted::BlobPart(digest.clone()), at: "memory".into() });
+            return Err(Error::unsupported(Wanted::BlobPart(digest.clone()), "memory"));
         }
         let bytes = self.found(digest)?;
         let part = bytes.slice(range.start as usize..range.end as usize);

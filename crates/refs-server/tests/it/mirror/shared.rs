@@ -89,7 +89,7 @@ impl Source for SlowRegistry {
     }
     async fn blob_part(&self, digest: &Digest, _: Range<u64>) -> Result<Part> {
         self.0.ranges.fetch_add(1, Ordering::SeqCst);
-        Err(Error::Unsupported { wanted: Wanted::BlobPart(digest.clone()), at: "here".into() })
+        Err(Error::unsupported(Wanted::BlobPart(digest.clone()), "here"))
     }
     async fn stat_blob(&self, digest: &Digest) -> Result<Option<u64>> {
         Ok((*digest == self.0.digest).then_some(self.0.size))

@@ -30,10 +30,16 @@ pub(crate) fn parse(text: &str) -> Result<Mirrored, String> {
     let prefix = name(prefix).map_err(|error| format!("the PREFIX cannot be one: {}", error.kind()))?;
     let Mirrored { route, security } = parse_url(url).ok_or_else(|| match url.split_once("://") {
         Some((scheme, _)) if !matches!(scheme, "https" | "http") => "a URL begins with https:// or http://".to_owned(),
-        _ if url.contains('@') => LOGIN.to_owned(),
+        _ if authority(url).contains('@') => LOGIN.to_owned(),
         _ => expected(),
     })?;
     Ok(Mirrored { route: Route { prefix, ..route }, security })
+}
+
+/// The host of a URL, with what stands around it.
+fn authority(url: &str) -> &str {
+    let place = url.split_once("://").map_or(url, |(_, place)| place);
+    place.split('/').next().unwrap_or_default()
 }
 
 /// Reads a URL alone.
@@ -118,6 +124,7 @@ mod tests {
             assert!(!parse(text).unwrap_err().to_lowercase().contains("hunter2"), "{text}");
         }
         assert_eq!(parse("hub=https://user:hunter2@x.test").unwrap_err(), LOGIN);
+        assert_ne!(parse("hub=https://docker.io/lib@sha256:aa").unwrap_err(), LOGIN);
         assert_eq!(parse("hub=ftp://user:hunter2@x.test").unwrap_err(), "a URL begins with https:// or http://");
         assert_eq!(parse("Hub=https://x.test").unwrap_err(), "the PREFIX cannot be one: repository must be lower case");
     }

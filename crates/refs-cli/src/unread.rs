@@ -1,6 +1,7 @@
 //! Command lines that cannot be read: what is wrong with them, without the password that may be in them.
 
 use std::{
+    borrow::Cow,
     error::Error as _,
     ffi::OsString,
     io::{self, Write},
@@ -21,6 +22,8 @@ use crate::{
     values::NotOnePlatform,
 };
 
+/// What clap calls an argument that has a URL in it.
+const MIRROR: &str = "<PREFIX=URL>";
 /// Where clap's text turns from the error to its help.
 const MORE: &str = "For more information";
 
@@ -93,11 +96,17 @@ fn surplus_hint(error: &clap::Error) -> Option<&'static str> {
 /// Strikes out credentials in what the error quotes from the command line, and spells out what a terminal would obey.
 fn redact(error: &mut clap::Error) {
     let mut has_secret = false;
+    let is_mirror =
+        matches!(error.get(ContextKind::InvalidArg), Some(ContextValue::String(arg)) if arg.contains(MIRROR));
     let mut safe = |text: &str| {
-        let (key, value) = text.split_at(key_len(text));
-        let value = redacted(value);
-        has_secret |= matches!(value, std::borrow::Cow::Owned(_));
-        escape(&format!("{key}{value}")).into_owned()
+        let (start, value) = text.split_at(url_start(text));
+        // Of a URL, nothing before an `@` is anything but a login.
+        let value = match value.rfind('@').filter(|_| is_mirror) {
+            Some(at) => struck_out(value, at),
+            None => redacted(value),
+        };
+        has_secret |= matches!(value, Cow::Owned(_));
+        escape(&format!("{start}{value}")).into_owned()
     };
     let quoted: Vec<_> = error
         .context()
@@ -118,10 +127,17 @@ fn redact(error: &mut clap::Error) {
     }
 }
 
-/// The length of what stands before a value with its `=`, as in `--mirror=hub=https://docker.io`: a URL has none of that there.
-fn key_len(text: &str) -> usize {
-    let before = &text[..text.find(['@', ':', '/']).unwrap_or(text.len())];
-    before.rfind('=').map_or(0, |equals| equals + 1)
+/// Where the URL begins of a text such as `hub=https://docker.io`; at the start of any other.
+fn url_start(text: &str) -> usize {
+    let before = text.split_once("://").map_or("", |(before, _)| before);
+    let scheme = before.trim_end_matches(|c: char| c.is_ascii_lowercase());
+    if scheme.ends_with('=') && !scheme.contains('@') { scheme.len() } else { 0 }
+}
+
+/// `url` without what stands before the `@` at `at`, but for a scheme.
+fn struck_out(url: &str, at: usize) -> Cow<'_, str> {
+    let scheme = ["https://", "http://"].into_iter().find(|scheme| url.starts_with(scheme)).unwrap_or_default();
+    Cow::Owned(format!("{scheme}***{}", &url[at..]))
 }
 
 fn tell(error: &clap::Error, hint: Option<String>, format: Format) -> io::Result<()> {

@@ -30,6 +30,18 @@ fn a_password_in_a_command_line_is_never_shown() {
         format!("ls oci:{at}"),
         format!("unpack docker-daemon:{at} root"),
         format!("ls a.b/c:d {at}"),
+        format!("ls {SECRET}==@127.0.0.1:5055/a:b"),
+        format!("ls a={SECRET}@h.test/x:v1"),
+        format!("ls a.b/c:d {SECRET}==@h.test/x:v1"),
+        format!("ls localhost:1/a:b --platform=token={SECRET}@x/y"),
+        format!("serve --mirror hub=https://{at}"),
+        format!("serve --mirror hub=https://{SECRET}@x.test"),
+        format!("serve --mirror hub=https://u:{SECRET}/{SECRET}@x.test"),
+        format!("serve --mirror hub={SECRET}@x.test"),
+        format!("serve --mirror hub=//u:{SECRET}@x.test"),
+        format!("serve --mirror hub=https:/u:{SECRET}@x.test"),
+        format!("serve --mirror {SECRET}==@x.test"),
+        format!("serve --mirror=hub=https://u@x.test/{SECRET}@y"),
     ] {
         for format in ["text", "json"] {
             let run = machine.run(&format!("--format {format} {line}"));

@@ -11,7 +11,7 @@ use crate::{
     hosts::HostSettings,
     raw,
     repository::{MirrorHost, catalog},
-    transport::{Answer, Call, Remote, Transport},
+    transport::{Answer, Call, Remote, Transport, check_settings},
 };
 
 /// One registry: whether it is there and who we are to it, and its repositories.
@@ -90,6 +90,15 @@ impl Registry {
     #[must_use]
     pub fn settings(&self) -> &HostSettings {
         self.remote.settings()
+    }
+
+    /// Makes sure that the files which [`settings`](Registry::settings) name can be used, such as certificates to trust. Without
+    /// that it is found out by the first request. Nothing is asked of the network.
+    ///
+    /// # Errors
+    /// `Settings`.
+    pub fn check_settings(&self) -> Result<()> {
+        check_settings(self.settings())
     }
 
     /// The repository `name`, with the mirrors that are set for it. Nothing is asked of the network.

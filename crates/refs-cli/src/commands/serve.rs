@@ -178,7 +178,8 @@ async fn mirror(session: &Session, plan: &Plan, root: &Path, options: &Options) 
     let usual = registries(session.credentials());
     for Planned { mirrored, .. } in planned {
         // What is set for it, and can't be understood, would fail each request.
-        usual.registry(&mirrored.route.host).map_err(Failure::Registry)?;
+        let set = usual.registry(&mirrored.route.host).and_then(|registry| registry.check_settings());
+        set.map_err(Failure::Registry)?;
     }
     let upstream = |Planned { mirrored, tags, login }: &Planned| {
         let registry = login.as_ref().map(|login| registries(Arc::new(login.only(&mirrored.route.host))));

@@ -142,10 +142,17 @@ fn a_mirror_whose_root_holds_other_things_is_refused_with_what_to_do() {
 #[test]
 fn settings_of_an_upstream_that_cannot_be_read_stop_a_mirror_at_its_start() {
     let machine = Machine::new();
-    fs::write(machine.path("hosts.toml"), "[hosts.\"x.test\"]\nca = 7\n").unwrap();
-    for (config, word) in
-        [("none.toml", "`none.toml`: there is no such file"), ("hosts.toml", "`hosts.toml:2`: `ca` has to be a path")]
+    for (config, set) in
+        [("hosts", "ca = 7"), ("ca", "ca = 'no.pem'"), ("client", "client-cert = 'no'\nclient-key = 'no'")]
     {
+        fs::write(machine.path(&format!("{config}.toml")), format!("[hosts.\"x.test\"]\n{set}\n")).unwrap();
+    }
+    for (config, word) in [
+        ("none.toml", "`none.toml`: there is no such file"),
+        ("hosts.toml", "`hosts.toml:2`: `ca` has to be a path"),
+        ("ca.toml", "cannot use the certificates in `no.pem`"),
+        ("client.toml", "cannot use "),
+    ] {
         let mut command = machine.command("serve --listen 127.0.0.1:0 --root kept --mirror =x.test");
         let run = ended(command.env("REFS_CONFIG", config));
         assert!(run.stderr.starts_with("error: ") && run.stderr.contains(word), "{}", run.stderr);

@@ -187,6 +187,14 @@ fn builder(parts: &Parts<'_>, reach: &Reach, tls: ClientConfig) -> Result<reqwes
     })
 }
 
+/// Makes sure that the files which `settings` name can be used.
+///
+/// # Errors
+/// `Settings`.
+pub(crate) fn check(settings: &HostSettings) -> Result<()> {
+    tls(&Reach::new(settings, Way::Straight(Zone::Public))).map(drop)
+}
+
 fn tls(reach: &Reach) -> Result<ClientConfig> {
     let provider = CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(ring::default_provider()));
     let certificates = Certificates::new(&reach.ca, provider.clone())?;

@@ -28,6 +28,7 @@ pub use dns::{Dns, SystemDns};
 
 pub(crate) use answer::{Answer, Incoming};
 pub(crate) use call::{Body, Call, FaultSlot};
+pub(crate) use client::check as check_settings;
 pub(crate) use endpoint::{after, commit, sized, tagged};
 pub(crate) use exchange::{Grant, Transport};
 pub(crate) use outgoing::Proof;

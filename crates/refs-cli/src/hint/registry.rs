@@ -4,7 +4,7 @@ use std::{io, path::Path};
 
 use refs_registry::{
     Error as Registry,
-    error::{Code, Doing, Lost, Place, Setting, TlsFault, Wanted},
+    error::{Code, Doing, Fault, Lost, Place, Setting, TlsFault, Wanted},
 };
 use refs_store::Layout;
 use refs_url::Host;
@@ -60,6 +60,10 @@ pub(crate) fn registry_hint(error: &Registry) -> Option<String> {
             if !at.is_layout() =>
         {
             "it may be a server that only reads, as a mirror does: write to the registry that it reads from".to_owned()
+        }
+        Registry::Protocol { fault: Fault::Page, .. } => {
+            "something else than a registry answers, such as a network that wants a login first: look at it in a browser"
+                .to_owned()
         }
         Registry::NotCached { .. } => not_cached_hint(error, FETCH)?,
         Registry::Full { .. } => "make space and run it again".to_owned(),

@@ -77,9 +77,13 @@ impl Answer {
         self.header(&header::CONTENT_LENGTH)?.parse().ok()
     }
 
-    /// Whether its body begins as a page for people does. The beginning is gone then.
+    /// Whether its body begins as a page for people does, unless it is said to be JSON. The beginning is gone then.
     pub(crate) async fn is_page(&mut self) -> bool {
-        matches!(self.body.next().await, Ok(Some(chunk)) if chunk.trim_ascii_start().starts_with(b"<"))
+        if self.header(&header::CONTENT_TYPE).is_some_and(|kind| kind.contains("json")) {
+            return false;
+        }
+        let text = self.body.beginning(REFUSAL_BYTES).await;
+        text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text).trim_ascii_start().starts_with(b"<")
     }
 
     pub(crate) fn protocol(&self, fault: Fault) -> Error {
@@ -142,7 +146,7 @@ impl Answer {
     }
 
     /// What the other side says, without what it was shown.
-    pub(crate) async fn detail(self, grant: Option<&Grant>) -> Detail {
+    pub(crate) async fn detail(mut self, grant: Option<&Grant>) -> Detail {
         let body = self.body.beginning(REFUSAL_BYTES).await;
         let (words, codes) = told(&body);
         let words =
@@ -335,7 +339,7 @@ impl Incoming {
     }
 
     /// At most `limit` bytes of the body, as far as it comes.
-    async fn beginning(mut self, limit: u64) -> Bytes {
+    async fn beginning(&mut self, limit: u64) -> Bytes {
         let mut all = BytesMut::new();
         while let Ok(Some(chunk)) = self.next().await {
             let room = usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(all.len());

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use refs_registry::{Error, ErrorKind, Source, error::Fault};
+use refs_registry::{Aspect, Error, ErrorKind, Outcome, Source, error::Fault};
 use refs_url::Digest;
 
 use crate::{
@@ -48,9 +48,18 @@ async fn check_auth_fails_when_only_everyone_is_let_in() {
 
 #[tokio::test]
 async fn a_page_for_people_is_no_registry() {
-    let peer = Peer::start(|_| Reply::ok("\n<!doctype html><title>Please log in</title>")).await;
-    let registry = anonymous().registry(&peer.host).unwrap();
-    for error in [registry.ping().await.unwrap_err(), registry.check_auth().await.unwrap_err()] {
-        assert!(matches!(error, Error::Protocol { fault: Fault::Page, .. }), "{error:?}");
+    for page in ["<html>", "\n \n<!doctype html><title>Please log in</title>", "\u{feff}<html>"] {
+        let peer = Peer::start(move |_| Reply::ok(page)).await;
+        let registry = anonymous().registry(&peer.host).unwrap();
+        let is_page = |error: &Error| matches!(error, Error::Protocol { fault: Fault::Page, .. });
+        for error in [registry.ping().await.unwrap_err(), registry.check_auth().await.unwrap_err()] {
+            assert!(is_page(&error), "{page:?}: {error:?}");
+        }
+        let findings = registry.probe().await;
+        let last = findings.last().map(|finding| (finding.of, &finding.outcome));
+        assert!(matches!(last, Some((Aspect::Api, Outcome::Fails(error))) if is_page(error)), "{page:?}: {last:?}");
     }
+    // Some registries say so.
+    let peer = Peer::start(|_| Reply::ok("true").header("content-type", "text/html")).await;
+    anonymous().registry(&peer.host).unwrap().ping().await.unwrap();
 }

@@ -56,8 +56,8 @@ pub(crate) fn registry_hint(error: &Registry) -> Option<String> {
         Registry::Unsupported { wanted: Wanted::Delete, .. } => {
             "the registry's owner may have switched deleting off, or has another way to do it".to_owned()
         }
-        Registry::Unsupported { wanted: Wanted::Upload | Wanted::Repository(_) | Wanted::Manifest(_), at, .. }
-            if !at.is_layout() =>
+        Registry::Unsupported { wanted: Wanted::Upload | Wanted::Repository(_) | Wanted::Manifest(_), detail, .. }
+            if detail.codes().contains(&Code::Unsupported) =>
         {
             "it may be a server that only reads, as a mirror does: write to the registry that it reads from".to_owned()
         }

@@ -24,13 +24,13 @@ pub(crate) fn registry_hint(error: &Registry) -> Option<String> {
             format!("the credentials for {host} do not allow this: ask its owner for access")
         }
         Registry::RateLimited { .. } => "wait, or log in: most registries allow more to those they know".to_owned(),
+        Registry::Unreachable { .. } if error.proxy().is_some() && error.tls_fault().is_none() => {
+            "look at the proxy, which may be down, want a login, or not let this through: `HTTPS_PROXY` and its like name it, or \
+             the configuration does, which `refs doctor REF` shows; it is not asked for hosts that `NO_PROXY` names"
+                .to_owned()
+        }
         Registry::Unreachable { host, .. } if error.was_connected() && error.tls_fault().is_none() => {
             unanswered_hint(host)
-        }
-        Registry::Unreachable { .. } if error.proxy().is_some() && error.tls_fault().is_none() => {
-            "check that the proxy works: `HTTPS_PROXY` and its like name it, or the configuration does, which `refs doctor REF` \
-             shows; it is not asked for hosts that `NO_PROXY` names"
-                .to_owned()
         }
         Registry::Unreachable { host, .. } => unreachable_hint(host, error.tls_fault()),
         Registry::Refused { status: 507, .. } => "the registry is full: ask its operator to make space".to_owned(),

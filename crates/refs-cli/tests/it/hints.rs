@@ -23,7 +23,7 @@ fn a_token_service_that_gives_no_token_has_a_hint_of_its_own() {
 fn a_proxy_that_does_not_work_is_named() {
     let machine = Machine::new();
     machine.configure("[hosts.\"r.test\"]\nproxy = \"http://user:hunter2@127.0.0.1:1\"\n");
-    let words = ["through the proxy http://***@127.0.0.1:1", "hint: check that the proxy works: "];
+    let words = ["through the proxy http://***@127.0.0.1:1", "hint: look at the proxy, "];
     machine.fails("ls r.test/o/r:v1", 7, &words);
 }
 

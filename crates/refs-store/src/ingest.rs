@@ -106,16 +106,18 @@ impl Ingest {
 
     fn claim_with(path: &Path, options: &mut OpenOptions) -> Result<Option<Self>> {
         let options = options.read(true).write(true).mode(OWNER_ONLY);
-        let Some((file, bytes)) = open_file(options, path)? else { return Ok(None) };
+        let Some((file, _)) = open_file(options, path)? else { return Ok(None) };
         match file.try_lock() {
             Ok(()) => {}
             Err(fs::TryLockError::WouldBlock) => return Ok(None),
             Err(fs::TryLockError::Error(error)) => return Err(Error::io(Doing::Lock, path, error)),
         }
-        if !is_at(&file, path).map_err(|error| Error::io(Doing::Read, path, error))? {
+        let failed = |error| Error::io(Doing::Read, path, error);
+        if !is_at(&file, path).map_err(failed)? {
             return Ok(None);
         }
-        let running = Running::counting_from(bytes);
+        // Another may have written it until it was locked.
+        let running = Running::counting_from(file.metadata().map_err(failed)?.len());
         Ok(Some(Self { file, path: path.to_owned(), running, leave: Arc::new(AtomicBool::new(true)) }))
     }
 

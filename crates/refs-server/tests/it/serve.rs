@@ -23,6 +23,8 @@ struct Serving {
     ended: JoinHandle<()>,
 }
 
+const MINUTE: Duration = Duration::from_secs(60);
+
 async fn start(options: ServeOptions) -> Serving {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -82,8 +84,10 @@ async fn a_request_under_way_ends_before_the_server_does() {
 
 #[tokio::test]
 async fn a_client_that_says_nothing_is_left() {
-    let serving = start(ServeOptions::default()).await;
+    let hour = Duration::from_secs(3600);
+    let serving = start(ServeOptions { header_timeout: hour, ..ServeOptions::default() }).await;
     for said in [&b""[..], b"GET /v2/ HT", PING] {
+        let began = tokio::time::Instant::now();
         let mut stream = connect(serving.address, said).await;
         if said == PING {
             assert_eq!(status(&mut stream).await, "200");
@@ -94,6 +98,8 @@ async fn a_client_that_says_nothing_is_left() {
         // What comes when nobody reads any more is answered with a reset.
         drop(stream.read_to_end(&mut rest).await);
         assert_eq!(rest, b"");
+        let elapsed = began.elapsed();
+        assert!((hour - MINUTE..hour + MINUTE).contains(&elapsed), "{elapsed:?}");
         tokio::time::resume();
     }
 }

@@ -95,13 +95,17 @@ async fn the_token_service_is_where_the_client_came_by_tls() {
 
 #[tokio::test]
 async fn a_handshake_holds_up_nobody_else_and_ends() {
-    let serving = start(ServeOptions::default(), None).await;
+    let (minute, hour) = (Duration::from_secs(60), Duration::from_secs(3600));
+    let serving = start(ServeOptions { header_timeout: hour, ..ServeOptions::default() }, None).await;
+    let began = tokio::time::Instant::now();
     let mut silent = TcpStream::connect(serving.address).await.unwrap();
     let answer = serving.client(Only::Any).get(serving.url("/v2/")).send().await.unwrap();
     assert_eq!(answer.status(), 200);
     // Nothing more will be said: the clock goes on to what is waited for next.
     tokio::time::pause();
     assert_eq!(silent.read(&mut [0; 1]).await.unwrap(), 0);
+    let elapsed = began.elapsed();
+    assert!((hour - minute..hour + minute).contains(&elapsed), "{elapsed:?}");
     tokio::time::resume();
     // Over HTTP/2 nothing was asked for as long: the connection ends as well, and the client makes another one.
     assert_eq!(serving.client(Only::Any).get(serving.url("/v2/")).send().await.unwrap().status(), 200);

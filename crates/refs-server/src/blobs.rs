@@ -7,7 +7,7 @@ use http::{
     HeaderMap, StatusCode,
     header::{ACCEPT_RANGES, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, IF_RANGE, RANGE},
 };
-use refs_registry::{Blob, ErrorKind, Resume, Sink, Verify, error::Wanted};
+use refs_registry::{Blob, ErrorKind, Resume, Sink, error::Wanted};
 use refs_url::Digest;
 
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     body,
     conditions::{failed, is_known, is_other},
     range::Wants,
-    reading::{Behind, Reading},
+    reading::Reading,
 };
 
 pub(crate) async fn head(source: Reading<'_>, digest: &Digest, headers: &HeaderMap) -> Outcome {
@@ -127,16 +127,7 @@ async fn part(source: Reading<'_>, digest: &Digest, wanted: Range<u64>, header: 
 
 async fn stat(source: Reading<'_>, digest: &Digest) -> Result<u64, Refusal> {
     let size = source.stat_blob(digest).await.map_err(|error| source.refused(&error))?;
-    match (size, source.behind()) {
-        // What a power cut has emptied is as good as none: whoever asks before a push pushes it, and that mends it.
-        (Some(0), Behind::Store) if !is_of_nothing(digest) => None,
-        (size, _) => size,
-    }
-    .ok_or_else(|| Refusal::not_found(&Wanted::Blob(digest.clone())))
-}
-
-fn is_of_nothing(digest: &Digest) -> bool {
-    Verify::new(digest, 0, Resume::START).and_then(Verify::finish).is_ok()
+    size.ok_or_else(|| Refusal::not_found(&Wanted::Blob(digest.clone())))
 }
 
 fn described(status: StatusCode, digest: &Digest) -> Reply {

@@ -9,7 +9,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use refs_registry::{Error, Result, error::Doing};
+use refs_registry::{Error, Result, Resume, Verify, error::Doing};
+use refs_url::Digest;
 #[cfg(target_os = "linux")]
 use rustix::io::{ReadWriteFlags, preadv2};
 use rustix::{fs::OFlags, io::Errno};
@@ -79,6 +80,18 @@ pub(crate) fn open_file(options: &mut OpenOptions, path: &Path) -> Result<Option
 pub(crate) fn hold(file: &File, path: &Path) {
     if let Err(error) = file.try_lock_shared() {
         tracing::trace!(path = %path.display(), %error, "it may be evicted while it is read");
+    }
+}
+
+/// That a file of `size` bytes may be the content: what a power cut leaves of one is often nothing, which who asks for its size,
+/// or for a part, would not find out.
+///
+/// # Errors
+/// `Digest`.
+pub(crate) fn unless_emptied(digest: &Digest, size: u64) -> Result<()> {
+    match size {
+        0 => Verify::new(digest, 0, Resume::START)?.finish(),
+        _ => Ok(()),
     }
 }
 

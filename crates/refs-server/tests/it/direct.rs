@@ -35,9 +35,9 @@ impl Answer {
 }
 
 /// Asks `server` for `line`, such as `GET /v2/`.
-pub(crate) async fn ask(server: &Server, line: &str, headers: &[(&str, &str)], body: &'static str) -> Answer {
+pub(crate) async fn ask(server: &Server, line: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
     let (method, path) = line.split_once(' ').unwrap();
     let request = Request::builder().method(method).uri(path);
     let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
-    Answer::of(server.answer(request.body(Full::new(Bytes::from(body))).unwrap()).await).await
+    Answer::of(server.answer(request.body(Full::new(body.into())).unwrap()).await).await
 }

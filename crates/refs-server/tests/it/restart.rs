@@ -94,8 +94,17 @@ async fn a_blob_that_a_power_cut_has_emptied_is_not_there_until_it_is_pushed_aga
     fs::remove_file(&file).unwrap();
     fs::write(&file, "").unwrap();
     assert_eq!(ask(&server, &format!("HEAD {path}"), &[], "").await.status, 404);
+    // No manifest is taken that leads to it.
+    let kind = "application/vnd.oci.image.manifest.v1+json";
+    let blob = serde_json::json!({ "mediaType": "a/b", "digest": digest, "size": 3 });
+    let manifest =
+        serde_json::json!({ "schemaVersion": 2, "mediaType": kind, "config": blob, "layers": [] }).to_string();
+    let put =
+        async || ask(&server, "PUT /v2/o/r/manifests/v1", &[("content-type", kind)], manifest.clone()).await.summary();
+    assert_eq!(put().await, "400 MANIFEST_BLOB_UNKNOWN");
     assert_eq!(ask(&server, &push, &[], "abc").await.status, 201);
     assert_eq!(ask(&server, &format!("HEAD {path}"), &[], "").await.header("content-length"), "3");
+    assert_eq!(put().await, "201");
 }
 
 #[tokio::test]

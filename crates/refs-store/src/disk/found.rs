@@ -17,7 +17,7 @@ use super::{
     store::not_cached,
 };
 use crate::{
-    file::hold,
+    file::{hold, unless_emptied},
     layout::Folder,
     reading::{Begun, Passed, Reading},
     times::{Since, note_time},
@@ -69,18 +69,6 @@ impl Found {
     fn held(self) -> Self {
         hold(&self.file, &self.path);
         self
-    }
-}
-
-/// That a file of `size` bytes may be the content: what a power cut leaves of one is often nothing, which who asks for its size,
-/// or for a part, would not find out.
-///
-/// # Errors
-/// `Digest`.
-pub(super) fn unless_emptied(digest: &Digest, size: u64) -> Result<()> {
-    match size {
-        0 => Verify::new(digest, 0, Resume::START)?.finish(),
-        _ => Ok(()),
     }
 }
 

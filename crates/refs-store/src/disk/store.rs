@@ -13,14 +13,14 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use refs_registry::{Blob, Error, Part, Result, Resume, Source, Verify, error::Wanted};
+use refs_registry::{Blob, Error, Part, Result, Resume, Verify, error::Wanted};
 use refs_url::{Digest, Tag};
 use tokio::sync::OnceCell;
 
 use super::{
     MEMBERS_FOLDER, PINS_FOLDER, TAGS_FOLDER, UPLOADS_FOLDER,
     fill::DiskFill,
-    found::{Found, Opened, unless_emptied},
+    found::{Found, Opened},
     home, indexes,
     known::Known,
     notes::{is_marked, latest_marks, mark, mark_durably, read_record, tag_names, unmark, write_record},
@@ -32,7 +32,7 @@ use super::{
 };
 use crate::{
     evict::{Bound, When},
-    file::{blocking, each_chunk, open_file},
+    file::{blocking, each_chunk, open_file, unless_emptied},
     flight::{Flight, Patience, Turn},
     journal::{Begun, Journal},
     layout::Layout,
@@ -195,7 +195,8 @@ impl Store for DiskStore {
     }
 
     async fn stat(&self, digest: &Digest) -> Result<Option<u64>> {
-        let size = self.layout().await?.stat_blob(digest).await?;
+        let wanted = digest.clone();
+        let size = self.run(move |folder| folder.blob_size(&wanted)).await?;
         size.map_or(Ok(()), |size| unless_emptied(digest, size)).map(|()| size)
     }
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use refs_registry::{
-    Error, ErrorKind, Result, Resume, Verify,
+    Error, ErrorKind, Result,
     error::{Doing, Place, Wanted},
 };
 use refs_url::{Digest, RepoName};
@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 use super::{index::LayoutIndex, names::Names, parsed::Indexes};
 use crate::{
-    file::{corrupt, each_chunk, is_absent, open_file},
+    file::{corrupt, each_chunk, is_absent, open_file, unless_emptied},
     ingest::{BLOB_MODE, Ingest, make_folder, make_folders, replace, sync_folder_of},
     lock::{Lock, PATIENCE},
 };
@@ -197,12 +197,14 @@ impl Folder {
         }
     }
 
-    /// Whether the blob is here, and was not emptied by a power cut. What other damage there is shows when it is read.
+    /// The size of the blob, if it is here and was not emptied by a power cut: whoever asks before a push pushes it then, which
+    /// mends it. What other damage there is shows when it is read.
+    pub(super) fn sound_size(&self, digest: &Digest) -> Result<Option<u64>> {
+        Ok(self.blob_size(digest)?.filter(|size| unless_emptied(digest, *size).is_ok()))
+    }
+
     pub(super) fn has_blob(&self, digest: &Digest) -> Result<bool> {
-        Ok(match self.blob_size(digest)? {
-            Some(0) => Verify::new(digest, 0, Resume::START).and_then(Verify::finish).is_ok(),
-            size => size.is_some(),
-        })
+        Ok(self.sound_size(digest)?.is_some())
     }
 
     pub(crate) fn blob_path(&self, digest: &Digest) -> PathBuf {

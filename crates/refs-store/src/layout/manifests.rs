@@ -40,7 +40,7 @@ impl Folder {
         let admission = admit(manifest)?;
         let held = self.lock()?;
         for blob in admission.blobs {
-            if self.blob_size(&blob)?.is_none() {
+            if !self.has_blob(&blob)? {
                 return Err(self.not_found(Wanted::Blob(blob)));
             }
         }

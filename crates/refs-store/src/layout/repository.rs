@@ -176,7 +176,7 @@ impl Source for Layout {
 
     async fn stat_blob(&self, digest: &Digest) -> Result<Option<u64>> {
         let digest = digest.clone();
-        self.run(move |folder| folder.blob_size(&digest)).await
+        self.run(move |folder| folder.sound_size(&digest)).await
     }
 
     fn tags(&self, after: Option<Tag>) -> BoxStream<'_, Result<Tag>> {

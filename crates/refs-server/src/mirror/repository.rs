@@ -51,6 +51,8 @@ pub(crate) struct Mirrored {
     pub(super) sized: OnceLock<Digest>,
     pub(super) tags: TagOptions,
     pub(super) silence: Arc<Silence>,
+    /// Of the same upstream where it is asked for sizes: it may be slower to tell these than tags.
+    pub(super) size_silence: Arc<Silence>,
     pub(super) crowd: Arc<Crowd>,
     /// Told when too many wait for the upstream.
     pub(super) called_off: Notify,
@@ -200,8 +202,11 @@ impl Mirrored {
     async fn drop_resized(&self, digest: &Digest) -> bool {
         let ask = pin!(self.cached.is_resized(digest));
         let (patience, called_off) = (self.tags.patience, self.called_off.notified());
-        match self.silence.broken_by(ask, patience, called_off, &*self.clock).await {
-            Waited::Answered(is_resized) => is_resized && self.cached.drop_damaged(digest).await,
+        match self.size_silence.broken_by(ask, patience, called_off, &*self.clock).await {
+            Waited::Answered(is_resized) => {
+                self.size_silence.heard(None);
+                is_resized && self.cached.drop_damaged(digest).await
+            }
             Waited::InVain | Waited::NotAtAll => false,
         }
     }

@@ -62,6 +62,7 @@ struct Behind {
     registry: Arc<dyn Resolver>,
     tags: TagOptions,
     silence: Arc<Silence>,
+    size_silence: Arc<Silence>,
     hearing: Arc<Hearing>,
     crowd: Arc<Crowd>,
 }
@@ -178,7 +179,7 @@ impl Mirror {
 
 impl Inner {
     fn mirrored(&self, source: Arc<dyn Source>, origin: Origin, behind: &Behind, observers: Observers) -> Mirrored {
-        let Behind { tags, silence, hearing, crowd, .. } = behind;
+        let Behind { tags, silence, size_silence, hearing, crowd, .. } = behind;
         let (trail, clock) = (Arc::<Trail>::default(), Arc::clone(&self.clock));
         let asked = Asked {
             source,
@@ -209,6 +210,7 @@ impl Inner {
             sized: OnceLock::new(),
             tags: *tags,
             silence: Arc::clone(silence),
+            size_silence: Arc::clone(size_silence),
             crowd: Arc::clone(crowd),
             called_off: Notify::new(),
             clock,
@@ -220,8 +222,15 @@ impl Inner {
 
 impl From<Upstream> for Behind {
     fn from(Upstream { registry, tags, .. }: Upstream) -> Self {
-        let (silence, hearing) = (Silence::new(tags.pause), Hearing::new(tags.pause));
-        Self { registry, tags, silence: Arc::new(silence), hearing: Arc::new(hearing), crowd: Arc::default() }
+        let silence = || Arc::new(Silence::new(tags.pause));
+        Self {
+            registry,
+            tags,
+            silence: silence(),
+            size_silence: silence(),
+            hearing: Arc::new(Hearing::new(tags.pause)),
+            crowd: Arc::default(),
+        }
     }
 }
 

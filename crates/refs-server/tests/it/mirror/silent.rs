@@ -201,6 +201,9 @@ async fn a_range_beyond_the_end_of_what_is_kept_is_refused_when_its_upstream_is_
     });
     assert_eq!(refusal, "416 RANGE_INVALID");
     assert_eq!(beyond().await, "416 RANGE_INVALID");
+    // That it tells no sizes says nothing of its tags.
+    silence.send_replace(false);
+    assert_eq!(rig.get(V1).await.cache(), (200, "HIT"));
 }
 
 #[tokio::test]

@@ -47,8 +47,8 @@ pub(crate) struct Mirrored {
     pub(super) fetches: Fetches,
     pub(super) refused: Arc<Refused>,
     pub(super) sizes: Arc<Sizes>,
-    /// The blob whose size was asked for.
-    pub(super) sized: OnceLock<Digest>,
+    /// What was said when it was asked for the size of a blob.
+    pub(super) sized: OnceLock<Sized>,
     pub(super) tags: TagOptions,
     pub(super) silence: Arc<Silence>,
     /// Of the same upstream where it is asked for sizes: it may be slower to tell these than tags.
@@ -59,6 +59,13 @@ pub(crate) struct Mirrored {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) trail: Arc<Trail>,
     pub(super) record: OnceLock<Record>,
+}
+
+/// A blob whose size was asked for, and the size of the file that was the answer, where that is kept.
+#[derive(Debug)]
+pub(super) struct Sized {
+    digest: Digest,
+    kept: Option<u64>,
 }
 
 /// What was known of a tag, and was given without the upstream's word of now.
@@ -258,8 +265,10 @@ impl Source for Mirrored {
     }
 
     async fn stat_blob(&self, digest: &Digest) -> Result<Option<u64>> {
-        self.sized.get_or_init(|| digest.clone());
-        self.cached.stat_blob(digest).await
+        let size = self.cached.stat_blob(digest).await?;
+        let kept = size.filter(|_| self.trail.is_untouched());
+        self.sized.get_or_init(|| Sized { digest: digest.clone(), kept });
+        Ok(size)
     }
 
     fn tags(&self, after: Option<Tag>) -> BoxStream<'_, Result<Tag>> {
@@ -272,10 +281,12 @@ impl Source for Mirrored {
 
     async fn distrust(&self) -> bool {
         let is_news = match self.sized.get() {
-            Some(digest) => {
+            Some(Sized { digest, kept }) => {
                 // What is remembered may be wrong, and the file as well.
                 let was_known = self.sizes.forget(&self.origin, digest);
-                self.drop_resized(digest).await || was_known
+                // Another may have dropped the file before, and brought a whole one.
+                let is_other = async || kept.is_some() && self.cached.kept_size(digest).await != *kept;
+                self.drop_resized(digest).await || was_known || is_other().await
             }
             None => false,
         };

@@ -183,6 +183,11 @@ impl Cached {
         }
     }
 
+    /// The size of what the store has of a blob as a whole.
+    pub async fn kept_size(&self, digest: &Digest) -> Option<u64> {
+        self.local.stat(digest).await
+    }
+
     /// Whether what the store has of a blob as a whole is of another size than the origin says, which is asked for that. It may
     /// be wrong.
     pub async fn is_resized(&self, digest: &Digest) -> bool {

@@ -207,6 +207,24 @@ async fn a_range_beyond_the_end_of_what_is_kept_is_refused_when_its_upstream_is_
 }
 
 #[tokio::test]
+async fn a_range_beyond_the_end_of_a_file_that_was_cut_off_is_given_where_another_has_brought_the_whole_meanwhile() {
+    let registry = FakeRegistry::start().await;
+    let (rig, silence) = silent(&registry).await;
+    silence.send_replace(false);
+    let digest = blob(&registry, "o/r", &[7; 3000]).await;
+    let path = format!("/v2/o/r/blobs/{digest}");
+    rig.get(&path).await.bytes();
+    rig.cut_off(&digest, 1000);
+    silence.send_replace(true);
+    let (given, ()) = join!(rig.ask("GET", &path, &[("range", "bytes=1500-1509")]), async {
+        rig.waiting(ONE).await;
+        rig.replace(&digest, &[7; 3000]);
+        silence.send_replace(false);
+    });
+    assert_eq!((given.status, given.header("content-range")), (206, "bytes 1500-1509/3000"));
+}
+
+#[tokio::test]
 async fn a_silent_upstream_is_waited_for_where_nothing_else_is_known() {
     let registry = FakeRegistry::start().await;
     let (rig, silence) = silent(&registry).await;

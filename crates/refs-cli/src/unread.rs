@@ -131,7 +131,7 @@ fn redact(error: &mut clap::Error) {
 fn url_start(text: &str) -> usize {
     let before = text.split_once("://").map_or("", |(before, _)| before);
     let scheme = before.trim_end_matches(|c: char| c.is_ascii_lowercase());
-    if scheme.ends_with('=') && !scheme.contains('@') { scheme.len() } else { 0 }
+    if scheme.ends_with('=') && !scheme.contains(['@', ':']) { scheme.len() } else { 0 }
 }
 
 /// `url` without what stands before the `@` at `at`, but for a scheme.

@@ -101,7 +101,7 @@ impl Registry {
             findings.push(Finding::fails(Aspect::Api, error));
             return findings;
         }
-        if answer.is_page().await && status == 200 {
+        if status == 200 && answer.is_page().await {
             findings.push(Finding::fails(Aspect::Api, answer.protocol(Fault::Page)));
             return findings;
         }

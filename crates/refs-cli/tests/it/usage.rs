@@ -32,6 +32,7 @@ fn a_password_in_a_command_line_is_never_shown() {
         format!("ls a.b/c:d {at}"),
         format!("ls {SECRET}==@127.0.0.1:5055/a:b"),
         format!("ls a={SECRET}@h.test/x:v1"),
+        format!("ls user:{SECRET}=https://x@h.test/x:v1"),
         format!("ls a.b/c:d {SECRET}==@h.test/x:v1"),
         format!("ls localhost:1/a:b --platform=token={SECRET}@x/y"),
         format!("serve --mirror hub=https://{at}"),

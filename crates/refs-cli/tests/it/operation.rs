@@ -151,7 +151,7 @@ fn settings_of_an_upstream_that_cannot_be_read_stop_a_mirror_at_its_start() {
         ("none.toml", "`none.toml`: there is no such file"),
         ("hosts.toml", "`hosts.toml:2`: `ca` has to be a path"),
         ("ca.toml", "cannot use the certificates in `no.pem`"),
-        ("client.toml", "cannot use "),
+        ("client.toml", "cannot use the client certificate `no`"),
     ] {
         let mut command = machine.command("serve --listen 127.0.0.1:0 --root kept --mirror =x.test");
         let run = ended(command.env("REFS_CONFIG", config));

@@ -6,14 +6,18 @@ use rustix::io::Errno;
 
 /// What helps where `error` or one of its causes is that files can't be opened, or that a disk is full.
 pub(crate) fn of(error: &(dyn Error + 'static)) -> Option<&'static str> {
-    std::iter::successors(Some(error), |&error| error.source()).filter_map(errno).find_map(remedy)
+    errnos(error).find_map(remedy)
 }
 
 /// What helps where something was not allowed, and nothing more is known of it.
 pub(crate) fn denied(error: &(dyn Error + 'static)) -> Option<String> {
-    let is_denied = |errno| matches!(errno, Errno::ACCESS | Errno::ROFS);
-    let mut causes = std::iter::successors(Some(error), |&error| error.source()).filter_map(errno);
-    causes.any(is_denied).then(|| "get the right to use what is named, or name another place".to_owned())
+    let is_denied = errnos(error).any(|errno| matches!(errno, Errno::ACCESS | Errno::ROFS));
+    is_denied.then(|| "get the right to use what is named, or name another place".to_owned())
+}
+
+/// What the system said, in `error` and in its causes.
+fn errnos<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = Errno> + 'a {
+    std::iter::successors(Some(error), |&error| error.source()).filter_map(errno)
 }
 
 fn errno(error: &(dyn Error + 'static)) -> Option<Errno> {
